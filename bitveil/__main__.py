@@ -1,0 +1,5 @@
+"""`python -m bitveil` is `bitveil`."""
+
+from bitveil.cli import main
+
+main()

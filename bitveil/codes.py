@@ -1,0 +1,144 @@
+r"""Codes: all of them, drawn ones, their likelihoods, their bytes.
+
+A row with logits :math:`\ell` has the code :math:`t \in \{0, 1\}^m` with probability
+
+.. math:: p(t | x) = \prod_j \theta_j^{t_j} (1 - \theta_j)^{1 - t_j},
+    \qquad \theta_j = \sigma(\ell_j)
+
+since the bits are independent given the row. The first bit is the most significant one: the code
+with the number 2 of two bits is `10`.
+"""
+
+import numpy as np
+import torch
+from jaxtyping import Float, Num, UInt8
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bitveil.shapes import Bits, Indices, Likelihoods, Logits
+
+__all__ = [
+    "all_codes",
+    "check_logits",
+    "code_index",
+    "code_likelihood",
+    "draw",
+    "pack",
+    "unpack",
+]
+
+
+def check_logits(name: str, logits: Tensor) -> None:
+    """Refuse logits that are not a finite floating-point matrix with at least one bit."""
+
+    if logits.ndim != 2 or logits.shape[1] == 0 or not logits.is_floating_point():
+        raise ValueError(
+            f"`{name}` expects `logits` as a floating-point tensor of shape (n, m) with m >= 1, "
+            f"got {logits.dtype} of shape {tuple(logits.shape)}."
+        )
+    if not torch.compiler.is_compiling() and not logits.isfinite().all():
+        raise ValueError(
+            f"`{name}` expects finite `logits`, got NaN or infinite ones. A bit that is always 0 "
+            "or 1 has a large finite logit (±200); NaN mostly means that training diverged: "
+            "lower the learning rate."
+        )
+
+
+def all_codes(m: int, *, like: Tensor | None = None) -> Float[Tensor, "c m"]:
+    """All codes of `m` bits in the order of their numbers, with shape :math:`(2^m, m)`.
+
+    Arguments:
+        m: The number of bits.
+        like: A tensor whose dtype and device are taken.
+
+    Example:
+        >>> all_codes(2)
+        tensor([[0., 0.],
+                [0., 1.],
+                [1., 0.],
+                [1., 1.]])
+    """
+
+    device = None if like is None else like.device
+    shifts = torch.arange(m - 1, -1, -1, device=device)
+    bits = (torch.arange(2**m, device=device).unsqueeze(1) >> shifts) & 1
+
+    return bits.to(torch.get_default_dtype() if like is None else like.dtype)
+
+
+def code_index(bits: Num[Tensor, "n m"]) -> Indices:
+    """The number of each row's code, with shape :math:`(n,)`.
+
+    Example:
+        >>> code_index(torch.tensor([[1.0, 0.0], [1.0, 1.0]]))
+        tensor([2, 3])
+    """
+
+    m = bits.shape[-1]
+    if m > 62:
+        raise ValueError(
+            f"`code_index` numbers codes of at most 62 bits, got {m}. Wider codes can be packed "
+            "into bytes: `pack`."
+        )
+    weights = 2 ** torch.arange(m - 1, -1, -1, device=bits.device)
+
+    return (bits.long() * weights).sum(-1)
+
+
+def code_likelihood(logits: Logits) -> Likelihoods:
+    r"""The probability of every code given each row, with shape :math:`(n, 2^m)`.
+
+    Rows sum to one. A bit whose logit is large enough to be 0 or 1 exactly makes the codes that
+    contradict it exactly impossible.
+
+    Example:
+        >>> code_likelihood(torch.tensor([[0.0, 200.0]]))
+        tensor([[0.0000, 0.5000, 0.0000, 0.5000]])
+    """
+
+    # The last bit first, so that each new bit is the more significant one and the rows of the
+    # growing matrix stay contiguous.
+    likelihood = logits.new_ones(1, logits.shape[0])
+    for one, zero in zip(logits.sigmoid().T.flip(0), (-logits).sigmoid().T.flip(0), strict=True):
+        likelihood = torch.cat([likelihood * zero, likelihood * one])
+
+    return likelihood.T
+
+
+def draw(logits: Logits, *, generator: torch.Generator | None = None) -> Bits:
+    """One draw of every bit, as 0.0 and 1.0, with shape :math:`(n, m)` and without a gradient.
+
+    Example:
+        >>> draw(torch.tensor([[-200.0, 200.0]]))
+        tensor([[0., 1.]])
+    """
+
+    return torch.bernoulli(logits.detach().sigmoid(), generator=generator)
+
+
+def pack(bits: NDArray[np.uint8]) -> UInt8[np.ndarray, "n bytes"]:
+    """Eight bits to a byte, the first bit highest, the last byte filled up with zeros.
+
+    Example:
+        >>> pack(np.array([[1, 0, 0, 0, 0, 0, 0, 1, 1]], dtype=np.uint8))
+        array([[129, 128]], dtype=uint8)
+    """
+
+    return np.packbits(bits, axis=1)
+
+
+def unpack(packed: NDArray[np.uint8], m: int) -> UInt8[np.ndarray, "n m"]:
+    """The `m` bits of each row of packed codes.
+
+    Example:
+        >>> unpack(np.array([[129, 128]], dtype=np.uint8), 9)
+        array([[1, 0, 0, 0, 0, 0, 0, 1, 1]], dtype=uint8)
+    """
+
+    if packed.ndim != 2 or packed.shape[1] != -(-m // 8):
+        raise ValueError(
+            f"`unpack` expects {-(-m // 8)} bytes a row for {m} bits, got an array of shape "
+            f"{packed.shape}."
+        )
+
+    return np.unpackbits(packed, axis=1, count=m)

@@ -1,0 +1,191 @@
+r"""Features: from a person's table to what an encoder sees.
+
+For the trade-off between one target `Y` and one sensitive attribute `S` only :math:`p(y|x)` and
+:math:`p(s|x)` matter. Gradient-boosted trees estimate both better on tables than small networks
+do. As *posterior* features, log-odds of both, they are given to the encoder: for the rows they
+were fitted on they come from models that did not see the row (out of fold, as in stacking), so
+that the encoder meets the same kind of number in training and afterwards.
+"""
+
+from typing import Any, Literal, Self, TypeAlias
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from sklearn.base import BaseEstimator, clone
+from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.impute import SimpleImputer
+from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+__all__ = ["Features", "Kind", "Table", "check_table"]
+
+Kind: TypeAlias = Literal["posterior", "raw", "both"]
+Table: TypeAlias = pd.DataFrame | NDArray[Any]
+
+_SURE = 1e-4  # posteriors are kept this far from 0 and 1, where log-odds would run away
+
+
+def check_table(X: ArrayLike | pd.DataFrame) -> Table:
+    """A data frame as it is, anything else as a matrix of float64; both without infinities.
+
+    Missing values are allowed: trees and skrub know them.
+    """
+
+    if isinstance(X, pd.DataFrame):
+        if X.columns.has_duplicates:
+            twice = X.columns[X.columns.duplicated()].unique().tolist()
+            raise ValueError(f"Expected columns with different names, got {twice} more than once.")
+        numbers = X.select_dtypes("number")
+        if np.isinf(numbers.to_numpy(dtype=float, na_value=np.nan)).any():
+            columns = [c for c in numbers if np.isinf(numbers[c].astype(float)).any()]
+            raise ValueError(
+                f"Expected finite numbers or missing values, got infinities in {columns}. "
+                "Replace them: NaN stands for missing."
+            )
+        return X
+
+    try:
+        matrix = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
+            f"numpy says: {error}."
+        ) from error
+    if matrix.ndim != 2:
+        raise ValueError(
+            f"Expected a table with two dimensions, got an array of shape {matrix.shape}. One "
+            "column: `X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`."
+        )
+    if np.isinf(matrix).any():
+        raise ValueError("Expected finite numbers or NaN for missing, got infinities.")
+
+    return matrix
+
+
+class Features(BaseEstimator):
+    """Columns of float32 for an encoder, from a data frame or a matrix.
+
+    Strings, categories, dates and missing values of a data frame go through skrub's
+    `TableVectorizer`. Posterior features are log-odds of boosted trees for the target and for the
+    sensitive attribute, one column for each value but the first. Raw features are standardised,
+    with the mean where a value is missing and a column that says so. Everything is standardised
+    at last.
+
+    Arguments:
+        kind: `"posterior"`, `"raw"`, or `"both"` beside each other.
+        folds: The number of folds of the out-of-fold predictions.
+        random_state: The seed of the folds and of the trees.
+
+    Source:
+        Stacked generalization (Wolpert, 1992), https://doi.org/10.1016/S0893-6080(05)80023-1
+
+    Example:
+        >>> X = np.arange(40.0).reshape(-1, 1)
+        >>> y, s = np.repeat([0, 1], 20), np.tile([0, 1], 20)
+        >>> Features("raw").fit_transform(X, y, s)[[0, -1]].round(1)
+        array([[-1.7],
+               [ 1.7]], dtype=float32)
+        >>> Features("posterior").fit_transform(X, y, s).shape
+        (40, 2)
+    """
+
+    def __init__(self, kind: Kind = "posterior", *, folds: int = 5, random_state: int = 0) -> None:
+        self.kind = kind
+        self.folds = folds
+        self.random_state = random_state
+
+    def fit_transform(
+        self, X: Table, y: NDArray[np.int64], s: NDArray[np.int64]
+    ) -> NDArray[np.float32]:
+        """Fit, and give the features of the fitted rows, their posteriors out of fold."""
+
+        if self.kind not in ("posterior", "raw", "both"):
+            raise ValueError(
+                f"`features` expects 'posterior', 'raw' or 'both', got {self.kind!r}."
+            )
+
+        self.vectorizer_ = _vectorizer().fit(X) if isinstance(X, pd.DataFrame) else None
+        matrix = self._matrix(X)
+        self.raw_, self.posteriors_, columns = None, [], []
+        if self.kind != "raw":
+            for labels in (y, s):
+                model, out_of_fold = self._posterior(matrix, labels)
+                self.posteriors_.append(model)
+                columns.append(_log_odds(out_of_fold))
+        if self.kind != "posterior":
+            self.raw_ = make_pipeline(
+                SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
+            )
+            columns.append(self.raw_.fit_transform(matrix))
+
+        joined = np.hstack(columns)
+        self.scaler_ = StandardScaler().fit(joined)
+
+        return self.scaler_.transform(joined).astype(np.float32)
+
+    def fit(self, X: Table, y: NDArray[np.int64], s: NDArray[np.int64]) -> Self:
+        """Fit: see `fit_transform`, which gives the out-of-fold features besides."""
+
+        self.fit_transform(X, y, s)
+
+        return self
+
+    def transform(self, X: Table) -> NDArray[np.float32]:
+        """The features of rows that were not fitted on."""
+
+        matrix = self._matrix(X)
+        columns = [_log_odds(model.predict_proba(matrix)) for model in self.posteriors_]
+        if self.raw_ is not None:
+            columns.append(self.raw_.transform(matrix))
+
+        return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
+
+    def _matrix(self, X: Table) -> NDArray[Any]:
+        if self.vectorizer_ is None:
+            return np.asarray(X)
+        return np.asarray(self.vectorizer_.transform(X), dtype=np.float32)
+
+    def _posterior(
+        self, matrix: NDArray[Any], labels: NDArray[np.int64]
+    ) -> tuple[HistGradientBoostingClassifier, NDArray[np.float64]]:
+        """A model of the labels on all rows, and predictions for each row without it."""
+
+        model = HistGradientBoostingClassifier(
+            early_stopping=False, random_state=self.random_state
+        )
+        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        if smallest < 2:
+            raise ValueError(
+                "Posterior features are fitted on one part of the rows and predicted on another, "
+                "and need at least 2 rows of every value of the target and of the sensitive "
+                "attribute; one has a single row. Join rare values, or use `features='raw'`."
+            )
+        folds = StratifiedKFold(
+            min(self.folds, smallest), shuffle=True, random_state=self.random_state
+        )
+        out_of_fold = cross_val_predict(
+            clone(model), matrix, labels, cv=folds, method="predict_proba"
+        )
+
+        return model.fit(matrix, labels), out_of_fold
+
+
+def _vectorizer() -> Any:
+    from skrub import StringEncoder, TableVectorizer
+
+    return TableVectorizer(
+        low_cardinality=OneHotEncoder(
+            handle_unknown="warn", sparse_output=False, dtype=np.float32
+        ),
+        high_cardinality=StringEncoder(random_state=0),
+    )
+
+
+def _log_odds(posterior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log p(v) / (1 - p(v)) for each value but the first, which the others determine."""
+
+    p = posterior[:, 1:].clip(_SURE, 1 - _SURE)
+
+    return np.log(p / (1 - p))

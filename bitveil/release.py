@@ -1,0 +1,282 @@
+"""Release: bits that stay the same, and encoders on disk.
+
+**Frozen draws.** A certificate speaks of one draw a row. Who can ask again averages the noise away
+and learns the probabilities, which tell more. So the random numbers of a row are a keyed hash of
+its id, or of its content where it has none: the same row under the same key has the same bits,
+however often one asks, and another key gives others.
+
+**On disk** an encoder is a folder: `encoder.json` (what it is, with checksums),
+`weights.safetensors`, `features.skops` and `secret.key`. Loading executes nothing: tensors and
+JSON cannot, and skops rebuilds a fixed list of types. The checksums find damage and careless
+edits; they do not stop a forger who computes new ones.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from torch import Tensor
+
+__all__ = ["Parts", "freeze", "load_parts", "row_digests", "save_parts", "staged"]
+
+FORMAT = 1
+"""The version of the folder's layout: an encoder of another one is refused."""
+
+_WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
+
+_TRUSTED = [
+    "numpy.dtype",
+    "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "skrub._apply_to_each_col.ApplyToEachCol",
+    "skrub._check_input.CheckInputDataFrame",
+    "skrub._clean_categories.CleanCategories",
+    "skrub._clean_null_strings.CleanNullStrings",
+    "skrub._dataframe._common.is_any_date",
+    "skrub._dataframe._common.is_categorical",
+    "skrub._dataframe._common.is_numeric",
+    "skrub._datetime_encoder.DatetimeEncoder",
+    "skrub._drop_uninformative.DropUninformative",
+    "skrub._duration_to_float.DurationToFloat",
+    "skrub._string_encoder.StringEncoder",
+    "skrub._table_vectorizer.PassThrough",
+    "skrub._table_vectorizer.ShortReprDict",
+    "skrub._table_vectorizer.TableVectorizer",
+    "skrub._table_vectorizer._created_by_predicate",
+    "skrub._to_datetime.ToDatetime",
+    "skrub._to_float.ToFloat",
+    "skrub._to_str.ToStr",
+    "skrub.selectors._base.All",
+    "skrub.selectors._base.And",
+    "skrub.selectors._base.Cols",
+    "skrub.selectors._base.Filter",
+    "skrub.selectors._base.Sub",
+    "skrub.selectors._selectors._cardinality_below",
+    "bitveil.features.Features",
+]
+
+
+def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
+    """Sixteen bytes for each row's content, with shape (n, 16).
+
+    Equal content gives equal bytes, whatever the type it is stored in: a column read from CSV as
+    integers and from Parquet as floats counts as equal, and so do -0.0 and 0.0, and all kinds of
+    missing values. The order of the columns counts.
+
+    Example:
+        >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
+        >>> b = row_digests(pd.DataFrame({"age": [30.0, 40.0], "job": ["clerk", float("nan")]}))
+        >>> bool((a == b).all()), bool((a[0] == a[1]).all())
+        (True, False)
+    """
+
+    columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
+    cells = np.hstack([_cells(pd.Series(column)) for column in columns])
+
+    return np.stack([_digest(row.tobytes(), 16) for row in cells]).astype(np.uint8)
+
+
+def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
+    """The frozen bits of rows with the probabilities theta, with shape (n, m).
+
+    Arguments:
+        theta: The probability that each bit is 1, with shape (n, m).
+        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
+        key: The secret key, 16 to 64 bytes.
+
+    Example:
+        >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
+        >>> once = freeze(np.full((4, 8), 0.5), rows, b"0123456789abcdef")
+        >>> again = freeze(np.full((4, 8), 0.5), rows, b"0123456789abcdef")
+        >>> bool((once == again).all())
+        True
+    """
+
+    if not 16 <= len(key) <= 64:
+        raise ValueError(
+            f"The secret key has 16 to 64 bytes, got {len(key)}. Make one: "
+            "`secrets.token_bytes(32)`."
+        )
+    m = theta.shape[1]
+    blocks = -(-m // _WORDS)
+    digests = [
+        b"".join(
+            hashlib.blake2b(row.tobytes(), key=key, salt=block.to_bytes(8, "little")).digest()
+            for block in range(blocks)
+        )
+        for row in rows
+    ]
+    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), -1)[:, :m]
+
+    return ((words >> 11) * 2.0**-53 < theta).astype(np.uint8)
+
+
+class Parts(NamedTuple):
+    """What an encoder consists of on disk.
+
+    Attributes:
+        manifest: What it is, as JSON can say it.
+        weights: Its tensors, by name.
+        features: The fitted preparation of its table.
+        key: The secret key of its draws.
+    """
+
+    manifest: dict[str, Any]
+    weights: dict[str, Tensor]
+    features: Any
+    key: bytes
+
+
+def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
+    """Write a folder that `load_parts` reads; all of it, or nothing.
+
+    Raises:
+        FileExistsError: If there is something at that place already.
+    """
+
+    import skops.io
+    from safetensors.torch import save
+
+    contents = {
+        "weights.safetensors": save(parts.weights),
+        "features.skops": skops.io.dumps(parts.features),
+        "secret.key": parts.key,
+    }
+    manifest = {
+        "format": FORMAT,
+        "libraries": _libraries(),
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
+        **parts.manifest,
+    }
+    manifest["checksum"] = _checksum(manifest)
+    contents["encoder.json"] = json.dumps(manifest, indent=2).encode()
+
+    with staged(directory) as folder:
+        folder.mkdir()
+        for name, content in contents.items():
+            (folder / name).write_bytes(content)
+        (folder / "secret.key").chmod(0o600)
+
+
+def load_parts(directory: str | os.PathLike[str]) -> Parts:
+    """Read a folder that `save_parts` wrote. Nothing in it is executed.
+
+    Raises:
+        FileNotFoundError: If it is no folder of an encoder.
+        ValueError: If a file was changed, or another version wrote it.
+    """
+
+    import skops.io
+    from safetensors.torch import load
+
+    folder = Path(directory)
+    manifest = _manifest(folder)
+    contents = {name: _content(folder, name, sha) for name, sha in manifest["files"].items()}
+    strange = set(skops.io.get_untrusted_types(data=contents["features.skops"])) - set(_TRUSTED)
+    if strange:
+        raise ValueError(
+            f"{folder} holds types that no bitveil encoder has, and is not loaded: "
+            f"{sorted(strange)}."
+        )
+
+    return Parts(
+        manifest,
+        load(contents["weights.safetensors"]),
+        skops.io.loads(contents["features.skops"], trusted=_TRUSTED),
+        contents["secret.key"],
+    )
+
+
+@contextmanager
+def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
+    """A path to write to that becomes `target` at the end, or vanishes where something fails.
+
+    Raises:
+        FileExistsError: If there is something at `target` that is not to be overwritten.
+    """
+
+    target = Path(target)
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise FileExistsError(
+            f"{target} exists already and is not overwritten. Name another place, or remove it."
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
+    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bitveil-") as scratch:
+        yield Path(scratch) / target.name
+        os.replace(Path(scratch) / target.name, target)
+
+
+def _manifest(folder: Path) -> dict[str, Any]:
+    path = folder / "encoder.json"
+    if not path.is_file():
+        raise FileNotFoundError(f"{folder} is no saved encoder: it has no encoder.json.")
+    try:
+        manifest = json.loads(path.read_bytes())
+    except ValueError as error:
+        raise ValueError(f"{path} is damaged: it is not JSON ({error}).") from error
+    if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
+        raise ValueError(
+            f"{path} was not written by this version of bitveil, which reads format {FORMAT}. "
+            "Fit and save the encoder anew, or install the version that wrote it."
+        )
+    if manifest.pop("checksum", None) != _checksum(manifest):
+        raise ValueError(f"{path} was changed after it was saved, and is not loaded.")
+    if manifest["libraries"] != _libraries():
+        raise ValueError(
+            f"{folder} was saved with {manifest['libraries']}; installed are {_libraries()}. "
+            "Its bits could differ: install those versions, or fit the encoder anew."
+        )
+
+    return manifest
+
+
+def _content(folder: Path, name: str, sha: str) -> bytes:
+    if name != Path(name).name or not (folder / name).is_file():
+        raise FileNotFoundError(f"{folder} is incomplete: {name} is missing.")
+    content = (folder / name).read_bytes()
+    if hashlib.sha256(content).hexdigest() != sha:
+        raise ValueError(f"{folder / name} was changed after it was saved, and is not loaded.")
+
+    return content
+
+
+def _libraries() -> dict[str, str]:
+    """The versions on which the bits of a saved encoder depend."""
+
+    return {name: version(name) for name in ("scikit-learn", "skrub")}
+
+
+def _checksum(manifest: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
+def _digest(content: bytes, size: int) -> NDArray[np.uint8]:
+    return np.frombuffer(hashlib.blake2b(content, digest_size=size).digest(), dtype=np.uint8)
+
+
+def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
+    """Sixteen bytes for each cell; each different value is hashed once."""
+
+    codes, values = pd.factorize(column)
+    digests = [_digest(_canonical(value), 16) for value in values]
+    digests.append(_digest(b"missing", 16))  # factorize gives missing values the code -1
+
+    return np.stack(digests)[codes]
+
+
+def _canonical(value: object) -> bytes:
+    """The bytes of a value: what float64 can hold as that, everything else as text."""
+
+    if isinstance(value, bool | int | float | np.number | np.bool_) and float(value) == value:
+        return b"number" + np.float64(value + 0.0).tobytes()
+
+    return b"text" + str(value).encode()

@@ -1,0 +1,384 @@
+"""The bundled data sets against their published counts, and the promises of `Dataset`."""
+
+import dataclasses
+import hashlib
+import pickle
+import re
+from collections.abc import Callable
+from functools import cache
+from importlib.resources import files
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import bitveil.datasets
+from bitveil.datasets import Dataset, load_adult, load_bank_marketing, load_german_credit
+from bitveil.datasets.dataset import read_bundled
+from bitveil.datasets.german_credit import CODE_BOOK
+
+adult, bank, german = cache(load_adult), cache(load_bank_marketing), cache(load_german_credit)
+LOADERS = [
+    pytest.param(adult, id="adult"),
+    pytest.param(bank, id="bank"),
+    pytest.param(german, id="german"),
+]
+every_dataset = pytest.mark.parametrize("load", LOADERS)
+
+Load = Callable[[], Dataset]
+
+FILES = ["adult.data.gz", "adult.test.gz", "bank-full.csv.gz", "german.data.gz"]
+
+
+def toy(**changes: object) -> Dataset:
+    fields = {
+        "name": "Toy",
+        "features": pd.DataFrame(
+            {"age": [19, 40, 70], "retired": [0, 0, 1], "hours": [20, 38, 0]}
+        ),
+        "target": pd.Series([0, 1, 0], name="hired"),
+        "sensitive": pd.DataFrame(
+            {"age_group": ["young", "old", "old"], "origin": ["a", "b", "a"]}
+        ),
+        "stated_by": {"age_group": ("age", "retired"), "origin": ()},
+    }
+    return Dataset(**(fields | changes))  # type: ignore[arg-type]
+
+
+# Counts and base rates
+
+
+@pytest.mark.parametrize(
+    ("load", "rows", "columns", "rate"),
+    [
+        (adult, 48842, 14, 0.2393),
+        (bank, 45211, 15, 0.1170),
+        (german, 1000, 20, 0.7000),
+    ],
+)
+def test_size_and_base_rate(load: Load, rows: int, columns: int, rate: float) -> None:
+    data = load()
+
+    assert data.features.shape == (rows, columns)
+    assert data.target.mean() == pytest.approx(rate, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("load", "name", "group", "size", "rate"),
+    [
+        (adult, "sex", "Female", 10771 + 5421, 0.1093),
+        (adult, "sex", "Male", 21790 + 10860, 0.3038),
+        (adult, "race", "White", 41762, 0.2540),
+        (adult, "age_group", "25 to 60", 36804, 0.2919),
+        (adult, "age_group", "under 25 or over 60", 12038, 0.0784),
+        (bank, "marital", "married", 27214, 0.1012),
+        (bank, "marital", "not married", 17997, 0.1408),
+        (bank, "age_group", "25 to 60", 43214, 0.1060),
+        (bank, "age_group", "under 25 or over 60", 1997, 0.3550),
+        (german, "sex", "Female", 310, 0.6484),
+        (german, "sex", "Male", 690, 0.7232),
+        (german, "age_group", "25 or younger", 190, 0.5789),
+        (german, "age_group", "over 25", 810, 0.7284),
+    ],
+)
+def test_groups(load: Load, name: str, group: str, size: int, rate: float) -> None:
+    members = load().sensitive[name] == group
+
+    assert members.sum() == size
+    assert load().target[members].mean() == pytest.approx(rate, abs=5e-5)
+
+
+def test_adult_has_five_races() -> None:
+    race = adult().sensitive["race"]
+
+    assert set(race) == {"White", "Black", "Asian-Pac-Islander", "Amer-Indian-Eskimo", "Other"}
+    assert adult().target[race != "White"].mean() == pytest.approx(0.1525, abs=5e-5)
+
+
+@pytest.mark.parametrize(
+    ("official_test", "rows", "complete", "rate", "women", "rate_women", "rate_men"),
+    [
+        (False, 32561, 30162, 0.2408, 10771, 0.1095, 0.3057),
+        (True, 16281, 15060, 0.2362, 5421, 0.1088, 0.2998),
+    ],
+)
+def test_adult_official_split(
+    official_test: bool,
+    rows: int,
+    complete: int,
+    rate: float,
+    women: int,
+    rate_women: float,
+    rate_men: float,
+) -> None:
+    data = adult()
+    assert data.official_test is not None
+    part = data.official_test == official_test
+    target, female = data.target[part], data.sensitive["sex"][part] == "Female"
+
+    assert part.sum() == rows
+    assert len(data.features[part].dropna()) == complete
+    assert target.mean() == pytest.approx(rate, abs=5e-5)
+    assert female.sum() == women
+    assert target[female].mean() == pytest.approx(rate_women, abs=5e-5)
+    assert target[~female].mean() == pytest.approx(rate_men, abs=5e-5)
+
+
+def test_adult_without_missing_values() -> None:
+    data = adult()
+    complete = data.features.notna().all(axis=1)
+    women = data.sensitive["sex"][complete] == "Female"
+
+    assert complete.sum() == 45222
+    assert data.target[complete].mean() == pytest.approx(0.2478, abs=5e-5)
+    assert data.target[complete][women].mean() == pytest.approx(0.1136, abs=5e-5)
+    assert data.target[complete][~women].mean() == pytest.approx(0.3125, abs=5e-5)
+
+
+def test_only_adult_has_an_official_split() -> None:
+    assert bank().official_test is None
+    assert german().official_test is None
+
+
+# What a data set promises
+
+
+@every_dataset
+def test_rows_line_up(load: Load) -> None:
+    data = load()
+    rows = pd.RangeIndex(len(data.features))
+
+    for part in (data.features, data.target, data.sensitive):
+        pd.testing.assert_index_equal(part.index, rows, exact=True)
+
+
+@every_dataset
+def test_target_is_zero_or_one_and_no_feature(load: Load) -> None:
+    data = load()
+
+    assert data.target.dtype == np.int64
+    assert set(data.target) == {0, 1}
+    assert not {data.target.name, "income", "y", "risk"} & set(data.features)
+    for column in data.features:
+        assert data.features[column].groupby(data.target).nunique().min() > 1
+
+
+@every_dataset
+def test_sensitive_is_complete_text(load: Load) -> None:
+    data = load()
+
+    assert not data.sensitive.isna().any(axis=None)
+    assert all(isinstance(value, str) for value in data.sensitive.to_numpy().ravel())
+
+
+@every_dataset
+def test_text_is_clean(load: Load) -> None:
+    for _, column in load().features.select_dtypes(exclude="number").items():
+        values = column.dropna().unique().tolist()
+
+        assert not {"?", "", "nan"} & set(values)
+        assert values == [value.strip() for value in values]
+
+
+def test_missing_values_are_nan() -> None:
+    missing = adult().features.isna().sum()
+
+    assert missing[missing > 0].to_dict() == {
+        "workclass": 2799,
+        "occupation": 2809,
+        "native_country": 857,
+    }
+    assert not bank().features.isna().any(axis=None)
+    assert not german().features.isna().any(axis=None)
+
+
+@every_dataset
+def test_what_is_stated_is_stated_and_nothing_else_is(load: Load) -> None:
+    data = load()
+
+    for name, columns in data.stated_by.items():
+        groups = data.sensitive[name].groupby([data.features[column] for column in columns])
+        assert groups.nunique().eq(1).all()
+
+        for _, column in data.without(name).select_dtypes(exclude="number").items():
+            assert data.sensitive[name].groupby(column).nunique().gt(1).any()
+
+
+@pytest.mark.parametrize(
+    ("load", "names", "dropped"),
+    [
+        (adult, ["sex"], {"sex"}),
+        (adult, ["race"], {"race"}),
+        (adult, ["age_group"], {"age"}),
+        (adult, ["sex", "race", "sex"], {"sex", "race"}),
+        (bank, ["marital"], {"marital"}),
+        (bank, ["age_group"], {"age"}),
+        (german, ["sex"], {"personal_status"}),
+        (german, ["sex", "age_group"], {"personal_status", "age"}),
+        (german, [], set()),
+        (toy, ["age_group"], {"age", "retired"}),
+        (toy, ["origin"], set()),
+    ],
+)
+def test_without(load: Load, names: list[str], dropped: set[str]) -> None:
+    data = load()
+    kept = data.without(*names)
+
+    assert set(data.features) - set(kept) == dropped
+    pd.testing.assert_frame_equal(kept, data.features[[c for c in data.features if c in kept]])
+
+
+def test_without_leaves_the_data_set_alone() -> None:
+    data = toy()
+    kept = data.without("age_group")
+    kept["hours"] = 0
+
+    assert data.features["hours"].tolist() == [20, 38, 0]
+
+
+def test_loaders_share_nothing() -> None:
+    features = load_german_credit().features
+    features["age"] = 0
+
+    assert load_german_credit().features["age"].min() == 19
+
+
+# The traps
+
+
+def test_adult_weights_and_relationship_stay() -> None:
+    features = adult().without("sex")
+    married = features["relationship"].isin(["Husband", "Wife"])
+    said = features["relationship"].map({"Husband": "Male", "Wife": "Female"})
+
+    assert {"fnlwgt", "relationship"} <= set(features)
+    assert (said[married] != adult().sensitive["sex"][married]).sum() == 4
+
+
+def test_bank_duration_only_on_request() -> None:
+    with_duration = load_bank_marketing(duration=True)
+
+    assert "duration" not in bank().features
+    assert with_duration.features.shape == (45211, 16)
+    pd.testing.assert_frame_equal(with_duration.features.drop(columns="duration"), bank().features)
+    assert with_duration.target[with_duration.features["duration"] == 0].sum() == 0
+
+
+def test_bank_rate_rises_over_time() -> None:
+    fifths = np.array_split(bank().target.to_numpy(), 5)
+
+    assert [round(fifths[i].mean(), 2) for i in (0, -1)] == [0.03, 0.32]
+
+
+def test_german_codes_are_decoded() -> None:
+    features = german().features
+
+    for name, codes in CODE_BOOK.items():
+        if codes:
+            assert len(set(codes.values())) == len(codes)
+            assert set(features[name]) <= set(codes.values())
+    assert not features.isin([c for codes in CODE_BOOK.values() for c in codes]).any(axis=None)
+    assert features.select_dtypes("number").shape[1] == 7
+    assert (features["personal_status"] == "female: single").sum() == 0
+
+
+# Files and licences
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_notice_vouches_for_the_file(name: str) -> None:
+    notice = files("bitveil.datasets").joinpath("files", "NOTICE.md").read_text("utf-8")
+    content = read_bundled(name).read()
+    digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
+
+    assert f"`{name}`" in notice
+    assert f"| `{name.removesuffix('.gz')}` | {digest} |" in notice
+
+
+def test_no_file_without_notice() -> None:
+    folder = files("bitveil.datasets").joinpath("files")
+
+    assert sorted(entry.name for entry in folder.iterdir()) == sorted([*FILES, "NOTICE.md"])
+
+
+@every_dataset
+def test_source_and_licence_are_said(load: Load) -> None:
+    data = load()
+    notice = files("bitveil.datasets").joinpath("files", "NOTICE.md").read_text("utf-8")
+
+    assert data.licence == "CC BY 4.0"
+    assert data.source in data.description
+    assert data.licence in data.description
+    assert all(link in notice for link in re.findall(r"https://[^\s,]+", data.source))
+
+
+# The class
+
+
+def test_frozen() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        toy().name = "Other"  # type: ignore[misc]
+
+
+def test_repr_prints_no_rows() -> None:
+    assert repr(toy()) == (
+        "<Dataset Toy: 3 rows, 3 features, target hired, sensitive age_group, origin>"
+    )
+
+
+def test_equality_is_identity() -> None:
+    data = toy()
+
+    assert data == data
+    assert data != toy()
+    assert len({data, toy()}) == 2
+
+
+def test_pickles() -> None:
+    copy = pickle.loads(pickle.dumps(toy()))
+
+    pd.testing.assert_frame_equal(copy.features, toy().features)
+
+
+def test_unknown_name() -> None:
+    with pytest.raises(ValueError, match="expects sensitive attributes of Adult") as raised:
+        adult().without("sex", "gender")
+
+    message = str(raised.value)
+    assert "['sex', 'race', 'age_group']" in message
+    assert "got ['gender']" in message
+    assert "features.drop(columns=...)" in message
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"target": pd.Series([0, 1], name="hired")},
+        {"target": pd.Series([0, 1, 0], index=[1, 0, 2], name="hired")},
+        {"sensitive": pd.DataFrame({"age_group": ["old"], "origin": ["a"]})},
+        {"official_test": np.array([True, False])},
+    ],
+)
+def test_rows_that_do_not_line_up(changes: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match=r"of Toy to hold the same rows .* `reset_index"):
+        toy(**changes)
+
+
+@pytest.mark.parametrize(
+    "stated_by",
+    [
+        {"age_group": ("age",)},
+        {"age_group": ("age",), "origin": (), "sex": ()},
+        {"age_group": ("birthday",), "origin": ()},
+    ],
+)
+def test_stated_by_names_what_is_not_there(stated_by: dict[str, tuple[str, ...]]) -> None:
+    with pytest.raises(ValueError, match=r"for each of \['age_group', 'origin'\].* empty tuple"):
+        toy(stated_by=stated_by)
+
+
+def test_all_is_sorted_and_there() -> None:
+    names = bitveil.datasets.__all__
+
+    assert names == sorted(names)
+    assert all(hasattr(bitveil.datasets, name) for name in names)
