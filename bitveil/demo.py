@@ -81,7 +81,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     )
 
     raw, raw_test = _numbers(X, X_test)
-    answers = model.predict(X_test)
+    answers = model.classes_[model.decode(codes_test).argmax(1)]
     unprotected = FAMILIES["boosting"]().fit(raw, y).predict(raw_test)
 
     return Demo(

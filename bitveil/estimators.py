@@ -2,9 +2,9 @@
 
 import os
 import secrets
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, replace
+import warnings
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any, Self
 
 import numpy as np
@@ -16,27 +16,18 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from bitveil.audits.certificates import (
-    Certificate,
-    UncertifiableError,
-    certify_gap,
-    certify_sequence,
-    least_gap,
-)
+from bitveil.audits.certificates import Certificate
 from bitveil.codes import code_index
 from bitveil.features import Features, Kind, Table, check_table
 from bitveil.labels import number_labels, split_rows
 from bitveil.layers import table_encoder
-from bitveil.objectives import MEASURES, Constrained, Objective, Weighted, task_information
+from bitveil.objectives import MEASURES, Weighted, task_information
 from bitveil.release import Parts, freeze, load_parts, row_digests, save_parts
 from bitveil.tables import observed_table
-from bitveil.training import Epoch, History, Rows, train
+from bitveil.training import Rows
+from bitveil.wishes import Candidate, Step, Trainer, certified, room, table_over_targets
 
-__all__ = ["InvariantClassifier", "InvariantEncoder", "Step", "load"]
-
-LADDER = (0.4, 0.55, 0.7, 0.8, 0.9, 1.0, 1.1)
-"""The gaps that are trained for, as shares of the room that a wish leaves after the slack. The
-certification rows take the last they can: a little above the room, the measured gap may fit."""
+__all__ = ["InvariantClassifier", "InvariantEncoder", "load"]
 
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select, and, where a gap is wished for, to certify."""
@@ -45,25 +36,6 @@ MAX_GROUPS = 50
 """More values of a sensitive attribute or a target than this look like numbers, not groups."""
 
 _SHARED = 0.01  # with more rows than this sharing their content, drawn codes are certified
-
-
-@dataclass(frozen=True)
-class Step:
-    """One encoder that was trained, as the rows for selection see it.
-
-    Attributes:
-        limit: The limit that it was trained for, or None where a weight was given.
-        strength: The weight of the measure, or None where a limit was given.
-        information: What its codes tell of the target, in nats.
-        measure: What its codes were charged for.
-        certified: Whether the rows for certification passed it; None where none were asked.
-    """
-
-    limit: float | None
-    strength: float | None
-    information: float
-    measure: float
-    certified: bool | None = None
 
 
 class InvariantEncoder(TransformerMixin, BaseEstimator):
@@ -194,15 +166,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.rows_ = self._split(s_labels.numbers, rng)
         seed = int(rng.randint(2**31))
         parts = self._parts(table, y_labels.numbers, s_labels.numbers, seed)
-        candidates = [self._candidate(objective, parts, seed) for objective in self._objectives()]
-        self.certificate_: Certificate | None = None
-        chosen = candidates[0]
-        if self.max_gap is not None:
-            chosen = self._certified(candidates, parts, table)
+        chosen = self._chosen(table, parts, seed)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
-        self.path_ = [candidate.step for candidate in candidates]
-        counts = [_joint(chosen.encoder, parts[name]).sum(1) for name in ("fit", "select")]
-        self.class_table_ = torch.stack(counts).sum(0)
+        counts = [table_over_targets(self.encoder_, parts[name]) for name in ("fit", "select")]
+        self.class_table_ = torch.stack(counts).sum((0, 2))
 
         return self
 
@@ -313,37 +280,19 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     f"`sensitive_features`: too few rows of {missing} to have some of them in the "
                     f"rows to {name}. Join rare groups, or bring more of their rows."
                 )
-        if self.max_gap is not None:
-            self._check_room(np.bincount(s[rows["certify"]]).tolist())
+        if self.max_gap is not None:  # refuse what cannot be met before anything is trained
+            room(self.max_gap, np.bincount(s[rows["certify"]]).tolist(), self.delta)
 
         return rows
 
-    def _check_room(self, sizes: list[int]) -> None:
-        """Refuse a wish that no code can be certified to meet, before anything is trained."""
-
-        assert self.max_gap is not None
-        floor = least_gap(sizes, self.delta)
-        if floor >= self.max_gap:
-            raise UncertifiableError(
-                f"`max_gap={self.max_gap}` is too small for these rows: with {sizes} rows of the "
-                f"groups held back, even a code that reveals nothing is certified at {floor:.3f} "
-                f"only (delta = {self.delta}). Wish for more than that, well above {floor:.3f} "
-                "if the code is to be of use, or bring more rows of the smallest groups."
-            )
-        self._room = self.max_gap - floor
-
-    def _objectives(self) -> list[Objective]:
+    def _weighted(self) -> Weighted:
         measure = MEASURES[self.measure]
-        if self.max_gap is not None:
-            return [
-                Constrained(task_information, measure, limit=share * self._room)
-                for share in LADDER
-            ]
         if self.gamma is not None:
-            return [Weighted.gamma(task_information, measure, self.gamma)]
-        strength = 1.0 if self.strength is None else self.strength
+            return Weighted.gamma(task_information, measure, self.gamma)
 
-        return [Weighted(task_information, measure, strength=strength)]
+        return Weighted(
+            task_information, measure, strength=1.0 if self.strength is None else self.strength
+        )
 
     def _parts(
         self, table: Table, y: NDArray[np.int64], s: NDArray[np.int64], seed: int
@@ -369,72 +318,47 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return parts
 
-    def _candidate(self, objective: Objective, parts: dict[str, Rows], seed: int) -> "_Candidate":
-        generator = torch.Generator().manual_seed(seed)
-        encoder = table_encoder(
-            parts["fit"].x.shape[1], self.n_bits, self.hidden, generator=generator
+    def _chosen(self, table: Table, parts: dict[str, Rows], seed: int) -> Candidate:
+        """Train for the wish; sets the certificate and the path."""
+
+        trainer = Trainer(
+            self.n_bits,
+            self.hidden,
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            self.patience,
+            self.device,
+            seed,
+            self.verbose,
         )
-        with _progress(self.epochs, self.verbose) as after_epoch:
-            history = train(
-                encoder,
-                objective,
-                parts["fit"],
-                parts["select"],
-                epochs=self.epochs,
-                batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                patience=self.patience,
-                device=self.device,
-                generator=generator,
-                after_epoch=after_epoch,
-            )
-        best = history.epochs[history.best]
-        limit = objective.limit if isinstance(objective, Constrained) else None
-        strength = objective.strength if isinstance(objective, Weighted) else None
-        assert best.held_out_task is not None
-        assert best.held_out_measure is not None
-        step = Step(limit, strength, -best.held_out_task, best.held_out_measure)
+        if self.max_gap is None:
+            chosen = trainer(self._weighted(), parts["fit"], parts["select"])
+            self.certificate_, self.path_ = None, [chosen.step]
+            return chosen
 
-        # Double precision from here on: a bit must not depend on which rows stand beside it.
-        return _Candidate(encoder.double(), history, step)
-
-    def _certified(
-        self, candidates: list["_Candidate"], parts: dict[str, Rows], table: Table
-    ) -> "_Candidate":
-        """The most useful of the candidates that the rows for certification pass, safest first.
-
-        The rows for selection say which are safe and useful. Order and choice must not come from
-        the rows for certification; whether drawn codes are counted neither.
-        """
-
-        assert self.max_gap is not None
+        # Whether rows share draws must not be read off the rows for certification.
         select = row_digests(_take(table, self.rows_["select"]))
         draws = "hard" if _shared(select) > _SHARED * len(select) else "soft"
-        candidates.sort(key=lambda candidate: candidate.step.measure)
-        tables = [self._held_out_table(c.encoder, parts, table, draws) for c in candidates]
-        passed = certify_sequence(tables, self.max_gap, delta=self.delta, draws=draws)
-        if not passed:
-            least = certify_gap(tables[0], delta=self.delta, draws=draws)
-            raise UncertifiableError(
-                f"`max_gap={self.max_gap}` could not be certified: the safest code that was found "
-                f"has a {least}. Wish for a little more than {least.gap:.3f}, or bring more rows."
-            )
+        chosen, self.certificate_, self.path_ = certified(
+            trainer,
+            MEASURES[self.measure],
+            parts["fit"],
+            parts["select"],
+            lambda encoder: self._held_out_table(encoder, parts["certify"], table, draws),
+            max_gap=self.max_gap,
+            delta=self.delta,
+            sizes=torch.bincount(parts["certify"].s).tolist(),
+            draws=draws,
+        )
 
-        for number, candidate in enumerate(candidates):
-            candidate.step = replace(candidate.step, certified=number < len(passed))
-        chosen = max(range(len(passed)), key=lambda number: candidates[number].step.information)
-        self.certificate_ = passed[chosen]
+        return chosen
 
-        return candidates[chosen]
-
-    def _held_out_table(
-        self, encoder: nn.Module, parts: dict[str, Rows], table: Table, draws: str
-    ) -> Tensor:
+    def _held_out_table(self, encoder: nn.Module, rows: Rows, table: Table, draws: str) -> Tensor:
         """The counts over (group, code) of the rows for certification."""
 
-        rows = parts["certify"]
         if draws == "soft":
-            return _joint(encoder, rows).sum(0)
+            return table_over_targets(encoder, rows).sum(0)
         with torch.no_grad():
             theta = encoder(rows.x.double()).sigmoid().numpy()
         bits = freeze(theta, row_digests(_take(table, self.rows_["certify"])), self.key_)
@@ -455,6 +379,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 raise ValueError(
                     "Expected the columns that the encoder was fitted on; missing are "
                     f"{missing}, unknown are {unknown}."
+                )
+            if unseen := self.features_.unseen(table):
+                warnings.warn(
+                    f"Values that were not fitted count as none of the known ones: {unseen}.",
+                    stacklevel=3,
                 )
             return table[names]
         if (names is None) == isinstance(table, pd.DataFrame):
@@ -503,7 +432,15 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     ) -> NDArray[np.float64]:
         """The probability of each class given the published bits, with shape (n, classes)."""
 
-        codes = code_index(torch.from_numpy(self.transform(X, ids=ids)))
+        return self.decode(self.transform(X, ids=ids))
+
+    def decode(self, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The probability of each class for published bits, with shape (n, classes).
+
+        All that someone needs to use the codes for this target: no row, no key, no encoder.
+        """
+
+        codes = code_index(torch.from_numpy(bits))
         prior = self.class_table_.sum(1, keepdim=True) / self.class_table_.sum()
         counts = (self.class_table_ + prior)[:, codes]
 
@@ -546,22 +483,6 @@ def load(directory: str | os.PathLike[str]) -> InvariantEncoder:
     model.encoder_.load_state_dict(parts.weights)
 
     return model
-
-
-@dataclass
-class _Candidate:
-    """An encoder that was trained, and how."""
-
-    encoder: nn.Sequential
-    history: History
-    step: Step
-
-
-def _joint(encoder: nn.Module, rows: Rows) -> Tensor:
-    """The counts over (target, group, code) of rows, in double precision."""
-
-    with torch.no_grad():
-        return replace(rows, x=rows.x.double()).batch(encoder).joint
 
 
 def _shared(digests: NDArray[np.uint8]) -> int:
@@ -613,15 +534,3 @@ def _values(values: list[Any]) -> NDArray[Any]:
         array[number] = tuple(value) if isinstance(value, list) else value
 
     return array
-
-
-@contextmanager
-def _progress(epochs: int, verbose: int) -> Iterator[Callable[[Epoch], None]]:
-    """A progress bar on the error stream, or nothing."""
-
-    from rich.console import Console
-    from rich.progress import Progress
-
-    with Progress(console=Console(stderr=True), transient=True, disable=not verbose) as progress:
-        task = progress.add_task("training", total=epochs)
-        yield lambda epoch: progress.advance(task)

@@ -24,6 +24,9 @@ __all__ = ["Features", "Kind", "Table", "check_table"]
 Kind: TypeAlias = Literal["posterior", "raw", "both"]
 Table: TypeAlias = pd.DataFrame | NDArray[Any]
 
+MANY = 60
+"""From so many different values on, a text column is read by its letters."""
+
 _SURE = 1e-4  # posteriors are kept this far from 0 and 1, where log-odds would run away
 
 
@@ -107,6 +110,7 @@ class Features(BaseEstimator):
             )
 
         self.vectorizer_ = _vectorizer().fit(X) if isinstance(X, pd.DataFrame) else None
+        self.known_ = _known(X) if isinstance(X, pd.DataFrame) else {}
         matrix = self._matrix(X)
         self.raw_, self.posteriors_, columns = None, [], []
         if self.kind != "raw":
@@ -142,6 +146,21 @@ class Features(BaseEstimator):
 
         return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
 
+    def unseen(self, X: Table) -> dict[str, list[str]]:
+        """Values of text columns that were not fitted, by column: they count as none of the known.
+
+        Columns with more different values than have a feature each are read by their letters, and
+        have no unseen values.
+        """
+
+        found = {}
+        for name, known in self.known_.items():
+            values = pd.Series(pd.DataFrame(X)[name].dropna().unique()).astype(str)
+            if new := sorted(set(values) - set(known)):
+                found[name] = new
+
+        return found
+
     def _matrix(self, X: Table) -> NDArray[Any]:
         if self.vectorizer_ is None:
             return np.asarray(X)
@@ -172,12 +191,22 @@ class Features(BaseEstimator):
         return model.fit(matrix, labels), out_of_fold
 
 
+def _known(X: pd.DataFrame) -> dict[str, list[str]]:
+    """The values of each text column that has a feature for each of them."""
+
+    text = X.select_dtypes(["object", "string", "category"])
+    values = {str(name): text[name].dropna().astype(str).unique().tolist() for name in text}
+
+    return {name: known for name, known in values.items() if len(known) < MANY}
+
+
 def _vectorizer() -> Any:
     from skrub import StringEncoder, TableVectorizer
 
     return TableVectorizer(
+        cardinality_threshold=MANY,
         low_cardinality=OneHotEncoder(
-            handle_unknown="warn", sparse_output=False, dtype=np.float32
+            handle_unknown="ignore", sparse_output=False, dtype=np.float32
         ),
         high_cardinality=StringEncoder(random_state=0),
     )
