@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
 from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
@@ -190,7 +191,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         table = self._conform(X)
         named = row_digests(table if ids is None else _column(ids, len(table)))
 
-        return freeze(self._theta(table), named, self.key_)
+        return freeze(expit(self._logits(table)), named, self.key_)
 
     def probabilities(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
         """The probability that each bit is 1, with shape (n, m).
@@ -198,15 +199,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         Not for publishing: they tell more than a draw, and no certificate covers them.
         """
 
-        return self._theta(self._conform(X))
+        return expit(self.logits(X))
 
     def logits(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
         """The logits of `probabilities`, for audits. Not for publishing either."""
 
-        table = self._conform(X)
-        features = torch.from_numpy(self.features_.transform(table)).double()
-        with torch.no_grad():
-            return self.encoder_(features).numpy()
+        return self._logits(self._conform(X))
 
     def thresholded(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.uint8]:
         """The more likely value of each bit, with shape (n, m).
@@ -338,8 +336,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             return chosen
 
         # Whether rows share draws must not be read off the rows for certification.
-        select = row_digests(_take(table, self.rows_["select"]))
-        draws = "hard" if _shared(select) > _SHARED * len(select) else "soft"
+        others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
+        shared = _shared(row_digests(_take(table, others)))
+        draws = "hard" if shared > _SHARED * len(others) else "soft"
         chosen, self.certificate_, self.path_ = certified(
             trainer,
             MEASURES[self.measure],
@@ -398,10 +397,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return table
 
-    def _theta(self, table: Table) -> NDArray[np.float64]:
+    def _logits(self, table: Table) -> NDArray[np.float64]:
         features = torch.from_numpy(self.features_.transform(table)).double()
         with torch.no_grad():
-            return self.encoder_(features).sigmoid().numpy()
+            return self.encoder_(features).numpy()
 
 
 class InvariantClassifier(ClassifierMixin, InvariantEncoder):
