@@ -23,6 +23,7 @@ import math
 from typing import Literal
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -33,12 +34,22 @@ from bitveil.tables import joint_table
 __all__ = [
     "Prior",
     "attack_accuracy",
+    "bit_entropy",
+    "chi_square_information",
+    "code_entropy",
     "conditional_mutual_information",
     "conditional_total_variation",
-    "entropy",
+    "group_entropy",
+    "guessing_advantage",
+    "input_information",
     "leave_one_out",
+    "maximal_correlation",
+    "maximal_leakage",
     "mutual_information",
     "neuron_information",
+    "residual_information",
+    "sibson_information",
+    "squared_hellinger",
     "total_variation",
 ]
 
@@ -113,15 +124,19 @@ def neuron_information(tables: NeuronTables, *, prior: Prior = "empirical") -> F
     return mutual_information(tables, prior=prior).sum(-1)
 
 
-def total_variation(table: Table) -> Float[Tensor, "*batch"]:
-    r"""The total variation :math:`\max_{s, s'} \tfrac12 \sum_t |p(t|s) - p(t|s')|` of two groups.
+def total_variation(
+    table: Table, *, pairs: Literal["worst", "weighted"] = "worst", prior: Prior = "empirical"
+) -> Float[Tensor, "*batch"]:
+    r"""The total variation :math:`\tfrac12 \sum_t |p(t|s) - p(t|s')|` between two groups.
 
     The demographic-parity gap of any classifier that sees the code is at most this, and some
-    classifier attains it: the worst case itself. Over the worst pair, where there are more than
-    two groups. It needs no prior.
+    classifier attains it: the worst case itself.
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
+        pairs: With more than two groups, the `"worst"` pair, which needs no prior, or the mean
+            over pairs of different groups, `"weighted"` by how often two rows are such a pair.
+        prior: The weights of the groups, for the mean.
 
     Example:
         >>> total_variation(torch.tensor([[3.0, 1.0], [1.0, 1.0]]))  # 3/4 against 1/2
@@ -131,8 +146,9 @@ def total_variation(table: Table) -> Float[Tensor, "*batch"]:
     p = _given_group(table)
     if p.shape[-2] <= 2:
         return (p[..., 0, :] - p[..., -1, :]).abs().sum(-1) / 2
+    distances = torch.cdist(p, p, p=1) / 2
 
-    return torch.cdist(p, p, p=1).amax((-2, -1)) / 2
+    return distances.amax((-2, -1)) if pairs == "worst" else _pair_mean(distances, table, prior)
 
 
 def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, "*batch"]:
@@ -150,6 +166,149 @@ def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[T
     """
 
     return total_variation(table).amax(-1)
+
+
+def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+    r"""The :math:`\chi^2`-information :math:`\sum_{s,t} (p - q)^2 / q`, with p and q as above.
+
+    How far the guesses of the best least-squares attacker are from the prior. Never below the
+    mutual information in nats; the sum of the squared correlations of all functions of the code
+    with all functions of the group.
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+        prior: The weights of the groups.
+
+    Example:
+        >>> chi_square_information(torch.eye(2))
+        tensor(1.)
+    """
+
+    return _residual(table, prior).square().sum((-2, -1))
+
+
+def squared_hellinger(table: Table) -> Float[Tensor, "*batch"]:
+    r"""The squared Hellinger distance :math:`\tfrac12 \sum_t (\sqrt{p(t|s)} - \sqrt{p(t|s')})^2`.
+
+    Of the worst pair of groups, from 0 to 1. What adds up, almost, when an attacker sees the codes
+    of many rows of one group. At most the total variation, which is at most
+    :math:`\sqrt{2 H^2}`.
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+
+    Example:
+        >>> squared_hellinger(torch.eye(2))
+        tensor(1.0000)
+    """
+
+    root = _positive(_given_group(table)).sqrt()
+    mode = "donot_use_mm_for_euclid_dist"  # the product of matrices would cancel
+
+    return torch.cdist(root, root, compute_mode=mode).square().amax((-2, -1)) / 2
+
+
+def sibson_information(
+    table: Table, alpha: float, *, prior: Prior = "empirical"
+) -> Float[Tensor, "*batch"]:
+    r"""Sibson's information of order :math:`\alpha` in nats, the Rényi family.
+
+    .. math:: I_\alpha = \tfrac{\alpha}{\alpha - 1} \log \sum_t
+        \Bigl( \sum_s p(s)\, p(t|s)^\alpha \Bigr)^{1/\alpha}
+
+    Order 1 is the mutual information, order infinity the `maximal_leakage`; it never falls with
+    the order. The higher the order, the more a few telling codes count.
+
+    Source:
+        Information radius (Sibson, 1969), https://doi.org/10.1007/BF00537520
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+        alpha: The order, above 0.
+        prior: The weights of the groups.
+
+    Example:
+        >>> sibson_information(torch.eye(2), alpha=2.0) / math.log(2)
+        tensor(1.)
+    """
+
+    if not alpha > 0:
+        raise ValueError(f"`alpha` expects an order above 0, got {alpha}.")
+    if alpha == 1:
+        return mutual_information(table, prior=prior)
+    if math.isinf(alpha):
+        return maximal_leakage(table, prior=prior)
+
+    # With r = p(t|s) / p(t), the inner sum is 1 + E[r^α - 1 - α (r - 1)], whose terms vanish to
+    # second order where r is 1; where r^α would overflow, the largest r is taken out instead.
+    weight = _prior(table, prior)
+    whole = (weight * _given_group(table)).sum(-2)
+    excess = _excess(table, prior)
+    log_ratio = _log1p(excess)
+    top = log_ratio.amax(-2, keepdim=True).detach().clamp_min(0)
+    large = alpha * top.squeeze(-2) > 20
+    power = torch.where(large.unsqueeze(-2), 0, alpha * log_ratio)
+    small_sum = (weight * (torch.expm1(power) - alpha * excess)).sum(-2)
+    # An empty cell has r = 0 exactly, while its logarithm ends at the spacing of the dtype.
+    shifted = torch.where(excess > -1, alpha * (log_ratio - top), -math.inf)
+    large_sum = _positive((weight * shifted.exp()).sum(-2))
+    growth = torch.where(
+        large,
+        torch.expm1(top.squeeze(-2) + large_sum.log() / alpha),
+        torch.expm1(torch.log1p(torch.where(large, 0, small_sum).clamp_min(-1 + 1e-7)) / alpha),
+    )
+
+    return alpha / (alpha - 1) * torch.log1p((whole * growth).sum(-1))
+
+
+def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+    r"""The maximal leakage :math:`\log \sum_t \max_s p(t|s)` in nats.
+
+    By how much, at most, a code multiplies the chance of guessing *any* function of the group,
+    also a random one. It depends on the prior only through which groups there are.
+
+    Source:
+        An Operational Approach to Information Leakage (Issa, Wagner, Kamath, 2020),
+        https://arxiv.org/abs/1807.07878
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+        prior: The weights of the groups; only which of them are zero matters.
+
+    Example:
+        >>> maximal_leakage(torch.eye(4)).exp()
+        tensor(4.)
+    """
+
+    weight = _prior(table, prior)
+    whole = (weight * _given_group(table)).sum(-2)
+    excess = torch.where(weight > 0, _excess(table, prior), -1)
+
+    return torch.log1p((whole * excess.amax(-2)).sum(-1))
+
+
+def maximal_correlation(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+    r"""The maximal correlation of any function of the code with any function of the group.
+
+    The second singular value of :math:`p(s,t) / \sqrt{p(s) p(t)}`, from 0 to 1: what a regression
+    on the codes can explain at best. With two groups its square is the :math:`\chi^2`-information.
+
+    Source:
+        On measures of dependence (Rényi, 1959), https://doi.org/10.1007/BF02024507
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+        prior: The weights of the groups.
+
+    Example:
+        >>> maximal_correlation(torch.tensor([[3.0, 1.0], [1.0, 3.0]]))
+        tensor(0.5000)
+    """
+
+    residual = _residual(table, prior)
+    squares = torch.linalg.eigvalsh(residual @ residual.mT)
+
+    return _positive(squares[..., -1]).sqrt()
 
 
 def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
@@ -170,15 +329,97 @@ def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
     return _joint(table, prior).amax(-2).sum(-1)
 
 
-def entropy(table: Table) -> Float[Tensor, "*batch"]:
-    """The entropy of the groups in nats, counted as they come: the most a code can tell of them.
+def guessing_advantage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+    r"""How much more often the best attacker is right with the code than without.
+
+    :math:`\sum_t \max_s p(s, t) - \max_s p(s)`. With rare groups and the empirical prior it is
+    often exactly 0, whatever the rare groups lose: ask with the uniform one too.
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+        prior: The weights of the groups.
 
     Example:
-        >>> entropy(torch.tensor([[1.0, 1.0], [2.0, 0.0]])) / math.log(2)
+        >>> guessing_advantage(torch.tensor([[3.0, 1.0], [1.0, 1.0]]), prior="uniform")
+        tensor(0.1250)
+    """
+
+    return attack_accuracy(table, prior=prior) - _prior(table, prior).amax((-2, -1))
+
+
+def group_entropy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+    """The entropy of the groups in nats: the most that a code can tell of them.
+
+    Example:
+        >>> group_entropy(torch.tensor([[1.0, 1.0], [2.0, 0.0]])) / math.log(2)
         tensor(1.)
     """
 
-    return torch.special.entr(_joint(table, "empirical").sum(-1)).sum(-1)
+    return _entropy(_prior(table, prior).squeeze(-1))
+
+
+def code_entropy(table: Table) -> Float[Tensor, "*batch"]:
+    r"""The entropy :math:`H(T)` of the code in nats: how much of the m bits is in use.
+
+    Example:
+        >>> code_entropy(torch.tensor([[1.0, 1.0], [1.0, 1.0]])) / math.log(2)
+        tensor(1.)
+    """
+
+    return _entropy(_joint(table, "empirical").sum(-2))
+
+
+def input_information(logits: Logits) -> Float[Tensor, ""]:
+    r"""The information :math:`I(X; T) = H(T) - H(T|X)` in nats: what a code tells of its row.
+
+    Among these rows, each as likely. It is no more than their number's logarithm, and :math:`m`
+    bits; noise in the bits makes it smaller.
+
+    Arguments:
+        logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
+
+    Example:
+        >>> input_information(torch.tensor([[-200.0], [200.0]])) / math.log(2)
+        tensor(1.)
+        >>> input_information(torch.tensor([[0.0], [0.0]]))
+        tensor(0.)
+    """
+
+    table = joint_table(logits, torch.zeros_like(logits[:, 0], dtype=torch.long), 1)
+
+    return code_entropy(table) - bit_entropy(logits).sum(-1).mean()
+
+
+def bit_entropy(logits: Logits) -> Logits:
+    """The entropy of each bit of each row in nats, with shape :math:`(n, m)`.
+
+    Example:
+        >>> bit_entropy(torch.tensor([[0.0, 200.0]])) / math.log(2)
+        tensor([[1., 0.]])
+    """
+
+    # θ softplus(-ℓ) + (1 - θ) softplus(ℓ): no logarithm of a probability, no NaN at 0 or 1.
+    one, zero = logits.sigmoid(), (-logits).sigmoid()
+
+    return one * F.softplus(-logits) + zero * F.softplus(logits)
+
+
+def residual_information(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, "*batch"]:
+    r"""The information :math:`I(Y; S | T)` in nats: what the code leaves of their dependence.
+
+    Zero under sufficiency: among rows of one code, the target is then as frequent in every group,
+    and a score computed from the code is calibrated in each.
+
+    Arguments:
+        table: The counts over pairs, with shape :math:`(\dots, k_y, k_s, c)`.
+
+    Example:
+        >>> table = torch.tensor([[[3.0, 0.0], [3.0, 0.0]], [[0.0, 1.0], [0.0, 1.0]]])
+        >>> residual_information(table)
+        tensor(0.)
+    """
+
+    return conditional_mutual_information(table.movedim(-1, -3))
 
 
 @torch.no_grad()
@@ -242,6 +483,51 @@ def _given_group(table: Tensor) -> Tensor:
     return torch.where(size > 0, table / _positive(size), share)
 
 
+def _prior(table: Tensor, prior: Prior) -> Tensor:
+    """p(s), with shape (..., k, 1)."""
+
+    return _joint(table, prior).sum(-1, keepdim=True)
+
+
+def _excess(table: Tensor, prior: Prior) -> Tensor:
+    """p(t|s) / p(t) - 1."""
+
+    p = _given_group(table)
+    whole = (_prior(table, prior) * p).sum(-2, keepdim=True)
+
+    return (p - whole) / _positive(whole)
+
+
+def _residual(table: Tensor, prior: Prior) -> Tensor:
+    """(p - q) / sqrt(q), with p = p(s, t) and q = p(s) p(t)."""
+
+    p = _joint(table, prior)
+    q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
+
+    return (p - q) / _positive(q).sqrt()
+
+
+def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
+    """The mean distance of two groups, weighted by how often two rows are of such groups."""
+
+    weight = _prior(table, prior)
+    weight = (weight * weight.mT) * (1 - torch.eye(weight.shape[-2]).to(weight))
+
+    return (weight * distances).sum((-2, -1)) / _positive(weight.sum((-2, -1)))
+
+
+def _entropy(p: Tensor) -> Tensor:
+    """-Σ p log p, whose gradient ends at the logarithm of the smallest number of the dtype."""
+
+    return -(p * _positive(p).log()).sum(-1)
+
+
+def _log1p(excess: Tensor) -> Tensor:
+    """log(1 + excess), ending at the spacing of the dtype where the excess is -1."""
+
+    return torch.log1p(excess.clamp_min(torch.finfo(excess.dtype).eps - 1))
+
+
 def _joint(table: Tensor, prior: Prior) -> Tensor:
     """p(s, t), under the prior."""
 
@@ -263,9 +549,8 @@ def _divergence(p: Tensor, q: Tensor) -> Tensor:
     """
 
     excess = (p - q) / _positive(q)
-    log_ratio = torch.log1p(excess.clamp_min(torch.finfo(p.dtype).eps - 1))
 
-    return q * ((1 + excess) * log_ratio - excess)
+    return q * ((1 + excess) * _log1p(excess) - excess)
 
 
 def _positive(x: Tensor) -> Tensor:

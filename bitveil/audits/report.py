@@ -16,7 +16,7 @@ from bitveil.codes import check_logits, draw
 from bitveil.information import (
     BITS,
     attack_accuracy,
-    entropy,
+    group_entropy,
     leave_one_out,
     mutual_information,
     neuron_information,
@@ -186,7 +186,7 @@ def audit(
         sizes=certificate.sizes,
         information_bits=mutual_information(table).item() * BITS,
         information_left_out_bits=information,
-        entropy_bits=entropy(table).item() * BITS,
+        entropy_bits=group_entropy(table).item() * BITS,
         neuron_information_bits=seen.neuron_information(),
         total_variation=certificate.estimate,
         total_variation_left_out=variation,

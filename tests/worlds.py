@@ -1,0 +1,60 @@
+"""Worlds that know their answer: rows with logits and groups, and what the code reveals."""
+
+import math
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class World:
+    """Logits of some rows, their groups, and the nats that the whole code tells of them."""
+
+    logits: Tensor
+    groups: Tensor
+    k: int
+    information: float
+
+
+def parity_trap(extra: int = 0, copies: int = 1) -> World:
+    """T1 is a fair coin, T2 that coin xor S: nothing bit by bit, one bit jointly."""
+
+    bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64).repeat(copies, 1)
+    noise = torch.zeros(len(bits), extra, dtype=torch.float64)
+    logits = torch.cat([400 * bits - 200, noise], 1)
+
+    return World(logits, (bits[:, 0] != bits[:, 1]).long(), 2, math.log(2))
+
+
+def noisy_copy(flip: float, extra: int = 0) -> World:
+    """T1 is S, flipped with a probability: log 2 - h(flip) nats, whatever the coins beside it."""
+
+    logit = math.log((1 - flip) / flip)
+    logits = torch.tensor([[-logit], [logit]], dtype=torch.float64)
+    noise = torch.zeros(2, extra, dtype=torch.float64)
+    entropy = -flip * math.log(flip) - (1 - flip) * math.log(1 - flip)
+
+    return World(torch.cat([logits, noise], 1), torch.tensor([0, 1]), 2, math.log(2) - entropy)
+
+
+def blind(n: int = 60, m: int = 5, k: int = 3) -> World:
+    """The same rows in every group: nothing is revealed."""
+
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(n, m, generator=generator, dtype=torch.float64).repeat(k, 1)
+
+    return World(logits, torch.arange(k).repeat_interleave(n), k, 0.0)
+
+
+def random_rows(
+    n: int = 40, m: int = 5, k: int = 3, *, seed: int = 0, scale: float = 2.0
+) -> tuple[Tensor, Tensor]:
+    """Logits that lean on the group, and the groups; each group has a row."""
+
+    generator = torch.Generator().manual_seed(seed)
+    groups = torch.cat([torch.arange(k), torch.randint(k, (n - k,), generator=generator)])
+    lean = torch.randn(k, m, generator=generator, dtype=torch.float64)
+    logits = scale * torch.randn(n, m, generator=generator, dtype=torch.float64) + lean[groups]
+
+    return logits, groups
