@@ -15,7 +15,7 @@ from jaxtyping import Float, Num, UInt8
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bitveil.shapes import Bits, Indices, Likelihoods, Logits
+from bitveil.shapes import Indices, Likelihoods, Logits
 
 __all__ = [
     "all_codes",
@@ -105,8 +105,10 @@ def code_likelihood(logits: Logits) -> Likelihoods:
     return likelihood.T
 
 
-def draw(logits: Logits, *, generator: torch.Generator | None = None) -> Bits:
-    """One draw of every bit, as 0.0 and 1.0, with shape :math:`(n, m)` and without a gradient.
+def draw(
+    logits: Float[Tensor, "*draws n m"], *, generator: torch.Generator | None = None
+) -> Float[Tensor, "*draws n m"]:
+    """One draw of every bit, as 0.0 and 1.0, with the shape of the logits and without a gradient.
 
     Example:
         >>> draw(torch.tensor([[-200.0, 200.0]]))

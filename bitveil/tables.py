@@ -29,7 +29,14 @@ from torch.autograd.function import once_differentiable
 from bitveil.codes import all_codes, check_logits
 from bitveil.shapes import Groups, Indices, Logits, NeuronTables
 
-__all__ = ["MAX_CELLS", "joint_table", "neuron_tables", "observed_table", "pair_groups"]
+__all__ = [
+    "MAX_CELLS",
+    "joint_table",
+    "neuron_tables",
+    "observed_table",
+    "pair_groups",
+    "squared_table",
+]
 
 MAX_CELLS = 2**28
 """The most cells a table may have: 1 GiB in float32, and readings need a few copies of it."""
@@ -117,6 +124,30 @@ def neuron_tables(logits: Logits, groups: Groups, k: int) -> NeuronTables:
     return torch.einsum("nk,nmb->mkb", member, pairs)
 
 
+@torch.no_grad()
+def squared_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
+    r"""The squared likelihoods, summed, :math:`\sum_{i : g_i = g} p(t | x_i)^2`: no gradient.
+
+    Together with the table it tells how far the rows of a group differ: see `bitveil.finite`.
+
+    Arguments:
+        logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
+        groups: The groups, with shape :math:`(n,)`.
+        k: The number of groups.
+
+    Example:
+        >>> squared_table(torch.zeros(3, 1), torch.tensor([0, 0, 1]), k=2)
+        tensor([[0.5000, 0.5000],
+                [0.2500, 0.2500]])
+    """
+
+    check_logits("squared_table", logits)
+    check_groups("squared_table", groups, logits.shape[0], k)
+    check_cells("squared_table", logits.shape[1], k)
+
+    return _forward(logits, groups, k, power=2)
+
+
 def observed_table(codes: Indices, groups: Groups, k: int, c: int) -> Float[Tensor, "k c"]:
     """Counts how often each group met each code: the table of drawn or foreign codes.
 
@@ -157,9 +188,8 @@ class _JointTable(torch.autograd.Function):
     def forward(ctx: Any, logits: Tensor, groups: Tensor, k: int) -> Tensor:
         ctx.save_for_backward(logits, groups)
         ctx.k = k
-        forward = _forward_dense if logits.shape[1] <= _DENSE_BITS else _forward_halves
 
-        return forward(logits, groups, k)
+        return _forward(logits, groups, k)
 
     @staticmethod
     @once_differentiable
@@ -170,10 +200,18 @@ class _JointTable(torch.autograd.Function):
         return backward(logits, groups, grad), None, None
 
 
-def _forward_dense(logits: Tensor, groups: Tensor, k: int) -> Tensor:
+def _forward(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Tensor:
+    """The sum over each group's rows of the likelihood of every code, to a power."""
+
+    forward = _forward_dense if logits.shape[1] <= _DENSE_BITS else _forward_halves
+
+    return forward(logits, groups, k, power)
+
+
+def _forward_dense(logits: Tensor, groups: Tensor, k: int, power: int) -> Tensor:
     member = groups == torch.arange(k, device=groups.device).unsqueeze(1)
 
-    return member.to(logits) @ _likelihood(_pairs(logits)).T
+    return member.to(logits) @ _likelihood(_pairs(logits) ** power).T
 
 
 def _backward_dense(logits: Tensor, groups: Tensor, grad: Tensor) -> Tensor:
@@ -183,12 +221,12 @@ def _backward_dense(logits: Tensor, groups: Tensor, grad: Tensor) -> Tensor:
     return (_codes(logits.shape[1], logits) @ weight - pairs[:, 1] * weight.sum(0)).T
 
 
-def _forward_halves(logits: Tensor, groups: Tensor, k: int) -> Tensor:
+def _forward_halves(logits: Tensor, groups: Tensor, k: int, power: int) -> Tensor:
     h = logits.shape[1] // 2
     table = logits.new_zeros(k, 2**h, 2 ** (logits.shape[1] - h))
 
     for rows, segments in _chunks(groups, k, h):
-        pairs = _pairs(logits[rows])
+        pairs = _pairs(logits[rows]) ** power
         left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
         for g, segment in segments:
             table[g].addmm_(left[:, segment], right[:, segment].T)

@@ -13,11 +13,11 @@ from bitveil.audits.attacker import certain_gap
 from bitveil.audits.certificates import Certificate, certify_gap
 from bitveil.audits.probes import Probe, Split, attack, use
 from bitveil.codes import check_logits, draw
+from bitveil.finite import leave_one_out
 from bitveil.information import (
     BITS,
     attack_accuracy,
     group_entropy,
-    leave_one_out,
     mutual_information,
     neuron_information,
 )
