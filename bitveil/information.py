@@ -20,12 +20,13 @@ makes every information small, whatever the rare groups lose.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
 from bitveil.shapes import Logits, NeuronTables, Table
 from bitveil.tables import joint_table
@@ -74,10 +75,7 @@ def mutual_information(table: Table, *, prior: Prior = "empirical") -> Float[Ten
         tensor(1.)
     """
 
-    p = _joint(table, prior)
-    q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-
-    return _divergence(p, q).sum((-2, -1))
+    return _MutualInformation.apply(_joint(table, prior))
 
 
 def conditional_mutual_information(
@@ -503,15 +501,28 @@ def _joint(table: Tensor, prior: Prior) -> Tensor:
     return _prior(table, prior) * given_group(table)
 
 
-def _divergence(p: Tensor, q: Tensor) -> Tensor:
-    """`p log(p / q) - p + q` for each cell: never negative, exact to first order at `p = q`.
+class _MutualInformation(torch.autograd.Function):
+    """`Σ p log(p / q) - p + q`, where q is the product of the margins of p, which sums to one.
 
-    The logarithm ends at the spacing of the dtype, so that an empty cell has a finite gradient.
+    No term is negative. The gradient is the logarithm alone, which ends at the spacing of the
+    dtype, so that it is finite at an empty cell. One number a cell is kept for it.
     """
 
-    excess = (p - q) / _positive(q)
+    @staticmethod
+    def forward(ctx: Any, p: Tensor) -> Tensor:
+        q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
+        excess = (p - q).div_(_positive(q))
+        log_ratio = _log1p(excess)
+        ctx.save_for_backward(log_ratio)
 
-    return q * ((1 + excess) * _log1p(excess) - excess)
+        return torch.addcmul(-excess, excess + 1, log_ratio).mul_(q).sum((-2, -1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (log_ratio,) = ctx.saved_tensors
+
+        return grad[..., None, None] * log_ratio
 
 
 def _positive(x: Tensor) -> Tensor:

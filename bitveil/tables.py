@@ -17,8 +17,9 @@ Tables of disjoint rows add up: over batches, files and machines. Reduce tables,
 the information of a batch is not the mean of informations.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -54,10 +55,11 @@ def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
             f"({n},), got {groups.dtype} of shape {tuple(groups.shape)}. Labels of another type: "
             "`numpy.unique(labels, return_inverse=True)`."
         )
-    if n and (groups.min() < 0 or groups.max() >= k):
+    least, most = groups.aminmax() if n else (0, 0)
+    if least < 0 or most >= max(k, 1):
         raise ValueError(
-            f"`{name}` expects groups from 0 to k - 1 = {k - 1}, got {int(groups.min())} to "
-            f"{int(groups.max())}. Pass a larger `k`, or number the groups from 0."
+            f"`{name}` expects groups from 0 to k - 1 = {k - 1}, got {int(least)} to {int(most)}. "
+            "Pass a larger `k`, or number the groups from 0."
         )
 
 
@@ -145,7 +147,7 @@ def squared_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"
     check_groups("squared_table", groups, logits.shape[0], k)
     check_cells("squared_table", logits.shape[1], k)
 
-    return _forward(logits, groups, k, power=2)
+    return _products(logits, _chunks(logits, groups, k, power=2), k)
 
 
 def observed_table(codes: Indices, groups: Groups, k: int, c: int) -> Float[Tensor, "k c"]:
@@ -181,89 +183,96 @@ def pair_groups(y: Groups, s: Groups, k: int) -> Groups:
     return y * k + s
 
 
+class _Chunk(NamedTuple):
+    """Some rows, ordered by group, and all that is needed of them forth and back."""
+
+    rows: Tensor
+    segments: list[tuple[int, slice]]  # which group lies where
+    pairs: Tensor  # the probabilities of 0 and 1, with shape (m, 2, rows)
+    left: Tensor  # the likelihoods of the left half's codes, with shape (2^h, rows)
+    right: Tensor
+
+
 class _JointTable(torch.autograd.Function):
     """The expected counts with their own backward: one product forth, two back."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, groups: Tensor, k: int) -> Tensor:
-        ctx.save_for_backward(logits, groups)
-        ctx.k = k
+        if logits.shape[1] <= _DENSE_BITS:
+            likelihood = _likelihood(_pairs(logits))
+            ctx.save_for_backward(logits, groups, likelihood)
+            return _member(groups, k).to(logits) @ likelihood.T
 
-        return _forward(logits, groups, k)
+        # A single chunk is small, and kept; of several, each is made anew on the way back.
+        chunks = list(_chunks(logits, groups, k)) if _n_chunks(logits) == 1 else None
+        ctx.save_for_backward(logits, groups)
+        ctx.chunks = chunks
+
+        return _products(logits, chunks or _chunks(logits, groups, k), k)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
-        logits, groups = ctx.saved_tensors
-        backward = _backward_dense if logits.shape[1] <= _DENSE_BITS else _backward_halves
+        logits, groups, *kept = ctx.saved_tensors
+        if kept:
+            weight = kept[0] * grad.T.contiguous().index_select(1, groups)
+            sums = _codes(logits.shape[1], logits.dtype, logits.device) @ weight
+            return (sums[:-1] - logits.T.sigmoid() * sums[-1]).T, None, None
 
-        return backward(logits, groups, grad), None, None
+        chunks = ctx.chunks or _chunks(logits, groups, len(grad))
 
-
-def _forward(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Tensor:
-    """The sum over each group's rows of the likelihood of every code, to a power."""
-
-    forward = _forward_dense if logits.shape[1] <= _DENSE_BITS else _forward_halves
-
-    return forward(logits, groups, k, power)
+        return _products_back(logits, chunks, grad), None, None
 
 
-def _forward_dense(logits: Tensor, groups: Tensor, k: int, power: int) -> Tensor:
-    member = groups == torch.arange(k, device=groups.device).unsqueeze(1)
+def _products(logits: Tensor, chunks: Iterable[_Chunk], k: int) -> Tensor:
+    """One product of halves for each group of each chunk, added up."""
 
-    return member.to(logits) @ _likelihood(_pairs(logits) ** power).T
-
-
-def _backward_dense(logits: Tensor, groups: Tensor, grad: Tensor) -> Tensor:
-    pairs = _pairs(logits)
-    weight = _likelihood(pairs) * grad.T[:, groups]
-
-    return (_codes(logits.shape[1], logits) @ weight - pairs[:, 1] * weight.sum(0)).T
-
-
-def _forward_halves(logits: Tensor, groups: Tensor, k: int, power: int) -> Tensor:
-    h = logits.shape[1] // 2
-    table = logits.new_zeros(k, 2**h, 2 ** (logits.shape[1] - h))
-
-    for rows, segments in _chunks(groups, k, h):
-        pairs = _pairs(logits[rows]) ** power
-        left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
-        for g, segment in segments:
-            table[g].addmm_(left[:, segment], right[:, segment].T)
+    m = logits.shape[1]
+    table = logits.new_zeros(k, 2 ** (m // 2), 2 ** (m - m // 2))
+    for chunk in chunks:
+        for g, segment in chunk.segments:
+            table[g].addmm_(chunk.left[:, segment], chunk.right[:, segment].T)
 
     return table.flatten(1)
 
 
-def _backward_halves(logits: Tensor, groups: Tensor, grad: Tensor) -> Tensor:
+def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Tensor:
+    """The gradient of the logits: two products for each group of each chunk."""
+
     m = logits.shape[1]
     h = m // 2
     grad = grad.reshape(-1, 2**h, 2 ** (m - h))
-    left_codes, right_codes = _codes(h, logits), _codes(m - h, logits)
+    left_codes, right_codes = (_codes(bits, logits.dtype, logits.device) for bits in (h, m - h))
     result = torch.empty_like(logits)
 
-    for rows, segments in _chunks(groups, grad.shape[0], h):
-        pairs = _pairs(logits[rows])
-        left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
+    for rows, segments, pairs, left, right in chunks:
         weight_left, weight_right = torch.empty_like(left), torch.empty_like(right)
         for g, segment in segments:
             torch.mm(grad[g], right[:, segment], out=weight_left[:, segment])
             torch.mm(grad[g].T, left[:, segment], out=weight_right[:, segment])
         weight_left *= left
         weight_right *= right
-        sums = torch.cat([left_codes @ weight_left, right_codes @ weight_right])
-        result[rows] = (sums - pairs[:, 1] * weight_left.sum(0)).T
+        of_left, of_right = left_codes @ weight_left, right_codes @ weight_right
+        sums = torch.cat([of_left[:-1], of_right[:-1]])
+        result.index_copy_(0, rows, (sums - pairs[:, 1] * of_left[-1]).T)
 
     return result
 
 
-def _chunks(
-    groups: Tensor, k: int, h: int
-) -> Iterator[tuple[Tensor | slice, list[tuple[int, slice]]]]:
-    """Chunks of rows, ordered by group, and where in each chunk which group lies."""
+def _n_chunks(logits: Tensor) -> int:
+    return -(-logits.shape[0] // _chunk_size(logits))
 
-    n, size = groups.shape[0], max(512, _CACHED >> h)
-    order = None if k == 1 else groups.argsort()
-    stops = [n] if k == 1 else torch.bincount(groups, minlength=k).cumsum(0).tolist()
+
+def _chunk_size(logits: Tensor) -> int:
+    return max(512, _CACHED >> (logits.shape[1] // 2))
+
+
+def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[_Chunk]:
+    """Chunks of rows, ordered by group, with the likelihoods of their halves to a power."""
+
+    n, size, h = logits.shape[0], _chunk_size(logits), logits.shape[1] // 2
+    order = groups.argsort()
+    stops = torch.bincount(groups, minlength=k).cumsum(0).tolist()
 
     for start in range(0, n, size):
         stop = min(start + size, n)
@@ -272,21 +281,32 @@ def _chunks(
             for g, (first, last) in enumerate(zip([0, *stops], stops, strict=False))
             if max(first, start) < min(last, stop)
         ]
-        yield (slice(start, stop) if order is None else order[start:stop]), segments
+        pairs = _pairs(logits.index_select(0, order[start:stop]))
+        if power != 1:
+            pairs = pairs**power
+        left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
+        yield _Chunk(order[start:stop], segments, pairs, left, right)
+
+
+def _member(groups: Tensor, k: int) -> Tensor:
+    """Whether each row is in each group, with shape (k, n)."""
+
+    return groups == torch.arange(k, device=groups.device).unsqueeze(1)
 
 
 def _pairs(logits: Tensor) -> Tensor:
-    """The probabilities of 0 and of 1, rows last: shape (m, 2, n). Neither is ever 1 - the other,
-    which would round small ones away.
+    """The probabilities of 0 and of 1, rows last, with shape (m, 2, n).
+
+    Neither is one less the other, which would round small ones away.
     """
 
-    rows_last = logits.T
+    rows_last = logits.T.contiguous()
 
-    return torch.stack([(-rows_last).sigmoid(), rows_last.sigmoid()], 1)
+    return torch.stack([-rows_last, rows_last], 1).sigmoid_()
 
 
 def _likelihood(pairs: Tensor) -> Tensor:
-    """The probabilities of all codes of a half, rows last: shape (2^h, n).
+    """The probabilities of all codes of some bits, rows last, with shape (2^bits, n).
 
     An outer product of the likelihoods of its halves in turn: each number is written once, and
     neighbouring rows lie next to each other.
@@ -300,5 +320,10 @@ def _likelihood(pairs: Tensor) -> Tensor:
     return (left.unsqueeze(1) * right.unsqueeze(0)).flatten(0, 1)
 
 
-def _codes(m: int, like: Tensor) -> Tensor:
-    return all_codes(m, like=like).T.contiguous()
+@lru_cache(maxsize=64)
+def _codes(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """All codes of m bits, codes last, and a row of ones: shape (m + 1, 2^m)."""
+
+    codes = all_codes(m, like=torch.empty(0, dtype=dtype, device=device)).T
+
+    return torch.cat([codes, torch.ones_like(codes[:1])])

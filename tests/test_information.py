@@ -7,6 +7,7 @@ import torch
 from worlds import blind, noisy_copy, parity_trap, random_rows
 
 from bitveil import information as info
+from bitveil.finite import leave_one_out
 from bitveil.tables import joint_table, neuron_tables, pair_groups
 
 # Every reading of a table over (group, code), with its brute-force twin.
@@ -320,7 +321,7 @@ def test_the_bracket_holds_the_truth_in_expectation():
     for _ in range(60):
         logits, groups = sample(300)
         high.append(plug_in(logits, groups))
-        low.append(info.leave_one_out(logits, groups, 2))
+        low.append(leave_one_out(logits, groups, 2))
     high, low = torch.tensor(high), torch.tensor(low)
 
     assert (low.mean(0) < truth).all()
@@ -337,4 +338,4 @@ def test_left_out_rows_equal_the_sum_over_rows_that_are_left_out():
         own, g = joint_table(logits[i : i + 1], groups[i : i + 1] * 0, 1)[0], groups[i]
         variation += (own * torch.sign(p[g] - p[1 - g])).sum() / (2 * (groups == g).sum())
 
-    assert info.leave_one_out(logits, groups, 2)[1] == pytest.approx(variation.item())
+    assert leave_one_out(logits, groups, 2)[1] == pytest.approx(variation.item())

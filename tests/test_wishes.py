@@ -29,9 +29,9 @@ def world(n, seed=0, k=2):
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    defaults = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 30, "random_state": 0}
+    quick = {"features": "raw", "hidden": (16,), "epochs": 40, "batch_size": 500}
 
-    return cls(**defaults | settings)
+    return cls(**{"n_bits": 3, "random_state": 0} | quick | settings)
 
 
 def shares(theta, s):
@@ -53,7 +53,7 @@ def gap(theta, s):
 def met():
     X, y, s = world(3000)
 
-    return encoder(max_gap=0.2).fit(X, y, sensitive_features=s)
+    return encoder(max_gap=0.25).fit(X, y, sensitive_features=s)
 
 
 @pytest.fixture(scope="module")
@@ -70,18 +70,18 @@ def test_the_world_breaks_the_wish_where_nobody_asks(free):
     X, y, s = world(20_000, seed=1)
 
     assert gap(free.probabilities(X), s) > 0.3
-    assert free.score(X, y) > 0.8
+    assert free.score(X, y) > 0.85
 
 
 def test_the_certificate_keeps_to_the_wish(met):
     certificate, s = met.certificate_, world(3000)[2]
     noise = least_gap(certificate.sizes, 0.05)
 
-    assert certificate.gap == 0.2
+    assert certificate.gap == 0.25
     assert certificate.delta == 0.05
     assert certificate.draws == "soft"
     assert certificate.sizes == tuple(np.bincount(s[met.rows_["certify"]]))
-    assert certificate.estimate + noise <= 0.2
+    assert certificate.estimate + noise <= 0.25
 
 
 def test_the_certificate_measures_the_rows_held_out_for_it(met):
@@ -95,9 +95,9 @@ def test_new_rows_keep_to_the_wish(met):
     X, y, s = world(20_000, seed=1)
     answers = met.predict(X)
 
-    assert gap(met.probabilities(X), s) <= 0.2
-    assert abs(answers[s == 0].mean() - answers[s == 1].mean()) <= 0.2
-    assert met.score(X, y) > 0.65  # and the codes are of use
+    assert gap(met.probabilities(X), s) <= 0.25
+    assert abs(answers[s == 0].mean() - answers[s == 1].mean()) <= 0.25
+    assert met.score(X, y) > 0.8  # and the codes are of use
 
 
 def test_the_rows_of_each_use_are_other_rows(met):
@@ -111,7 +111,7 @@ def test_the_rows_to_certify_teach_the_encoder_nothing(met):
     X, y, s = world(3000)
     held_out = met.rows_["certify"]
     y[held_out], X[held_out] = 1 - y[held_out], X[held_out][::-1]
-    blind = encoder(max_gap=0.2).fit(X, y, sensitive_features=s)
+    blind = encoder(max_gap=0.25).fit(X, y, sensitive_features=s)
     learned = {step.limit: (step.information, step.measure) for step in met.path_}
 
     assert all(learned[step.limit] == (step.information, step.measure) for step in blind.path_)
@@ -124,10 +124,10 @@ def test_the_path_says_what_was_tried_and_what_passed(met):
     assert measured == sorted(measured)
     assert passed[0] is True
     assert passed == sorted(passed, reverse=True)
-    assert all(step.strength is None and 0 < step.limit < 0.2 for step in met.path_)
+    assert all(step.strength is None and 0 < step.limit < 0.25 for step in met.path_)
 
 
-@pytest.mark.parametrize(("k", "max_gap"), [(2, 0.25), (3, 0.35)])
+@pytest.mark.parametrize(("k", "max_gap"), [(2, 0.2), (3, 0.35)])
 def test_every_pair_of_groups_keeps_to_the_wish(k, max_gap):
     X, y, s = world(3000, k=k)
     model = encoder(max_gap=max_gap, delta=0.2).fit(X, y, sensitive_features=s)
@@ -162,20 +162,19 @@ def test_the_gap_that_a_refusal_names_is_possible():
     assert model.certificate_.gap == 1.5 * named
 
 
-def test_a_refusal_after_training_names_the_gap_that_was_found():
+def test_a_refusal_after_training_names_a_gap_to_wish_for():
     X, _, s = world(600)
-    floor = least_gap(np.bincount(s[: int(0.3 * 600)]).tolist())
-    wish = floor + 0.01
-    refused = []
-    while len(refused) < 5:  # a target that is the attribute: nothing of use is certified easily
+    wish, refused = least_gap([90, 90]) + 0.02, []
+    while len(refused) < 5:  # the target is the attribute: whatever is of use reveals it
         try:
-            model = encoder(max_gap=wish).fit(X, s, sensitive_features=s)
+            model = encoder(max_gap=wish, epochs=20).fit(X, s, sensitive_features=s)
             break
         except UncertifiableError as error:
             refused.append(str(error))
-            wish = float(re.search(r"more than (0\.\d+)", str(error))[1]) + 0.01
+            wish = float(re.search(r"a little more than (0\.\d+)", str(error))[1]) + 0.01
 
-    assert all("could not be certified" in text or "too small" in text for text in refused)
+    assert refused
+    assert all("could not be certified. The safest code" in text for text in refused)
     assert model.certificate_.gap == wish
 
 
