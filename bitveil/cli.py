@@ -39,10 +39,15 @@ Id = Annotated[
 def main() -> None:
     """Run the command line. What a person can mend is one line on the error stream, and exit 2."""
 
-    warnings.showwarning = lambda message, *args, **rest: print(
-        f"bitveil: note: {message}", file=sys.stderr
-    )
-    with _refusals():
+    said: set[str] = set()
+
+    def note(message: Warning | str, *_args: Any, **_rest: Any) -> None:
+        if str(message) not in said:
+            print(f"bitveil: note: {message}", file=sys.stderr)
+        said.add(str(message))
+
+    with _refusals(), warnings.catch_warnings():
+        warnings.showwarning = note
         app()
 
 
@@ -113,13 +118,16 @@ def fit(
     merely state the sensitive one in other words should be dropped.
     """
 
-    from bitveil.estimators import InvariantClassifier
+    from bitveil.estimators import MAX_GROUPS, InvariantClassifier
+    from bitveil.labels import number_labels
+    from bitveil.release import check_place
 
-    if output.exists():
-        raise FileExistsError(f"{output} exists already and is not overwritten.")
+    check_place(output)
     table = _read(file)
     apart = [target, *sensitive, *(drop or []), *([id_] if id_ else [])]
     _require(table, apart, file)
+    for name in [target, *sensitive]:
+        number_labels(name, table[name], len(table), most=MAX_GROUPS)
     model = InvariantClassifier(
         bits,
         max_gap=max_gap,
@@ -128,6 +136,10 @@ def fit(
         random_state=seed,
         verbose=not json_,
     )
+    if len(set(apart)) < len(apart):
+        raise ValueError(
+            f"Each column has one role, got {apart} for target, sensitive and others."
+        )
     model.fit(table.drop(columns=apart), table[target], sensitive_features=table[sensitive])
     model.save(output)
 
@@ -176,7 +188,7 @@ def encode(
     encoder = load(model)
     table = _read(file)
     ids = _ids(table, id_, file)
-    rows = _features(encoder, table, file)
+    rows = _features(encoder, table, model, file)
     codes = _frame(encoder, encoder.transform(rows, ids=ids))
     if ids is None and (shared := encoder.shared_rows(rows)) > 0.01 * len(rows):
         print(
@@ -214,14 +226,19 @@ def audit(
 
     from bitveil.audits import audit as run
     from bitveil.estimators import load
+    from bitveil.labels import number_labels
 
     encoder = load(model)
     table = _read(file)
     groups = list(sensitive or encoder.sensitive_names_ or [])
+    if not groups:
+        raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
     _require(table, groups, file)
+    for name in groups:
+        number_labels(name, table[name], len(table))
     named = target or encoder.target_name_
     _require(table, [target] if target else [], file)
-    rows = _features(encoder, table, file)
+    rows = _features(encoder, table, model, file)
     ids = _ids(table, id_, file)
     found = run(
         encoder.logits(rows),
@@ -266,7 +283,11 @@ def _read(path: Path) -> "pd.DataFrame":
     _check_suffix(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
-    table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    try:
+        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{path} cannot be read: {error}") from error
+    table = table.reset_index(drop=True)
     if table.empty:
         raise ValueError(f"{path} has no rows.")
 
@@ -283,9 +304,13 @@ def _require(table: "pd.DataFrame", names: list[str], file: Path) -> None:
             raise ValueError(f"{file} has no column {name!r}.{hint}")
 
 
-def _features(encoder: Any, table: "pd.DataFrame", file: Path) -> "pd.DataFrame":
+def _features(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "pd.DataFrame":
     """The columns that the encoder was fitted on."""
 
+    if encoder.feature_names_in_ is None:
+        raise ValueError(
+            f"{model} was fitted on an array, whose columns have no names: use it from Python."
+        )
     missing = [name for name in encoder.feature_names_in_ if name not in table]
     if missing:
         raise ValueError(f"{file} lacks columns that the encoder was fitted on: {missing}.")

@@ -1,10 +1,12 @@
 """Estimators: an encoder, and a classifier that sees its codes only, as scikit-learn has them."""
 
+import inspect
 import os
-import secrets
+import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any, Self
 
 import numpy as np
@@ -23,7 +25,7 @@ from bitveil.features import Features, Kind, Table, check_table
 from bitveil.labels import number_labels, split_rows
 from bitveil.layers import table_encoder
 from bitveil.objectives import MEASURES, Weighted, task_information
-from bitveil.release import Parts, freeze, load_parts, row_digests, save_parts
+from bitveil.release import Parts, check_key, freeze, load_parts, row_digests, save_parts
 from bitveil.tables import observed_table
 from bitveil.training import Rows
 from bitveil.wishes import Candidate, Step, Trainer, certified, room, table_over_targets
@@ -152,7 +154,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             ValueError: If the input is not as described, or no clear wish is given.
         """
 
-        self._check_wish()
+        self._check_settings()
+        self._forget()
         table = check_table(X)
         y_labels = number_labels("y", y, len(table), most=MAX_GROUPS)
         s_labels = number_labels(
@@ -161,11 +164,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.classes_, self.groups_ = y_labels.values, s_labels.values
         self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
         self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
-        rng = check_random_state(self.random_state)
-        self.key_ = self.key or _new_key(None if self.random_state is None else rng)
+        rng = _generator(self.random_state)
 
         self.rows_ = self._split(s_labels.numbers, rng)
         seed = int(rng.randint(2**31))
+        self.key_ = rng.bytes(32) if self.key is None else self.key
         parts = self._parts(table, y_labels.numbers, s_labels.numbers, seed)
         chosen = self._chosen(table, parts, seed)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
@@ -188,10 +191,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 the row does, so that rows of equal content share a draw: see `shared_rows`.
         """
 
-        table = self._conform(X)
-        named = row_digests(table if ids is None else _column(ids, len(table)))
-
-        return freeze(expit(self._logits(table)), named, self.key_)
+        return self._bits(X, ids)
 
     def probabilities(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
         """The probability that each bit is 1, with shape (n, m).
@@ -228,7 +228,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`."""
 
-        check_is_fitted(self)
+        check_is_fitted(self, "encoder_")
         manifest = {
             "class": type(self).__name__,
             "params": {**self.get_params(), "key": None, "random_state": None},
@@ -245,6 +245,21 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         weights = {"class_table": self.class_table_, **self.encoder_.state_dict()}
         save_parts(directory, Parts(manifest, weights, self.features_, self.key_))
 
+    def _forget(self) -> None:
+        """A fit that fails leaves no encoder, and no half of one."""
+
+        for name in [name for name in vars(self) if name.endswith("_")]:
+            delattr(self, name)
+
+    def _check_settings(self) -> None:
+        for name in ("n_bits", "epochs", "batch_size"):
+            value = getattr(self, name)
+            if not isinstance(value, int | np.integer) or value < 1:
+                raise ValueError(f"`{name}` expects a whole number from 1 on, got {value!r}.")
+        if self.key is not None:
+            check_key(self.key)
+        self._check_wish()
+
     def _check_wish(self) -> None:
         wishes = {"max_gap": self.max_gap, "strength": self.strength, "gamma": self.gamma}
         given = [name for name, value in wishes.items() if value is not None]
@@ -252,6 +267,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
         if self.measure not in MEASURES:
             raise ValueError(f"`measure` expects one of {list(MEASURES)}, got {self.measure!r}.")
+        if self.strength is not None and not 0 <= self.strength < np.inf:
+            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength}.")
         if self.max_gap is None:
             return
         if not 0 < self.max_gap <= 1:
@@ -380,10 +397,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     f"{missing}, unknown are {unknown}."
                 )
             if unseen := self.features_.unseen(table):
-                warnings.warn(
-                    f"Values that were not fitted count as none of the known ones: {unseen}.",
-                    stacklevel=3,
-                )
+                _warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
             return table[names]
         if (names is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
@@ -397,7 +411,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return table
 
+    def _bits(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> NDArray[np.uint8]:
+        table = self._conform(X)
+        named = row_digests(table if ids is None else _column(ids, len(table)))
+
+        return freeze(expit(self._logits(table)), named, self.key_)
+
     def _logits(self, table: Table) -> NDArray[np.float64]:
+        if not len(table):
+            return np.zeros((0, self.n_bits))
         features = torch.from_numpy(self.features_.transform(table)).double()
         with torch.no_grad():
             return self.encoder_(features).numpy()
@@ -431,7 +453,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     ) -> NDArray[np.float64]:
         """The probability of each class given the published bits, with shape (n, classes)."""
 
-        return self.decode(self.transform(X, ids=ids))
+        return self.decode(self._bits(X, ids))
 
     def decode(self, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The probability of each class for published bits, with shape (n, classes).
@@ -439,6 +461,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         All that someone needs to use the codes for this target: no row, no key, no encoder.
         """
 
+        check_is_fitted(self, "encoder_")
         codes = code_index(torch.from_numpy(bits))
         prior = self.class_table_.sum(1, keepdim=True) / self.class_table_.sum()
         counts = (self.class_table_ + prior)[:, codes]
@@ -450,7 +473,9 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     ) -> NDArray[Any]:
         """The most probable class given the published bits, with shape (n,)."""
 
-        return self.classes_[self.predict_proba(X, ids=ids).argmax(1)]
+        answers = self.predict_proba(X, ids=ids).argmax(1)
+
+        return self.classes_[answers]
 
 
 def load(directory: str | os.PathLike[str]) -> InvariantEncoder:
@@ -478,7 +503,9 @@ def load(directory: str | os.PathLike[str]) -> InvariantEncoder:
     model.path_ = [Step(**step) for step in manifest["path"]]
     model.features_, model.key_ = parts.features, parts.key
     model.class_table_ = parts.weights.pop("class_table")
-    model.encoder_ = table_encoder(manifest["n_inputs"], model.n_bits, model.hidden).double()
+    model.encoder_ = table_encoder(
+        manifest["n_inputs"], model.n_bits, model.hidden, generator=torch.Generator()
+    ).double()
     model.encoder_.load_state_dict(parts.weights)
 
     return model
@@ -492,8 +519,19 @@ def _shared(digests: NDArray[np.uint8]) -> int:
     return int(counts[counts > 1].sum())
 
 
-def _new_key(rng: np.random.RandomState | None) -> bytes:
-    return secrets.token_bytes(32) if rng is None else rng.bytes(32)
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """scikit-learn's `check_random_state`, but for None: its own, from the system's randomness."""
+
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def _warn(message: str) -> None:
+    """Warn at the line that called the estimator, however many wrappers lie between."""
+
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
 
 
 def _name(column: Any) -> Any:
@@ -513,6 +551,8 @@ def _take(table: Table, rows: NDArray[np.int64]) -> Table:
 def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
     """The ids of rows as a table of one column."""
 
+    if np.ndim(ids) != 1:
+        raise ValueError(f"`ids` expects one name a row, got {np.ndim(ids)} dimensions.")
     column = pd.Series(ids).reset_index(drop=True)
     if len(column) != n or column.isna().any():
         raise ValueError(
@@ -524,12 +564,16 @@ def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
 
 
 def _values(values: list[Any]) -> NDArray[Any]:
-    """Labels as they were before JSON, which makes lists of tuples."""
+    """Labels as they were before JSON, which makes lists of tuples and knows no dates."""
 
-    if not isinstance(values[0], str | list):
+    if not isinstance(values[0], str | list | dict):
         return np.array(values)
     array = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
-        array[number] = tuple(value) if isinstance(value, list) else value
+        parts = [
+            datetime.fromisoformat(part["datetime"]) if isinstance(part, dict) else part
+            for part in (value if isinstance(value, list) else [value])
+        ]
+        array[number] = tuple(parts) if isinstance(value, list) else parts[0]
 
     return array

@@ -37,14 +37,14 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
     """
 
     if isinstance(X, pd.DataFrame):
+        _check_columns(X.shape[1])
         if X.columns.has_duplicates:
             twice = X.columns[X.columns.duplicated()].unique().tolist()
             raise ValueError(f"Expected columns with different names, got {twice} more than once.")
-        numbers = X.select_dtypes("number")
-        if np.isinf(numbers.to_numpy(dtype=float, na_value=np.nan)).any():
-            columns = [c for c in numbers if np.isinf(numbers[c].astype(float)).any()]
+        infinite = [name for name in X if _has_infinity(X[name])]
+        if infinite:
             raise ValueError(
-                f"Expected finite numbers or missing values, got infinities in {columns}. "
+                f"Expected finite numbers or missing values, got infinities in {infinite}. "
                 "Replace them: NaN stands for missing."
             )
         return X
@@ -61,10 +61,29 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
             f"Expected a table with two dimensions, got an array of shape {matrix.shape}. One "
             "column: `X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`."
         )
+    _check_columns(matrix.shape[1])
     if np.isinf(matrix).any():
         raise ValueError("Expected finite numbers or NaN for missing, got infinities.")
 
     return matrix
+
+
+def _check_columns(n: int) -> None:
+    if n == 0:
+        raise ValueError("Expected a table with at least one column of features, got none.")
+
+
+def _has_infinity(column: "pd.Series[Any]") -> bool:
+    """Whether a column of numbers, also of numbers as text or objects, has an infinite one."""
+
+    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "bmMui":
+        return False
+    try:
+        numbers = pd.to_numeric(column.dropna()).to_numpy(float)
+    except (TypeError, ValueError):  # text, dates, categories: no numbers
+        return False
+
+    return bool(np.isinf(numbers).any())
 
 
 class Features(BaseEstimator):
@@ -109,13 +128,19 @@ class Features(BaseEstimator):
                 f"`features` expects 'posterior', 'raw' or 'both', got {self.kind!r}."
             )
 
-        self.vectorizer_ = _vectorizer().fit(X) if isinstance(X, pd.DataFrame) else None
-        self.known_ = _known(X) if isinstance(X, pd.DataFrame) else {}
+        self.vectorizer_, self.known_ = None, {}
+        if isinstance(X, pd.DataFrame):
+            self.vectorizer_ = _vectorizer().fit(X)
+            self.known_ = _known(X, self.vectorizer_)
         matrix = self._matrix(X)
+        if matrix.shape[1] == 0:
+            raise ValueError("Expected a column with a value in some row, got none such.")
+        # A column has to be known in every fold, or trees cannot be grown.
+        self.sparse_ = np.flatnonzero((~np.isnan(matrix)).sum(0) < 2 * self.folds)
         self.raw_, self.posteriors_, columns = None, [], []
         if self.kind != "raw":
             for labels in (y, s):
-                model, out_of_fold = self._posterior(matrix, labels)
+                model, out_of_fold = self._posterior(self._filled(matrix), labels)
                 self.posteriors_.append(model)
                 columns.append(_log_odds(out_of_fold))
         if self.kind != "posterior":
@@ -140,7 +165,8 @@ class Features(BaseEstimator):
         """The features of rows that were not fitted on."""
 
         matrix = self._matrix(X)
-        columns = [_log_odds(model.predict_proba(matrix)) for model in self.posteriors_]
+        filled = self._filled(matrix)
+        columns = [_log_odds(model.predict_proba(filled)) for model in self.posteriors_]
         if self.raw_ is not None:
             columns.append(self.raw_.transform(matrix))
 
@@ -165,6 +191,14 @@ class Features(BaseEstimator):
         if self.vectorizer_ is None:
             return np.asarray(X)
         return np.asarray(self.vectorizer_.transform(X), dtype=np.float32)
+
+    def _filled(self, matrix: NDArray[Any]) -> NDArray[Any]:
+        """With 0 where a column that is known for hardly a row is missing."""
+
+        filled = matrix.copy()
+        filled[:, self.sparse_] = np.nan_to_num(matrix[:, self.sparse_])
+
+        return filled
 
     def _posterior(
         self, matrix: NDArray[Any], labels: NDArray[np.int64]
@@ -191,13 +225,12 @@ class Features(BaseEstimator):
         return model.fit(matrix, labels), out_of_fold
 
 
-def _known(X: pd.DataFrame) -> dict[str, list[str]]:
-    """The values of each text column that has a feature for each of them."""
+def _known(X: pd.DataFrame, vectorizer: Any) -> dict[str, list[str]]:
+    """The values of each column that has a feature for each of them."""
 
-    text = X.select_dtypes(["object", "string", "category"])
-    values = {str(name): text[name].dropna().astype(str).unique().tolist() for name in text}
+    categories = vectorizer.kind_to_columns_["low_cardinality"]
 
-    return {name: known for name, known in values.items() if len(known) < MANY}
+    return {name: X[name].dropna().astype(str).unique().tolist() for name in categories}
 
 
 def _vectorizer() -> Any:

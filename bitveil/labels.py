@@ -39,7 +39,14 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
         array([('f', 1), ('m', 0)], dtype=object)
     """
 
+    if np.ndim(column) not in (1, 2):
+        raise ValueError(
+            f"`{name}` expects a column of values, or a table of several columns, got "
+            f"{type(column).__name__} with {np.ndim(column)} dimensions."
+        )
     frame = pd.DataFrame(column) if np.ndim(column) == 2 else pd.Series(column).to_frame()
+    if frame.columns.has_duplicates:
+        raise ValueError(f"`{name}` expects columns with different names, got {list(frame)}.")
     if len(frame) != n:
         raise ValueError(
             f"`{name}` expects one value for each of the {n} rows, got {len(frame)} values."

@@ -14,9 +14,11 @@ edits; they do not stop a forger who computes new ones.
 import hashlib
 import json
 import os
+import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -26,12 +28,23 @@ import pandas as pd
 from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = ["Parts", "freeze", "load_parts", "row_digests", "save_parts", "staged"]
+__all__ = [
+    "Parts",
+    "check_key",
+    "check_place",
+    "freeze",
+    "load_parts",
+    "row_digests",
+    "save_parts",
+    "staged",
+]
 
 FORMAT = 1
 """The version of the folder's layout: an encoder of another one is refused."""
 
 _WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
+
+_MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d)[ T]00:00:00(\.0+)?$")
 
 _TRUSTED = [
     "numpy.dtype",
@@ -81,7 +94,7 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
     columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
     cells = np.hstack([_cells(pd.Series(column)) for column in columns])
 
-    return np.stack([_digest(row.tobytes(), 16) for row in cells]).astype(np.uint8)
+    return _stack([_digest(row.tobytes()) for row in cells])
 
 
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
@@ -100,11 +113,7 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
         True
     """
 
-    if not 16 <= len(key) <= 64:
-        raise ValueError(
-            f"The secret key has 16 to 64 bytes, got {len(key)}. Make one: "
-            "`secrets.token_bytes(32)`."
-        )
+    check_key(key)
     m = theta.shape[1]
     blocks = -(-m // _WORDS)
     digests = [
@@ -114,9 +123,21 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
         )
         for row in rows
     ]
-    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), -1)[:, :m]
+    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)[
+        :, :m
+    ]
 
     return ((words >> 11) * 2.0**-53 < theta).astype(np.uint8)
+
+
+def check_key(key: bytes) -> None:
+    """Refuse a key that is too short to be secret, or too long for the hash."""
+
+    if not 16 <= len(key) <= 64:
+        raise ValueError(
+            f"The secret key has 16 to 64 bytes, got {len(key)}. Make one: "
+            "`secrets.token_bytes(32)`."
+        )
 
 
 class Parts(NamedTuple):
@@ -157,7 +178,7 @@ def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
         **parts.manifest,
     }
     manifest["checksum"] = _checksum(manifest)
-    contents["encoder.json"] = json.dumps(manifest, indent=2).encode()
+    contents["encoder.json"] = json.dumps(manifest, indent=2, default=_plain).encode()
 
     with staged(directory) as folder:
         folder.mkdir()
@@ -195,6 +216,22 @@ def load_parts(directory: str | os.PathLike[str]) -> Parts:
     )
 
 
+def check_place(target: Path, *, overwrite: bool = False) -> None:
+    """Refuse a place that nothing can be written to, before there is something to write.
+
+    Raises:
+        FileExistsError: If there is something that is not to be overwritten.
+        FileNotFoundError: If there is no folder around it.
+    """
+
+    if target.is_dir() or (target.exists() and not overwrite):
+        raise FileExistsError(
+            f"{target} exists already and is not overwritten. Name another place, or remove it."
+        )
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
+
+
 @contextmanager
 def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """A path to write to that becomes `target` at the end, or vanishes where something fails.
@@ -204,12 +241,7 @@ def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
     """
 
     target = Path(target)
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise FileExistsError(
-            f"{target} exists already and is not overwritten. Name another place, or remove it."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
+    check_place(target, overwrite=overwrite)
     with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bitveil-") as scratch:
         yield Path(scratch) / target.name
         os.replace(Path(scratch) / target.name, target)
@@ -256,27 +288,59 @@ def _libraries() -> dict[str, str]:
 
 
 def _checksum(manifest: Mapping[str, Any]) -> str:
-    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+    content = json.dumps(manifest, sort_keys=True, default=_plain)
+
+    return hashlib.sha256(content.encode()).hexdigest()
 
 
-def _digest(content: bytes, size: int) -> NDArray[np.uint8]:
-    return np.frombuffer(hashlib.blake2b(content, digest_size=size).digest(), dtype=np.uint8)
+def _plain(value: Any) -> Any:
+    """What JSON has no word for: numpy's numbers and arrays, and dates."""
+
+    if isinstance(value, np.generic | np.ndarray):
+        return value.tolist()
+    if isinstance(value, datetime):
+        return {"datetime": value.isoformat()}
+    raise TypeError(f"An encoder with {type(value).__name__} {value!r} in it cannot be saved.")
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=16).digest()
+
+
+def _stack(digests: list[bytes]) -> NDArray[np.uint8]:
+    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
 
 
 def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
     """Sixteen bytes for each cell; each different value is hashed once."""
 
     codes, values = pd.factorize(column)
-    digests = [_digest(_canonical(value), 16) for value in values]
-    digests.append(_digest(b"missing", 16))  # factorize gives missing values the code -1
+    digests = [_digest(_canonical(value)) for value in values]
+    digests.append(_digest(b"missing"))  # factorize gives missing values the code -1
 
-    return np.stack(digests)[codes]
+    return _stack(digests)[codes]
 
 
 def _canonical(value: object) -> bytes:
-    """The bytes of a value: what float64 can hold as that, everything else as text."""
+    """The bytes of a value: what float64 can hold as that, everything else as text.
 
-    if isinstance(value, bool | int | float | np.number | np.bool_) and float(value) == value:
-        return b"number" + np.float64(value + 0.0).tobytes()
+    A time of midnight is left out of dates, as CSV files do.
+    """
 
-    return b"text" + str(value).encode()
+    if isinstance(value, bool | int | float | np.number | np.bool_):
+        number = _number(value)
+        if number is not None:
+            return b"number" + number.tobytes()
+
+    return b"text" + _MIDNIGHT.sub(r"\1", str(value)).encode()
+
+
+def _number(value: Any) -> np.float64 | None:
+    """The value in double precision, if that is exact; -0.0 is 0.0."""
+
+    try:
+        number = float(value)
+    except OverflowError:
+        return None
+
+    return np.float64(number + 0.0) if number == value else None

@@ -27,13 +27,10 @@ from bitveil.training import Epoch, History, Rows, train
 
 __all__ = ["Candidate", "Step", "Trainer", "certified", "room", "table_over_targets"]
 
-LADDER = (1.1, 1.0, 0.9, 0.8, 0.65, 0.5, 0.35)
+LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
 """The gaps that are trained for, as shares of the room that the slack leaves of the wish. The
-first is above it: the gap on the rows for certification may turn out smaller than on others."""
-
-SAFE = 0.6
-"""An encoder is safe to begin with, and the last to be trained, where its gap on the rows for
-selection leaves this share of the slack: about twice the standard deviation of a measured gap."""
+first is above it: the gap on the rows for certification may turn out smaller than on others. The
+last is far below: it stands for the other case."""
 
 
 @dataclass(frozen=True)
@@ -167,21 +164,22 @@ def certified(
     """
 
     left = room(max_gap, sizes, delta)
-    candidates: list[Candidate] = []
-    for share in LADDER:
-        objective = Constrained(task_information, measure, limit=share * left)
-        candidates.insert(0, trainer(objective, fit, select))
-        if candidates[0].step.measure <= left - SAFE * (max_gap - left):
-            break
-
+    limits = [share * left for share in LADDER]
+    candidates = [
+        trainer(Constrained(task_information, measure, limit=limit), fit, select)
+        for limit in limits
+    ]
     candidates.sort(key=lambda candidate: candidate.step.measure)
     tables = [held_out_table(candidate.encoder) for candidate in candidates]
     passed = certify_sequence(tables, max_gap, delta=delta, draws=draws)
     if not passed:
         least = certify_gap(tables[0], delta=delta, draws=draws)
+        # The safest code's gap is a share of the room, and what these rows add to that.
+        added = max(0.0, least.estimate - candidates[0].step.measure)
+        advice = max(least.gap, max_gap - left + added / (1 - LADDER[-1]))
         raise UncertifiableError(
             f"`max_gap={max_gap}` could not be certified. The safest code that was found: "
-            f"{least}. Wish for a little more than {least.gap:.3f}, or bring more rows."
+            f"{least}. Wish for a little more than {advice:.3f}, or bring more rows."
         )
     chosen = max(range(len(passed)), key=lambda number: candidates[number].step.information)
     path = [

@@ -32,7 +32,7 @@ class People(NamedTuple):
 
 @pytest.fixture(scope="session")
 def people():
-    """Make people: skill, which leans on sex, gets them hired, and their height tells their sex."""
+    """Make people: their skill, which leans on sex, gets them hired; their height tells sex."""
 
     def make(n=600, seed=0):
         rng = np.random.default_rng(seed)

@@ -3,10 +3,10 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from worlds import noisy_copy, parity_trap
 
 from bitveil.audits import audit
 from bitveil.audits.probes import Split, attack, parity_gap, use
+from worlds import noisy_copy, parity_trap
 
 
 def rows_of(world, copies):

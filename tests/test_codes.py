@@ -1,9 +1,9 @@
 import numpy as np
 import pytest
 import torch
-from worlds import random_rows
 
 from bitveil import codes
+from worlds import random_rows
 
 
 def test_likelihoods_of_all_codes_sum_to_one():

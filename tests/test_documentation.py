@@ -1,4 +1,4 @@
-"""Every Python block of README and documentation runs, the blocks of a page one after the other."""
+"""Every Python block of README and documentation runs, those of a page one after the other."""
 
 import re
 from pathlib import Path

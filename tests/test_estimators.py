@@ -70,8 +70,7 @@ def test_a_clone_is_unfitted_and_fits_alike(numbers):
 
 @pytest.mark.parametrize(
     "name",
-    ["transform", "predict", "predict_proba", "probabilities", "logits", "thresholded"]
-    + ["shared_rows", "decode"],
+    "transform predict predict_proba probabilities logits thresholded shared_rows decode".split(),
 )
 def test_nothing_is_told_before_fitting(name):
     with pytest.raises(NotFittedError):
@@ -196,7 +195,8 @@ def test_a_key_of_the_wrong_length_is_refused_before_training(numbers, key):
 def test_global_seeds_are_left_alone(people, random_state):
     def states():
         numpy = np.random.get_state()  # noqa: NPY002
-        return random.getstate(), torch.get_rng_state().tolist(), numpy[1].tolist(), numpy[2:]
+        state = random.getstate(), torch.get_rng_state().tolist(), numpy[1].tolist(), numpy[2:]
+        return [hash(str(part)) for part in state]
 
     X, y, s = people(300)
     fitted = classifier(features="both", epochs=2, max_gap=0.9, random_state=random_state)
@@ -529,12 +529,11 @@ def test_adult_keeps_to_its_wish_on_rows_of_its_own():
     data = load_adult()
     X, y = data.without("sex"), data.target.to_numpy()
     sex = data.sensitive["sex"].to_numpy()
-    some, new = slice(4000), slice(4000, 9000)
-    settings = {"features": "posterior", "max_gap": 0.25, "epochs": 30}
-    fitted = classifier(**settings).fit(X[some], y[some], sensitive_features=sex[some])
-    with pytest.warns(UserWarning, match="not fitted count as none .*native_country"):
-        answers = fitted.predict(X[new])
-    shares = [answers[sex[new] == group].mean() for group in ("Female", "Male")]
+    some, new = slice(3000), slice(3000, 8000)
+    fitted = encoder(max_gap=0.2).fit(X[some], y[some], sensitive_features=sex[some])
+    with pytest.warns(UserWarning, match=r"not fitted count as none .*native_country"):
+        codes = fitted.transform(X[new]) @ np.array([4, 2, 1])
+    counts = [np.bincount(codes[sex[new] == g], minlength=8) for g in ("Female", "Male")]
+    first, second = (count / count.sum() for count in counts)
 
-    assert abs(shares[0] - shares[1]) <= 0.25
-    assert np.mean(answers == y[new]) > 0.78
+    assert 0.02 < np.abs(first - second).sum() / 2 <= 0.2

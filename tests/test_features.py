@@ -18,9 +18,9 @@ def labels(some):
 
 @pytest.fixture(scope="module")
 def fitted(people):
-    some = people(500)
+    some = people(400)
 
-    return {kind: Features(kind).fit(some.X, *labels(some)) for kind in KINDS}
+    return {kind: Features(kind, folds=2).fit(some.X, *labels(some)) for kind in KINDS}
 
 
 # Posterior features
@@ -69,7 +69,7 @@ def test_both_are_the_two_beside_each_other(people, fitted):
 
 
 def test_a_value_of_a_single_row_is_refused_with_what_to_do():
-    with pytest.raises(ValueError, match="at least 2 rows of every value.*features='raw'"):
+    with pytest.raises(ValueError, match=r"at least 2 rows of every value.*features='raw'"):
         Features("posterior").fit(np.zeros((9, 1)), np.arange(9) // 8, np.arange(9) % 2)
 
 

@@ -1,14 +1,13 @@
 import math
 from functools import partial
 
-import brute
 import pytest
 import torch
-from worlds import blind, noisy_copy, parity_trap, random_rows
 
+import brute
 from bitveil import information as info
-from bitveil.finite import leave_one_out
 from bitveil.tables import joint_table, neuron_tables, pair_groups
+from worlds import blind, noisy_copy, parity_trap, random_rows
 
 # Every reading of a table over (group, code), with its brute-force twin.
 READINGS = {
@@ -301,41 +300,3 @@ def test_an_unknown_prior_is_refused():
 def test_an_order_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"`alpha` expects an order above 0, got 0"):
         info.sibson_information(torch.ones(2, 2), alpha=0.0)
-
-
-def test_the_bracket_holds_the_truth_in_expectation():
-    generator = torch.Generator().manual_seed(0)
-    weight = torch.randn(6, 2, generator=generator).double()
-
-    def sample(n):
-        groups = torch.randint(2, (n,), generator=generator)
-        x = torch.randn(n, 2, generator=generator) + 0.3 * groups.unsqueeze(1)
-        return 2 * x.double() @ weight.T, groups
-
-    def plug_in(logits, groups):
-        table = joint_table(logits, groups, 2)
-        return info.mutual_information(table).item(), info.total_variation(table).item()
-
-    truth = torch.tensor(plug_in(*sample(200_000)))
-    high, low = [], []
-    for _ in range(60):
-        logits, groups = sample(300)
-        high.append(plug_in(logits, groups))
-        low.append(leave_one_out(logits, groups, 2))
-    high, low = torch.tensor(high), torch.tensor(low)
-
-    assert (low.mean(0) < truth).all()
-    assert (truth < high.mean(0)).all()
-
-
-def test_left_out_rows_equal_the_sum_over_rows_that_are_left_out():
-    logits, groups = random_rows(n=12, m=3, k=2)
-    variation = 0.0
-    for i in range(12):
-        others = torch.arange(12) != i
-        p = joint_table(logits[others], groups[others], 2)
-        p = p / p.sum(1, keepdim=True)
-        own, g = joint_table(logits[i : i + 1], groups[i : i + 1] * 0, 1)[0], groups[i]
-        variation += (own * torch.sign(p[g] - p[1 - g])).sum() / (2 * (groups == g).sum())
-
-    assert leave_one_out(logits, groups, 2)[1] == pytest.approx(variation.item())

@@ -3,7 +3,6 @@ import math
 import pytest
 import torch
 from torch import nn
-from worlds import parity_trap, random_rows
 
 from bitveil.objectives import (
     MEASURES,
@@ -13,6 +12,7 @@ from bitveil.objectives import (
     Weighted,
     task_information,
 )
+from worlds import parity_trap, random_rows
 
 
 def batch_of(logits, groups, y=None, k=3):

@@ -392,7 +392,7 @@ def test_a_manifest_that_is_none_is_refused(saved, content):
 def test_another_format_is_refused_with_what_to_do(saved):
     edit(saved, format=2)
 
-    with pytest.raises(ValueError, match="reads format 1. Fit and save the encoder anew"):
+    with pytest.raises(ValueError, match=r"reads format 1\. Fit and save the encoder anew"):
         load(saved)
 
 

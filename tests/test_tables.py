@@ -1,11 +1,11 @@
-import brute
 import pytest
 import torch
-from worlds import parity_trap, random_rows
 
+import brute
 from bitveil import tables
 from bitveil.codes import code_index, code_likelihood, draw
 from bitveil.information import mutual_information, total_variation
+from worlds import parity_trap, random_rows
 
 
 @pytest.mark.parametrize("m", range(1, 12))

@@ -1,0 +1,132 @@
+"""The trap on real data: Adult, blind to sex, with the per-neuron penalty and with the joint one.
+
+For each strength of each penalty: what the code tells of sex on the official test rows (the sum
+over single bits, and jointly), what a linear and a boosted attacker find on drawn bits, and how
+accurate the best decoder is. Several seeds; each run is a line of JSON in --records, and those
+that are there already are not run again.
+
+    python benchmarks/bench_trap.py [--records FILE] [--seeds 3] [--figure FILE]
+"""
+
+import argparse
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from bitveil.audits import audit
+from bitveil.audits.probes import Split, attack
+from bitveil.datasets import load_adult
+from bitveil.estimators import InvariantClassifier
+
+MEASURES = ("neuron_information", "mutual_information")
+STRENGTHS = (0.0, 0.1, 0.3, 0.6, 1.0, 3.0, 10.0)
+
+
+def run(measure: str, strength: float, seed: int) -> dict[str, Any]:
+    """Fit one encoder on the raw columns, and attack its codes."""
+
+    adult = load_adult()
+    test = np.asarray(adult.official_test)
+    X, y, sex = adult.without("sex"), adult.target, adult.sensitive["sex"]
+    model = InvariantClassifier(
+        6,
+        measure=measure,
+        strength=strength,
+        features="raw",
+        hidden=(100,),
+        random_state=seed,
+    )
+    model.fit(X[~test], y[~test], sensitive_features=sex[~test])
+    codes, codes_test = model.transform(X[~test]), model.transform(X[test])
+    found = audit(model.logits(X[test]), sex[test], bits=codes_test)
+    s = (sex == "Male").to_numpy(np.int64)
+    attackers = attack(Split(codes, s[~test], codes_test, s[test]))
+    answers = model.classes_[model.decode(codes_test).argmax(1)]
+
+    return {
+        "measure": measure,
+        "strength": strength,
+        "seed": seed,
+        "neuron_bits": found.neuron_information_bits,
+        "joint_bits": found.information_bits,
+        "total_variation": found.total_variation,
+        "auc_linear": attackers[0].auc,
+        "auc_boosting": attackers[1].auc,
+        "accuracy": float(np.mean(answers == y[test])),
+    }
+
+
+def table(records: pd.DataFrame) -> str:
+    """Means over seeds, as Markdown."""
+
+    names = ["neuron_bits", "joint_bits", "total_variation", "auc_linear", "auc_boosting"]
+    means = records.groupby(["measure", "strength"], sort=False)[[*names, "accuracy"]].mean()
+    lines = [
+        "| penalty | strength | sum over bits | joint bits | TV | linear | boosted | accuracy |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    for (measure, strength), row in means.iterrows():
+        penalty = "per neuron" if measure == "neuron_information" else "joint"
+        cells = [f"{row[name]:.4f}" for name in names[:2]] + [
+            f"{row[name]:.3f}" for name in [*names[2:], "accuracy"]
+        ]
+        lines.append(f"| {penalty} | {strength:g} | " + " | ".join(cells) + " |")
+
+    return "\n".join(lines)
+
+
+def draw(records: pd.DataFrame, path: Path) -> None:
+    """What the penalty says beside what the code tells, and what a boosted attacker finds."""
+
+    import matplotlib.pyplot as plt
+
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for measure, marker, label in zip(MEASURES, "os", ("per neuron", "joint"), strict=True):
+        rows = records[records.measure == measure].groupby("strength", sort=True).mean("seed")
+        left.plot(rows.index, rows.joint_bits, marker=marker, label=f"{label} penalty: joint bits")
+        left.plot(
+            rows.index, rows.neuron_bits, marker=marker, ls=":", label=f"{label} penalty: sum"
+        )
+        right.plot(rows.auc_boosting, rows.accuracy, marker=marker, label=f"{label} penalty")
+    left.set(xscale="symlog", xlabel="strength", ylabel="bits about sex", ylim=(0, None))
+    left.set_xscale("symlog", linthresh=0.1)
+    right.set(xlabel="AUC of a boosted attacker", ylabel="accuracy for income")
+    left.legend(fontsize="small")
+    right.legend(fontsize="small")
+    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def main() -> None:
+    """Run what is missing, and print the table."""
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/trap.jsonl"))
+    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--figure", type=Path)
+    arguments = parser.parse_args()
+    arguments.records.parent.mkdir(parents=True, exist_ok=True)
+    arguments.records.touch()
+    done = {
+        (r["measure"], r["strength"], r["seed"])
+        for r in map(json.loads, arguments.records.read_text().splitlines())
+    }
+    for seed in range(arguments.seeds):
+        for measure in MEASURES:
+            for strength in STRENGTHS:
+                if (measure, strength, seed) in done:
+                    continue
+                record = run(measure, strength, seed)
+                with arguments.records.open("a") as file:
+                    file.write(json.dumps(record) + "\n")
+
+    records = pd.read_json(arguments.records, lines=True)
+    print(table(records))
+    if arguments.figure is not None:
+        draw(records, arguments.figure)
+
+
+if __name__ == "__main__":
+    main()

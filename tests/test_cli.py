@@ -1,0 +1,427 @@
+"""The command line: tables in, folders and tables out, and one line for what a person can mend."""
+
+import dataclasses
+import json
+import os
+import shutil
+import subprocess
+import sys
+import warnings
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bitveil import cli
+from bitveil.audits import Audit
+from bitveil.estimators import InvariantClassifier, load
+
+QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
+
+
+@pytest.fixture(scope="module")
+def table(people):
+    X, y, s = people(400)
+
+    return X.drop(columns="since").assign(
+        person=[f"p{i}" for i in range(400)], sex=s, hired=y, extra=1.5
+    )
+
+
+@pytest.fixture(scope="module")
+def fitted(table, tmp_path_factory):
+    """The folder of an encoder; named rows, and the extra column, are no features."""
+
+    X = table.drop(columns=["person", "sex", "hired", "extra"])
+    model = InvariantClassifier(**QUICK)
+    folder = tmp_path_factory.mktemp("fitted") / "encoder"
+    model.fit(X, table["hired"], sensitive_features=table[["sex"]]).save(folder)
+
+    return folder
+
+
+@pytest.fixture
+def place(table, fitted, tmp_path, monkeypatch):
+    """A folder to work in, with a table in both formats and an encoder."""
+
+    table.to_csv(tmp_path / "people.csv", index=False)
+    table.to_parquet(tmp_path / "people.parquet")
+    shutil.copytree(fitted, tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+
+    return tmp_path
+
+
+@pytest.fixture
+def bitveil(monkeypatch, capsys):
+    """Run the command line in this process: exit code, output and error stream."""
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["bitveil", *map(str, words)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with pytest.raises(SystemExit) as left:
+            cli.main()
+        return left.value.code or 0, *capsys.readouterr()
+
+    return run
+
+
+def python(*words):
+    """Run the command line as a process of its own."""
+
+    return subprocess.run(
+        [sys.executable, "-m", "bitveil", *words], capture_output=True, text=True, check=False
+    )
+
+
+def fit(file, output, *more):
+    named = ("--target", "hired", "--sensitive", "sex", "--id", "person", "--drop", "extra")
+
+    return "fit", file, *named, "-o", output, *more
+
+
+# fit
+
+
+def test_fit_writes_an_encoder_and_says_so_in_json(bitveil, place):
+    code, out, err = bitveil(*fit("people.csv", "new", "--seed", "0", "--bits", "2", "--json"))
+    found, loaded = json.loads(out), load("new")
+
+    assert (code, err) == (0, "")
+    assert found == {
+        "output": "new",
+        "target": "hired",
+        "sensitive": ["sex"],
+        "features": ["skill", "height", "age", "job", "size", "member", "planet", "notes"],
+        "rows": {"fit": 286, "select": 114},
+        "n_bits": 2,
+        "certified_gap": None,
+        "delta": None,
+    }
+    assert list(loaded.feature_names_in_) == found["features"]
+    assert loaded.n_bits == 2
+    assert loaded.target_name_ == "hired"
+    assert list(loaded.sensitive_names_) == ["sex"]
+
+
+def test_fit_certifies_a_wish_and_encode_and_audit_go_on_from_there(bitveil, place):
+    code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
+    assert code == 0
+    assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
+    assert load("new").certificate_.gap == 0.9
+
+    assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0
+    assert pd.read_csv("codes.csv").shape == (400, 6)
+    assert bitveil("audit", "new", "people.csv")[0] == 0
+
+
+def test_a_fit_with_a_seed_can_be_repeated(bitveil, place, table):
+    bits = []
+    for name in ("one", "two"):
+        few = ("--seed", "7", "--bits", "2", "--strength", "0.5", "--json")
+        assert bitveil(*fit("people.csv", name, *few))[0] == 0
+        bits.append(load(name).transform(table[load(name).feature_names_in_]))
+
+    np.testing.assert_array_equal(*bits)
+
+
+# encode
+
+
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_encoding_twice_writes_the_same_bytes(bitveil, place, suffix):
+    for name in ("one", "two", "two"):
+        code, out, err = bitveil("encode", "encoder", "people.csv", "-o", f"{name}.{suffix}")
+        assert (code, out, err) == (0, f"400 codes of 3 bits in {name}.{suffix}\n", "")
+
+    assert (place / f"one.{suffix}").read_bytes() == (place / f"two.{suffix}").read_bytes()
+
+
+def test_codes_are_those_of_the_encoder_in_every_format(bitveil, place, table):
+    for source in ("csv", "parquet"):
+        for target in ("csv", "parquet"):
+            bitveil("encode", "encoder", f"people.{source}", "-o", f"{source}.{target}")
+    codes = [pd.read_csv("csv.csv"), pd.read_csv("parquet.csv")]
+    codes += [pd.read_parquet("csv.parquet"), pd.read_parquet("parquet.parquet")]
+    encoder = load("encoder")
+
+    for frame in codes:
+        assert frame.columns.tolist() == ["bit0", "bit1", "bit2"]
+        np.testing.assert_array_equal(
+            frame, encoder.transform(table[list(encoder.feature_names_in_)])
+        )
+
+
+def test_dates_are_read_alike_from_both_formats(bitveil, people, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    X, y, s = people(300)
+    InvariantClassifier(**QUICK).fit(X, y, sensitive_features=s).save("encoder")
+    X.to_csv("people.csv", index=False)
+    X.to_parquet("people.parquet")
+    for source in ("csv", "parquet"):
+        assert bitveil("encode", "encoder", f"people.{source}", "-o", f"from_{source}.csv")[0] == 0
+
+    assert (tmp_path / "from_csv.csv").read_bytes() == (tmp_path / "from_parquet.csv").read_bytes()
+
+
+def test_another_process_draws_the_same_codes(bitveil, place):
+    ran = python("encode", "encoder", "people.csv", "-o", "there.csv")
+    bitveil("encode", "encoder", "people.csv", "-o", "here.csv")
+
+    assert (ran.returncode, ran.stdout) == (0, "400 codes of 3 bits in there.csv\n")
+    assert (place / "there.csv").read_bytes() == (place / "here.csv").read_bytes()
+
+
+def test_ids_come_first_and_decide_the_draw(bitveil, place, table):
+    bitveil("encode", "encoder", "people.csv", "-o", "codes.csv", "--id", "person")
+    codes, encoder = pd.read_csv("codes.csv"), load("encoder")
+    X = table[list(encoder.feature_names_in_)]
+
+    assert codes.columns.tolist() == ["person", "bit0", "bit1", "bit2"]
+    assert codes["person"].tolist() == table["person"].tolist()
+    np.testing.assert_array_equal(
+        codes.drop(columns="person"), encoder.transform(X, ids=table["person"])
+    )
+
+
+def test_a_code_stands_beside_its_own_id_whatever_the_index(bitveil, place, table):
+    table.sample(frac=1, random_state=0).to_parquet("shuffled.parquet")
+    for name in ("people", "shuffled"):
+        bitveil("encode", "encoder", f"{name}.parquet", "-o", f"{name}.csv", "--id", "person")
+    codes = [pd.read_csv(f"{name}.csv").set_index("person") for name in ("people", "shuffled")]
+
+    pd.testing.assert_frame_equal(codes[1].loc[codes[0].index], codes[0])
+
+
+def test_rows_that_share_a_draw_are_said_on_the_error_stream(bitveil, place, table):
+    pd.concat([table, table[:20]]).to_csv("twice.csv", index=False)
+    code, out, err = bitveil("encode", "encoder", "twice.csv", "-o", "codes.csv")
+
+    assert code == 0
+    assert out == "420 codes of 3 bits in codes.csv\n"
+    assert "40 of 420 rows have the content of another row" in err
+    assert "--id" in err
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("command", ["encode", "audit"])
+def test_unseen_values_are_said_once_on_the_error_stream(bitveil, place, table, command):
+    table.assign(job="pilot").to_csv("pilots.csv", index=False)
+    more = ("-o", "codes.csv") if command == "encode" else ()
+    code, out, err = bitveil(command, "encoder", "pilots.csv", *more)
+
+    assert code == 0
+    assert "pilot" not in out.replace("pilots.csv", "")
+    assert err.splitlines() == [
+        "bitveil: note: Values that were not fitted count as none of the known ones: "
+        "{'job': ['pilot']}."
+    ]
+
+
+# audit
+
+
+def test_audit_says_what_it_found_and_what_that_does_not_say(bitveil, place):
+    code, out, err = bitveil("audit", "encoder", "people.csv")
+
+    assert (code, err) == (0, "")
+    assert out.startswith("What codes from encoder reveal of sex, by the rows of people.csv")
+    assert all(word in out for word in ("joint information", "attacker", "do not say"))
+
+
+def test_audit_prints_its_record_as_json(bitveil, place, table):
+    code, out, err = bitveil("audit", "encoder", "people.csv", "--delta", "0.1", "--json")
+    found = json.loads(out)
+
+    assert (code, err) == (0, "")
+    assert set(found) == {field.name for field in dataclasses.fields(Audit)}
+    assert found["groups"] == ["f", "m"]
+    assert found["sizes"] == table["sex"].value_counts()[["f", "m"]].tolist()
+    assert found["certificate"]["delta"] == 0.1
+    assert found["use_accuracy"] is not None
+
+
+def test_audit_of_other_columns_than_the_fitted_ones(bitveil, place):
+    named = ("--sensitive", "sex", "--sensitive", "member", "--target", "size")
+    found = json.loads(bitveil("audit", "encoder", "people.parquet", *named, "--json")[1])
+
+    assert found["groups"] == [["f", False], ["f", True], ["m", False], ["m", True]]
+
+
+def test_audit_needs_no_target(bitveil, place, table):
+    table.drop(columns="hired").to_csv("new.csv", index=False)
+    code, out, _ = bitveil("audit", "encoder", "new.csv", "--id", "person", "--json")
+
+    assert code == 0
+    assert json.loads(out)["use_accuracy"] is None
+    assert json.loads(out)["shared_rows"] is None
+
+
+# What a person can mend
+
+
+@pytest.fixture
+def broken(place, table):
+    """Tables and folders that something is wrong with."""
+
+    table.assign(hired=1).to_csv("one.csv", index=False)
+    table.assign(sex=np.arange(400)).to_csv("many.csv", index=False)
+    table.assign(sex=table["sex"].where(table.index > 2)).to_csv("unsaid.csv", index=False)
+    table.assign(age=np.inf).to_csv("infinite.csv", index=False)
+    table.assign(person="p").to_csv("namesakes.csv", index=False)
+    table[:0].to_csv("header.csv", index=False)
+    table.drop(columns=["age", "job"]).to_csv("lacking.csv", index=False)
+    table.assign(sex="f").to_csv("women.csv", index=False)
+    (place / "empty.csv").touch()
+    (place / "torn.csv").write_text('a,b\n1,2\n"3')
+    (place / "torn.parquet").write_text("PAR1 but not really")
+    (place / "people.txt").touch()
+    (place / "folder.csv").mkdir()
+    shutil.copytree("encoder", "damaged")
+    (place / "damaged" / "weights.safetensors").write_bytes(b"?")
+    X = table[["height", "age"]].to_numpy()
+    of = InvariantClassifier(**QUICK)
+    of.fit(X, table["hired"], sensitive_features=table["sex"].to_numpy()).save("of")
+
+    return place
+
+
+MISTAKES = {
+    "no such file": (fit("nobody.csv", "new"), ["no file nobody.csv"]),
+    "a folder for a file": (fit("folder.csv", "new"), ["folder.csv"]),
+    "a wrong suffix": (fit("people.txt", "new"), [".csv or .parquet, got people.txt"]),
+    "a misspelled target": (
+        ("fit", "people.csv", "--target", "hird", "--sensitive", "sex", "-o", "new"),
+        ["people.csv has no column 'hird'", "Did you mean 'hired'?"],
+    ),
+    "a misspelled attribute": (
+        ("fit", "people.csv", "--target", "hired", "--sensitive", "sexx", "-o", "new"),
+        ["no column 'sexx'", "Did you mean 'sex'?"],
+    ),
+    "a name that is near none": (
+        ("fit", "people.csv", "--target", "hired", "--sensitive", "zodiac", "-o", "new"),
+        ["no column 'zodiac'", "'height'"],
+    ),
+    "an attribute given twice": (fit("people.csv", "new", "--sensitive", "sex"), ["sex"]),
+    "a target with one value": (fit("one.csv", "new"), ["hired", "one value only"]),
+    "an attribute of many values": (fit("many.csv", "new"), ["sex", "400 different values"]),
+    "an attribute with gaps": (fit("unsaid.csv", "new"), ["sex", "3 missing values"]),
+    "an infinite number": (fit("infinite.csv", "new"), ["infinities in ['age']"]),
+    "no rows": (fit("header.csv", "new"), ["header.csv has no rows"]),
+    "an empty file": (fit("empty.csv", "new"), ["empty.csv"]),
+    "half a CSV": (fit("torn.csv", "new"), ["torn.csv"]),
+    "half a Parquet": (fit("torn.parquet", "new"), ["torn.parquet"]),
+    "an impossible wish": (
+        fit("people.csv", "new", "--max-gap", "0.01"),
+        ["`max_gap=0.01` is too small for these rows"],
+    ),
+    "a wish that is none": (fit("people.csv", "new", "--max-gap", "10"), ["`max_gap` expects"]),
+    "two wishes": (
+        fit("people.csv", "new", "--max-gap", "0.5", "--strength", "1"),
+        ["Say one wish"],
+    ),
+    "no bits": (fit("people.csv", "new", "--bits", "0"), ["bits"]),
+    "an encoder that is there": (fit("people.csv", "encoder"), ["encoder exists already"]),
+    "no folder to write into": (fit("people.csv", "no/new", "--bits", "1"), ["no is no folder"]),
+    "no encoder": (
+        ("encode", "nothing", "people.csv", "-o", "codes.csv"),
+        ["nothing is no saved encoder"],
+    ),
+    "a damaged encoder": (
+        ("encode", "damaged", "people.csv", "-o", "codes.csv"),
+        ["weights.safetensors was changed after it was saved"],
+    ),
+    "columns that are not there": (
+        ("encode", "encoder", "lacking.csv", "-o", "codes.csv"),
+        ["lacking.csv lacks columns", "['age', 'job']"],
+    ),
+    "an encoder of arrays": (("encode", "of", "people.csv", "-o", "codes.csv"), ["of", "columns"]),
+    "ids that are not there": (
+        ("encode", "encoder", "people.csv", "-o", "codes.csv", "--id", "persom"),
+        ["no column 'persom'", "Did you mean 'person'?"],
+    ),
+    "ids that name two rows": (
+        ("encode", "encoder", "namesakes.csv", "-o", "codes.csv", "--id", "person"),
+        ["namesakes.csv", "'person' names some rows twice"],
+    ),
+    "codes in a wrong suffix": (
+        ("encode", "encoder", "people.csv", "-o", "codes.txt"),
+        [".csv or .parquet, got codes.txt"],
+    ),
+    "codes over a folder": (
+        ("encode", "encoder", "people.csv", "-o", "folder.csv"),
+        ["folder.csv exists already"],
+    ),
+    "codes into no folder": (
+        ("encode", "encoder", "people.csv", "-o", "no/codes.csv"),
+        ["no is no folder"],
+    ),
+    "an audit of one group": (("audit", "encoder", "women.csv"), ["sex", "one value only"]),
+    "an audit of a misspelled group": (
+        ("audit", "encoder", "people.csv", "--sensitive", "sexx"),
+        ["no column 'sexx'", "Did you mean 'sex'?"],
+    ),
+    "an audit of an encoder of arrays": (
+        ("audit", "of", "people.csv", "--sensitive", "sex"),
+        ["of", "columns"],
+    ),
+    "an audit without a group": (("audit", "of", "people.csv"), ["--sensitive"]),
+    "an audit with a delta that is none": (
+        ("audit", "encoder", "people.csv", "--delta", "2"),
+        ["`delta` expects a probability"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", MISTAKES)
+def test_a_mistake_is_one_clear_line_and_leaves_nothing(bitveil, broken, name):
+    words, said = MISTAKES[name]
+    before = sorted(broken.rglob("*"))
+    code, out, err = bitveil(*words)
+
+    assert code == 2
+    assert out == ""
+    assert len(err.splitlines()) == 1
+    assert err.startswith("bitveil: ")
+    assert all(word in err for word in said), err
+    assert sorted(broken.rglob("*")) == before
+
+
+def test_columns_that_are_all_dropped_leave_nothing_to_encode(bitveil, place, table):
+    table[["person", "sex", "hired", "extra"]].to_csv("bare.csv", index=False)
+    code, _, err = bitveil(*fit("bare.csv", "new", "--json"))
+
+    assert code == 2
+    assert "column" in err
+    assert not os.path.exists("new")
+
+
+def test_a_mistake_is_no_traceback_in_a_process_of_its_own(place):
+    ran = python(*fit("nobody.csv", "new"))
+
+    assert ran.returncode == 2
+    assert ran.stdout == ""
+    assert ran.stderr == "bitveil: There is no file nobody.csv.\n"
+
+
+def test_codes_that_were_there_stay_where_encoding_fails(bitveil, broken):
+    (broken / "codes.csv").write_text("old")
+    bitveil("encode", "encoder", "lacking.csv", "-o", "codes.csv")
+
+    assert (broken / "codes.csv").read_text() == "old"
+
+
+@pytest.mark.parametrize("command", ["demo", "fit", "encode", "audit"])
+def test_every_command_explains_itself(bitveil, command):
+    code, out, err = bitveil(command, "--help")
+
+    assert (code, err) == (0, "")
+    assert command in out
+
+
+def test_dates_may_be_a_sensitive_column(bitveil, place, table):
+    born = pd.to_datetime(np.where(table["sex"] == "m", "2020-01-31", "2021-12-01"))
+    table.assign(sex=born).to_parquet("born.parquet")
+
+    assert bitveil(*fit("born.parquet", "new", "--bits", "1", "--json"))[0] == 0
+    assert len(load("new").groups_) == 2
