@@ -140,7 +140,12 @@ def fit(
         raise ValueError(
             f"Each column has one role, got {apart} for target, sensitive and others."
         )
-    model.fit(table.drop(columns=apart), table[target], sensitive_features=table[sensitive])
+    model.fit(
+        table.drop(columns=apart),
+        table[target],
+        sensitive_features=table[sensitive],
+        ids=_ids(table, id_, file),
+    )
     model.save(output)
 
     certificate = model.certificate_

@@ -62,7 +62,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         features: `"posterior"` (log-odds of boosted trees for target and attribute), `"raw"`
             columns, or `"both"`. For other targets than this one, raw columns keep more.
         hidden: The widths of the hidden layers.
-        epochs: The most passes over the rows.
+        epochs: The most passes over the rows; None: 80, or more where so few rows make fewer than
+            160 steps of them.
         batch_size: The most rows of a batch. Small batches make every code look leaky.
         learning_rate: The highest learning rate of the one-cycle schedule.
         patience: The epochs to wait for a better one; None: all.
@@ -112,7 +113,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         measure: str = "total_variation",
         features: Kind = "posterior",
         hidden: Sequence[int] = (64, 64),
-        epochs: int = 80,
+        epochs: int | None = None,
         batch_size: int = 8192,
         learning_rate: float = 0.01,
         patience: int | None = None,
@@ -139,7 +140,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.verbose = verbose
 
     def fit(
-        self, X: ArrayLike | pd.DataFrame, y: ArrayLike, *, sensitive_features: ArrayLike
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike,
+        *,
+        sensitive_features: ArrayLike,
+        ids: ArrayLike | None = None,
     ) -> Self:
         """Fit a code of the rows that is useful for y and tells little of the attribute.
 
@@ -148,6 +154,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 should not be among its columns.
             y: The target: one of a few values for each row.
             sensitive_features: The attribute, in one column, or several that are taken together.
+            ids: A name for each row, if codes will be drawn by name: see `transform`.
 
         Raises:
             UncertifiableError: If no code meets `max_gap` with the rows that are there.
@@ -170,7 +177,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         seed = int(rng.randint(2**31))
         self.key_ = rng.bytes(32) if self.key is None else self.key
         parts = self._parts(table, y_labels.numbers, s_labels.numbers, seed)
-        chosen = self._chosen(table, parts, seed)
+        named = row_digests(table if ids is None else _column(ids, len(table)))
+        chosen = self._chosen(named, parts, seed)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
         counts = [table_over_targets(self.encoder_, parts[name]) for name in ("fit", "select")]
         self.class_table_ = torch.stack(counts).sum((0, 2))
@@ -220,6 +228,18 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return _shared(row_digests(self._conform(X)))
 
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        return str(super().__repr__(N_CHAR_MAX)).replace(repr(self.key), "'secret'")
+
+    def _get_params_html(self, *args: Any, **rest: Any) -> Any:
+        """The settings for a notebook, without the key."""
+
+        shown = super()._get_params_html(*args, **rest)
+        if self.key is not None:
+            shown["key"] = "secret"
+
+        return shown
+
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """The names of the bits."""
 
@@ -254,10 +274,14 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def _check_settings(self) -> None:
         for name in ("n_bits", "epochs", "batch_size"):
             value = getattr(self, name)
+            if name == "epochs" and value is None:
+                continue
             if not isinstance(value, int | np.integer) or value < 1:
                 raise ValueError(f"`{name}` expects a whole number from 1 on, got {value!r}.")
         if self.key is not None:
             check_key(self.key)
+        if not 0 < self.delta < 1:
+            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta}.")
         self._check_wish()
 
     def _check_wish(self) -> None:
@@ -333,13 +357,13 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return parts
 
-    def _chosen(self, table: Table, parts: dict[str, Rows], seed: int) -> Candidate:
+    def _chosen(self, named: NDArray[np.uint8], parts: dict[str, Rows], seed: int) -> Candidate:
         """Train for the wish; sets the certificate and the path."""
 
         trainer = Trainer(
             self.n_bits,
             self.hidden,
-            self.epochs,
+            _epochs(self.epochs, len(parts["fit"]), self.batch_size),
             self.batch_size,
             self.learning_rate,
             self.patience,
@@ -354,14 +378,14 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         # Whether rows share draws must not be read off the rows for certification.
         others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
-        shared = _shared(row_digests(_take(table, others)))
+        shared = _shared(named[others])
         draws = "hard" if shared > _SHARED * len(others) else "soft"
         chosen, self.certificate_, self.path_ = certified(
             trainer,
             MEASURES[self.measure],
             parts["fit"],
             parts["select"],
-            lambda encoder: self._held_out_table(encoder, parts["certify"], table, draws),
+            lambda encoder: self._held_out_table(encoder, parts["certify"], named, draws),
             max_gap=self.max_gap,
             delta=self.delta,
             sizes=torch.bincount(parts["certify"].s).tolist(),
@@ -370,14 +394,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return chosen
 
-    def _held_out_table(self, encoder: nn.Module, rows: Rows, table: Table, draws: str) -> Tensor:
+    def _held_out_table(
+        self, encoder: nn.Module, rows: Rows, named: NDArray[np.uint8], draws: str
+    ) -> Tensor:
         """The counts over (group, code) of the rows for certification."""
 
         if draws == "soft":
             return table_over_targets(encoder, rows).sum(0)
         with torch.no_grad():
             theta = encoder(rows.x.double()).sigmoid().numpy()
-        bits = freeze(theta, row_digests(_take(table, self.rows_["certify"])), self.key_)
+        bits = freeze(theta, named[self.rows_["certify"]], self.key_)
         numbers = code_index(torch.from_numpy(bits))
 
         return observed_table(numbers, rows.s, rows.n_groups, 2**self.n_bits).double()
@@ -523,6 +549,12 @@ def _generator(random_state: int | np.random.RandomState | None) -> np.random.Ra
     """scikit-learn's `check_random_state`, but for None: its own, from the system's randomness."""
 
     return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
+    """As many passes as were asked for; otherwise 80, and no fewer than 160 steps."""
+
+    return epochs or max(80, -(-160 // -(-n // batch_size)))
 
 
 def _warn(message: str) -> None:

@@ -63,7 +63,10 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
         )
     _check_columns(matrix.shape[1])
     if np.isinf(matrix).any():
-        raise ValueError("Expected finite numbers or NaN for missing, got infinities.")
+        columns = np.flatnonzero(np.isinf(matrix).any(0)).tolist()
+        raise ValueError(
+            f"Expected finite numbers or NaN for missing, got infinities in columns {columns}."
+        )
 
     return matrix
 
@@ -162,8 +165,14 @@ class Features(BaseEstimator):
         return self
 
     def transform(self, X: Table) -> NDArray[np.float32]:
-        """The features of rows that were not fitted on."""
+        """The features of rows that were not fitted on.
 
+        Raises:
+            ValueError: If a column that held numbers holds text.
+        """
+
+        if self.vectorizer_ is not None:
+            _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
         matrix = self._matrix(X)
         filled = self._filled(matrix)
         columns = [_log_odds(model.predict_proba(filled)) for model in self.posteriors_]
@@ -223,6 +232,19 @@ class Features(BaseEstimator):
         )
 
         return model.fit(matrix, labels), out_of_fold
+
+
+def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:
+    """Refuse text in columns of numbers, which would be taken as missing."""
+
+    for name in numeric:
+        known = X[name].dropna()
+        text = known[pd.to_numeric(known, errors="coerce").isna()]
+        if len(text):
+            raise ValueError(
+                f"Column {name!r} held numbers when it was fitted, got {text.iloc[0]!r} in "
+                f"{len(text)} rows. Correct them, or leave them missing."
+            )
 
 
 def _known(X: pd.DataFrame, vectorizer: Any) -> dict[str, list[str]]:

@@ -338,6 +338,8 @@ def _canonical(value: object) -> bytes:
 def _number(value: Any) -> np.float64 | None:
     """The value in double precision, if that is exact; -0.0 is 0.0."""
 
+    if isinstance(value, np.float16 | np.float32):
+        return np.float64(str(value)) + 0.0  # as a file would have it, where 0.1 is 0.1
     try:
         number = float(value)
     except OverflowError:

@@ -320,7 +320,9 @@ def test_nothing_passes_after_the_first_that_fails():
 
 
 def test_where_none_passes_the_safest_is_named():
-    with pytest.raises(UncertifiableError, match=r"`max_gap=0\.1` could not be.*more than 0\.239"):
+    with pytest.raises(
+        UncertifiableError, match=r"`max_gap=0\.1` could not be.*≤ 0\.2387 with.*more than 0\.3"
+    ):
         steps([(0.06, 9, 0.0), (0.02, 1, 0.2)])
 
 
@@ -342,4 +344,5 @@ def test_who_follows_the_advice_of_a_refusal_is_not_refused_again(luck):
 def test_a_step_is_changed_by_its_verdict_only():
     (chosen, _, path), _ = steps([(0.02, 1, 0.02)])
 
-    assert path == [replace(chosen.step, certified=True)] * len(LADDER)
+    assert path[0] == replace(chosen.step, certified=True)
+    assert chosen.step.certified is None
