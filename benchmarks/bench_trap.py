@@ -85,7 +85,11 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 
     figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for measure, marker, label in zip(MEASURES, "os", ("per neuron", "joint"), strict=True):
-        rows = records[records.measure == measure].groupby("strength", sort=True).mean("seed")
+        rows = (
+            records[records.measure == measure]
+            .groupby("strength", sort=True)
+            .mean(numeric_only=True)
+        )
         left.plot(rows.index, rows.joint_bits, marker=marker, label=f"{label} penalty: joint bits")
         left.plot(
             rows.index, rows.neuron_bits, marker=marker, ls=":", label=f"{label} penalty: sum"

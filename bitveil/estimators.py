@@ -3,6 +3,7 @@
 import inspect
 import os
 import re
+import secrets
 import warnings
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -175,7 +176,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         self.rows_ = self._split(s_labels.numbers, rng)
         seed = int(rng.randint(2**31))
-        self.key_ = rng.bytes(32) if self.key is None else self.key
+        drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
+        self.key_ = drawn if self.key is None else self.key
         parts = self._parts(table, y_labels.numbers, s_labels.numbers, seed)
         named = row_digests(table if ids is None else _column(ids, len(table)))
         chosen = self._chosen(named, parts, seed)

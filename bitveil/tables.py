@@ -43,7 +43,8 @@ MAX_CELLS = 2**28
 """The most cells a table may have: 1 GiB in float32, and readings need a few copies of it."""
 
 _DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group
-_CACHED = 2**19  # the size of a half's likelihoods that still lies in cache
+_CACHED = 2**19  # numbers of a half's likelihoods in a chunk: so many lie near the processor
+_KEPT = 2**22  # up to so many of all rows are kept for the way back, rather than made anew
 
 
 def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
@@ -203,8 +204,8 @@ class _JointTable(torch.autograd.Function):
             ctx.save_for_backward(logits, groups, likelihood)
             return _member(groups, k).to(logits) @ likelihood.T
 
-        # A single chunk is small, and kept; of several, each is made anew on the way back.
-        chunks = list(_chunks(logits, groups, k)) if _n_chunks(logits) == 1 else None
+        keep = logits.shape[0] << (logits.shape[1] + 1) // 2 <= _KEPT
+        chunks = list(_chunks(logits, groups, k)) if keep else None
         ctx.save_for_backward(logits, groups)
         ctx.chunks = chunks
 
@@ -257,10 +258,6 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
         result.index_copy_(0, rows, (sums - pairs[:, 1] * of_left[-1]).T)
 
     return result
-
-
-def _n_chunks(logits: Tensor) -> int:
-    return -(-logits.shape[0] // _chunk_size(logits))
 
 
 def _chunk_size(logits: Tensor) -> int:
