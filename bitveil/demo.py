@@ -103,8 +103,9 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
 def _numbers(X: pd.DataFrame, X_test: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
     """The raw columns as numbers, for those who see them; the median where one is missing."""
 
-    from skrub import TableVectorizer
+    from skrub import StringEncoder, TableVectorizer
 
-    vectorizer = make_pipeline(TableVectorizer(), SimpleImputer(strategy="median"))
+    columns = TableVectorizer(high_cardinality=StringEncoder(random_state=0))
+    vectorizer = make_pipeline(columns, SimpleImputer(strategy="median"))
 
     return np.asarray(vectorizer.fit_transform(X)), np.asarray(vectorizer.transform(X_test))
