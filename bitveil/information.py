@@ -32,6 +32,7 @@ from bitveil.shapes import Logits, NeuronTables, Table
 from bitveil.tables import joint_table
 
 __all__ = [
+    "BITS",
     "Prior",
     "attack_accuracy",
     "bit_entropy",

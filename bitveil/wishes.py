@@ -2,9 +2,9 @@
 
 A wish for a gap is met in three steps, each on rows of its own. Encoders are trained for smaller
 and smaller gaps, in the constraint form. The rows for selection order them, from the safest to the
-most useful. The rows for certification test them in that order, and the last that passes is taken:
-the measured gap may come as close to the wish as these rows allow, and no correction for the
-number of encoders is needed (`audits.certify_sequence`).
+most useful. The rows for certification test them in that order up to the first that fails, and the
+most useful that passed is taken: the measured gap may come as close to the wish as these rows
+allow, and no correction for the number of encoders is needed (`audits.certify_sequence`).
 """
 
 from collections.abc import Callable, Iterator, Sequence

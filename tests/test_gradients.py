@@ -138,7 +138,7 @@ def test_reinmax_is_less_biased_than_straight_through():
     assert bias["reinmax"] < bias["straight_through"]
 
 
-@pytest.mark.parametrize("name", THROUGH_BITS)
+@pytest.mark.parametrize("name", ["straight_through", "reinmax"])
 def test_a_linear_loss_has_no_bias_through_bits(name):
     # A loss that is linear in the bits has one slope everywhere.
     logits, _ = world_of_losses()
@@ -148,7 +148,8 @@ def test_a_linear_loss_has_no_bias_through_bits(name):
     theta = logits.detach().sigmoid()
     exact = theta * (1 - theta) * weight / len(logits)
 
-    assert torch.allclose(found.mean(0), exact, atol=0.03)
+    noise = found.std(0).max() / 3000**0.5
+    assert torch.allclose(found.mean(0), exact, atol=4 * noise.item() + 1e-12)
 
 
 @pytest.mark.parametrize("name", UNBIASED)
