@@ -312,7 +312,8 @@ def test_a_given_key_is_only_in_its_file(people, tmp_path):
 )
 def test_every_label_that_can_be_fitted_comes_back(s, tmp_path):
     s = pd.DataFrame(s).iloc[np.arange(60) % 2]
-    fitted = quick().fit(np.arange(120.0).reshape(60, 2), s.squeeze(1), sensitive_features=s)
+    y = s.iloc[:, 0]
+    fitted = quick().fit(np.arange(120.0).reshape(60, 2), y, sensitive_features=s)
     fitted.save(tmp_path / "encoder")
     loaded = load(tmp_path / "encoder")
 

@@ -404,7 +404,7 @@ def certify_information(
 
 
 def certify_sequence(
-    tables: Sequence[Tensor],
+    tables: Sequence[Any],
     limit: float,
     *,
     certify: Callable[..., Certificate] = certify_gap,
