@@ -8,12 +8,11 @@ import re
 import secrets
 import warnings
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
-from datetime import datetime
+from contextlib import AbstractContextManager
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, Self
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
@@ -25,22 +24,12 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from bitveil.audits.certificates import Certificate
 from bitveil.codes import code_index
 from bitveil.features import Features, Table, check_table
-from bitveil.labels import Grouping, split_rows
-from bitveil.layers import conv_encoder, drawing_from, stochastic_layers, table_encoder
-from bitveil.objectives import (
-    CRITERIA,
-    MEASURES,
-    Criterion,
-    DecoderTask,
-    Engine,
-    Measure,
-    Term,
-    input_task,
-    task_information,
-)
+from bitveil.labels import Grouping
+from bitveil.layers import drawing_from
+from bitveil.networks import Decoding, Encoding
+from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.release import (
     Parts,
     check_key,
@@ -50,15 +39,14 @@ from bitveil.release import (
     row_digests,
     save_parts,
 )
+from bitveil.sample import Sample, check_weights, conditions
+from bitveil.saved import manifest, restore, tensors
 from bitveil.tables import moment_table, observed_table
 from bitveil.targets import Kind, Target
 from bitveil.training import Epoch, Rows, batch_rows
-from bitveil.wishes import Candidate, Counts, Form, Step, Trainer, Wish, certified, counts
+from bitveil.wishes import Candidate, Counts, Form, Trainer, Wish, certified, counts
 
 __all__ = ["InvariantClassifier", "InvariantEncoder", "InvariantRegressor", "load"]
-
-SPLIT = (0.5, 0.2, 0.3)
-"""The shares of rows to fit, to select, and, where a wish is to be certified, to certify."""
 
 MAX_GROUPS = 50
 """More values of a sensitive attribute than this look like identifiers, not groups."""
@@ -70,19 +58,6 @@ DRAWS = 1024
 """The most draws of a batch where codes are drawn."""
 
 _SHARED = 0.01  # with more rows than this sharing their content, drawn codes are certified
-
-
-class _Data(NamedTuple):
-    """What was given to fit, numbered: every array has a row for each row of the table."""
-
-    table: Table
-    labels: NDArray[np.int64]
-    values: NDArray[np.float64]
-    s: NDArray[np.int64]
-    condition: NDArray[np.int64]  # what separation compares within: -1 where not known
-    n_conditions: int
-    weights: NDArray[np.float64] | None
-    named: NDArray[np.uint8]
 
 
 class InvariantEncoder(TransformerMixin, BaseEstimator):
@@ -287,27 +262,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """
 
         self._check_settings()
-        before = self._before() if self.warm_start and hasattr(self, "encoder_") else None
+        before = vars(self).copy() if self.warm_start and hasattr(self, "encoder_") else {}
         self._forget()
-        data = self._data(X, y, sensitive_features, sample_weight, ids)
+        sample = self._sample(X, y, sensitive_features, sample_weight, ids)
         rng = _generator(self.random_state)
 
-        self.rows_ = self._split(data, rng)
+        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
         seed = int(rng.randint(2**31))
         drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_ = (before.key if before else drawn) if self.key is None else self.key
-        self._thin(data, rng)
+        self.key_ = before.get("key_", drawn) if self.key is None else self.key
         wish = self._wish()
         if wish is not None:  # refuse what cannot be met before anything is trained
-            wish.room(self._sizes(data))
-        parts = self._parts(data, seed)
-        trainer = self._trainer(parts, before, seed)
-        self._check_checkpoint(data)
-        chosen = self._chosen(trainer, wish, data, parts)
+            wish.room(sample.sizes(self.rows_["certify"]))
+        if self.checkpoint is not None:
+            self._mark(Path(self.checkpoint), sample)
+        parts = self._parts(sample, seed)
+        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
         self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
-        self.tables_ = self._tables(data, parts) if self.decoder_ is None else {}
-        self.fitted_digests_ = np.unique(_keyed(row_digests(data.table), self.key_))
+        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
+        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
 
         return self
 
@@ -383,6 +357,22 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return self.grouping_.labels("sensitive_features", sensitive_features)
 
+    @property
+    def groups_(self) -> NDArray[Any]:
+        """The values of the sensitive attribute; tuples where there are several columns."""
+
+        check_is_fitted(self, "grouping_")
+
+        return self.grouping_.values
+
+    @property
+    def classes_(self) -> Any:
+        """The values of the target; a list of them where there are several targets."""
+
+        if "target_" not in vars(self) or not self.target_.classes:
+            raise AttributeError("There are no `classes_` before a fit with classes as target.")
+        return [*self.target_.classes] if len(self.target_.kinds) > 1 else self.target_.classes[0]
+
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         return str(super().__repr__(N_CHAR_MAX)).replace(repr(self.key), "'secret'")
 
@@ -418,10 +408,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """
 
         check_is_fitted(self, "encoder_")
-        save_parts(directory, Parts(_manifest(self), _weights(self), self.features_, self.key_))
-
-    def _before(self) -> "_Before":
-        return _Before(self.encoder_, self.decoder_, self.key_)
+        save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 
     def _forget(self) -> None:
         """A fit that fails leaves no encoder, and no half of one."""
@@ -483,9 +470,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def _certifies(self) -> bool:
         return self.max_gap is not None or self.max_information is not None
 
-    def _data(
+    def _sample(
         self, X: Any, y: Any, sensitive_features: Any, sample_weight: Any, ids: Any
-    ) -> _Data:
+    ) -> Sample:
         """Check and number what was given; sets the attributes that tell of it."""
 
         table = check_table(X)
@@ -494,24 +481,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is "
                 "required: there is no row to fit."
             )
-        if y is None and self._targets != "auto":
-            raise ValueError(
-                f"{type(self).__name__} requires y to be passed, but the target y is None. "
-                "Without a target use `InvariantEncoder`."
-            )
+        self._check_target(y)
         self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
         self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
         self.target_, labels, values = Target.fit(
             y, len(table), kind=self._targets, missing=self.missing_target
         )
-        if y is None and (self.criterion != "independence" or self.task == "target"):
-            raise ValueError(
-                f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
-                "`y=None`."
-            )
-        if self.target_.classes:
-            several = len(self.target_.kinds) > 1
-            self.classes_ = [*self.target_.classes] if several else self.target_.classes[0]
         self.grouping_, s = Grouping.fit(
             "sensitive_features",
             sensitive_features,
@@ -520,67 +495,21 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             missing=self.missing_sensitive,
             most=MAX_GROUPS,
         )
-        self.groups_ = self.grouping_.values
-        condition, n_conditions = self._condition(labels, values)
+        weights = check_weights(sample_weight, len(table))
+        within = conditions(labels, values, self.criterion, self.bins)
 
-        return _Data(
-            table,
-            labels,
-            values,
-            s,
-            condition,
-            n_conditions,
-            _weight(sample_weight, len(table)),
-            _named(table, ids),
-        )
+        return Sample(table, labels, values, s, self.groups_, *within, weights, _named(table, ids))
 
-    def _condition(
-        self, labels: NDArray[np.int64], values: NDArray[np.float64]
-    ) -> tuple[NDArray[np.int64], int]:
-        """What separation compares within: the target, bins of a number, or all rows as one."""
-
-        if labels.shape[1] == 1 and not values.shape[1]:
-            return labels[:, 0], self.target_.n_labels[0]
-        if self.criterion == "independence":
-            return np.zeros(len(labels), np.int64), 1
-        columns = [labels[:, j] for j in range(labels.shape[1])]
-        columns += [_quantile_bins(values[:, j], self.bins) for j in range(values.shape[1])]
-        joined = np.stack(columns, 1)
-        known = (joined >= 0).all(1)
-        condition = np.full(len(labels), -1, np.int64)
-        distinct, condition[known] = np.unique(joined[known], axis=0, return_inverse=True)
-
-        return condition, len(distinct)
-
-    def _split(self, data: _Data, rng: np.random.RandomState) -> dict[str, NDArray[np.int64]]:
-        """The numbers of the rows for each use.
-
-        At random within groups; by separation within groups of each target, which are then the
-        groups that the certificate speaks of.
-        """
-
-        names = ("fit", "select", "certify") if self._certifies else ("fit", "select")
-        shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
-        within = data.s
-        if self.criterion != "independence":
-            within = data.s * (data.n_conditions + 1) + data.condition + 1
-        rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
-        for name, chosen in rows.items():
-            self._check_groups(name, data, chosen)
-
-        return rows
-
-    def _check_groups(self, name: str, data: _Data, chosen: NDArray[np.int64]) -> None:
-        sizes = np.bincount(data.s[chosen], minlength=len(self.groups_))
-        missing = [self.groups_[g] for g in np.flatnonzero(sizes == 0)]
-        if not missing and self.criterion != "independence":
-            cells = _cells(data, chosen, len(self.groups_))
-            compared = cells if self.criterion == "separation" else cells[[self._positive]]
-            missing = [(self.groups_[g], "of target", y) for y, g in np.argwhere(compared == 0)]
-        if missing:
+    def _check_target(self, y: Any) -> None:
+        if y is None and self._targets != "auto":
             raise ValueError(
-                f"`sensitive_features`: too few rows of {missing[:5]} to have some of them in the "
-                f"rows to {name}. Join rare groups, or bring more of their rows."
+                f"{type(self).__name__} requires y to be passed, but the target y is None. "
+                "Without a target use `InvariantEncoder`."
+            )
+        if y is None and (self.criterion != "independence" or self.task == "target"):
+            raise ValueError(
+                f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
+                "`y=None`."
             )
 
     @property
@@ -600,23 +529,6 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return len(classes) - 1 if self.positive is None else classes.index(self.positive)
 
-    def _thin(self, data: _Data, rng: np.random.RandomState) -> None:
-        """Keep rows to certify in proportion to their weights: a draw from what is weighted."""
-
-        if data.weights is None or not self._certifies:
-            return
-        others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
-        most, held_out = data.weights[others].max(), self.rows_["certify"]
-        above = int((data.weights[held_out] > most).sum())
-        if above:
-            _warn(
-                f"{above} of {len(held_out)} rows to certify weigh more than all others, and "
-                f"count as the heaviest of those ({most:g}): so does the certified population."
-            )
-        kept = rng.random_sample(len(held_out)) * most < data.weights[held_out]
-        self.rows_["certify"] = held_out[kept]
-        self._check_groups("certify", data, held_out[kept])
-
     def _wish(self) -> Wish | None:
         if not self._certifies:
             return None
@@ -628,40 +540,36 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             limit, "gap" if gap else "information", self.criterion, self.delta, self._positive
         )
 
-    def _sizes(self, data: _Data) -> Counts:
-        """The numbers of the rows to certify."""
-
-        chosen = self.rows_["certify"]
-        groups = np.bincount(data.s[chosen], minlength=len(self.groups_))
-
-        return Counts(
-            torch.from_numpy(_cells(data, chosen, len(self.groups_))), torch.from_numpy(groups)
-        )
-
-    def _parts(self, data: _Data, seed: int) -> dict[str, Rows]:
+    def _parts(self, sample: Sample, seed: int) -> dict[str, Rows]:
         """Fit the features, and encode the rows of each use; those to fit on out of fold."""
 
-        self.features_ = Features(self._features(data), random_state=seed, n_jobs=self.n_jobs)
+        self.features_ = Features(
+            self._features(sample.table), random_state=seed, n_jobs=self.n_jobs
+        )
         parts = {}
         for name, chosen in self.rows_.items():
-            some = _take(data.table, chosen)
-            x = (
-                self.features_.fit_transform(
-                    some,
-                    *self._posteriors(data, chosen),
-                    sample_weight=None if data.weights is None else data.weights[chosen],
-                )
-                if name == "fit"
-                else self.features_.transform(some)
+            some = _take(sample.table, chosen)
+            if name == "fit":
+                labels = sample.posteriors(self.criterion, chosen)
+                weights = None if sample.weights is None else sample.weights[chosen]
+                x = self.features_.fit_transform(some, *labels, sample_weight=weights)
+            else:
+                x = self.features_.transform(some)
+            parts[name] = sample.rows(
+                chosen,
+                torch.from_numpy(x),
+                targets=self._task == "target",
+                weighted=name != "certify",  # those are thinned instead
             )
-            parts[name] = self._rows(data, name, torch.from_numpy(x))
+            if self._task == "reconstruction":
+                parts[name] = self._reconstructed(parts[name])
 
         return parts
 
-    def _features(self, data: _Data) -> Literal["posterior", "raw", "both"]:
+    def _features(self, table: Table) -> Literal["posterior", "raw", "both"]:
         if self.features != "auto":
             return self.features
-        if self.encoder is not None or np.ndim(data.table) > 2:
+        if self.encoder is not None or np.ndim(table) > 2:
             return "raw"
         return "posterior" if self._task == "target" else "both"
 
@@ -671,73 +579,35 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             return self.task
         return "target" if self.target_.kinds else "reconstruction"
 
-    def _posteriors(self, data: _Data, chosen: NDArray[np.int64]) -> list[NDArray[Any]]:
-        """What trees are to say: targets and attribute; given the target also both together."""
+    def _reconstructed(self, rows: Rows) -> Rows:
+        """With the raw features, which stand last, as targets."""
 
-        columns: list[NDArray[Any]] = [*data.labels[chosen].T, *data.values[chosen].T]
-        columns.append(data.s[chosen])
-        if self.criterion != "independence":
-            y = data.condition[chosen]
-            columns.append(np.where(y < 0, -1, y * len(self.groups_) + data.s[chosen]))
-
-        return columns
-
-    def _rows(self, data: _Data, name: str, x: Tensor) -> Rows:
-        chosen = self.rows_[name]
-        labels, values = data.labels[chosen], data.values[chosen]
-        simple = labels.shape[1] == 1 and not values.shape[1]  # the condition is the target
-        if self._task != "target":
-            labels, values, simple = labels[:, :0], values[:, :0], False
-        numbers = torch.from_numpy(values).float() if values.shape[1] else None
-        if self._task == "reconstruction":
-            numbers = self._reconstructed(x)
-        weights = None
-        if data.weights is not None and name != "certify":
-            weights = torch.from_numpy(data.weights[chosen] / data.weights[chosen].mean()).float()
-
-        return Rows(
-            x,
-            torch.from_numpy(data.condition[chosen]),
-            torch.from_numpy(data.s[chosen]),
-            n_classes=data.n_conditions,
-            n_groups=len(self.groups_),
-            weights=weights,
-            labels=None if simple else torch.from_numpy(labels),
-            n_labels=() if simple or self._task != "target" else self.target_.n_labels,
-            values=numbers,
-        )
-
-    def _reconstructed(self, x: Tensor) -> Tensor:
         if not self.features_.n_raw_:
             raise ValueError(
                 "A reconstruction needs raw features to reconstruct, got `features='posterior'`. "
                 "Say 'both' or 'raw'."
             )
-        return x.flatten(1)[:, -self.features_.n_raw_ :]
+        return replace(rows, values=rows.x.flatten(1)[:, -self.features_.n_raw_ :])
 
-    def _trainer(self, parts: dict[str, Rows], before: "_Before | None", seed: int) -> Trainer:
-        fit = parts["fit"]
-        cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
-        size = batch_rows(min(self.n_bits, LISTED), cells)
-        batch_size = size if self.batch_size == "auto" else self.batch_size
-        measure = Measure(
-            self.measure,
-            self.criterion,
-            self._engine,
-            self.prior,
-            self._positive,
-            DRAWS,
+    def _trainer(self, fit: Rows, before: dict[str, Any], seed: int) -> Trainer:
+        self.shape_ = tuple(fit.x.shape[1:])
+        encoding = Encoding(
+            self.encoder, self.shape_, self.n_bits, tuple(self.hidden), before.get("encoder_")
         )
-        listed: Engine = "exact" if self._listed else "sampled"
-        certified_reading = "total_variation"
-        if self.max_information is not None and (self._listed and fit.n_groups > 2):
-            certified_reading = "doeblin_complement"
+        if self.encoder is not None:
+            encoding.check(fit.x[:2])
+        cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
+        room = batch_rows(min(self.n_bits, LISTED), cells)
+        batch_size = room if self.batch_size == "auto" else self.batch_size
+        measure = Measure(
+            self.measure, self.criterion, self._engine, self.prior, self._positive, DRAWS
+        )
 
         return Trainer(
-            partial(_network, self._network(fit), before and before.encoder),
-            partial(_task, self._task, self._decoder(fit, before)),
+            encoding,
+            self._decoding(fit, before),
             measure,
-            replace(measure, reading=certified_reading, engine=listed, prior="empirical"),
+            self._gap(measure, fit.n_groups),
             _epochs(self.epochs, len(fit), batch_size),
             batch_size,
             self.learning_rate,
@@ -748,6 +618,34 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             self.verbose if self.n_jobs in (None, 1) else 0,
             self.after_epoch,
             None if self.checkpoint is None else Path(self.checkpoint),
+        )
+
+    def _gap(self, measure: Measure, n_groups: int) -> Measure:
+        """What encoders are ordered by: what the wish is certified through."""
+
+        overlap = self.max_information is not None and self._listed and n_groups > 2
+
+        return replace(
+            measure,
+            reading="doeblin_complement" if overlap else "total_variation",
+            engine="exact" if self._listed else "sampled",
+            prior="empirical",
+        )
+
+    def _decoding(self, fit: Rows, before: dict[str, Any]) -> Decoding:
+        labels = [fit.n_classes] if fit.labels is None else list(fit.n_labels)
+        numbers = 0 if fit.values is None else fit.values.shape[1]
+        self.n_outputs_ = sum(labels) + numbers
+
+        return Decoding(
+            self._task,
+            self.decoder is not None or not self._listed,
+            self.decoder,
+            self.n_bits,
+            self.n_outputs_,
+            tuple(self.hidden),
+            self._listed and not numbers,
+            before.get("decoder_"),
         )
 
     @property
@@ -762,46 +660,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             return "exact" if self._listed else "sampled"
         return self.engine
 
-    def _network(self, fit: Rows) -> "_Network":
-        self.shape_ = tuple(fit.x.shape[1:])
-        network = _Network(self.encoder, self.shape_, self.n_bits, tuple(self.hidden))
-        if self.encoder is not None:
-            network.check(fit.x[:2])
+    def _mark(self, folder: Path, sample: Sample) -> None:
+        """Mark a checkpoint folder as that of this fit; refuse one of another."""
 
-        return network
-
-    def _decoder(self, fit: Rows, before: "_Before | None") -> "_Decoder | None":
-        if self.decoder is None and (self._listed or self._task == "information"):
-            return None
-        labels = (fit.n_classes,) if fit.labels is None else tuple(fit.n_labels)
-        numbers = 0 if fit.values is None else fit.values.shape[1]
-        self.n_outputs_ = sum(labels) + numbers
-        given = self.decoder if before is None else before.decoder
-        exact = self._listed and not numbers
-
-        return _Decoder(given, self.n_bits, self.n_outputs_, tuple(self.hidden), exact)
-
-    def _check_checkpoint(self, data: _Data) -> None:
-        """Refuse a checkpoint folder of another fit; mark a new one as that of this fit."""
-
-        if self.checkpoint is None:
-            return
-        folder = Path(self.checkpoint)
         folder.mkdir(parents=True, exist_ok=True)
-        content = hashlib.sha256(repr(sorted(_settings(self).items())).encode())
-        for array in (row_digests(data.table), data.labels, data.values, data.s, data.named):
-            content.update(np.ascontiguousarray(array).tobytes())
-        content.update(b"" if data.weights is None else data.weights.tobytes())
-        mark, found = folder / "fit.json", json.dumps({"fit": content.hexdigest()})
-        if mark.is_file() and mark.read_text() != found:
+        aside = {"key", "after_epoch", "checkpoint", "verbose", "n_jobs", "encoder", "decoder"}
+        settings = {n: v for n, v in self.get_params(deep=False).items() if n not in aside}
+        content = hashlib.sha256(repr(sorted(settings.items())).encode())
+        weights = np.zeros(0) if sample.weights is None else sample.weights
+        for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):
+            content.update(np.ascontiguousarray(part).tobytes())
+        mark, said = folder / "fit.json", json.dumps({"fit": content.hexdigest()})
+        if mark.is_file() and mark.read_text() != said:
             raise ValueError(
                 f"The checkpoint {folder} is that of another fit: of other rows, or other "
                 "settings. Remove it, or name another folder."
             )
-        mark.write_text(found)
+        mark.write_text(said)
 
     def _chosen(
-        self, trainer: Trainer, wish: Wish | None, data: _Data, parts: dict[str, Rows]
+        self, trainer: Trainer, wish: Wish | None, sample: Sample, parts: dict[str, Rows]
     ) -> Candidate:
         """Train for the wish; sets the certificate and the path."""
 
@@ -811,14 +689,14 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             self.certificate_, self.path_ = None, [chosen.step]
             return chosen
 
-        draws = self._draws(data)
+        draws = self._draws(sample)
         chosen, self.certificate_, self.path_ = certified(
             trainer,
             wish,
             fit,
             select,
-            partial(self._held_out, parts["certify"], data.named[self.rows_["certify"]], draws),
-            sizes=self._sizes(data),
+            partial(self._held_out, parts["certify"], sample.named[self.rows_["certify"]], draws),
+            sizes=sample.sizes(self.rows_["certify"]),
             draws=draws,
             n_jobs=self.n_jobs,
         )
@@ -831,12 +709,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return Form.weighted(1.0 if self.strength is None else self.strength)
 
-    def _draws(self, data: _Data) -> str:
+    def _draws(self, sample: Sample) -> str:
         """Whether expected counts are certified, or drawn codes: where codes cannot be listed, or
         many rows share a draw. That must not be read off the rows for certification."""
 
         others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
-        shared = _shared(data.named[others]) > _SHARED * len(others)
+        shared = _shared(sample.named[others]) > _SHARED * len(others)
 
         return "hard" if shared or not self._listed else "soft"
 
@@ -860,7 +738,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return Counts(cells[:-1], cells.sum(0))
 
-    def _drawn(self, encoder: nn.Module, named: NDArray[np.uint8]) -> Any:
+    def _drawn(self, encoder: nn.Module, named: NDArray[np.uint8]) -> AbstractContextManager[None]:
         """Stochastic layers before the last draw frozen numbers too."""
 
         return drawing_from(
@@ -872,14 +750,14 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             ),
         )
 
-    def _tables(self, data: _Data, parts: dict[str, Rows]) -> dict[str, Tensor]:
+    def _tables(self, sample: Sample, parts: dict[str, Rows]) -> dict[str, Tensor]:
         """What the table knows of the targets: counts of classes, and means of numbers."""
 
         if self._task != "target":
             return {}
         batches = []
         for name in ("fit", "select"):
-            with self._drawn(self.encoder_, data.named[self.rows_[name]]), torch.no_grad():
+            with self._drawn(self.encoder_, sample.named[self.rows_[name]]), torch.no_grad():
                 rows = replace(parts[name], x=parts[name].x.double())
                 batches.append(rows.batch(self.encoder_))
         targets = [sum(tables) for tables in zip(*(b.targets for b in batches), strict=True)]
@@ -1077,243 +955,18 @@ def load(
     """
 
     parts = load_parts(directory)
-    manifest = parts.manifest
     forms = (InvariantEncoder, InvariantClassifier, InvariantRegressor)
-    form = {form.__name__: form for form in forms}[manifest["class"]]
-    model = form(**manifest["params"])
-    for name in ("n_features_in_", "feature_names_in_", "target_name_", "sensitive_names_"):
-        setattr(model, name, manifest[name])
-    model.shape_ = tuple(manifest["shape_"])
-    model.target_ = Target(
-        **{name: tuple(part) for name, part in manifest["target"].items() if name != "classes"},
-        classes=tuple(_values(classes) for classes in manifest["target"]["classes"]),
-    )
-    if model.target_.classes:
-        several = len(model.target_.kinds) > 1
-        model.classes_ = [*model.target_.classes] if several else model.target_.classes[0]
-    model.grouping_ = _grouping(manifest["grouping"])
-    model.groups_ = model.grouping_.values
-    certificate = manifest["certificate"]
-    if certificate is not None:
-        certificate["sizes"] = tuple(certificate["sizes"])
-    model.certificate_ = None if certificate is None else Certificate(**certificate)
-    model.path_ = [Step(**step) for step in manifest["path"]]
+    form = {form.__name__: form for form in forms}[parts.manifest["class"]]
+    model = form(**parts.manifest["params"])
+    restore(model, parts.manifest, parts.weights, encoder, decoder)
     model.features_, model.key_ = parts.features, parts.key
-    _put_weights(model, manifest, parts.weights, encoder, decoder)
 
     return model
-
-
-class _Before(NamedTuple):
-    """What a warm start takes from the fit before."""
-
-    encoder: nn.Module
-    decoder: nn.Module | None
-    key: bytes
-
-
-@dataclass(frozen=True)
-class _Network:
-    """How an encoder is made: a copy of the person's, or one for the shape of the features."""
-
-    given: nn.Module | None
-    shape: tuple[int, ...]
-    n_bits: int
-    hidden: tuple[int, ...]
-
-    def __call__(self, generator: torch.Generator) -> nn.Module:
-        if self.given is not None:
-            return deepcopy(self.given).float()
-        if len(self.shape) > 1:
-            return conv_encoder(self.shape, self.n_bits, generator=generator)
-        return table_encoder(self.shape[0], self.n_bits, self.hidden, generator=generator)
-
-    def check(self, x: Tensor) -> None:
-        """Refuse a network that does not make the logits."""
-
-        network = self(torch.Generator()).eval()
-        for layer in stochastic_layers(network):
-            layer.generator = torch.Generator()
-        try:
-            with torch.no_grad():
-                shape = tuple(network(x).shape)
-        except RuntimeError as error:
-            raise ValueError(
-                f"`encoder` does not take features of shape {tuple(x.shape)}: {error}"
-            ) from error
-        if shape != (len(x), self.n_bits):
-            raise ValueError(
-                f"`encoder` expects to give logits of shape (n, n_bits) = ({len(x)}, "
-                f"{self.n_bits}), got {shape}."
-            )
-
-
-class _Decoder(NamedTuple):
-    """How a decoder is made: a copy of the person's, or a perceptron."""
-
-    given: nn.Module | None
-    n_bits: int
-    n_outputs: int
-    hidden: tuple[int, ...]
-    exact: bool
-
-    def make(self, generator: torch.Generator) -> nn.Module:
-        if self.given is not None:
-            return deepcopy(self.given).float()
-        return table_encoder(self.n_bits, self.n_outputs, self.hidden, generator=generator)
-
-
-def _network(make: _Network, before: nn.Module | None, generator: torch.Generator) -> nn.Module:
-    """A new encoder, or one with the weights of the fit before, where they fit."""
-
-    encoder = make(generator)
-    if before is not None:
-        kept = before.state_dict()
-        shapes = {name: weight.shape for name, weight in encoder.state_dict().items()}
-        if shapes != {name: weight.shape for name, weight in kept.items()}:
-            raise ValueError(
-                "`warm_start` expects a network of the same shape as before: the features, "
-                "`n_bits` or `hidden` have changed. Fit anew, with `warm_start=False`."
-            )
-        encoder.load_state_dict(kept)
-
-    return encoder
-
-
-def _task(task: str, decoder: _Decoder | None, generator: torch.Generator) -> Term:
-    if task == "information":
-        return input_task
-    if decoder is None:
-        return task_information
-    return DecoderTask(decoder.make(generator), exact=decoder.exact, generator=generator)
-
-
-def _settings(model: InvariantEncoder) -> dict[str, Any]:
-    """The settings that decide what a fit comes to, as far as they can be written down."""
-
-    aside = {"key", "after_epoch", "checkpoint", "verbose", "n_jobs", "encoder", "decoder"}
-
-    return {name: value for name, value in model.get_params().items() if name not in aside}
-
-
-def _manifest(model: InvariantEncoder) -> dict[str, Any]:
-    """What an encoder is, as JSON can say it."""
-
-    aside = {"key", "random_state", "after_epoch", "checkpoint", "encoder", "decoder"}
-    params = {n: None if n in aside else v for n, v in model.get_params(deep=False).items()}
-    target, grouping = model.target_, model.grouping_
-
-    return {
-        "class": type(model).__name__,
-        "params": params,
-        "n_features_in_": model.n_features_in_,
-        "shape_": list(model.shape_),
-        "n_outputs": getattr(model, "n_outputs_", 0),
-        "own_encoder": model.encoder is not None,
-        "own_decoder": model.decoder is not None,
-        "has_decoder": model.decoder_ is not None,
-        "feature_names_in_": model.feature_names_in_,
-        "target_name_": model.target_name_,
-        "sensitive_names_": model.sensitive_names_,
-        "target": {**asdict(target), "classes": [c.tolist() for c in target.classes]},
-        "grouping": {**asdict(grouping), "values": grouping.values.tolist()},
-        "certificate": model.certificate_ and asdict(model.certificate_),
-        "path": [asdict(step) for step in model.path_],
-    }
-
-
-def _weights(model: InvariantEncoder) -> dict[str, Tensor]:
-    """The tensors of an encoder, each under the name of what it belongs to."""
-
-    digests = torch.from_numpy(model.fitted_digests_.view(np.int64))
-    decoder = {} if model.decoder_ is None else model.decoder_.state_dict()
-
-    return {
-        "digests": digests,
-        **{f"tables.{name}": table for name, table in model.tables_.items()},
-        **{f"encoder.{name}": tensor for name, tensor in model.encoder_.state_dict().items()},
-        **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
-    }
-
-
-def _put_weights(
-    model: InvariantEncoder,
-    manifest: dict[str, Any],
-    weights: dict[str, Tensor],
-    encoder: nn.Module | None,
-    decoder: nn.Module | None,
-) -> None:
-    for name, own, given in (
-        ("encoder", manifest["own_encoder"], encoder),
-        ("decoder", manifest["own_decoder"], decoder),
-    ):
-        if own and given is None:
-            raise ValueError(
-                f"This encoder was fitted with its own {name}: give the network again, as "
-                f"`load(directory, {name}=...)`. The weights are put into a copy."
-            )
-    model.fitted_digests_ = weights["digests"].numpy().view(np.uint64)
-    model.tables_ = _under("tables", weights)
-    network = _Network(encoder, model.shape_, model.n_bits, tuple(model.hidden))
-    model.encoder_ = network(torch.Generator()).double().eval()
-    model.encoder_.load_state_dict(_under("encoder", weights))
-    model.decoder_ = None
-    if manifest["has_decoder"]:
-        make = _Decoder(decoder, model.n_bits, manifest["n_outputs"], tuple(model.hidden), False)
-        model.decoder_ = make.make(torch.Generator()).double().eval()
-        model.decoder_.load_state_dict(_under("decoder", weights))
-
-
-def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
-    start = f"{name}."
-
-    return {n.removeprefix(start): w for n, w in weights.items() if n.startswith(start)}
-
-
-def _grouping(saved: dict[str, Any]) -> Grouping:
-    edges = tuple(None if cuts is None else tuple(cuts) for cuts in saved["edges"])
-
-    return Grouping(
-        tuple(saved["columns"]), edges, tuple(saved["textual"]), _values(saved["values"])
-    )
 
 
 def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
-
-
-def _cells(data: _Data, chosen: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """The number of rows of each (target, group), of those whose target is known."""
-
-    y, s = data.condition[chosen], data.s[chosen]
-    cells = np.bincount((y * k + s)[y >= 0], minlength=data.n_conditions * k)
-
-    return cells.reshape(data.n_conditions, k)
-
-
-def _quantile_bins(values: NDArray[np.float64], bins: int) -> NDArray[np.int64]:
-    """The bin of each number, of equal numbers of rows; -1 where it is not known."""
-
-    known = ~np.isnan(values)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
-
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
-
-
-def _weight(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
-    if sample_weight is None:
-        return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
-    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
-        raise ValueError(
-            f"`sample_weight` expects a finite weight from 0 on for each of the {n} rows, got "
-            f"shape {weights.shape}, from {weights.min() if weights.size else 'none'}."
-        )
-    if not weights.sum() > 0:
-        raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")
-
-    return weights
 
 
 def _sums(batch: Any) -> tuple[Tensor, Tensor]:
@@ -1412,19 +1065,3 @@ def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
         )
 
     return column.to_frame()
-
-
-def _values(values: list[Any]) -> NDArray[Any]:
-    """Labels as they were before JSON, which makes lists of tuples and knows no dates."""
-
-    if not isinstance(values[0], str | list | dict):
-        return np.array(values)
-    array = np.empty(len(values), dtype=object)
-    for number, value in enumerate(values):
-        parts = [
-            datetime.fromisoformat(part["datetime"]) if isinstance(part, dict) else part
-            for part in (value if isinstance(value, list) else [value])
-        ]
-        array[number] = tuple(parts) if isinstance(value, list) else parts[0]
-
-    return array

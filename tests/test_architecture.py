@@ -9,8 +9,9 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "shapes codes tables information finite sampled blocks gradients layers objectives training "
-    "labels targets features release audits wishes estimators datasets demo cli".split()
+    "shapes codes tables information finite sampled blocks gradients layers objectives networks "
+    "training labels targets features release audits wishes sample saved estimators datasets "
+    "demo cli".split()
 )
 HEAVY = ["lightning_fabric", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
 
