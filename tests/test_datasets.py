@@ -1,4 +1,4 @@
-"""The bundled data sets against their published counts, and the promises of `Dataset`."""
+"""The data sets against their published counts, and the promises of `Dataset`."""
 
 import dataclasses
 import hashlib
@@ -13,19 +13,46 @@ import pandas as pd
 import pytest
 
 import bitveil.datasets
-from bitveil.datasets import Dataset, load_adult, load_bank_marketing, load_german_credit
+from bitveil.datasets import (
+    Dataset,
+    census_income,
+    load_adult,
+    load_bank_marketing,
+    load_census_income,
+    load_german_credit,
+)
 from bitveil.datasets.dataset import read_bundled
+from bitveil.datasets.files import DataFile, stored
 from bitveil.datasets.german_credit import CODE_BOOK
 
+Load = Callable[[], Dataset]
+
+
+def fetched(load: Load, *files: DataFile) -> Load:
+    """A loader of files that do not come with bitveil: without them, what needs it is skipped."""
+
+    @cache
+    def load_or_skip() -> Dataset:
+        absent = [file.name for file in files if stored(file) is None]
+        if absent:
+            pytest.skip(f"{', '.join(absent)}: not in BITVEIL_DATA or the cache folder")
+        return load()
+
+    return load_or_skip
+
+
 adult, bank, german = cache(load_adult), cache(load_bank_marketing), cache(load_german_credit)
-LOADERS = [
+census = fetched(load_census_income, census_income.TRAIN, census_income.TEST)
+BUNDLED = [
     pytest.param(adult, id="adult"),
     pytest.param(bank, id="bank"),
     pytest.param(german, id="german"),
 ]
-every_dataset = pytest.mark.parametrize("load", LOADERS)
-
-Load = Callable[[], Dataset]
+FETCHED = [
+    pytest.param(census, id="census"),
+]
+every_dataset = pytest.mark.parametrize("load", BUNDLED + FETCHED)
+every_bundled_dataset = pytest.mark.parametrize("load", BUNDLED)
 
 FILES = ["adult.data.gz", "adult.test.gz", "bank-full.csv.gz", "german.data.gz"]
 
@@ -54,6 +81,7 @@ def toy(**changes: object) -> Dataset:
         (adult, 48842, 14, 0.2393),
         (bank, 45211, 15, 0.1170),
         (german, 1000, 20, 0.7000),
+        (census, 299285, 39, 0.0620),
     ],
 )
 def test_size_and_base_rate(load: Load, rows: int, columns: int, rate: float) -> None:
@@ -79,6 +107,8 @@ def test_size_and_base_rate(load: Load, rows: int, columns: int, rate: float) ->
         (german, "sex", "Male", 690, 0.7232),
         (german, "age_group", "25 or younger", 190, 0.5789),
         (german, "age_group", "over 25", 810, 0.7284),
+        (census, "sex", "Female", 103984 + 51791, 0.0255),
+        (census, "sex", "Male", 95539 + 47971, 0.1017),
     ],
 )
 def test_groups(load: Load, name: str, group: str, size: int, rate: float) -> None:
@@ -282,6 +312,100 @@ def test_german_codes_are_decoded() -> None:
     assert (features["personal_status"] == "female: single").sum() == 0
 
 
+@pytest.mark.parametrize(
+    ("official_test", "rows", "rate", "women", "rate_women", "rate_men"),
+    [
+        (False, 199523, 0.0621, 103984, 0.0256, 0.1017),
+        (True, 99762, 0.0620, 51791, 0.0252, 0.1017),
+    ],
+)
+def test_census_official_split(
+    official_test: bool, rows: int, rate: float, women: int, rate_women: float, rate_men: float
+) -> None:
+    data = census()
+    part = data.test == official_test
+    target, female = data.target[part], data.sensitive["sex"][part] == "Female"
+
+    assert data.test is data.official_test
+    assert part.sum() == rows
+    assert target.mean() == pytest.approx(rate, abs=5e-5)
+    assert female.sum() == women
+    assert target[female].mean() == pytest.approx(rate_women, abs=5e-5)
+    assert target[~female].mean() == pytest.approx(rate_men, abs=5e-5)
+
+
+def test_census_weights_are_no_feature() -> None:
+    data = census()
+    weights = data.weights
+
+    assert weights is not None
+    assert weights.between(37.87, 18656.30).all()
+    assert not any(weights.equals(column) for _, column in data.features.items())
+    assert not {"instance_weight", "year", "income"} & set(data.features)
+
+
+def test_census_weights_add_up_to_the_people_of_a_year() -> None:
+    data = census()
+    in_1995 = data.features["migration_msa"].isna()
+
+    # The people of the United States, in millions, without those in institutions or in service.
+    assert data.weights is not None
+    for year in (in_1995, ~in_1995):
+        assert data.weights[year].sum() / 1e6 == pytest.approx(261, abs=3)
+
+
+def test_census_year_only_on_request_and_stated_by_what_is_missing() -> None:
+    missing = census().features.filter(like="migration_").isna()
+    year = load_census_income(year=True).features["year"]
+
+    assert missing.shape[1] == 4
+    assert (missing.all(axis=1) == (year == 95)).all()
+    assert (missing.any(axis=1) == (year == 95)).all()
+
+
+def test_census_numbers_that_are_names_are_text() -> None:
+    features = census().features
+
+    assert set(features.select_dtypes("number")) == {
+        "age",
+        "wage_per_hour",
+        "capital_gains",
+        "capital_losses",
+        "dividends",
+        "persons_worked_for_employer",
+        "weeks_worked",
+    }
+    assert (features["hispanic_origin"] == "NA").sum() == 1279
+
+
+def test_census_missing_values_are_nan() -> None:
+    missing = census().features.isna().sum()
+
+    assert missing[missing > 0].to_dict() == {
+        "previous_state": 1038,
+        "migration_msa": 149642,
+        "migration_region": 149642,
+        "migration_within_region": 149642,
+        "migration_sunbelt": 149642,
+        "birth_country_father": 10142,
+        "birth_country_mother": 9191,
+        "birth_country_self": 5157,
+    }
+
+
+def test_census_rows_are_often_alike_and_mostly_of_children() -> None:
+    data = census()
+    rows = data.features.assign(target=data.target)
+    hashes = pd.util.hash_pandas_object(rows, index=False)
+    known = hashes[data.test].isin(hashes[~data.test])
+    child = data.features["age"] < 15
+
+    assert known.sum() == 26754
+    assert child[data.test][known].mean() > 0.5
+    assert 0.23 < child.mean() < 0.25
+    assert data.target[child].sum() == 0
+
+
 # Files and licences
 
 
@@ -304,11 +428,19 @@ def test_no_file_without_notice() -> None:
 @every_dataset
 def test_source_and_licence_are_said(load: Load) -> None:
     data = load()
+
+    assert data.licence
+    assert re.search(r"https://[^\s,]+", data.source)
+    assert data.source in data.description
+    assert data.licence in data.description
+
+
+@every_bundled_dataset
+def test_notice_names_the_source(load: Load) -> None:
+    data = load()
     notice = files("bitveil.datasets").joinpath("files", "NOTICE.md").read_text("utf-8")
 
     assert data.licence == "CC BY 4.0"
-    assert data.source in data.description
-    assert data.licence in data.description
     assert all(link in notice for link in re.findall(r"https://[^\s,]+", data.source))
 
 
