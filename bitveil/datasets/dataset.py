@@ -31,6 +31,7 @@ class Dataset:
         source: Title, authors, year and link.
         licence: The licence of the data, which is not that of bitveil.
         weights: How many people of the population a row stands for, or None where it is not said.
+        persons: Whose row it is, as a number, or None where every row is another person's.
         fixed_test: The test rows of a fixed rule of bitveil's own, or None for that of `test`.
         answers: For a world that was made up, what is known of it: see `bitveil.datasets.worlds`.
 
@@ -61,21 +62,20 @@ class Dataset:
     source: str = ""
     licence: str = ""
     weights: pd.Series | None = None
+    persons: pd.Series | None = None
     fixed_test: NDArray[np.bool_] | None = None
     answers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = self.features.index
-        indices = [self.target.index, self.sensitive.index]
-        indices += [] if self.weights is None else [self.weights.index]
-        splits = [split for split in (self.official_test, self.fixed_test) if split is not None]
-        if not all(rows.equals(index) for index in indices) or any(
-            split.shape != rows.shape for split in splits
-        ):
+        given = (self.sensitive, self.target, self.weights, self.persons)
+        aligned = all(rows.equals(table.index) for table in given if table is not None)
+        splits = (self.official_test, self.fixed_test)
+        if not aligned or any(split.shape != rows.shape for split in splits if split is not None):
             raise ValueError(
-                "`Dataset` expects features, target, sensitive, weights, official_test and "
-                f"fixed_test of {self.name} to hold the same rows in one order; their indices or "
-                "lengths differ. Select the rows of all of them alike, or "
+                f"`Dataset` expects all parts of {self.name} (features, target, sensitive, "
+                "weights, persons, official_test, fixed_test) to hold the same rows in one order; "
+                "their indices or lengths differ. Select the rows of all of them alike, or "
                 "`reset_index(drop=True)` where the order is right."
             )
 

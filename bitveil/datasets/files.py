@@ -135,7 +135,7 @@ def download(file: DataFile) -> Path:
     with TemporaryDirectory(dir=target.parent) as folder:
         fresh = Path(folder) / target.name
         try:
-            pooch.choose_downloader(file.address)(file.address, str(fresh), None)
+            pooch.HTTPDownloader()(file.address, str(fresh), None)
         except OSError as error:
             raise FileNotFoundError(
                 f"{missing(file)} The download from {file.address} failed: {error}."
@@ -153,6 +153,6 @@ def missing(file: DataFile) -> str:
 
     return (
         f"`{file.name}` expects a file that does not come with bitveil; there is none at "
-        f"{places}. Get it: {file.origin}. Put it into a folder under the name {file.name} (md5 of the "
-        f"unpacked content: {file.md5}), and set `BITVEIL_DATA` to the path of the folder."
+        f"{places}. Get it: {file.origin}. Put it into a folder under the name {file.name} (md5, "
+        f"unpacked: {file.md5}), and set `BITVEIL_DATA` to the path of the folder."
     )
