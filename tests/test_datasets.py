@@ -252,6 +252,7 @@ def test_fixed_split_never_changes() -> None:
     first = [1, 2, 4, 11, 16, 20, 25, 27]
 
     assert np.flatnonzero(held_out(range(30))).tolist() == first
+    assert held_out(range(100_000)).sum() == 30_053
     assert np.flatnonzero(german().test)[:8].tolist() == first
 
 

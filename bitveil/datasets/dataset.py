@@ -22,7 +22,7 @@ class Dataset:
 
     Attributes:
         name: The name of the data set.
-        features: All columns but the target, the sensitive ones included: see `without`.
+        features: The columns to learn from, the sensitive ones included: see `without`.
         target: The label, 0 or 1, named after what 1 means.
         sensitive: The sensitive attributes in use for this data set, one a column, as text.
         stated_by: For each column of `sensitive`, the features that state it outright.
