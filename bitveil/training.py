@@ -190,6 +190,7 @@ def train(
         model.train()
         sums = torch.zeros(len(Terms._fields), device=fabric.device)
         for chosen in torch.randperm(len(rows), generator=generator).chunk(n_batches):
+            objective.progress = schedule.last_epoch / (epochs * n_batches)
             terms = objective(rows.batch(run, chosen.to(fabric.device)))
             optimizer.zero_grad()
             fabric.backward(terms.loss)
