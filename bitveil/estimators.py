@@ -476,10 +476,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """Check and number what was given; sets the attributes that tell of it."""
 
         table = check_table(X)
-        if not len(table):
+        if len(table) < 2:
             raise ValueError(
-                f"Found array with 0 sample(s) (shape={table.shape}) while a minimum of 1 is "
-                "required: there is no row to fit."
+                f"Found array with {len(table)} sample(s) (shape={table.shape}) while a minimum "
+                "of 2 is required, some to fit and some to select: n_samples = "
+                f"{len(table)}."
             )
         self._check_target(y)
         self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)

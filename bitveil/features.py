@@ -47,7 +47,7 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
         frame: Any = X
         X = frame.to_pandas()
     if isinstance(X, pd.DataFrame):
-        _check_columns(X.shape[1])
+        _check_columns(X.shape)
         if X.columns.has_duplicates:
             twice = X.columns[X.columns.duplicated()].unique().tolist()
             raise ValueError(f"Expected columns with different names, got {twice} more than once.")
@@ -59,10 +59,12 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
             )
         return X
 
+    if np.asarray(X).dtype.kind == "c":
+        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
     try:
         matrix = np.asarray(X, dtype=np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
+        raise type(error)(
             "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
             f"numpy says: {error}."
         ) from error
@@ -71,7 +73,7 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
             f"Expected a 2D array, a table, got an array of shape {matrix.shape}. One column: "
             "`X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`. Reshape your data."
         )
-    _check_columns(matrix.shape[1])
+    _check_columns(matrix.shape)
     if matrix.ndim > 2:
         if not np.isfinite(matrix).all():
             raise ValueError("Expected images of finite numbers, got missing ones or infinity.")
@@ -96,11 +98,11 @@ def _dense(X: Any) -> NDArray[Any]:
     return np.asarray(X.toarray())
 
 
-def _check_columns(n: int) -> None:
-    if n == 0:
+def _check_columns(shape: tuple[int, ...]) -> None:
+    if shape[1] == 0:
         raise ValueError(
-            "Expected a table with at least one column of features, got 0 feature(s) (a minimum "
-            "of 1 is required)."
+            "Expected a table with at least one column, got 0 feature(s) "
+            f"(shape=({shape[0]}, 0)) while a minimum of 1 is required."
         )
 
 
@@ -181,7 +183,7 @@ class Features(BaseEstimator):
         if np.ndim(X) > 2:
             return self._fit_images(np.asarray(X))
 
-        self.vectorizer_, self.known_ = None, {}
+        self.vectorizer_, self.known_, X = None, {}, _named(X)
         if isinstance(X, pd.DataFrame):
             self.vectorizer_ = _vectorizer().fit(X)
             self.known_ = _known(X, self.vectorizer_)
@@ -240,6 +242,7 @@ class Features(BaseEstimator):
         if self.image_ is not None:
             mean, spread = self.image_
             return ((np.asarray(X) - mean) / spread).astype(np.float32)
+        X = _named(X)
         if self.vectorizer_ is not None:
             _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
         matrix = self._matrix(X)
@@ -257,7 +260,7 @@ class Features(BaseEstimator):
         have no unseen values.
         """
 
-        found = {}
+        found, X = {}, _named(X)
         for name, known in self.known_.items():
             values = pd.Series(pd.DataFrame(X)[name].dropna().unique()).astype(str)
             if new := sorted(set(values) - set(known)):
@@ -315,6 +318,18 @@ class Features(BaseEstimator):
         folds = StratifiedKFold if classes else KFold
 
         return folds(int(min(self.folds, smallest)), shuffle=True, random_state=self.random_state)
+
+
+def _named(X: Table) -> Table:
+    """A frame with texts as names, as skrub has them: numbers may be names too."""
+
+    if not isinstance(X, pd.DataFrame) or all(isinstance(name, str) for name in X):
+        return X
+    named = X.set_axis([str(name) for name in X], axis=1)
+    if named.columns.has_duplicates:
+        raise ValueError(f"Expected columns whose names differ as text, got {list(X)}.")
+
+    return named
 
 
 def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:

@@ -85,6 +85,8 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
 
     if hasattr(column, "to_pandas"):  # polars
         column = column.to_pandas()
+    if not isinstance(column, pd.Series | pd.DataFrame) and hasattr(column, "__array__"):
+        column = np.asarray(column)
     if np.ndim(column) not in (1, 2):
         raise ValueError(
             f"`{name}` expects a column of values, or a table of several columns, got "

@@ -84,6 +84,8 @@ class Sample:
             rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
         for name, chosen in rows.items():
             self._check_groups(name, criterion, positive, chosen)
+            if self.weights is not None and not self.weights[chosen].sum() > 0:
+                raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
 
         return rows
 

@@ -109,7 +109,7 @@ def _kind(column: "pd.Series[Any]", kind: Kind) -> str:
         return kind
     if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
         return "classes"
-    known = column.dropna().to_numpy(float)
+    known = _numbers(column.dropna())
 
     fractions = bool((known % 1 != 0).any()) and column.nunique() > 2
 
@@ -119,18 +119,22 @@ def _kind(column: "pd.Series[Any]", kind: Kind) -> str:
 def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
     known = column.notna().to_numpy()
     values = column[known]
-    if not pd.api.types.is_numeric_dtype(values) or pd.api.types.is_bool_dtype(values):
-        fractions = False
-    else:
-        fractions = bool((values.to_numpy(float) % 1 != 0).any())
+    fractions = False
+    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
+        numbers = _numbers(values)
+        fractions = bool((numbers % 1 != 0).any())
+    if values.nunique() == 1:
+        raise ValueError(
+            f"`y` has one class only, {values.iloc[0]!r}: there is nothing to be useful for."
+        )
     if fractions and values.nunique() > 2:
         raise ValueError(
             "Unknown label type: continuous. `y` expects classes, got numbers with fractions. Use "
             "`InvariantRegressor`, or cut them into bins."
         )
-    classes, numbers = number_labels("y", values, len(values), most=MAX_CLASSES)
+    classes, numbered = number_labels("y", values, len(values), most=MAX_CLASSES)
     labels = np.full(len(column), -1, dtype=np.int64)
-    labels[known] = numbers
+    labels[known] = numbered
 
     return classes, labels
 

@@ -3,16 +3,17 @@
 import numpy as np
 import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _num_samples
 
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
 
-QUICK = {"features": "raw", "hidden": (16,), "random_state": 0}
+QUICK = {"features": "raw", "hidden": (16,), "epochs": 120, "random_state": 0}
 
 
 def every_other(X):
     """An attribute for any number of rows, which has nothing to do with them."""
 
-    return np.arange(len(X) if hasattr(X, "__len__") else X.shape[0]) % 2
+    return np.arange(_num_samples(X)) % 2
 
 
 class Encoder(InvariantEncoder):
@@ -33,7 +34,11 @@ class Regressor(InvariantRegressor):
         return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
 
 
-EXCEPTIONS = {}
+_SPLIT = "rows are split at random into those to fit and to select, so a row twice is not one twice as heavy"
+EXCEPTIONS = {
+    "check_sample_weight_equivalence_on_dense_data": _SPLIT,
+    "check_sample_weight_equivalence_on_sparse_data": _SPLIT,
+}
 
 
 @parametrize_with_checks(
