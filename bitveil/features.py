@@ -59,15 +59,16 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
             )
         return X
 
-    if np.asarray(X).dtype.kind == "c":
-        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
     try:
-        matrix = np.asarray(X, dtype=np.float64)
+        array = np.asarray(X)
+        matrix = array if array.dtype.kind == "c" else array.astype(np.float64)
     except (TypeError, ValueError) as error:
         raise type(error)(
             "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
             f"numpy says: {error}."
         ) from error
+    if matrix.dtype.kind == "c":
+        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
     if matrix.ndim < 2:
         raise ValueError(
             f"Expected a 2D array, a table, got an array of shape {matrix.shape}. One column: "

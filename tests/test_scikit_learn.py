@@ -1,7 +1,6 @@
 """scikit-learn's own checks of estimators, with a sensitive attribute filled in: it knows none."""
 
 import numpy as np
-import pytest
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import _num_samples
 
@@ -34,7 +33,7 @@ class Regressor(InvariantRegressor):
         return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
 
 
-_SPLIT = "rows are split at random into those to fit and to select, so a row twice is not one twice as heavy"
+_SPLIT = "rows are split at random: a row that is there twice is not one that is twice as heavy"
 EXCEPTIONS = {
     "check_sample_weight_equivalence_on_dense_data": _SPLIT,
     "check_sample_weight_equivalence_on_sparse_data": _SPLIT,
