@@ -271,5 +271,6 @@ def _used(
         return None, None
     target = number_labels("y", y, len(drawn)).numbers
     split = Split.halves(drawn, target, seed)
+    (found,) = use(split, Split.halves(drawn, s, seed).scored_labels)
 
-    return use(split, Split.halves(drawn, s, seed).scored_labels)
+    return found.probe.accuracy, found.gap
