@@ -33,6 +33,7 @@ __all__ = [
     "check_key",
     "check_place",
     "freeze",
+    "frozen_uniforms",
     "load_parts",
     "row_digests",
     "save_parts",
@@ -100,6 +101,8 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
     """The frozen bits of rows with the probabilities theta, with shape (n, m).
 
+    A bit is 1 where its `frozen_uniforms` is less than its probability.
+
     Arguments:
         theta: The probability that each bit is 1, with shape (n, m).
         rows: Bytes that name each row, with shape (n, b): see `row_digests`.
@@ -113,8 +116,29 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
         True
     """
 
+    return (frozen_uniforms(rows, theta.shape[1], key) < theta).astype(np.uint8)
+
+
+def frozen_uniforms(rows: NDArray[np.uint8], m: int, key: bytes) -> NDArray[np.float64]:
+    """The uniform numbers of rows under a key, from 0 to less than 1, with shape (n, m).
+
+    Multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same bits. They
+    are as secret as the key: beside a bit, its uniform number says on which side of it the
+    probability lies, which is more than the bit says.
+
+    Arguments:
+        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
+        m: The number of bits.
+        key: The secret key, 16 to 64 bytes.
+
+    Example:
+        >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
+        >>> uniforms = frozen_uniforms(rows, 8, b"0123456789abcdef")
+        >>> uniforms.shape, bool((uniforms < 1).all())
+        ((4, 8), True)
+    """
+
     check_key(key)
-    m = theta.shape[1]
     blocks = -(-m // _WORDS)
     digests = [
         b"".join(
@@ -123,11 +147,9 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
         )
         for row in rows
     ]
-    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)[
-        :, :m
-    ]
+    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)
 
-    return ((words >> 11) * 2.0**-53 < theta).astype(np.uint8)
+    return (words[:, :m] >> 11).astype(np.float64) * 2.0**-53
 
 
 def check_key(key: bytes) -> None:

@@ -10,7 +10,7 @@ import bitveil
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "shapes codes tables information finite sampled blocks gradients layers objectives training "
-    "labels features release audits wishes estimators datasets demo cli".split()
+    "labels features release exports audits wishes estimators datasets demo cli".split()
 )
 HEAVY = ["lightning_fabric", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
 
