@@ -184,16 +184,16 @@ def _convolution(
         return NotImplemented
     kernel = weight.shape[2:]
     x = F.pad(x, [width for width in reversed(padding) for _ in range(2)])
-    x, weight = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1))
+    x, weight = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1)).flatten(3)
     products = []
-    for place in product(*map(range, kernel)):
+    for number, place in enumerate(product(*map(range, kernel))):
         met = x
         axes = zip(place, kernel, stride, dilation, strict=True)
         for axis, (offset, size, step, gap) in enumerate(axes, start=3):
             stop = met.shape[axis] - (size - 1 - offset) * gap
             before: tuple[Any, ...] = (slice(None),) * axis
             met = met[(*before, slice(offset * gap, stop, step))]
-        products.append(torch.einsum("goi,ngi...->ngo...", weight[(..., *place)], met))
+        products.append(torch.einsum("goi,ngi...->ngo...", weight[..., number], met))
     total = torch.stack(products).sum(0).flatten(1, 2)
 
     return total if bias is None else total + bias.view(-1, *(1 for _ in kernel))
