@@ -44,12 +44,18 @@ class Rows:
         """Encode some of the rows, as an objective reads them."""
 
         return Batch(
-            encoder(self.x[rows]),
-            self.y[rows],
-            self.s[rows],
+            encoder(_take(self.x, rows)),
+            _take(self.y, rows),
+            _take(self.s, rows),
             n_classes=self.n_classes,
             n_groups=self.n_groups,
         )
+
+
+def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+    """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
+
+    return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
 
 
 @dataclass(frozen=True)
