@@ -127,7 +127,8 @@ def train(
     fabric = Fabric(accelerator=device, devices=1)
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    fused = fabric.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
     n_batches = -(-len(rows) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=epochs * n_batches
