@@ -43,7 +43,8 @@ __all__ = [
 MAX_CELLS = 2**28
 """The most cells a table may have: 1 GiB in float32, and readings need a few copies of it."""
 
-_DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group
+_DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group,
+_DENSE = 2**16  # and for a few rows up to so many likelihoods
 _LISTED = 2**24  # up to so many likelihoods are listed, of all codes of all rows
 _CACHED = 2**19  # numbers of a half's likelihoods in a chunk: so many lie near the processor
 _KEPT = 2**22  # up to so many of all rows are kept for the way back, rather than made anew
@@ -249,13 +250,14 @@ class _JointTable(torch.autograd.Function):
     ) -> Tensor:
         weights = None if weights is None else weights.to(logits)
         ctx.weights = weights
-        if logits.shape[1] <= _DENSE_BITS:
+        n, m = logits.shape
+        if m <= _DENSE_BITS or n << m <= _DENSE:
             likelihood = _likelihood(_pairs(logits))
             ctx.save_for_backward(logits, groups, likelihood)
             member = _member(groups, k).to(logits)
             return (member if weights is None else member * weights) @ likelihood.T
 
-        keep = logits.shape[0] << (logits.shape[1] + 1) // 2 <= _KEPT
+        keep = n << (m + 1) // 2 <= _KEPT
         chunks = list(_chunks(logits, groups, k)) if keep else None
         ctx.save_for_backward(logits, groups)
         ctx.chunks = chunks

@@ -53,7 +53,7 @@ class Rows:
         return self._each(lambda tensor: tensor.to(device))
 
     def __getitem__(self, rows: Tensor | slice) -> "Rows":
-        return self._each(lambda tensor: tensor[rows])
+        return self._each(lambda tensor: _take(tensor, rows))
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Encode some of the rows, as an objective reads them."""
@@ -84,6 +84,12 @@ class Rows:
         changed: dict[str, Any] = {n: None if t is None else change(t) for n, t in tensors.items()}
 
         return replace(self, **changed)
+
+
+def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+    """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
+
+    return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
 
 
 @dataclass(frozen=True)
@@ -178,7 +184,8 @@ def train(
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
     run = fabric.setup_module(encoder)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    fused = fabric.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
     n_batches = -(-len(rows) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=epochs * n_batches

@@ -10,8 +10,8 @@ import bitveil
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "shapes codes tables information finite sampled blocks gradients layers objectives networks "
-    "training labels targets features release audits wishes sample saved estimators datasets "
-    "demo cli".split()
+    "training labels targets features release exports audits wishes sample saved estimators "
+    "datasets demo cli".split()
 )
 HEAVY = ["lightning_fabric", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
 
