@@ -649,9 +649,11 @@ class Constrained(Objective):
     With the violation :math:`v = (\text{measure} - \text{limit}) / \text{scale}` and a multiplier
     :math:`\lambda \ge 0` the loss is
 
-    .. math:: \text{task} + \tfrac{\rho}{2} \max(0, v + \lambda / \rho)^2 ,
+    .. math:: \text{task} + w \tfrac{\rho}{2} \max(0, v + \lambda / \rho)^2 ,
 
-    and after every batch seen in training :math:`\lambda \leftarrow \max(0, \lambda + r v)`.
+    and after every batch seen in training :math:`\lambda \leftarrow \max(0, \lambda + r v)`. The
+    worth w is 1 up to a quarter of a nat, and grows with what the code tells: a target of which
+    there is much to tell would otherwise pay for any violation.
 
     Source:
         Multiplier and gradient methods (Hestenes, 1969),
@@ -696,13 +698,19 @@ class Constrained(Objective):
         task, measure = self.task(batch), self.measures(batch).amax()
         violation = (measure - self.limit) / self.scale
         excess = (violation + self.multiplier / self.penalty).clamp_min(0)
-        loss = task + self.penalty / 2 * excess.square()
+        loss = task + _worth(task) * self.penalty / 2 * excess.square()
         if self.training:
             self.multiplier = (self.multiplier + self.rate * violation.detach()).clamp_min(0)
 
         return Terms(loss, task, measure)
 
     def merit(self, terms: Terms) -> float:
-        """The task, and ten times what the measure is above its limit, over the scale."""
+        """The task, and ten times its worth for what the measure is above its limit."""
 
-        return terms.task.item() + 10 * max(0.0, terms.measure.item() - self.limit) / self.scale
+        excess = max(0.0, terms.measure.item() - self.limit) / self.scale
+
+        return terms.task.item() + 10 * _worth(terms.task).item() * excess
+
+
+def _worth(task: Tensor) -> Tensor:
+    return (4 * task.detach().abs()).clamp_min(1)
