@@ -600,13 +600,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
         room = batch_rows(min(self.n_bits, LISTED), cells)
         batch_size = room if self.batch_size == "auto" else self.batch_size
+        decoding = self._decoding(fit, before)
+        if self.decoder is not None:
+            decoding.check()
         measure = Measure(
             self.measure, self.criterion, self._engine, self.prior, self._positive, DRAWS
         )
 
         return Trainer(
             encoding,
-            self._decoding(fit, before),
+            decoding,
             measure,
             self._gap(measure, fit.n_groups),
             _epochs(self.epochs, len(fit), batch_size),
