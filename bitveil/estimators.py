@@ -794,6 +794,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 "Expected a table of the kind that the encoder was fitted on, "
                 f"{'numbers' if names is None else 'a DataFrame'}, got {type(X).__name__}."
             )
+        image = self.features_.image_ is not None
+        if image != (np.ndim(table) > 2) or (image and table.shape[1:] != self.shape_):
+            expected = f"images of shape {self.shape_}" if image else "a table of two dimensions"
+            raise ValueError(f"Expected {expected}, as fitted, got an array of {table.shape}.")
         if table.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"Expected {self.n_features_in_} columns, as fitted, got {table.shape[1]}. X has "
