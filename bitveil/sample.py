@@ -221,7 +221,10 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
 
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`sample_weight` expects numbers, got {error}.") from error
     if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(
             f"`sample_weight` expects a finite weight from 0 on for each of the {n} rows, got "
