@@ -83,9 +83,10 @@ class Sample:
             others = np.concatenate([rows["fit"], rows["select"]])
             rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
         for name, chosen in rows.items():
-            self._check_groups(name, criterion, positive, chosen)
             if self.weights is not None and not self.weights[chosen].sum() > 0:
                 raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
+            counted = chosen if self.weights is None else chosen[self.weights[chosen] > 0]
+            self._check_groups(name, criterion, positive, counted)
 
         return rows
 
