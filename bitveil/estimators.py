@@ -1,12 +1,9 @@
 """Estimators: an encoder, and models that see its codes only, as scikit-learn has them."""
 
 import hashlib
-import inspect
 import json
 import os
-import re
 import secrets
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,7 +36,7 @@ from bitveil.release import (
     row_digests,
     save_parts,
 )
-from bitveil.sample import Sample, check_weights, conditions
+from bitveil.sample import Sample, check_weights, conditions, warn
 from bitveil.saved import manifest, restore, tensors
 from bitveil.tables import moment_table, observed_table
 from bitveil.targets import Kind, Target
@@ -787,7 +784,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     f"{missing}, unknown are {unknown}."
                 )
             if unseen := self.features_.unseen(table):
-                _warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
+                warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
             return table[names]
         if (names is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
@@ -1031,15 +1028,6 @@ def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
     """As many passes as were asked for; otherwise 80, and no fewer than 160 steps."""
 
     return epochs or max(80, -(-160 // -(-n // batch_size)))
-
-
-def _warn(message: str) -> None:
-    """Warn at the line that called the estimator, however many wrappers lie between."""
-
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
 
 
 def _name(column: Any) -> Any:

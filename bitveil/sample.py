@@ -1,5 +1,7 @@
 """Samples: the rows that are given to fit, numbered, and split by what each part is for."""
 
+import inspect
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from bitveil.objectives import Criterion
 from bitveil.training import Rows
 from bitveil.wishes import Counts
 
-__all__ = ["SPLIT", "Sample", "check_weights", "conditions"]
+__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "warn"]
 
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select, and, where a wish is to be certified, to certify."""
@@ -157,10 +159,9 @@ class Sample:
         most = weights[others].max()
         above = int((weights[held_out] > most).sum())
         if above:
-            warnings.warn(
+            warn(
                 f"{above} of {len(held_out)} rows to certify weigh more than all others, and "
-                f"count as the heaviest of those ({most:g}): so does the certified population.",
-                stacklevel=2,
+                f"count as the heaviest of those ({most:g}): so does the certified population."
             )
 
         return held_out[rng.random_sample(len(held_out)) * most < weights[held_out]]
@@ -235,3 +236,12 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
         raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")
 
     return weights
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called the estimator, however many wrappers lie between."""
+
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)
