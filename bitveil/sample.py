@@ -168,10 +168,11 @@ class Sample:
 
     def _check_groups(self, name: str, criterion: Criterion, positive: int, rows: Numbers) -> None:
         cells, sizes = (table.numpy() for table in self.sizes(rows))
-        missing: list[Any] = [self.groups[g] for g in np.flatnonzero(sizes == 0)]
+        groups = self.groups.tolist()
+        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
         if not missing and criterion != "independence":
             compared = cells if criterion == "separation" else cells[[positive]]
-            missing = [f"{self.groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
+            missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
         if missing:
             raise ValueError(
                 f"`sensitive_features`: too few rows of {missing[:5]} to have some of them in the "
