@@ -1,12 +1,9 @@
 """Estimators: an encoder, and models that see its codes only, as scikit-learn has them."""
 
 import hashlib
-import inspect
 import json
 import os
-import re
 import secrets
-import warnings
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -39,7 +36,7 @@ from bitveil.release import (
     row_digests,
     save_parts,
 )
-from bitveil.sample import Sample, check_weights, conditions
+from bitveil.sample import Sample, check_weights, conditions, warn
 from bitveil.saved import manifest, restore, tensors
 from bitveil.tables import moment_table, observed_table
 from bitveil.targets import Kind, Target
@@ -600,13 +597,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
         room = batch_rows(min(self.n_bits, LISTED), cells)
         batch_size = room if self.batch_size == "auto" else self.batch_size
+        decoding = self._decoding(fit, before)
+        if self.decoder is not None:
+            decoding.check()
         measure = Measure(
             self.measure, self.criterion, self._engine, self.prior, self._positive, DRAWS
         )
 
         return Trainer(
             encoding,
-            self._decoding(fit, before),
+            decoding,
             measure,
             self._gap(measure, fit.n_groups),
             _epochs(self.epochs, len(fit), batch_size),
@@ -784,13 +784,17 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     f"{missing}, unknown are {unknown}."
                 )
             if unseen := self.features_.unseen(table):
-                _warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
+                warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
             return table[names]
         if (names is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
                 "Expected a table of the kind that the encoder was fitted on, "
                 f"{'numbers' if names is None else 'a DataFrame'}, got {type(X).__name__}."
             )
+        image = self.features_.image_ is not None
+        if image != (np.ndim(table) > 2) or (image and table.shape[1:] != self.shape_):
+            expected = f"images of shape {self.shape_}" if image else "a table of two dimensions"
+            raise ValueError(f"Expected {expected}, as fitted, got an array of {table.shape}.")
         if table.shape[1] != self.n_features_in_:
             raise ValueError(
                 f"Expected {self.n_features_in_} columns, as fitted, got {table.shape[1]}. X has "
@@ -1024,15 +1028,6 @@ def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
     """As many passes as were asked for; otherwise 80, and no fewer than 160 steps."""
 
     return epochs or max(80, -(-160 // -(-n // batch_size)))
-
-
-def _warn(message: str) -> None:
-    """Warn at the line that called the estimator, however many wrappers lie between."""
-
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
 
 
 def _name(column: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from copy import deepcopy
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -47,19 +48,10 @@ class Encoding:
         """Refuse a given network that does not make the logits of a code.
 
         Raises:
-            ValueError: If it does not take such features, or gives another shape.
+            ValueError: If it is no module, does not take such features, or gives another shape.
         """
 
-        network = self._new(torch.Generator()).eval()
-        for layer in stochastic_layers(network):
-            layer.generator = torch.Generator()
-        try:
-            with torch.no_grad():
-                shape = tuple(network(x).shape)
-        except RuntimeError as error:
-            raise ValueError(
-                f"`encoder` does not take features of shape {tuple(x.shape)}: {error}"
-            ) from error
+        shape = _given_shape("encoder", self.given, x, "features")
         if shape != (len(x), self.n_bits):
             raise ValueError(
                 f"`encoder` is expected to give logits of shape (n, n_bits) = ({len(x)}, "
@@ -68,7 +60,7 @@ class Encoding:
 
     def _new(self, generator: torch.Generator) -> nn.Module:
         if self.given is not None:
-            return deepcopy(self.given).float()
+            return _copied("encoder", self.given)
         if len(self.shape) > 1:
             return conv_encoder(self.shape, self.n_bits, generator=generator)
 
@@ -109,11 +101,27 @@ class Decoding:
 
         return DecoderTask(self.decoder(generator), exact=self.exact, generator=generator)
 
+    def check(self) -> None:
+        """Refuse a given network that does not make the outputs for the targets.
+
+        Raises:
+            ValueError: If it is no module, does not take bits, or gives another shape.
+        """
+
+        if self.task == "information":
+            raise ValueError("`decoder` has nothing to decode with `task='information'`.")
+        shape = _given_shape("decoder", self.given, torch.zeros(2, self.n_bits), "bits")
+        if shape != (2, self.n_outputs):
+            raise ValueError(
+                "`decoder` is expected to give the logits of the classes of each target and a "
+                f"number for each that is one, in all shape (n, {self.n_outputs}), got {shape}."
+            )
+
     def decoder(self, generator: torch.Generator) -> nn.Module:
         """A decoder, with initial weights from the generator."""
 
         if self.given is not None:
-            decoder = deepcopy(self.given).float()
+            decoder = _copied("decoder", self.given)
         else:
             widths = self.n_bits, self.n_outputs, self.hidden
             decoder = table_encoder(*widths, generator=generator)
@@ -121,6 +129,32 @@ class Decoding:
             _start(decoder, self.start)
 
         return decoder
+
+
+def _copied(name: str, given: Any) -> nn.Module:
+    """A copy of a person's network, in single precision."""
+
+    if not isinstance(given, nn.Module):
+        raise ValueError(f"`{name}` expects a torch module, got {given!r}.")
+
+    return deepcopy(given).float()
+
+
+def _given_shape(name: str, given: Any, x: Tensor, kind: str) -> tuple[int, ...] | str:
+    """The shape of what a person's network gives, or what it is where it is no tensor."""
+
+    network = _copied(name, given).eval()
+    for layer in stochastic_layers(network):
+        layer.generator = torch.Generator()
+    try:
+        with torch.no_grad():
+            output = network(x)
+    except (RuntimeError, TypeError, ValueError, IndexError) as error:
+        raise ValueError(
+            f"`{name}` does not take {kind} of shape {tuple(x.shape)}: {error}"
+        ) from error
+
+    return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
 
 
 def _start(network: nn.Module, before: nn.Module) -> None:

@@ -479,8 +479,10 @@ class DecoderTask(nn.Module):
         output = self.decoder(straight_through(batch.logits, generator=self.generator))
         labels = batch.y.unsqueeze(1) if batch.labels is None else batch.labels
         if labels.shape[1] and self._split(output, batch)[0].shape[1] > 1:
-            known, first = labels[:, 0] >= 0, self._split(output, batch)[0]
-            return (first.argmax(1) == labels[:, 0])[known].double().mean().item()
+            right = self._split(output, batch)[0].argmax(1) == labels[:, 0]
+            weights = torch.ones_like(output[:, 0]) if batch.weights is None else batch.weights
+            counted = weights * (labels[:, 0] >= 0)
+            return ((counted * right).sum() / counted.sum()).item()
 
         return None if batch.values is None else self._explained(output, batch).mean().item()
 

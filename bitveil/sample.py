@@ -1,5 +1,7 @@
 """Samples: the rows that are given to fit, numbered, and split by what each part is for."""
 
+import inspect
+import re
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -15,7 +17,7 @@ from bitveil.objectives import Criterion
 from bitveil.training import Rows
 from bitveil.wishes import Counts
 
-__all__ = ["SPLIT", "Sample", "check_weights", "conditions"]
+__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "warn"]
 
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select, and, where a wish is to be certified, to certify."""
@@ -83,9 +85,10 @@ class Sample:
             others = np.concatenate([rows["fit"], rows["select"]])
             rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
         for name, chosen in rows.items():
-            self._check_groups(name, criterion, positive, chosen)
             if self.weights is not None and not self.weights[chosen].sum() > 0:
                 raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
+            counted = chosen if self.weights is None else chosen[self.weights[chosen] > 0]
+            self._check_groups(name, criterion, positive, counted)
 
         return rows
 
@@ -156,20 +159,20 @@ class Sample:
         most = weights[others].max()
         above = int((weights[held_out] > most).sum())
         if above:
-            warnings.warn(
+            warn(
                 f"{above} of {len(held_out)} rows to certify weigh more than all others, and "
-                f"count as the heaviest of those ({most:g}): so does the certified population.",
-                stacklevel=2,
+                f"count as the heaviest of those ({most:g}): so does the certified population."
             )
 
         return held_out[rng.random_sample(len(held_out)) * most < weights[held_out]]
 
     def _check_groups(self, name: str, criterion: Criterion, positive: int, rows: Numbers) -> None:
         cells, sizes = (table.numpy() for table in self.sizes(rows))
-        missing: list[Any] = [self.groups[g] for g in np.flatnonzero(sizes == 0)]
+        groups = self.groups.tolist()
+        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
         if not missing and criterion != "independence":
             compared = cells if criterion == "separation" else cells[[positive]]
-            missing = [f"{self.groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
+            missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
         if missing:
             raise ValueError(
                 f"`sensitive_features`: too few rows of {missing[:5]} to have some of them in the "
@@ -221,7 +224,10 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
 
     if sample_weight is None:
         return None
-    weights = np.asarray(sample_weight, dtype=np.float64)
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`sample_weight` expects numbers, got {error}.") from error
     if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
         raise ValueError(
             f"`sample_weight` expects a finite weight from 0 on for each of the {n} rows, got "
@@ -231,3 +237,12 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
         raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")
 
     return weights
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called the estimator, however many wrappers lie between."""
+
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

@@ -68,7 +68,7 @@ def restore(
     """Make an estimator with the saved settings the fitted one that was saved.
 
     Raises:
-        ValueError: If a network of the person's own is missing.
+        ValueError: If a network of the person's own is missing, or is another one.
     """
 
     for name, given in (("encoder", encoder), ("decoder", decoder)):
@@ -77,6 +77,8 @@ def restore(
                 f"This encoder was fitted with its own {name}: give the network again, as "
                 f"`load(directory, {name}=...)`. The weights are put into a copy."
             )
+        if given is not None and not said["own"][name]:
+            raise ValueError(f"This encoder was fitted without its own {name}: give none.")
     for name, value in said["attributes"].items():
         setattr(model, name, value)
     model.shape_ = tuple(said["shape"])
@@ -87,12 +89,21 @@ def restore(
     model.tables_ = _under("tables", weights)
     hidden = tuple(model.hidden)
     model.encoder_ = Encoding(encoder, model.shape_, model.n_bits, hidden)(torch.Generator())
-    model.encoder_.double().eval().load_state_dict(_under("encoder", weights))
+    _fill("encoder", model.encoder_.double().eval(), weights)
     model.decoder_ = None
     if said["decodes"]:
         decoding = Decoding("target", True, decoder, model.n_bits, model.n_outputs_, hidden)
         model.decoder_ = decoding.decoder(torch.Generator()).double().eval()
-        model.decoder_.load_state_dict(_under("decoder", weights))
+        _fill("decoder", model.decoder_, weights)
+
+
+def _fill(name: str, network: nn.Module, weights: dict[str, Tensor]) -> None:
+    try:
+        network.load_state_dict(_under(name, weights))
+    except RuntimeError as error:
+        raise ValueError(
+            f"`{name}` is another network than the one that was saved: {error}"
+        ) from error
 
 
 def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

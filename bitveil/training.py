@@ -60,11 +60,10 @@ class Rows:
 
         some = self[rows]
         logits = encoder(some.x)
-        if logits.dtype in (torch.float16, torch.bfloat16):  # tables would drown in the rounding
-            logits = logits.float()
+        inner = [layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None]
 
         return Batch(
-            logits,
+            _single(logits),
             some.y,
             some.s,
             n_classes=self.n_classes,
@@ -73,9 +72,7 @@ class Rows:
             labels=some.labels,
             n_labels=self.n_labels,
             values=some.values,
-            inner=[
-                layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None
-            ],
+            inner=[_single(each) for each in inner],
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
@@ -90,6 +87,12 @@ def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
     """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
 
     return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
+
+
+def _single(logits: Tensor) -> Tensor:
+    """In single precision at least: tables would drown in the rounding of halves."""
+
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 @dataclass(frozen=True)

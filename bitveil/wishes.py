@@ -440,9 +440,10 @@ def _target_entropy(rows: Rows) -> float:
     """The entropy of the targets with classes: what the best code could tell of them."""
 
     labels = rows.y.unsqueeze(1) if rows.labels is None else rows.labels
-    known = [torch.bincount(column[column >= 0]).double() for column in labels.T]
+    weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in labels.T]
 
-    return sum(group_entropy(sizes.unsqueeze(-1)).item() for sizes in known)
+    return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
 
 
 def _score(task: Term, fit: Batch, select: Batch) -> float | None:
