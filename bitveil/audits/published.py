@@ -1,0 +1,193 @@
+"""What was published: the codes of some rows, whoever made them.
+
+Bits with the logits that they were drawn from, bits alone, or columns of any discrete values: the
+number of a cluster, the leaf of a tree, a postcode. A code is a row of *parts*: bits, or columns.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from torch import Tensor
+
+from bitveil.codes import check_logits, draw
+from bitveil.tables import MAX_CELLS, joint_table, observed_table
+
+__all__ = ["Published"]
+
+_LISTED = 2**20
+"""Codes of expected counts are listed up to here; wider ones are counted as they were drawn."""
+
+
+@dataclass(frozen=True)
+class Published:
+    """The codes of some rows, as the number of each part's value.
+
+    Attributes:
+        parts: The number of the value of each part, with shape (n, p).
+        names: The name of each part.
+        values: The values of each part, in the order of their numbers.
+        logits: The logits of bits, with shape (n, m), where they are known and their codes can be
+            listed; expected counts are then exact.
+        n_distinct: The number of different codes among these rows.
+    """
+
+    parts: NDArray[np.int64]
+    names: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]
+    logits: Tensor | None
+    n_distinct: int
+
+    @classmethod
+    def bits(cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int) -> "Published":
+        """Bits, drawn from the logits where none were given.
+
+        Raises:
+            ValueError: If the logits are not finite, the bits not 0 and 1, or they do not fit.
+
+        Example:
+            >>> Published.bits(None, [[0, 1], [1, 1]], seed=0).names
+            ('bit 0', 'bit 1')
+        """
+
+        theta = None
+        if logits is not None:
+            theta = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
+            check_logits("audit", theta)
+        if bits is None:
+            assert theta is not None
+            bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
+        drawn = np.asarray(bits)
+        _check_bits(drawn, theta)
+        m = drawn.shape[1]
+        names = tuple(f"bit {j}" for j in range(m))
+        listed = theta if 2**m <= _LISTED else None
+
+        return cls(drawn.astype(np.int64), names, ((0, 1),) * m, listed, _distinct(drawn))
+
+    @classmethod
+    def columns(cls, codes: Any) -> "Published":
+        """Any discrete values, in one column or several that are published together.
+
+        Raises:
+            ValueError: If values are missing, or cannot be told apart.
+
+        Example:
+            >>> leaves = Published.columns(["left", "right", "left"])
+            >>> leaves.parts.ravel().tolist(), leaves.values
+            ([0, 1, 0], (('left', 'right'),))
+        """
+
+        if np.ndim(codes) not in (1, 2):
+            raise ValueError(
+                "`codes` expects a column of values, or a table of several columns, got "
+                f"{type(codes).__name__} with {np.ndim(codes)} dimensions."
+            )
+        frame = pd.DataFrame(codes) if np.ndim(codes) == 2 else pd.Series(codes).to_frame()
+        missing = int(frame.isna().any(axis=1).sum())
+        if missing:
+            raise ValueError(
+                f"`codes` has {missing} rows with missing values. Leave those rows out, or give "
+                "them a value of their own, such as 'unknown', if that is what is published."
+            )
+        named = isinstance(codes, pd.DataFrame) or getattr(codes, "name", None) is not None
+        names = [str(name) if named else f"column {j}" for j, name in enumerate(frame)]
+        numbered = [_numbered(column) for _, column in frame.items()]
+        parts = np.stack([numbers for numbers, _ in numbered], axis=1)
+
+        return cls(
+            parts,
+            ("code",) if names == ["column 0"] else tuple(names),
+            tuple(values for _, values in numbered),
+            None,
+            _distinct(parts),
+        )
+
+    def __len__(self) -> int:
+        return len(self.parts)
+
+    @property
+    def draws(self) -> str:
+        """`"soft"` where expected counts are known, `"hard"` where codes are counted."""
+
+        return "hard" if self.logits is None else "soft"
+
+    @property
+    def are_bits(self) -> bool:
+        """Whether every part is a bit."""
+
+        return all(values == (0, 1) for values in self.values)
+
+    def table(
+        self,
+        groups: Tensor,
+        k: int,
+        *,
+        rows: Tensor | slice = slice(None),
+        parts: Sequence[int] | None = None,
+    ) -> Tensor:
+        """The counts over (group, code) of some rows and parts, in double precision.
+
+        Expected counts where the logits are known. Otherwise only codes that one of all rows has
+        are listed.
+        """
+
+        chosen = list(range(len(self.names))) if parts is None else list(parts)
+        if self.logits is not None:
+            return joint_table(self.logits[rows][:, chosen], groups[rows], k)
+        numbers, _ = self.numbers(chosen)
+        c = int(numbers.max()) + 1 if len(numbers) else 1
+        if k * c > MAX_CELLS:
+            raise ValueError(f"A table of {k} groups and {c} codes does not fit into memory.")
+        drawn = torch.from_numpy(numbers)
+
+        return observed_table(drawn[rows], groups[rows], k, c).double()
+
+    def numbers(
+        self, parts: Sequence[int]
+    ) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
+        """The number of each row's code in some parts, and what values of theirs it stands for."""
+
+        distinct, numbers = np.unique(self.parts[:, list(parts)], axis=0, return_inverse=True)
+
+        return numbers.ravel().astype(np.int64), [tuple(row) for row in distinct.tolist()]
+
+    def label(self, code: Sequence[int], parts: Sequence[int] | None = None) -> str:
+        """A code as a person reads it: bits in a row, other values with commas."""
+
+        chosen = range(len(self.names)) if parts is None else parts
+        words = [str(self.values[part][value]) for part, value in zip(chosen, code, strict=True)]
+
+        return "".join(words) if self.are_bits and parts is None else ", ".join(words)
+
+
+def _check_bits(drawn: NDArray[Any], theta: Tensor | None) -> None:
+    if drawn.ndim != 2 or not drawn.shape[1] or not np.isin(drawn, (0, 1)).all():
+        raise ValueError(
+            "`audit` expects `bits` as 0 and 1 with shape (n, m), got "
+            f"{drawn.dtype} of shape {drawn.shape}. Codes of other values go into `codes`."
+        )
+    if theta is not None and theta.shape != drawn.shape:
+        raise ValueError(
+            "`audit` expects `logits` and `bits` of the same rows and bits, got shapes "
+            f"{tuple(theta.shape)} and {drawn.shape}."
+        )
+
+
+def _numbered(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """Values in order where they have one, otherwise as they come."""
+
+    try:
+        numbers, values = pd.factorize(column, sort=True)
+    except TypeError:
+        numbers, values = pd.factorize(column)
+
+    return numbers.astype(np.int64), tuple(pd.Index(values).tolist())
+
+
+def _distinct(parts: NDArray[Any]) -> int:
+    return len(np.unique(parts, axis=0))
