@@ -40,6 +40,7 @@ __all__ = [
     "code_entropy",
     "conditional_mutual_information",
     "conditional_total_variation",
+    "doeblin_coefficient",
     "given_group",
     "group_entropy",
     "group_prior",
@@ -165,6 +166,28 @@ def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[T
     """
 
     return total_variation(table).amax(-1)
+
+
+def doeblin_coefficient(table: Table) -> Float[Tensor, "*batch"]:
+    r"""The overlap :math:`\sum_t \min_s p(t|s)` of all groups: Doeblin's coefficient.
+
+    So often, at least, a code is drawn that tells nothing: every group's codes are a mixture, with
+    this weight, of one distribution that all groups share. So :math:`I(T; S)` is at most one less
+    it, as a share of the entropy of the groups. With two groups it is :math:`1 - TV`.
+
+    Source:
+        Doeblin Coefficients and Related Measures (Makur, Singh, 2023),
+        https://arxiv.org/abs/2309.08475
+
+    Arguments:
+        table: The counts, with shape :math:`(\dots, k, c)`.
+
+    Example:
+        >>> doeblin_coefficient(torch.tensor([[3.0, 1.0], [1.0, 1.0]]))  # 1/2 + 1/4
+        tensor(0.7500)
+    """
+
+    return given_group(table).amin(-2).sum(-1)
 
 
 def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:

@@ -51,7 +51,7 @@ def test_an_audit_goes_to_json_and_to_text():
     found = audit(*rows_of(noisy_copy(0.3), 500), shared_rows=3)
     back = json.loads(found.to_json())
 
-    assert back["certificate"]["gap"] == found.certificate.gap
+    assert back["certificate"]["bound"] == found.certificate.gap
     assert back["attackers"][0]["family"] == "linear"
     for line in ("held-out rows", "joint information", "certified, δ = 0.05", "best attacker"):
         assert line in str(found)

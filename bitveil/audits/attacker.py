@@ -40,6 +40,6 @@ def certain_gap(fixed: Table, scored: Table, *, delta: float = 0.05) -> float:
     answer = (p[first] > p[second]).to(p)
     shares = (scored @ answer) / scored.sum(-1)
     sizes = scored.sum(-1)
-    noise = slack(round(sizes[first].item()), round(sizes[second].item()), delta)
+    noise = slack([round(sizes[first].item()), round(sizes[second].item())], delta)
 
     return max(0.0, (shares[first] - shares[second]).item() - noise)
