@@ -4,8 +4,10 @@ Bits with the logits that they were drawn from, bits alone, or columns of any di
 number of a cluster, the leaf of a tree, a postcode. A code is a row of *parts*: bits, or columns.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -19,6 +21,9 @@ from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
 __all__ = ["Published"]
 
+SURE = 0.01
+"""A bit is sure in a row where its probability is nearer than this to 0 or 1."""
+
 _LISTED = 2**20
 """Codes of expected counts are listed up to here; wider ones are counted as they were drawn."""
 
@@ -31,8 +36,7 @@ class Published:
         parts: The number of the value of each part, with shape (n, p).
         names: The name of each part.
         values: The values of each part, in the order of their numbers.
-        logits: The logits of bits, with shape (n, m), where they are known and their codes can be
-            listed; expected counts are then exact.
+        logits: The logits of bits, with shape (n, m), where they are known.
         n_distinct: The number of different codes among these rows.
     """
 
@@ -65,9 +69,8 @@ class Published:
         _check_bits(drawn, theta)
         m = drawn.shape[1]
         names = tuple(f"bit {j}" for j in range(m))
-        listed = theta if 2**m <= _LISTED else None
 
-        return cls(drawn.astype(np.int64), names, ((0, 1),) * m, listed, _distinct(drawn))
+        return cls(drawn.astype(np.int64), names, ((0, 1),) * m, theta, _distinct(drawn))
 
     @classmethod
     def columns(cls, codes: Any) -> "Published":
@@ -112,15 +115,27 @@ class Published:
 
     @property
     def draws(self) -> str:
-        """`"soft"` where expected counts are known, `"hard"` where codes are counted."""
+        """`"soft"` where expected counts are read, `"hard"` where drawn codes are counted."""
 
-        return "hard" if self.logits is None else "soft"
+        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED
+
+        return "soft" if listed else "hard"
 
     @property
     def are_bits(self) -> bool:
         """Whether every part is a bit."""
 
         return all(values == (0, 1) for values in self.values)
+
+    @cached_property
+    def sure(self) -> NDArray[np.int64] | None:
+        """The value that each bit is sure to have in each row, or -1 where it is drawn."""
+
+        if self.logits is None:
+            return None
+        theta = self.logits.sigmoid().numpy()
+
+        return np.where(theta < SURE, 0, np.where(theta > 1 - SURE, 1, -1))
 
     def table(
         self,
@@ -132,37 +147,52 @@ class Published:
     ) -> Tensor:
         """The counts over (group, code) of some rows and parts, in double precision.
 
-        Expected counts where the logits are known. Otherwise only codes that one of all rows has
-        are listed.
+        Expected counts where `draws` is soft. Otherwise only codes that one of all rows has are
+        listed.
         """
 
-        chosen = list(range(len(self.names))) if parts is None else list(parts)
-        if self.logits is not None:
-            return joint_table(self.logits[rows][:, chosen], groups[rows], k)
-        numbers, _ = self.numbers(chosen)
-        c = int(numbers.max()) + 1 if len(numbers) else 1
+        chosen = range(len(self.names)) if parts is None else parts
+        if self.logits is not None and self.draws == "soft":
+            return joint_table(self.logits[rows][:, list(chosen)], groups[rows], k)
+        numbers, codes = self.numbers(chosen)
+        c = len(codes)
         if k * c > MAX_CELLS:
             raise ValueError(f"A table of {k} groups and {c} codes does not fit into memory.")
         drawn = torch.from_numpy(numbers)
 
         return observed_table(drawn[rows], groups[rows], k, c).double()
 
-    def numbers(
-        self, parts: Sequence[int]
-    ) -> tuple[NDArray[np.int64], list[tuple[int, ...]]]:
-        """The number of each row's code in some parts, and what values of theirs it stands for."""
+    def numbers(self, parts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The number of each row's code in some parts, and the values that each number stands for.
 
-        distinct, numbers = np.unique(self.parts[:, list(parts)], axis=0, return_inverse=True)
+        Only codes that a row has are numbered. The values have shape (codes, parts).
+        """
 
-        return numbers.ravel().astype(np.int64), [tuple(row) for row in distinct.tolist()]
+        chosen = self.parts[:, list(parts)]
+        cards = [len(self.values[part]) for part in parts]
+        if math.prod(cards) >= 2**62:
+            codes, numbers = np.unique(chosen, axis=0, return_inverse=True)
+            return numbers.ravel().astype(np.int64), codes
+        flat = np.ravel_multi_index(tuple(chosen.T), cards)
+        if math.prod(cards) > 2**16:
+            present, numbers = np.unique(flat, return_inverse=True)
+        else:  # a good deal faster than sorting
+            held = np.bincount(flat, minlength=1) > 0
+            present, numbers = np.flatnonzero(held), (held.cumsum() - 1)[flat]
 
-    def label(self, code: Sequence[int], parts: Sequence[int] | None = None) -> str:
+        return numbers.astype(np.int64), np.stack(np.unravel_index(present, cards), axis=1)
+
+    def meant(self, parts: Sequence[int], numbers: Sequence[int]) -> tuple[Any, ...]:
+        """The values that these numbers of some parts stand for."""
+
+        return tuple(self.values[j][number] for j, number in zip(parts, numbers, strict=True))
+
+    def label(self, code: Sequence[int]) -> str:
         """A code as a person reads it: bits in a row, other values with commas."""
 
-        chosen = range(len(self.names)) if parts is None else parts
-        words = [str(self.values[part][value]) for part, value in zip(chosen, code, strict=True)]
+        words = [str(value) for value in self.meant(range(len(self.names)), code)]
 
-        return "".join(words) if self.are_bits and parts is None else ", ".join(words)
+        return "".join(words) if self.are_bits else ", ".join(words)
 
 
 def _check_bits(drawn: NDArray[Any], theta: Tensor | None) -> None:
