@@ -193,11 +193,11 @@ def certify_gap(
         0.1547...
     """
 
-    _check("certify_gap", table, 2, delta, draws, candidates, dobrushin)
+    check_counts("certify_gap", table, 2, delta, draws, candidates, dobrushin)
     bound, estimate = _worst_pair(table, delta / candidates, dobrushin)
 
     return Certificate(
-        min(dobrushin, bound), delta, estimate, _sizes(table), draws, candidates=candidates
+        min(dobrushin, bound), delta, estimate, group_sizes(table), draws, candidates=candidates
     )
 
 
@@ -283,7 +283,7 @@ def certify_odds(
         0.1607...
     """
 
-    _check("certify_odds", table, 3, delta, draws, candidates, dobrushin)
+    check_counts("certify_odds", table, 3, delta, draws, candidates, dobrushin)
     bounds, measured = zip(
         *(_worst_pair(rows, delta / candidates / len(table), dobrushin) for rows in table),
         strict=True,
@@ -293,7 +293,7 @@ def certify_odds(
         min(dobrushin, max(bounds)),
         delta,
         max(measured),
-        _sizes(table),
+        group_sizes(table),
         draws,
         "equalised odds gap",
         candidates,
@@ -330,8 +330,8 @@ def certify_attack(
         0.5773...
     """
 
-    _check("certify_attack", table, 2, delta, draws, candidates, dobrushin)
-    sizes, k = _sizes(table), len(table)
+    check_counts("certify_attack", table, 2, delta, draws, candidates, dobrushin)
+    sizes, k = group_sizes(table), len(table)
     estimate = attack_accuracy(table.double(), prior="uniform").item()
     bound = estimate + slack(sizes, delta / candidates, dobrushin) / k
     most = min(1.0, (1 + (k - 1) * dobrushin) / k)
@@ -383,9 +383,9 @@ def certify_information(
         (1000 + 1000 held-out rows, measured 0.1000)
     """
 
-    _check("certify_information", table, 2, delta, draws, candidates, dobrushin)
+    check_counts("certify_information", table, 2, delta, draws, candidates, dobrushin)
     _check_prior(prior, len(table))
-    sizes = _sizes(table)
+    sizes = group_sizes(table)
     entropy = group_entropy(table.double(), prior=prior).item() * BITS
     measured = 1 - doeblin_coefficient(table.double()).item()
     share = measured + slack(sizes, delta / candidates, dobrushin)
@@ -610,7 +610,7 @@ def rows_needed(gap: float, shares: Sequence[float], *, delta: float = 0.05) -> 
 def _worst_pair(table: Tensor, delta: float, dobrushin: float) -> tuple[float, float]:
     """The largest bound on a pair's total variation, and the largest that was measured."""
 
-    p, sizes = given_group(table.double()), _sizes(table)
+    p, sizes = given_group(table.double()), group_sizes(table)
     first, second = torch.triu_indices(len(p), len(p), 1)
     measured = torch.cdist(p, p, p=1)[first, second] / 2
     bounds = [
@@ -621,18 +621,18 @@ def _worst_pair(table: Tensor, delta: float, dobrushin: float) -> tuple[float, f
     return max(bounds), measured.max().item()
 
 
-def _sizes(table: Tensor) -> tuple[int, ...]:
+def group_sizes(table: Tensor) -> tuple[int, ...]:
     return tuple(round(size) for size in table.sum(-1).flatten().tolist())
 
 
-def _check(
+def check_counts(
     name: str,
     table: Tensor,
     ndim: int,
     delta: float,
-    draws: str,
-    candidates: int,
-    dobrushin: float,
+    draws: str = "soft",
+    candidates: int = 1,
+    dobrushin: float = 1.0,
 ) -> None:
     """Refuse what no certificate can be made of."""
 
@@ -643,7 +643,7 @@ def _check(
             f"`{name}` expects counts over {kind}, none below 0, got shape {tuple(table.shape)}."
         )
     for rows in table.view(-1, *table.shape[-2:]):
-        _check_sizes(_sizes(rows))
+        _check_sizes(group_sizes(rows))
     if candidates < 1:
         raise ValueError(f"`candidates` expects a number from 1 on, got {candidates}.")
     if draws not in ("soft", "hard"):
@@ -657,7 +657,7 @@ def _check(
 
 
 def _warn_of_many_codes(table: Tensor, draws: str) -> None:
-    n_codes, fewest = int((table.flatten(0, -2).sum(0) > 0).sum()), min(_sizes(table))
+    n_codes, fewest = int((table.flatten(0, -2).sum(0) > 0).sum()), min(group_sizes(table))
     if draws == "hard" and n_codes > fewest:
         warnings.warn(
             f"There are more drawn codes ({n_codes}) than rows in the smallest group ({fewest}). "
