@@ -104,6 +104,14 @@ class Telling:
     whole: float
     complete: bool
 
+    def __str__(self) -> str:
+        told = f"{self.information:.4f} of {self.whole:.4f} bits"
+        if len(self.parts) == 1:
+            return f"{self.parts[0]} tells {told}"
+        alone = _listed([f"{bits:.4f}" for bits in self.alone])
+
+        return f"{_listed(self.parts)} together tell {told}; alone {alone}"
+
 
 @dataclass(frozen=True)
 class Pattern:
@@ -120,6 +128,7 @@ class Pattern:
         posterior: How often they are of that group.
         prior: How often all rows are.
         certain: How often, at least, such rows are in the population: see the module.
+        delta: The probability that this is too large for any of the patterns that were looked at.
     """
 
     parts: tuple[str, ...]
@@ -131,6 +140,23 @@ class Pattern:
     posterior: float
     prior: float
     certain: float
+    delta: float
+
+    def __str__(self) -> str:
+        is_sure = " for sure" if self.sure else ""
+        return (
+            f"{self.said}{is_sure}: {self.rows} rows ({self.share:.1%}), {self.posterior:.1%} of "
+            f"them {self.group} (of all {self.prior:.1%}); in the population at least "
+            f"{self.certain:.1%}, with probability ≥ {1 - self.delta:g}"
+        )
+
+    @property
+    def said(self) -> str:
+        """The pattern as a person reads it."""
+
+        pairs = zip(self.parts, self.values, strict=True)
+
+        return _listed([f"{part} = {value}" for part, value in pairs])
 
 
 @dataclass(frozen=True)
@@ -197,7 +223,7 @@ def meaning(
     Example:
         >>> bits = np.tile([[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]], (250, 1))
         >>> trap = bits[:, 0] ^ bits[:, 1]  # the third bit is a copy of the second
-        >>> found = meaning(Published.bits(None, bits[:, [0, 1]], seed=0), trap, ["f", "m"])
+        >>> found = meaning(Published.of_bits(None, bits[:, [0, 1]], seed=0), trap, ["f", "m"])
         >>> found.telling.parts, round(found.telling.information, 2), found.telling.alone
         (('bit 0', 'bit 1'), 1.0, (0.0, 0.0))
     """
@@ -447,6 +473,7 @@ def _patterns(
             float(posterior[i, g]),
             float(prior[g]),
             float(certain[i, g]),
+            delta,
         )
         for i, g in chosen
     )
@@ -550,6 +577,17 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
     )
 
     return cells, len(order)
+
+
+def _listed(words: Sequence[str]) -> str:
+    """Words with commas, and an "and" before the last.
+
+    Example:
+        >>> _listed(["a", "b", "c"])
+        'a, b and c'
+    """
+
+    return " and ".join([part for part in (", ".join(words[:-1]), words[-1]) if part])
 
 
 def _plain(encoded: Any) -> NDArray[Any]:

@@ -47,14 +47,14 @@ class Published:
     n_distinct: int
 
     @classmethod
-    def bits(cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int) -> "Published":
+    def of_bits(cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int) -> "Published":
         """Bits, drawn from the logits where none were given.
 
         Raises:
             ValueError: If the logits are not finite, the bits not 0 and 1, or they do not fit.
 
         Example:
-            >>> Published.bits(None, [[0, 1], [1, 1]], seed=0).names
+            >>> Published.of_bits(None, [[0, 1], [1, 1]], seed=0).names
             ('bit 0', 'bit 1')
         """
 
@@ -73,14 +73,14 @@ class Published:
         return cls(drawn.astype(np.int64), names, ((0, 1),) * m, theta, _distinct(drawn))
 
     @classmethod
-    def columns(cls, codes: Any) -> "Published":
+    def of_columns(cls, codes: Any) -> "Published":
         """Any discrete values, in one column or several that are published together.
 
         Raises:
             ValueError: If values are missing, or cannot be told apart.
 
         Example:
-            >>> leaves = Published.columns(["left", "right", "left"])
+            >>> leaves = Published.of_columns(["left", "right", "left"])
             >>> leaves.parts.ravel().tolist(), leaves.values
             ([0, 1, 0], (('left', 'right'),))
         """
@@ -182,6 +182,28 @@ class Published:
 
         return numbers.astype(np.int64), np.stack(np.unravel_index(present, cards), axis=1)
 
+    def seen(self, most: int = 255) -> NDArray[np.uint8]:
+        """What an attacker is given: bits, or whether a part has each of its values.
+
+        Of the values of a part that has more than `most`, the rarer ones are all zeros.
+        """
+
+        return np.concatenate(
+            [
+                column[:, None] if values == (0, 1) else column[:, None] == _frequent(column, most)
+                for column, values in zip(self.parts.T, self.values, strict=True)
+            ],
+            axis=1,
+        ).astype(np.uint8)
+
+    def content(self) -> list["pd.Series[Any]"]:
+        """The values of each part, row by row."""
+
+        return [
+            pd.Series(pd.Index(values)[column])
+            for column, values in zip(self.parts.T, self.values, strict=True)
+        ]
+
     def meant(self, parts: Sequence[int], numbers: Sequence[int]) -> tuple[Any, ...]:
         """The values that these numbers of some parts stand for."""
 
@@ -217,6 +239,12 @@ def _numbered(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[Any, .
         numbers, values = pd.factorize(column)
 
     return numbers.astype(np.int64), tuple(pd.Index(values).tolist())
+
+
+def _frequent(column: NDArray[np.int64], most: int) -> NDArray[np.int64]:
+    """The most frequent numbers of a column."""
+
+    return np.argsort(-np.bincount(column), kind="stable")[:most]
 
 
 def _distinct(parts: NDArray[Any]) -> int:

@@ -1,0 +1,241 @@
+"""Plots as records: rows of marks on an axis, or points on two. The page's templates draw them.
+
+Positions are shares of the width, so that one drawing fits a phone and a sheet of paper while its
+text keeps its size. Every plot carries its numbers as a table.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+__all__ = ["Axis", "Line", "Mark", "Points", "Row", "Rows", "Table", "axis_of"]
+
+SHAPES = (
+    "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z",  # a circle
+    "M-4.6,-4.6h9.2v9.2h-9.2z",  # a square
+    "M0,-6.4L6.4,0L0,6.4L-6.4,0z",  # a diamond
+    "M0,-6L5.8,4.4h-11.6z",  # a triangle
+    "M0,6L5.8,-4.4h-11.6z",
+    "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",  # a cross
+)
+"""The shapes of marks by series: they differ without their colours too."""
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A stretch of numbers, with ticks.
+
+    Attributes:
+        low: Where it begins.
+        high: Where it ends.
+        ticks: The numbers that are written.
+        unit: How they are written: `"percent"`, `"points"` or `"bits"`.
+        label: What they are.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+    unit: str
+    label: str
+
+    def at(self, value: float) -> str:
+        """The place of a number, as a share of the width.
+
+        Example:
+            >>> Axis(0.0, 2.0, (0.0, 1.0, 2.0), "bits", "information").at(0.5)
+            '25%'
+        """
+
+        share = (value - self.low) / (self.high - self.low)
+
+        return f"{100 * min(1.0, max(0.0, share)):.4g}%"
+
+    def up(self, value: float) -> str:
+        """The same from below, for an upright axis."""
+
+        return self.at(self.low + self.high - value)
+
+    def text(self, value: float) -> str:
+        """How a number is written at a tick."""
+
+        if self.unit == "bits":
+            return f"{value:.4g}"
+
+        return f"{100 * value:.4g}" + (" %" if self.unit == "percent" else "")
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A dot at a number, or a band from one to another, with what it says.
+
+    Attributes:
+        value: The number.
+        end: The other end of a band; None: a dot.
+        series: Which shape and colour a dot has.
+        says: What a reader is told of it.
+        kind: What a band is: `"band"` or `"whisker"`; `"hollow"` for a dot that is not filled.
+    """
+
+    value: float
+    says: str
+    end: float | None = None
+    series: int = 0
+    kind: str = ""
+
+    @property
+    def shape(self) -> str:
+        """The outline of a dot."""
+
+        return SHAPES[self.series % len(SHAPES)]
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line across all rows, at a number that has a name."""
+
+    value: float
+    name: str
+
+
+@dataclass(frozen=True)
+class Table:
+    """The numbers of a plot, with headings."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+@dataclass(frozen=True)
+class Row:
+    """Marks on one line, with a label before and numbers behind.
+
+    Attributes:
+        label: What the marks are of.
+        text: Their numbers.
+        marks: The marks.
+        note: A few words under the label.
+        order: The numbers by which rows can be sorted, by name.
+        code: The code that the row is of, so that patterns can point at it.
+    """
+
+    label: str
+    text: str
+    marks: tuple[Mark, ...]
+    note: str = ""
+    order: dict[str, float] = field(default_factory=dict)
+    code: str = ""
+
+
+@dataclass(frozen=True)
+class Rows:
+    """A plot of rows of marks on one axis.
+
+    Attributes:
+        key: Its name on the page, in letters.
+        title: What it shows.
+        lead: How to read it.
+        axis: The axis.
+        rows: The rows.
+        table: Its numbers.
+        lines: Lines across all rows.
+        legend: What each series is.
+        other: Another axis that a reader can change to, or None.
+        sorts: The names by which rows can be sorted, and what they are called.
+        first: How many rows are shown at first.
+    """
+
+    key: str
+    title: str
+    lead: str
+    axis: Axis
+    rows: tuple[Row, ...]
+    table: Table
+    lines: tuple[Line, ...] = ()
+    legend: tuple[str, ...] = ()
+    other: Axis | None = None
+    sorts: tuple[tuple[str, str], ...] = ()
+    first: int = 100
+
+
+@dataclass(frozen=True)
+class Point:
+    """A point on two axes."""
+
+    x: float
+    y: float
+    says: str
+    name: str = ""
+    series: int = 0
+    kind: str = ""
+
+    @property
+    def shape(self) -> str:
+        """Its outline."""
+
+        return SHAPES[self.series % len(SHAPES)]
+
+
+@dataclass(frozen=True)
+class Points:
+    """A plot of points on two axes.
+
+    Attributes:
+        key: Its name on the page, in letters.
+        title: What it shows.
+        lead: How to read it.
+        x: The axis along.
+        y: The axis upright.
+        points: The points.
+        table: Their numbers.
+        lines: Upright lines.
+        legend: What each series is.
+    """
+
+    key: str
+    title: str
+    lead: str
+    x: Axis
+    y: Axis
+    points: tuple[Point, ...]
+    table: Table
+    lines: tuple[Line, ...] = ()
+    legend: tuple[str, ...] = ()
+
+
+def axis_of(
+    values: Sequence[float], unit: str, label: str, *, low: float | None = None, most: float = 1.0
+) -> Axis:
+    """An axis on which some numbers lie, with ticks at round numbers.
+
+    Arguments:
+        values: The numbers.
+        unit: How they are written.
+        label: What they are.
+        low: Where it begins; None: a round number below them.
+        most: Where it ends at the latest.
+
+    Example:
+        >>> axis_of([0.02, 0.093], "points", "gap", low=0.0).ticks
+        (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
+    """
+
+    least = min(values) if low is None else low
+    reach = max(max(values) - least, 1e-6)
+    step = _round_step(reach / 5)
+    first = math.floor(least / step + 1e-9) if low is None else least / step
+    last = math.ceil(max(values) / step - 1e-9)
+    ticks = [round(step * i, 12) for i in range(math.floor(first), last + 1)]
+    high = min(ticks[-1], max(most, max(values)))
+
+    return Axis(
+        ticks[0] if low is None else low, high, tuple(t for t in ticks if t <= high), unit, label
+    )
+
+
+def _round_step(step: float) -> float:
+    """1, 2 or 5 times a power of ten, not below a step."""
+
+    power = 10 ** math.floor(math.log10(step))
+
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
