@@ -103,8 +103,8 @@ def test_probes_take_more_than_two_values():
     bits = np.stack([labels == 1, labels == 2], 1).astype(int)
 
     assert all(probe.auc == 1 for probe in attack(Split.halves(bits, labels, 0)))
-    accuracy, gap = use(Split.halves(bits, labels, 0), np.zeros(450, dtype=np.int64))
-    assert (accuracy, gap) == (1, 0)
+    (found,) = use(Split.halves(bits, labels, 0), np.zeros(450, dtype=np.int64))
+    assert (found.probe.accuracy, found.gap) == (1, 0)
 
 
 def test_parity_gap_is_the_largest_over_answers_and_groups():

@@ -3,6 +3,14 @@
 Audits know logits, bits and tables, and no estimator: they can audit anybody's codes.
 """
 
+from bitveil.audits.attacker import (
+    Interval,
+    certain_attack,
+    certain_gap,
+    certain_information,
+    certain_odds,
+    certain_opportunity,
+)
 from bitveil.audits.certificates import (
     Certificate,
     UncertifiableError,
@@ -18,16 +26,35 @@ from bitveil.audits.certificates import (
     least_gap,
     rows_needed,
 )
-from bitveil.audits.probes import Probe, attack, use
+from bitveil.audits.fairness import Difference, fairness_differences
+from bitveil.audits.probes import (
+    Probe,
+    Split,
+    Use,
+    attack,
+    repeated_draw_attack,
+    search_attack,
+    use,
+    within,
+)
 from bitveil.audits.report import Audit, audit
 
 __all__ = [
     "Audit",
     "Certificate",
+    "Difference",
+    "Interval",
     "Probe",
+    "Split",
     "UncertifiableError",
+    "Use",
     "attack",
     "audit",
+    "certain_attack",
+    "certain_gap",
+    "certain_information",
+    "certain_odds",
+    "certain_opportunity",
     "certify_attack",
     "certify_columns",
     "certify_gap",
@@ -36,8 +63,12 @@ __all__ = [
     "certify_opportunity",
     "certify_sequence",
     "dobrushin_bound",
+    "fairness_differences",
     "least_bound",
     "least_gap",
+    "repeated_draw_attack",
     "rows_needed",
+    "search_attack",
     "use",
+    "within",
 ]

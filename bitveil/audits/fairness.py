@@ -1,0 +1,161 @@
+"""Fairness of one classifier's answers, as it is usually measured, beside what is certified.
+
+A measured difference speaks of one classifier; the certificate of a code speaks of all of them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitveil.audits.certificates import Certificate
+
+__all__ = ["Difference", "fairness_differences", "parity_gap"]
+
+METRICS = ("selection rate", "true positive rate", "false positive rate")
+
+_COVERS: Mapping[str, tuple[str, ...]] = {
+    "parity gap": ("selection rate",),
+    "equal opportunity gap": ("true positive rate",),
+    "equalised odds gap": ("true positive rate", "false positive rate"),
+}
+
+
+@dataclass(frozen=True)
+class Difference:
+    """How far a rate of a classifier's answers is apart between groups.
+
+    Attributes:
+        metric: `"selection rate"`, `"true positive rate"` or `"false positive rate"`.
+        value: The largest difference between two groups, on these rows.
+        interval: The bootstrap interval of 95 % over these rows, or None.
+        bound: What a certificate says that it is at most, in the population, or None.
+    """
+
+    metric: str
+    value: float
+    interval: tuple[float, float] | None
+    bound: float | None
+
+
+def fairness_differences(
+    answers: ArrayLike,
+    labels: ArrayLike,
+    groups: ArrayLike,
+    *,
+    certificates: Sequence[Certificate] = (),
+    n_boot: int = 100,
+    random_state: int = 0,
+) -> tuple[Difference, ...]:
+    """The differences between groups in selection, true- and false-positive rate, by fairlearn.
+
+    Source:
+        Fairlearn: Assessing and Improving Fairness of AI Systems (Weerts, Dudík, Edgar, Jalali,
+        Lutz, Madaio, 2023), https://jmlr.org/papers/v24/23-0389.html
+
+    Arguments:
+        answers: Whether each row was answered positively, with shape (n,).
+        labels: Whether it is positive, with shape (n,).
+        groups: The group of each row, with shape (n,).
+        certificates: Certificates of the code that was answered by, whose bounds stand beside.
+            Those of equal opportunity must be for the positive label.
+        n_boot: How often the rows are drawn anew for bootstrap intervals; 0: no intervals.
+        random_state: The seed of the draws.
+
+    Raises:
+        ImportError: If fairlearn is not installed.
+
+    Example:
+        >>> found = fairness_differences([1, 1, 0, 1], [1, 0, 0, 1], [0, 0, 1, 1], n_boot=0)
+        >>> {difference.metric: difference.value for difference in found}
+        {'selection rate': 0.5, 'true positive rate': 0.0, 'false positive rate': 1.0}
+    """
+
+    counts = _counts(np.asarray(answers), np.asarray(labels), np.asarray(groups))
+    values = _differences(counts)
+    drawn = [_differences(some) for some in resampled(counts, n_boot, random_state)]
+    ends = np.quantile(drawn, [0.025, 0.975], axis=0).T.tolist() if drawn else [None] * 3
+
+    return tuple(
+        Difference(
+            metric, value, tuple(interval) if interval else None, _bound(metric, certificates)
+        )
+        for metric, value, interval in zip(METRICS, values, ends, strict=True)
+    )
+
+
+def resampled(
+    counts: NDArray[np.int64], n_boot: int, random_state: int
+) -> Iterator[NDArray[np.int64]]:
+    """The counts of as many rows, drawn with replacement, again and again."""
+
+    rng, n = np.random.default_rng(random_state), counts.sum()
+    for _ in range(n_boot):
+        yield rng.multinomial(n, counts.ravel() / n).reshape(counts.shape)
+
+
+def parity_gap(answers: NDArray[Any], groups: NDArray[np.int64]) -> float:
+    """The largest difference between two groups in how often any one value is answered.
+
+    Example:
+        >>> parity_gap(np.array([1, 1, 0, 1]), np.array([0, 0, 1, 1]))
+        0.5
+    """
+
+    shares = np.array(
+        [
+            [np.mean(answers[groups == g] == value) for value in np.unique(answers)]
+            for g in np.unique(groups)
+        ]
+    )
+
+    return float(np.ptp(shares, axis=0).max())
+
+
+def _bound(metric: str, certificates: Sequence[Certificate]) -> float | None:
+    """The smallest of the bounds that cover a metric."""
+
+    bounds = [c.bound for c in certificates if metric in _COVERS.get(c.quantity, ())]
+
+    return min(bounds, default=None)
+
+
+def _counts(
+    answers: NDArray[Any], labels: NDArray[Any], groups: NDArray[Any]
+) -> NDArray[np.int64]:
+    """How many rows have each answer, label and group, with shape (2, 2, k)."""
+
+    if not len(answers) == len(labels) == len(groups):
+        raise ValueError(
+            "`fairness_differences` expects answer, label and group of each row, got "
+            f"{len(answers)}, {len(labels)} and {len(groups)} of them."
+        )
+    names, numbers = np.unique(groups, return_inverse=True)
+    counts = np.zeros((2, 2, len(names)), dtype=np.int64)
+    np.add.at(counts, (answers.astype(int), labels.astype(int), numbers), 1)
+
+    return counts
+
+
+def _differences(counts: NDArray[np.int64]) -> list[float]:
+    """The differences of rates, of rows that are as many as the counts say."""
+
+    try:  # optional, and without types
+        from fairlearn import metrics  # type: ignore[import-untyped,import-not-found,unused-ignore]
+    except ImportError as missing:
+        raise ImportError("Fairness metrics need fairlearn: `pip install fairlearn`.") from missing
+
+    answers, labels, groups = counts.nonzero()
+    weights = {"sample_weight": counts[answers, labels, groups]}
+    rates = (metrics.selection_rate, metrics.true_positive_rate, metrics.false_positive_rate)
+    frame = metrics.MetricFrame(
+        metrics=dict(zip(METRICS, rates, strict=True)),
+        y_true=labels,
+        y_pred=answers,
+        sensitive_features=groups,
+        sample_params=dict.fromkeys(METRICS, weights),
+    )
+
+    return [float(value) for value in frame.difference(method="between_groups")[list(METRICS)]]

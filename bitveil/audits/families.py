@@ -1,0 +1,215 @@
+"""Families of classifiers, to be trained afresh by probes, and searched by them.
+
+Narrow codes have few distinct values. Families whose fit is the same for equal rows and for one
+row with a count are then fitted on the distinct rows with counts: so many rows cost no more than
+their codes.
+"""
+
+import warnings
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neural_network import MLPClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import PolynomialFeatures, StandardScaler
+
+__all__ = ["FAMILIES", "QUICK", "Configuration", "configuration", "counts_of", "distinct", "fit"]
+
+NEIGHBOUR_ROWS = 5_000
+"""Among more rows than this neighbours are not sought, unless the codes are narrow."""
+
+_COUNTED = ("linear", "mlp", "forest")  # fitted on distinct rows with counts
+_PRODUCTS = 64  # columns up to which products of pairs are tried
+
+
+def _linear(C: float = 1.0, degree: int = 1) -> Pipeline:
+    products = [PolynomialFeatures(degree, interaction_only=True)] if degree > 1 else []
+
+    return make_pipeline(StandardScaler(), *products, LogisticRegression(C=C, max_iter=1000))
+
+
+def _mlp(hidden: tuple[int, ...] = (64, 64), alpha: float = 1e-4, seed: int = 0) -> Pipeline:
+    model = MLPClassifier(hidden, alpha=alpha, early_stopping=True, random_state=seed)
+
+    return make_pipeline(StandardScaler(), model)
+
+
+def _forest(
+    max_features: str | None = "sqrt", min_weight_fraction_leaf: float = 1e-3, seed: int = 0
+) -> Pipeline:
+    # No bootstrap, and leaves by weight: rows with counts then grow the same trees as the rows.
+    model = RandomForestClassifier(
+        max_features=max_features,
+        min_weight_fraction_leaf=min_weight_fraction_leaf,
+        bootstrap=False,
+        random_state=seed,
+    )
+
+    return make_pipeline(model)
+
+
+def _boosting(**settings: Any) -> HistGradientBoostingClassifier:
+    return HistGradientBoostingClassifier(**settings, random_state=0)
+
+
+def _neighbours(n_neighbors: int = 50) -> Pipeline:
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(n_neighbors, algorithm="brute"))
+
+
+FAMILIES: dict[str, Callable[..., Any]] = {
+    "linear": _linear,
+    "mlp": _mlp,
+    "forest": _forest,
+    "boosting": _boosting,
+    "neighbours": _neighbours,
+}
+"""The classifiers that can be tried; each call makes an unfitted one. Neighbours are sought among
+5,000 rows drawn at random where there are more, unless the codes are narrow."""
+
+QUICK = ("linear", "boosting")
+"""The families that are tried unless others are asked for."""
+
+_SPACES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
+    "linear": lambda rng: {
+        "C": 10 ** rng.uniform(-3, 3),
+        "degree": int(rng.integers(1, 3)),
+    },
+    "mlp": lambda rng: {
+        "hidden": [(32,), (128,), (64, 64)][rng.integers(3)],
+        "alpha": 10 ** rng.uniform(-5, 0),
+        "seed": int(rng.integers(2**31)),
+    },
+    "forest": lambda rng: {
+        "max_features": ["sqrt", None][rng.integers(2)],
+        "min_weight_fraction_leaf": 10 ** rng.uniform(-4, -2),
+        "seed": int(rng.integers(2**31)),
+    },
+    "boosting": lambda rng: {
+        "learning_rate": 10 ** rng.uniform(-2, -0.5),
+        "max_leaf_nodes": int(rng.choice([4, 15, 31, 63])),
+        "min_samples_leaf": int(rng.choice([5, 20, 100])),
+    },
+    "neighbours": lambda rng: {"n_neighbors": int(rng.choice([5, 25, 100, 300]))},
+}
+
+
+class Configuration(NamedTuple):
+    """A family with settings of its own."""
+
+    family: str
+    settings: dict[str, Any]
+
+    def make(self) -> Any:
+        """An unfitted classifier."""
+
+        if self.family not in FAMILIES:
+            raise ValueError(f"`families` expects some of {list(FAMILIES)}, got {self.family!r}.")
+        return FAMILIES[self.family](**self.settings)
+
+    def __str__(self) -> str:
+        return ", ".join(f"{name}={value}" for name, value in self.settings.items())
+
+
+def configuration(rng: np.random.Generator, n_columns: int) -> Configuration:
+    """A family and its settings, at random.
+
+    Arguments:
+        rng: Where they come from.
+        n_columns: The number of columns that are seen. Products of pairs of them are tried as
+            columns of a linear one, unless they were too many.
+    """
+
+    family = str(rng.choice(list(FAMILIES)))
+    settings = _SPACES[family](rng)
+    if family == "linear" and n_columns > _PRODUCTS:
+        settings["degree"] = 1
+
+    return Configuration(family, settings)
+
+
+def fit(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) -> Any:
+    """A fitted classifier of the rows.
+
+    Arguments:
+        chosen: The family and its settings.
+        seen: What is seen, with shape (n, columns).
+        labels: The labels, with shape (n,).
+
+    Raises:
+        ValueError: If the rows have one label only.
+    """
+
+    found, numbered = np.unique(labels, return_inverse=True)
+    if len(found) < 2:
+        raise ValueError(f"A probe tells labels apart, and the rows to train on are all {found}.")
+    model, (rows, numbers) = chosen.make(), distinct(seen)
+    narrow = len(rows) * len(found) < len(seen)
+    if chosen.family == "neighbours":
+        seen, labels = _some(model, seen, labels, len(seen) if narrow else NEIGHBOUR_ROWS)
+    weights: dict[str, Any] = {}
+    if narrow and chosen.family in _COUNTED:
+        counts = counts_of(numbered, numbers, len(found))
+        label, row = counts.nonzero()
+        seen, labels, weights = rows[row], found[label], _weights(model, counts[label, row])
+        if chosen.family == "mlp":  # so few rows are all seen at each step
+            model[-1].solver = "lbfgs"
+    with warnings.catch_warnings():
+        # An attacker who stopped early is one all the same, and scored for what he found.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(seen, labels, **weights)
+
+
+def distinct(seen: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """The distinct rows of a code, and which of them each row is; other tables as they are.
+
+    Example:
+        >>> distinct(np.array([[1, 0], [0, 1], [1, 0]]))
+        (array([[0, 1],
+                [1, 0]]), array([1, 0, 1]))
+    """
+
+    if seen.dtype.kind not in "bui":
+        return seen, np.arange(len(seen))
+    rows, numbers = np.unique(seen, axis=0, return_inverse=True)
+
+    return rows, numbers.ravel()
+
+
+def counts_of(labels: NDArray[np.int64], numbers: NDArray[np.int64], k: int) -> NDArray[np.int64]:
+    """How often each label meets each distinct row, with shape (k, rows).
+
+    Example:
+        >>> counts_of(np.array([0, 1, 1]), np.array([1, 0, 1]), 2)
+        array([[0, 1],
+               [1, 1]])
+    """
+
+    u = int(numbers.max()) + 1
+
+    return np.bincount(labels * u + numbers, minlength=k * u).reshape(k, u)
+
+
+def _some(
+    model: Pipeline, seen: NDArray[Any], labels: NDArray[np.int64], most: int
+) -> tuple[NDArray[Any], NDArray[np.int64]]:
+    """At most so many rows, at random; and no more neighbours than there are of them."""
+
+    neighbours = model[-1]
+    if len(seen) > most:
+        chosen = np.random.default_rng(0).choice(len(seen), most, replace=False)
+        seen, labels = seen[chosen], labels[chosen]
+    neighbours.n_neighbors = min(neighbours.n_neighbors, len(seen))
+
+    return seen, labels
+
+
+def _weights(model: Pipeline, counts: NDArray[np.int64]) -> dict[str, NDArray[np.float64]]:
+    steps = [name for name, step in model.steps if not isinstance(step, PolynomialFeatures)]
+
+    return {f"{name}__sample_weight": counts.astype(np.float64) for name in steps}
