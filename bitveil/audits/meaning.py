@@ -490,12 +490,10 @@ def _candidates(published: Published, s: NDArray[np.int64], k: int) -> _Candidat
         table = np.bincount(numbers * k + s, minlength=len(values) * k).reshape(-1, k)
         patterns += [_Candidate(parts, tuple(value), False) for value in values.tolist()]
         counts.append(table)
-    sure = published.sure
-    for j, value in [] if sure is None else [(j, v) for j in range(sure.shape[1]) for v in (0, 1)]:
-        rows = sure[:, j] == value
-        if rows.any() and not (sure[:, j] != -1).all():
+    for j, known in enumerate(() if published.sure is None else published.sure.T):
+        for value in sorted({0, 1} & set(known.tolist()) if known.min() < 0 else ()):
             patterns.append(_Candidate((j,), (value,), True))
-            counts.append(np.bincount(s[rows], minlength=k).reshape(1, k))
+            counts.append(np.bincount(s[known == value], minlength=k).reshape(1, k))
 
     return _Candidates(patterns, np.concatenate(counts))
 

@@ -7,8 +7,23 @@ text keeps its size. Every plot carries its numbers as a table.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-__all__ = ["Axis", "Line", "Mark", "Points", "Row", "Rows", "Table", "axis_of"]
+__all__ = [
+    "Axis",
+    "Line",
+    "Mark",
+    "Point",
+    "Points",
+    "Row",
+    "Rows",
+    "Table",
+    "at_least",
+    "at_most",
+    "axis_of",
+    "name",
+    "percent",
+]
 
 SHAPES = (
     "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z",  # a circle
@@ -139,7 +154,7 @@ class Rows:
         rows: The rows.
         table: Its numbers.
         lines: Lines across all rows.
-        legend: What each series is.
+        legend: What the series are, each with its number.
         other: Another axis that a reader can change to, or None.
         sorts: The names by which rows can be sorted, and what they are called.
         first: How many rows are shown at first.
@@ -152,7 +167,7 @@ class Rows:
     rows: tuple[Row, ...]
     table: Table
     lines: tuple[Line, ...] = ()
-    legend: tuple[str, ...] = ()
+    legend: tuple[tuple[str, int], ...] = ()
     other: Axis | None = None
     sorts: tuple[tuple[str, str], ...] = ()
     first: int = 100
@@ -189,7 +204,7 @@ class Points:
         points: The points.
         table: Their numbers.
         lines: Upright lines.
-        legend: What each series is.
+        legend: What the series are, each with its number.
     """
 
     key: str
@@ -200,7 +215,7 @@ class Points:
     points: tuple[Point, ...]
     table: Table
     lines: tuple[Line, ...] = ()
-    legend: tuple[str, ...] = ()
+    legend: tuple[tuple[str, int], ...] = ()
 
 
 def axis_of(
@@ -239,3 +254,32 @@ def _round_step(step: float) -> float:
     power = 10 ** math.floor(math.log10(step))
 
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
+
+
+def at_most(share: float) -> str:
+    """A share in points, rounded up: what is certified must not look smaller.
+
+    Example:
+        >>> at_most(0.09431), at_least(0.09439), at_most(0.1)
+        ('9.5', '9.4', '10')
+    """
+
+    return f"{math.ceil(round(1000 * share, 6)) / 10:.4g}"
+
+
+def at_least(share: float) -> str:
+    """A share in points, rounded down."""
+
+    return f"{math.floor(round(1000 * share, 6)) / 10:.4g}"
+
+
+def percent(share: float) -> str:
+    """A share as it was measured."""
+
+    return f"{100 * share:.1f} %"
+
+
+def name(group: Any) -> str:
+    """A group as a person reads it: tuples with commas."""
+
+    return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)

@@ -47,7 +47,9 @@ class Published:
     n_distinct: int
 
     @classmethod
-    def of_bits(cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int) -> "Published":
+    def of_bits(
+        cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int
+    ) -> "Published":
         """Bits, drawn from the logits where none were given.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The audit of a code on held-out rows: one record that prints well, goes to JSON and to a page."""
+"""The audit of a code on held-out rows: a record that prints well, goes to JSON and to a page."""
 
 import hashlib
 import json
@@ -30,9 +30,9 @@ from bitveil.audits.certificates import (
     certify_information,
     certify_odds,
 )
+from bitveil.audits.families import FAMILIES
 from bitveil.audits.meaning import Meaning, follows, meaning
 from bitveil.audits.probes import (
-    FAMILIES,
     Comparison,
     Probe,
     Split,
@@ -278,7 +278,8 @@ class Audit:
         for column in self.columns:
             yield f"{column.name} alone", str(column.interval)
         for seen, probe in self.repeated_draws.items():
-            yield f"attacker: {seen}", f"AUC {probe.auc:.3f} (not covered by the certificate)"
+            covered = "" if seen == "1 draw" else " (not covered by the certificate)"
+            yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
         if self.meaning.telling:
             yield "bits that tell most", str(self.meaning.telling)
         for pattern in self.meaning.patterns:
@@ -433,8 +434,8 @@ def audit_table(
         settings: `delta`, `random_state` and `attackers`, as `audit` takes them.
 
     Raises:
-        ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the names
-            do not fit.
+        ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the
+            names do not fit.
 
     Example:
         >>> found = audit_table([[600, 400], [500, 500]], ["f", "m"])
@@ -442,9 +443,9 @@ def audit_table(
         ((1000, 1000), 0.1, 0.1547)
     """
 
-    frame = pd.DataFrame(table)
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
     counts = frame.to_numpy(dtype=np.float64)
-    if counts.ndim != 2 or (counts < 0).any() or (counts != np.round(counts)).any():
+    if (counts < 0).any() or (counts != np.round(counts)).any():
         raise ValueError(
             "`audit_table` expects how many rows of each group got each code, whole numbers from "
             "0 on. Expected counts are certified by `certify_gap`."
@@ -577,7 +578,8 @@ class _Rows:
         return neuron_information(tables).item() * BITS
 
     def meaning(self, encode: Callable[[Any], Any] | None, X: Any) -> Meaning:
-        moved, columns = None, []
+        moved: NDArray[np.float64] | None = None
+        columns: list[str] = []
         if encode is not None and X is not None:
             moved, columns = follows(encode, X, seed=self.seed)
             if moved.shape[1] != len(self.published.names):
@@ -685,12 +687,12 @@ class _Rows:
             yield "Fairness metrics were left out: they need fairlearn, `pip install fairlearn`."
 
     def _checksum(self) -> str:
-        columns = {f"part {j}": column for j, column in enumerate(self.published.content())}
-        columns["s"] = _plain(self.groups)
+        columns = [*self.published.content(), _content(self.groups)]
         if self.target is not None:
-            columns["y"] = _plain(self.target)
+            columns.append(_content(self.target))
+        digests = row_digests(pd.concat(columns, axis=1, keys=range(len(columns))))
 
-        return hashlib.sha256(row_digests(pd.DataFrame(columns)).tobytes()).hexdigest()
+        return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
 def _published(
@@ -766,7 +768,7 @@ def _path_step(step: Any) -> PathStep:
     )
 
 
-def _plain(labels: Labels) -> NDArray[Any]:
-    """The label of each row, tuples as text."""
+def _content(labels: Labels) -> "pd.Series[Any]":
+    """The label of each row, as text."""
 
-    return pd.Series(labels.values).map(str).to_numpy()[labels.numbers]
+    return pd.Series(np.array([str(value) for value in labels.values])[labels.numbers])
