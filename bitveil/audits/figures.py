@@ -18,10 +18,10 @@ from bitveil.audits.plots import (
     at_least,
     at_most,
     axis_of,
-    name,
     percent,
 )
 from bitveil.audits.probes import Probe
+from bitveil.audits.published import group_name
 
 if TYPE_CHECKING:
     from bitveil.audits.page import View
@@ -217,7 +217,7 @@ def _codes(view: "View") -> Rows:
         rows.append(
             Row(
                 cell.code,
-                " · ".join(percent(share) for share in shares),
+                _spread(shares),
                 tuple(marks),
                 f"{cell.rows:.0f} rows",
                 order,
@@ -428,7 +428,7 @@ def _columns(view: "View") -> Rows | None:
             tuple(
                 (
                     label,
-                    "; ".join(map(name, groups)),
+                    "; ".join(map(group_name, groups)),
                     at_least(i.least),
                     at_most(i.certificate.bound),
                     f"{i.certificate.delta:.4g}",
@@ -592,6 +592,15 @@ def _band(interval: Interval) -> Mark:
     )
 
     return Mark(least, says, end=bound, kind="band")
+
+
+def _spread(shares: Sequence[float]) -> str:
+    """Few shares, or the least and the largest of many."""
+
+    if len(shares) <= 3:
+        return " · ".join(map(percent, shares))
+
+    return f"{percent(min(shares))} to {percent(max(shares))}"
 
 
 def _between(interval: Interval) -> str:

@@ -36,10 +36,11 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from scipy.special import betaincinv, chdtrc, expit
+from scipy.stats import random_table
 from torch import Tensor
 
-from bitveil.audits.published import Published
-from bitveil.information import BITS, given_group, mutual_information
+from bitveil.audits.published import Published, group_name
+from bitveil.information import BITS, chi_square_information, given_group, mutual_information
 
 __all__ = ["Cell", "Meaning", "Part", "Pattern", "Telling", "follows", "meaning"]
 
@@ -49,6 +50,8 @@ ENOUGH = 0.9
 _SETS = 2200  # sets of parts that are looked at: all pairs of 64 bits
 _TRIPLES = 300  # patterns are of three parts where no more sets than these are
 _DENSE = 2**16  # codes up to which all sets of parts are read from one table
+_ROWS_A_CODE = 20  # with fewer of them what chance says is drawn, not calculated
+_TABLES = 10  # that are drawn for it
 _CELLS = 64  # codes that are kept
 _PATTERNS = 6  # patterns that are kept
 _WORTH = 0.005  # nats that a pattern must tell of each of its rows to be worth naming
@@ -146,7 +149,7 @@ class Pattern:
         is_sure = " for sure" if self.sure else ""
         return (
             f"{self.said}{is_sure}: {self.rows} rows ({self.share:.1%}), {self.posterior:.1%} of "
-            f"them {self.group} (of all {self.prior:.1%}); in the population at least "
+            f"them {group_name(self.group)} (of all {self.prior:.1%}); in the population at least "
             f"{self.certain:.1%}, with probability ≥ {1 - self.delta:g}"
         )
 
@@ -185,7 +188,8 @@ class Meaning:
         telling: The fewest that tell nine tenths; None where none tell more than chance would.
         patterns: Patterns that single out a group, the most telling first.
         n_patterns: The number of patterns that were looked at.
-        cells: The codes that tell most, the most telling first.
+        cells: The codes that tell most, the most telling first; none that less than half a row is
+            expected to have.
         n_cells: The number of all codes that a row has or could have.
     """
 
@@ -289,9 +293,10 @@ def follows(
 class _Readings:
     """The information of sets of parts about one attribute, in bits.
 
-    Drawn codes say too much by about (cells - rows - columns + 1) / 2n nats (Miller, 1955), which
-    would make every larger set look better: that is taken off. Expected counts are read as they
-    are.
+    Drawn codes say too much, and larger sets more of that: what tables of independent codes and
+    groups say in the mean is taken off. It is about (cells - rows - columns + 1) / 2n nats
+    (Miller, 1955) where there are many rows a code; where there are few, such tables are drawn.
+    Expected counts are read as they are.
     """
 
     def __init__(self, published: Published, groups: Tensor, k: int) -> None:
@@ -336,24 +341,37 @@ class _Readings:
     def beyond_chance(self, parts: Sequence[int], looked_at: int) -> bool:
         """Whether so much would be read of a blind code in less than one table in twenty.
 
-        Wilks' likelihood-ratio test, divided among the sets that were looked at. Expected counts
-        vary less than drawn ones, for which it is made.
+        Pearson's test, divided among the sets that were looked at. Expected counts vary less than
+        drawn ones, for which it is made.
         """
 
         table = self.table(parts)
         k, codes = (int((table.sum(axis) > 0).sum()) for axis in (1, 0))
-        ratio = 2 * table.sum().item() * mutual_information(table).item()
+        statistic = table.sum().item() * chi_square_information(table).item()
 
-        return bool(chdtrc((k - 1) * (codes - 1), ratio) < 0.05 / looked_at)
+        return bool(chdtrc((k - 1) * (codes - 1), statistic) < 0.05 / looked_at)
 
     def _bits(self, table: Tensor) -> float:
         nats = mutual_information(table).item()
         if self.published.draws == "hard":
-            cells, codes = int((table > 0).sum()), int((table.sum(0) > 0).sum())
-            groups = int((table.sum(1) > 0).sum())
-            nats -= max(0, cells - codes - groups + 1) / (2 * table.sum().item())
+            nats -= _said_by_chance(table)
 
         return max(0.0, nats * BITS)
+
+
+def _said_by_chance(table: Tensor) -> float:
+    """The information in nats that counts of independent codes and groups have in the mean."""
+
+    counts = table[table.sum(1) > 0][:, table.sum(0) > 0]
+    k, c = counts.shape
+    if c * _ROWS_A_CODE < counts.sum():
+        return max(0, int((counts > 0).sum()) - k - c + 1) / (2 * counts.sum().item())
+    if min(k, c) < 2:
+        return 0.0
+    margins = [counts.sum(axis).long().numpy() for axis in (1, 0)]
+    drawn = random_table(*margins, seed=0).rvs(_TABLES)
+
+    return mutual_information(torch.from_numpy(drawn).double()).mean().item()
 
 
 def _parts(
@@ -420,7 +438,7 @@ def _telling(published: Published, readings: _Readings) -> Telling | None:
         tuple(published.names[j] for j in best),
         readings(best),
         tuple(readings([j]) for j in best),
-        whole,
+        max(whole, readings(best)),  # what chance says is not taken off to the last digit
         complete,
     )
 
@@ -567,14 +585,14 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
         codes = [[number >> (m - 1 - j) & 1 for j in range(m)] for number in range(len(leak))]
     else:
         codes = published.numbers(range(len(published.names)))[1].tolist()
-    order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] > 0]
+    order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= 0.5]
 
     cells = tuple(
         Cell(published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item())
         for t in order[:_CELLS]
     )
 
-    return cells, len(order)
+    return cells, int((rows > 0).sum())
 
 
 def _listed(words: Sequence[str]) -> str:

@@ -28,17 +28,18 @@ from bitveil.audits.plots import (
     at_least,
     at_most,
     axis_of,
-    name,
+    bits_at_most,
     percent,
 )
+from bitveil.audits.published import group_name
 
 if TYPE_CHECKING:
     from bitveil.audits.report import Audit
 
-__all__ = ["View", "page"]
+__all__ = ["View", "html_report"]
 
 
-def page(
+def html_report(
     audits: "Mapping[str, Audit]", *, title: str | None = None, sources: Sequence[str] = ()
 ) -> str:
     """One page of an audit, or of several that are compared.
@@ -55,7 +56,7 @@ def page(
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
     if not audits:
-        raise ValueError("`page` expects at least one audit, got none.")
+        raise ValueError("`html_report` expects at least one audit, got none.")
     environment = Environment(
         loader=PackageLoader("bitveil.audits", "pages"),
         autoescape=True,
@@ -63,9 +64,18 @@ def page(
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(percent=percent, at_most=at_most, at_least=at_least, name=name)
+    environment.filters.update(
+        percent=percent,
+        at_most=at_most,
+        at_least=at_least,
+        bits_at_most=bits_at_most,
+        name=group_name,
+    )
     environment.globals.update(shapes=SHAPES)
-    views = [View(f"a{i}", label, found) for i, (label, found) in enumerate(audits.items())]
+    views = [
+        View(f"a{i}", label if len(audits) > 1 else "", found)
+        for i, (label, found) in enumerate(audits.items())
+    ]
     folder = files("bitveil.audits").joinpath("pages")
     style, script = (folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
 
@@ -86,13 +96,19 @@ class View:
 
     Attributes:
         key: Its name in the page's links.
-        label: What its code is called.
+        label: What its code is called; nothing where it is alone.
         audit: The audit.
     """
 
     key: str
     label: str
     audit: "Audit"
+
+    @property
+    def named(self) -> str:
+        """The heading that tells its sections from those of another audit, for their names."""
+
+        return f"{self.key}-title " if self.label else ""
 
     @property
     def attribute(self) -> str:
@@ -104,7 +120,7 @@ class View:
     def groups(self) -> list[str]:
         """The groups as a person reads them."""
 
-        return [name(group) for group in self.audit.groups]
+        return [group_name(group) for group in self.audit.groups]
 
     @property
     def between(self) -> str:

@@ -7,7 +7,6 @@ text keeps its size. Every plot carries its numbers as a table.
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
 __all__ = [
     "Axis",
@@ -21,7 +20,7 @@ __all__ = [
     "at_least",
     "at_most",
     "axis_of",
-    "name",
+    "bits_at_most",
     "percent",
 ]
 
@@ -34,6 +33,8 @@ SHAPES = (
     "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",  # a cross
 )
 """The shapes of marks by series: they differ without their colours too."""
+
+_LEAST = 0.01  # the shortest axis: what is smaller is to look small
 
 
 @dataclass(frozen=True)
@@ -62,9 +63,18 @@ class Axis:
             '25%'
         """
 
-        share = (value - self.low) / (self.high - self.low)
+        return f"{100 * self.share(value):.4g}%"
 
-        return f"{100 * min(1.0, max(0.0, share)):.4g}%"
+    def share(self, value: float) -> float:
+        """The same from 0 to 1; what lies outside is put at the end."""
+
+        return min(1.0, max(0.0, (value - self.low) / self.length))
+
+    @property
+    def length(self) -> float:
+        """How long it is."""
+
+        return self.high - self.low
 
     def up(self, value: float) -> str:
         """The same from below, for an upright axis."""
@@ -172,6 +182,15 @@ class Rows:
     sorts: tuple[tuple[str, str], ...] = ()
     first: int = 100
 
+    @property
+    def choice(self) -> Axis | None:
+        """The other axis, where it is another stretch."""
+
+        if self.other is None or self.other.length == self.axis.length:
+            return None
+
+        return self.other
+
 
 @dataclass(frozen=True)
 class Point:
@@ -236,10 +255,10 @@ def axis_of(
     """
 
     least = min(values) if low is None else low
-    reach = max(max(values) - least, 1e-6)
+    reach = max(max(values) - least, _LEAST)
     step = _round_step(reach / 5)
     first = math.floor(least / step + 1e-9) if low is None else least / step
-    last = math.ceil(max(values) / step - 1e-9)
+    last = max(math.ceil(max(values) / step - 1e-9), math.floor(first) + 1)
     ticks = [round(step * i, 12) for i in range(math.floor(first), last + 1)]
     high = min(ticks[-1], max(most, max(values)))
 
@@ -273,13 +292,13 @@ def at_least(share: float) -> str:
     return f"{math.floor(round(1000 * share, 6)) / 10:.4g}"
 
 
+def bits_at_most(bits: float) -> str:
+    """An information in bits, rounded up to three digits behind the point."""
+
+    return f"{math.ceil(round(1000 * bits, 6)) / 1000:.3f}"
+
+
 def percent(share: float) -> str:
     """A share as it was measured."""
 
     return f"{100 * share:.1f} %"
-
-
-def name(group: Any) -> str:
-    """A group as a person reads it: tuples with commas."""
-
-    return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)

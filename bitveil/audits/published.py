@@ -19,7 +19,7 @@ from torch import Tensor
 from bitveil.codes import check_logits, draw
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
-__all__ = ["Published"]
+__all__ = ["Published", "group_name"]
 
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
@@ -217,6 +217,17 @@ class Published:
         words = [str(value) for value in self.meant(range(len(self.names)), code)]
 
         return "".join(words) if self.are_bits else ", ".join(words)
+
+
+def group_name(group: Any) -> str:
+    """A group as a person reads it: the values of several columns with commas.
+
+    Example:
+        >>> group_name(("f", 40)), group_name("m")
+        ('f, 40', 'm')
+    """
+
+    return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)
 
 
 def _check_bits(drawn: NDArray[Any], theta: Tensor | None) -> None:

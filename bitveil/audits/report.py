@@ -43,7 +43,7 @@ from bitveil.audits.probes import (
     use,
     within,
 )
-from bitveil.audits.published import Published
+from bitveil.audits.published import Published, group_name
 from bitveil.finite import leave_one_out
 from bitveil.information import (
     BITS,
@@ -239,16 +239,17 @@ class Audit:
             sources: Where the rows came from, line by line, as files with their checksums.
         """
 
-        from bitveil.audits.page import page
+        from bitveil.audits.page import html_report
 
-        return page({"": self}, title=title, sources=sources)
+        return html_report({"": self}, title=title, sources=sources)
 
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
-        groups = ", ".join(f"{g}: {n}" for g, n in zip(self.groups, self.sizes, strict=True))
+        named = zip(map(group_name, self.groups), self.sizes, strict=True)
+        groups = ("; " if self.columns else ", ").join(f"{group}: {n}" for group, n in named)
         lines = [
             ("held-out rows", f"{self.n_rows} ({groups}), codes of {self.n_bits} {self._unit()}"),
             ("joint information", f"{self._information()} of {self.entropy_bits:.3f} bits"),
@@ -263,12 +264,13 @@ class Audit:
         if self.neuron_information_bits is not None:
             note = f"{self.neuron_information_bits:.4f} bits (the paper's; no bound)"
             lines.insert(2, ("sum over single bits", note))
+        seen = f"on drawn {'bits' if self._are_bits() else 'codes'}"
         for probe in self.attackers:
-            scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} (on drawn bits)"
+            scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} ({seen})"
             lines.append((f"attacker: {probe.family}", scores))
         if self.use_accuracy is not None:
             scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
-            lines.append(("use: boosting", f"{scores} (on drawn bits)"))
+            lines.append(("use: boosting", f"{scores} ({seen})"))
         if self.shared_rows:
             lines.append(("rows that share a draw", f"{self.shared_rows} (equal content, no id)"))
 
@@ -281,7 +283,7 @@ class Audit:
             covered = "" if seen == "1 draw" else " (not covered by the certificate)"
             yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
         if self.meaning.telling:
-            yield "bits that tell most", str(self.meaning.telling)
+            yield "what tells most", str(self.meaning.telling)
         for pattern in self.meaning.patterns:
             yield "who stands out", str(pattern)
         for check in self.broken:
@@ -289,8 +291,11 @@ class Audit:
         for note in self.notes:
             yield "note", note
 
+    def _are_bits(self) -> bool:
+        return all(part.ones is not None for part in self.meaning.parts)
+
     def _unit(self) -> str:
-        return "bits" if self.meaning.parts[0].ones is not None else "columns"
+        return ("bit" if self._are_bits() else "column") + "s" * (self.n_bits != 1)
 
     def _information(self) -> str:
         if self.information_left_out_bits is None:
@@ -612,9 +617,13 @@ class _Rows:
             )
         n_codes = 2 ** len(published.names) if published.draws == "soft" else published.n_distinct
         if n_codes > (len(published) if published.draws == "soft" else fewest):
+            rows = (
+                f": {n_codes} codes, {len(published)} rows"
+                if published.draws == "soft"
+                else f" of the smallest group: {n_codes} codes, {fewest} rows"
+            )
             notes.append(
-                f"{_LOOSE}: {n_codes} codes, {len(published)} rows, {fewest} of them in the "
-                "smallest group. The bounds hold, and are loose: bring more rows, or fewer codes."
+                f"{_LOOSE}{rows}. The bounds hold, and are loose: bring more rows, or fewer codes."
             )
         if max(map(len, published.values)) > _SHOWN:
             notes.append(
