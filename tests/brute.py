@@ -79,6 +79,11 @@ def total_variation(counts, weights=None):
     return _pairs(counts, lambda a, b: sum(max(x - y, 0) for x, y in zip(a, b, strict=True)))
 
 
+def separation(counts, weights=None):
+    given = counts / counts.sum(1, keepdims=True)
+    return 1 - sum(min(column) for column in given.T)
+
+
 def squared_hellinger(counts, weights=None):
     return _pairs(counts, lambda a, b: 1 - np.sqrt(a * b).sum())
 

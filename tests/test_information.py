@@ -13,6 +13,7 @@ from worlds import blind, noisy_copy, parity_trap, random_rows
 READINGS = {
     "mutual_information": (info.mutual_information, brute.mutual_information),
     "total_variation": (info.total_variation, brute.total_variation),
+    "separation": (lambda table: 1 - info.doeblin_coefficient(table), brute.separation),
     "squared_hellinger": (info.squared_hellinger, brute.squared_hellinger),
     "chi_square_information": (info.chi_square_information, brute.chi_square_information),
     "sibson_information_half": (
@@ -35,7 +36,7 @@ PRIORS = {"empirical": None, "uniform": [1 / 3] * 3, "given": [0.2, 0.5, 0.3]}
 
 # Which a merger of groups cannot raise, whatever the prior: those that count how many groups there
 # are, or compare with the most frequent one, are asked about codes only.
-WITH_PRIOR = set(READINGS) - {"total_variation", "squared_hellinger"}
+WITH_PRIOR = set(READINGS) - {"total_variation", "separation", "squared_hellinger"}
 
 reading = pytest.mark.parametrize("name", READINGS)
 
@@ -206,6 +207,35 @@ def test_bounds_between_readings_hold(seed):
     assert mi <= min(entropy, info.code_entropy(table))
     balanced = info.attack_accuracy(table, prior="uniform").item()
     assert balanced == pytest.approx((1 + tv.item()) / 2)
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("prior", PRIORS)
+def test_information_is_at_most_a_share_of_the_entropy_whatever_the_prior(seed, prior):
+    table = table_of(seed=seed)
+    given = torch.tensor(PRIORS["given"]) if prior == "given" else prior
+    share = 1 - info.doeblin_coefficient(table)
+    entropy = info.group_entropy(table, prior=given)
+
+    assert info.mutual_information(table, prior=given) <= share * entropy + 1e-12
+    assert info.total_variation(table) <= share + 1e-12
+
+
+def test_an_erasure_tells_just_that_share():
+    # The group, or nothing with probability 0.3: the bound is attained.
+    table = torch.tensor([[0.3, 0.7, 0.0, 0.0], [0.3, 0.0, 0.7, 0.0], [0.3, 0.0, 0.0, 0.7]])
+    told = info.mutual_information(table) / info.group_entropy(table)
+
+    assert info.doeblin_coefficient(table).item() == pytest.approx(0.3)
+    assert told.item() == pytest.approx(0.7, rel=1e-6)
+
+
+def test_of_two_groups_the_overlap_is_one_less_the_total_variation():
+    table = table_of(k=2)
+
+    assert info.doeblin_coefficient(table).item() == pytest.approx(
+        1 - info.total_variation(table).item()
+    )
 
 
 def test_sibson_grows_with_its_order_from_information_to_leakage():
