@@ -48,10 +48,11 @@ ENOUGH = 0.9
 """The share of the code's information that the parts that tell most must have together."""
 
 _SETS = 2200  # sets of parts that are looked at: all pairs of 64 bits
+_GROWN = 8  # parts of a set that is grown one by one
 _TRIPLES = 300  # patterns are of three parts where no more sets than these are
 _DENSE = 2**16  # codes up to which all sets of parts are read from one table
 _ROWS_A_CODE = 20  # with fewer of them what chance says is drawn, not calculated
-_TABLES = 10  # that are drawn for it
+_TABLES = 30  # that are drawn for it
 _CELLS = 64  # codes that are kept
 _PATTERNS = 6  # patterns that are kept
 _WORTH = 0.005  # nats that a pattern must tell of each of its rows to be worth naming
@@ -338,6 +339,14 @@ class _Readings:
     def of_all(self) -> float:
         return self._bits(self.whole)
 
+    @property
+    def readable(self) -> bool:
+        """Whether there are rows enough to read the whole code."""
+
+        expected = self.published.draws == "soft"
+
+        return expected or self.whole.shape[1] * _ROWS_A_CODE < len(self.published)
+
     def beyond_chance(self, parts: Sequence[int], looked_at: int) -> bool:
         """Whether so much would be read of a blind code in less than one table in twenty.
 
@@ -416,31 +425,57 @@ def _ones(published: Published, readings: _Readings, part: int) -> tuple[float, 
 
 
 def _telling(published: Published, readings: _Readings) -> Telling | None:
-    whole = readings.of_all()
-    best: tuple[int, ...] = ()
-    p, looked_at, complete = len(published.names), 0, True
-    for size in range(1, p + 1):
-        complete = looked_at + math.comb(p, size) <= _SETS
-        sets = list(
-            combinations(range(p), size)
-            if complete
-            else ((*best, j) for j in range(p) if j not in best)
-        )
-        looked_at += len(sets)
-        best = max(sets, key=readings)
-        if readings(best) >= ENOUGH * whole or (size == 8 and not complete):
+    """The smallest of the best sets of each size that tells enough, if that is not chance."""
+
+    whole, readable = readings.of_all(), readings.readable
+    found: list[_Best] = []
+    for best in _best_sets(len(published.names), readings):
+        if not readable and not best.complete:
             break
-    best = tuple(sorted(best))
-    if not readings.beyond_chance(best, looked_at):
+        found.append(best)
+        if readable and best.information >= ENOUGH * whole:
+            break
+    if not readable:  # then the whole says no more than the parts that are
+        whole = max(whole, *(best.information for best in found))
+    chosen = next((best for best in found if best.information >= ENOUGH * whole), found[-1])
+    if not readings.beyond_chance(chosen.parts, chosen.looked_at):
         return None
 
     return Telling(
-        tuple(published.names[j] for j in best),
-        readings(best),
-        tuple(readings([j]) for j in best),
-        max(whole, readings(best)),  # what chance says is not taken off to the last digit
-        complete,
+        tuple(published.names[j] for j in chosen.parts),
+        chosen.information,
+        tuple(readings([j]) for j in chosen.parts),
+        max(whole, chosen.information),  # what chance says is not known to the last digit
+        chosen.complete,
     )
+
+
+class _Best(NamedTuple):
+    """The set of parts of one size that tells most, of so many that were looked at so far."""
+
+    parts: tuple[int, ...]
+    information: float
+    looked_at: int
+    complete: bool
+
+
+def _best_sets(p: int, readings: _Readings) -> Iterator[_Best]:
+    """The best set of each size: of all sets, or, where they are too many, of one part more."""
+
+    best: tuple[int, ...] = ()
+    looked_at = 0
+    for size in range(1, p + 1):
+        complete = looked_at + math.comb(p, size) <= _SETS
+        if not complete and size > _GROWN:
+            return
+        sets = list(
+            combinations(range(p), size)
+            if complete
+            else (tuple(sorted((*best, j))) for j in range(p) if j not in best)
+        )
+        looked_at += len(sets)
+        best = max(sets, key=readings)
+        yield _Best(best, readings(best), looked_at, complete)
 
 
 class _Candidate(NamedTuple):
