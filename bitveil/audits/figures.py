@@ -290,7 +290,7 @@ def _use(view: "View") -> Rows | None:
         f"{view.key}-use",
         f"How well {found.target} is guessed from the codes",
         "The accuracy of classifiers that see the codes alone, on rows that they were not trained "
-        "on, with bootstrap intervals of 95 %.",
+        "on. A thin line is a bootstrap interval of 95 %.",
         axis_of(
             [base, *(mark.value for row in rows for mark in row.marks)], "percent", "accuracy"
         ),

@@ -28,6 +28,7 @@ Sources:
 import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -68,7 +69,7 @@ class Part:
         name: Its name.
         information: What it alone tells of the group, in bits.
         given_others: What it tells beyond all the others, in bits: so much less the code tells
-            without it.
+            without it. None where there are too few rows to read the whole code.
         ones: How often it is 1 in each group; None where it is no bit.
         target_information: What it alone tells of the target, in bits; None without one.
         target_given_others: What it tells of the target beyond all the others.
@@ -80,7 +81,7 @@ class Part:
 
     name: str
     information: float
-    given_others: float
+    given_others: float | None
     ones: tuple[float, ...] | None = None
     target_information: float | None = None
     target_given_others: float | None = None
@@ -189,8 +190,8 @@ class Meaning:
         telling: The fewest that tell nine tenths; None where none tell more than chance would.
         patterns: Patterns that single out a group, the most telling first.
         n_patterns: The number of patterns that were looked at.
-        cells: The codes that tell most, the most telling first; none that less than half a row is
-            expected to have.
+        cells: The codes that tell most, the most telling first. Those that have less than half a
+            row are left out, where there are others.
         n_cells: The number of all codes that a row has or could have.
     """
 
@@ -331,12 +332,17 @@ class _Readings:
     def __call__(self, parts: Sequence[int]) -> float:
         return self._bits(self.table(parts))
 
-    def given_others(self, part: int) -> float:
+    def given_others(self, part: int) -> float | None:
+        if not self.readable:
+            return None
         others = [j for j in range(len(self.published.names)) if j != part]
 
-        return max(0.0, self.of_all() - (self(others) if others else 0.0))
+        return max(0.0, self.of_all - (self(others) if others else 0.0))
 
+    @cached_property
     def of_all(self) -> float:
+        """What the whole code tells."""
+
         return self._bits(self.whole)
 
     @property
@@ -416,18 +422,21 @@ def _parts(
 
 
 def _ones(published: Published, readings: _Readings, part: int) -> tuple[float, ...] | None:
-    """How often a bit is 1 in each group."""
+    """How often a bit is 1 in each group, in expectation where its logits are known."""
 
     if published.values[part] != (0, 1):
         return None
+    logits, drawn = published.logits, published.parts[:, part].astype(np.float64)
+    ones = drawn if logits is None else logits[:, part].sigmoid().numpy()
+    groups = readings.groups.numpy()
 
-    return tuple(given_group(readings.table([part]))[:, 1].tolist())
+    return tuple((np.bincount(groups, ones) / np.bincount(groups)).tolist())
 
 
 def _telling(published: Published, readings: _Readings) -> Telling | None:
     """The smallest of the best sets of each size that tells enough, if that is not chance."""
 
-    whole, readable = readings.of_all(), readings.readable
+    whole, readable = readings.of_all, readings.readable
     found: list[_Best] = []
     for best in _best_sets(len(published.names), readings):
         if not readable and not best.complete:
@@ -620,7 +629,8 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
         codes = [[number >> (m - 1 - j) & 1 for j in range(m)] for number in range(len(leak))]
     else:
         codes = published.numbers(range(len(published.names)))[1].tolist()
-    order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= 0.5]
+    least = min(0.5, rows.max().item())
+    order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= least]
 
     cells = tuple(
         Cell(published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item())

@@ -231,7 +231,7 @@ class View:
     def told(self) -> Axis:
         """An axis of what the parts tell of the group."""
 
-        values = [v for part in self.parts for v in (part.information, part.given_others)]
+        values = [v or 0.0 for part in self.parts for v in (part.information, part.given_others)]
 
         return axis_of(values, "bits", "bits", low=0.0, most=math.inf)
 

@@ -246,7 +246,7 @@ def axis_of(
         values: The numbers.
         unit: How they are written.
         label: What they are.
-        low: Where it begins; None: a round number below them.
+        low: Where it begins, a multiple of any step, such as 0; None: a round number below them.
         most: Where it ends at the latest.
 
     Example:
@@ -254,17 +254,17 @@ def axis_of(
         (0.0, 0.02, 0.04, 0.06, 0.08, 0.1)
     """
 
-    least = min(values) if low is None else low
-    reach = max(max(values) - least, _LEAST)
-    step = _round_step(reach / 5)
-    first = math.floor(least / step + 1e-9) if low is None else least / step
-    last = max(math.ceil(max(values) / step - 1e-9), math.floor(first) + 1)
-    ticks = [round(step * i, 12) for i in range(math.floor(first), last + 1)]
-    high = min(ticks[-1], max(most, max(values)))
+    least, largest = min(values) if low is None else low, max(values)
+    step = _round_step(max(largest - least, _LEAST) / 5)
+    first = math.floor(least / step + 1e-9)
+    last = max(math.ceil(largest / step - 1e-9), first + 1)
+    end = max(most, largest)
+    if low is None and last * step > end:  # all numbers are at the end
+        first, last = first - 1, last - 1
+    ticks = tuple(round(step * i, 12) for i in range(first, last + 1))
+    high = min(ticks[-1], end)
 
-    return Axis(
-        ticks[0] if low is None else low, high, tuple(t for t in ticks if t <= high), unit, label
-    )
+    return Axis(ticks[0], high, tuple(tick for tick in ticks if tick <= high), unit, label)
 
 
 def _round_step(step: float) -> float:

@@ -73,6 +73,7 @@ CAVEATS = (
 _MOST = 50  # values of an attribute or a target: more look like numbers or names
 _SHOWN = 255  # values of a foreign column that trained attackers tell apart
 _BOOT = 200  # resamples of a bootstrap interval
+_FEW = 20  # rows of a group, below which no search and no repeated draws are tried
 _LOOSE = "More codes than rows"  # how the note begins that is a warning as well
 
 
@@ -508,12 +509,15 @@ class _Rows:
         if not self.thorough:
             return tuple(attack(split))
         probes = attack(split, families=FAMILIES, n_boot=_BOOT, random_state=self.seed)
+        if np.bincount(labels.numbers).min() < _FEW:
+            return tuple(probes)
         searched = search_attack(split, random_state=self.seed)
 
         return (*probes, replace(searched, family=f"search: {searched.family}"))
 
     def repeated_draws(self) -> dict[str, Probe]:
-        if not self.thorough or self.published.logits is None:
+        few = np.bincount(self.groups.numbers).min() < _FEW
+        if not self.thorough or self.published.logits is None or few:
             return {}
 
         return repeated_draw_attack(
@@ -552,19 +556,21 @@ class _Rows:
             return ()
         first, second = _halves(self.target.numbers, self.seed)
         seen, y = self.published.seen(_SHOWN), self.target.numbers
-        fairness = len(self.target.values) == 2 and find_spec("fairlearn") is not None
-        more: dict[str, Any] = {}
-        if self.thorough:
-            more = {"families": FAMILIES, "n_boot": _BOOT, "fairness": fairness}
+        split = Split(seen[first], y[first], seen[second], y[second])
+        groups = self.groups.numbers[second]
+        if not self.thorough:
+            return tuple(use(split, groups))
 
-        return tuple(
-            use(
-                Split(seen[first], y[first], seen[second], y[second]),
-                self.groups.numbers[second],
-                certificates=certificates,
-                random_state=self.seed,
-                **more,
-            )
+        settings: dict[str, Any] = {
+            "fairness": self._fairness() is None,
+            "certificates": certificates,
+            "random_state": self.seed,
+        }
+        others = [family for family in FAMILIES if family != "boosting"]
+
+        return (
+            *use(split, groups, families=["boosting"], n_boot=_BOOT, **settings),
+            *use(split, groups, families=others, **settings),
         )
 
     def left_out(self) -> tuple[float | None, float | None]:
@@ -625,6 +631,11 @@ class _Rows:
             notes.append(
                 f"{_LOOSE}{rows}. The bounds hold, and are loose: bring more rows, or fewer codes."
             )
+        if self.thorough and fewest < _FEW:
+            notes.append(
+                "No search over attackers and no repeated draws were tried: they take at least "
+                f"{_FEW} rows of each group, and one has {fewest}."
+            )
         if max(map(len, published.values)) > _SHOWN:
             notes.append(
                 f"Trained attackers tell the {_SHOWN} most frequent values of a column apart and "
@@ -678,10 +689,29 @@ class _Rows:
     def _pairs_are_there(self) -> bool:
         """Whether each group has rows of each target, on both halves."""
 
+        return self._fewest_of_a_pair() >= 2
+
+    def _fewest_of_a_pair(self) -> int:
+        """The fewest rows that a group has of one of the target's values."""
+
         assert self.target is not None
         pairs = self.target.numbers * self.k + self.groups.numbers
 
-        return bool(np.bincount(pairs, minlength=len(self.target.values) * self.k).min() >= 2)
+        return int(np.bincount(pairs, minlength=len(self.target.values) * self.k).min())
+
+    def _fairness(self) -> str | None:
+        """Why there can be no fairness metrics, or None."""
+
+        assert self.target is not None
+        if len(self.target.values) != 2:
+            return "they are made for targets of two values"
+        pairs = np.bincount(
+            self.target.numbers * self.k + self.groups.numbers, minlength=2 * self.k
+        )
+        if pairs.min() < _FEW:
+            return f"a group has fewer than {_FEW} rows of one of the target's values"
+
+        return "they need fairlearn" if find_spec("fairlearn") is None else None
 
     def _notes_on_target(self, uses: tuple[Use, ...]) -> Iterator[str]:
         assert self.target is not None
@@ -692,8 +722,8 @@ class _Rows:
             )
         if not uses:
             yield "Use is not scored: one of the target's values has fewer than two rows."
-        if self.thorough and len(self.target.values) == 2 and find_spec("fairlearn") is None:
-            yield "Fairness metrics were left out: they need fairlearn, `pip install fairlearn`."
+        if self.thorough and (missing := self._fairness()):
+            yield f"Fairness metrics were left out: {missing}."
 
     def _checksum(self) -> str:
         columns = [*self.published.content(), _content(self.groups)]
