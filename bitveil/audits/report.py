@@ -450,7 +450,7 @@ def audit_table(
     """
 
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
-    counts = frame.to_numpy(dtype=np.float64)
+    counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     if (counts < 0).any() or (counts != np.round(counts)).any():
         raise ValueError(
             "`audit_table` expects how many rows of each group got each code, whole numbers from "
