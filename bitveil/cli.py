@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 from rich.console import Console
@@ -16,6 +16,8 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     import pandas as pd
+
+    from bitveil.audits import Audit
 
 __all__ = ["app", "main"]
 
@@ -31,6 +33,7 @@ File = Annotated[Path, typer.Argument(help="A table: .csv or .parquet.")]
 Model = Annotated[Path, typer.Argument(help="The folder that `bitveil fit` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Delta = Annotated[float, typer.Option(help="How probably the certificate may be wrong.")]
+Attackers = Literal["quick", "all"]
 Id = Annotated[
     str | None,
     typer.Option("--id", help="The column that names each row; it alone decides the row's draw."),
@@ -246,60 +249,310 @@ def encode(
 
 @app.command()
 def audit(
-    model: Model,
-    file: File,
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The folder that `bitveil fit` wrote; with --codes none.", metavar="[ENCODER]"
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(help="A table of rows: .csv or .parquet. With --codes it may be left out."),
+    ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(help="Codes that anybody made, in place of an encoder: .csv or .parquet."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column of --codes that is published; may be given again. Else all that have "
+            "no other role."
+        ),
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table of counts in place of codes: a row for each value of --sensitive, a "
+            "column for each code."
+        ),
+    ] = None,
     target: Annotated[
         str | None, typer.Option(help="The target's column; else as fitted, where it is there.")
     ] = None,
     sensitive: Annotated[
         list[str] | None, typer.Option(help="The sensitive column(s); else as fitted.")
     ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another encoder to compare on the same rows; may be given again."),
+    ] = None,
     delta: Annotated[
         float, typer.Option(help="How probably the certificate may be wrong.")
     ] = 0.05,
+    attackers: Annotated[
+        Attackers | None,
+        typer.Option(help="all takes minutes. Else all with --report, and quick without."),
+    ] = None,
+    report: Annotated[
+        Path | None, typer.Option(help="An .html to write: one page that opens offline.")
+    ] = None,
     id_: Id = None,
     json_: Json = False,
 ) -> None:
     """Say what the codes of a table's rows reveal of the sensitive column.
 
-    The rows must be new ones: on those that the encoder was fitted on every number is too good.
+    Either of an encoder and rows (`bitveil audit encoder people.csv`), or of codes that anybody
+    made (`bitveil audit --codes codes.csv --column postcode --sensitive sex`). The attributes may
+    stand in another table, which --id joins to the codes.
+
+    The rows must be new ones: on those that an encoder was fitted on every number is too good.
     """
 
-    from bitveil.audits import audit as run
-    from bitveil.estimators import load
-    from bitveil.labels import number_labels
-
-    encoder = load(model)
-    table = _read(file)
-    groups = list(sensitive or encoder.sensitive_names_ or [])
-    if not groups:
-        raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
-    _require(table, groups, file)
-    for name in groups:
-        number_labels(name, table[name], len(table))
-    named = target or encoder.target_name_
-    _require(table, [target] if target else [], file)
-    rows = _features(encoder, table, model, file)
-    ids = _ids(table, id_, file)
-    found = run(
-        encoder.logits(rows),
-        table[groups],
-        table.get(named),
-        bits=encoder.transform(rows, ids=ids),
-        delta=delta,
-        shared_rows=encoder.shared_rows(rows) if ids is None else None,
+    if report is not None:
+        _check_report(report)
+    asked = _Asked(
+        target, list(sensitive or []), delta, attackers or ("all" if report else "quick"), id_
     )
+    if counts is not None:
+        _require_none("--counts", encoder=model, file=file, codes=codes, against=against)
+        found = {str(counts): _audit_counts(counts, asked)}
+        sources = [counts]
+    elif codes is not None:
+        _require_none("--codes", file=file, against=against)
+        found = {str(codes): _audit_codes(codes, model, list(column or []), asked)}
+        sources = [codes, *([model] if model else [])]
+    elif model is None or file is None:
+        raise ValueError("Name an encoder and a table of rows, or --codes, or --counts.")
+    else:
+        models = [model, *(against or [])]
+        found = {str(each): _audit_encoder(each, file, asked) for each in models}
+        sources = [file, *(each / "encoder.json" for each in models)]
+    if report is not None:
+        _write_report(report, found, sources)
     if json_:
-        print(found.to_json())
+        print(_json(found))
         return
-    print(f"What codes from {model} reveal of {', '.join(groups)}, by the rows of {file}\n")
-    print(found)
-    print(f"\n{_CAVEAT}")
+    for name, one in found.items():
+        rows = "" if model is None or codes else f", by the rows of {file}"
+        print(f"What codes from {name} reveal of {', '.join(one.sensitive)}{rows}\n")
+        print(f"{one}\n")
+    print(_CAVEAT)
+    if report is not None:
+        print(f"\nThe report is in {report}")
 
 
 _CAVEAT = """What these numbers do not say: anything of rows that were used in fitting, of another
 population, of two draws for one row, or of someone who holds other columns of the
 row beside its code."""
+
+
+class _Asked(NamedTuple):
+    """What is asked of an audit."""
+
+    target: str | None
+    sensitive: list[str]
+    delta: float
+    attackers: Attackers
+    id: str | None
+
+
+def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
+    """Audit the codes that an encoder gives to the rows of a table."""
+
+    from bitveil.audits import audit as run
+    from bitveil.estimators import load
+
+    encoder = load(model)
+    table = _read(file)
+    groups = list(asked.sensitive or encoder.sensitive_names_ or [])
+    if not groups:
+        raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
+    _check_groups(table, groups, file)
+    named = asked.target or encoder.target_name_
+    _require(table, [asked.target] if asked.target else [], file)
+    rows = _features(encoder, table, model, file)
+    ids = _ids(table, asked.id, file)
+    _refuse_used(encoder, rows, ids, model, file)
+    settings: dict[str, Any] = {"delta": asked.delta, "attackers": asked.attackers}
+    if asked.attackers == "all":
+        settings |= {"encode": encoder.logits, "X": rows}
+
+    return run(
+        encoder.logits(rows),
+        _columns(table, groups),
+        table.get(named),
+        bits=encoder.transform(rows, ids=ids),
+        shared_rows=encoder.shared_rows(rows) if ids is None else None,
+        path=getattr(encoder, "path_", ()),
+        **settings,
+    )
+
+
+def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Asked) -> "Audit":
+    """Audit codes that anybody made, from a column or several of a table."""
+
+    from bitveil.audits import audit as run
+
+    if not asked.sensitive:
+        raise ValueError("--codes needs --sensitive: the column that the codes are to hide.")
+    table = _read(codes)
+    roles = [*asked.sensitive, *([asked.target] if asked.target else [])]
+    _require(table, columns, codes)
+    if file is not None:
+        table = _joined(table, codes, file, asked, roles)
+    _check_groups(table, asked.sensitive, file or codes)
+    _require(table, roles, file or codes)
+    apart = {*roles, asked.id}
+    published = columns or [str(name) for name in table if name not in apart]
+    if both := sorted(set(published) & apart - {None}):
+        raise ValueError(f"Each column has one role, got {both} as a code and as something else.")
+    if not published:
+        raise ValueError(f"{codes} has no column left that could be a code.")
+
+    return run(
+        None,
+        _columns(table, asked.sensitive),
+        table[asked.target] if asked.target else None,
+        codes=_columns(table, published),
+        delta=asked.delta,
+        attackers=asked.attackers,
+    )
+
+
+def _audit_counts(file: Path, asked: _Asked) -> "Audit":
+    """Audit a table of counts."""
+
+    from bitveil.audits import audit_table
+
+    if len(asked.sensitive) != 1 or asked.target is not None:
+        raise ValueError(
+            "--counts needs one --sensitive, which names the groups, and no --target."
+        )
+    table = _read(file)
+    _require(table, asked.sensitive, file)
+
+    return audit_table(
+        table.set_index(asked.sensitive[0]), delta=asked.delta, attackers=asked.attackers
+    )
+
+
+def _joined(
+    table: "pd.DataFrame", codes: Path, file: Path, asked: _Asked, roles: list[str]
+) -> "pd.DataFrame":
+    """The codes with the attributes of another table, row by row with the same id."""
+
+    if asked.id is None:
+        raise ValueError(f"{codes} and {file} are joined by a column that names rows: --id.")
+    attributes = _read(file)
+    _require(attributes, roles, file)
+    for each, place in [(table, codes), (attributes, file)]:
+        _ids(each, asked.id, place)
+    if alone := len(set(table[asked.id]) ^ set(attributes[asked.id])):
+        raise ValueError(
+            f"{codes} and {file} do not hold the same rows: {alone} ids are in one of them only."
+        )
+    extra = [name for name in roles if name in table]
+    if extra:
+        raise ValueError(f"{extra} are in {codes} and in {file}: take them out of one.")
+
+    return table.merge(attributes[[asked.id, *roles]], on=asked.id, validate="one_to_one")
+
+
+def _refuse_used(encoder: Any, rows: "pd.DataFrame", ids: Any, model: Path, file: Path) -> None:
+    """Refuse rows that the encoder was fitted on, where it knows them."""
+
+    if getattr(encoder, "used_rows", None) is None:
+        return
+    used = encoder.used_rows(rows, ids=ids)
+    chance = _by_chance(encoder, rows) if ids is None else 0
+    if used > chance:
+        could = f"; by equal content no more than {chance} would be" if ids is None else ""
+        raise ValueError(
+            f"{used} of the {len(rows)} rows of {file} were used to make {model}{could}. An audit "
+            "on such rows says too little of what its codes reveal: audit it on new ones."
+        )
+    if used:
+        print(
+            f"bitveil: note: {used} of {len(rows)} rows have the content of rows that were used "
+            f"to make {model}, as many as chance makes equal. Name the rows with --id.",
+            file=sys.stderr,
+        )
+
+
+def _by_chance(encoder: Any, rows: "pd.DataFrame") -> int:
+    """How many new rows could have the content of rows that the encoder was fitted on.
+
+    As many, in the mean, as it has rows with the content of others among its own; or as these
+    rows have among themselves, for as many more as the encoder has seen. Twice that is allowed,
+    and four standard deviations.
+    """
+
+    import numpy as np
+
+    fitted = np.asarray(getattr(encoder, "fitted_digests_", ()))
+    counts = np.unique(fitted, return_counts=True)[1]
+    own = counts[counts > 1].sum() / max(1, len(fitted))
+    here = encoder.shared_rows(rows) / len(rows) * len(fitted) / len(rows)
+    expected = len(rows) * min(1.0, max(own, here))
+
+    return int(max(2 * expected, expected + 4 * expected**0.5))
+
+
+def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) -> None:
+    import hashlib
+
+    from bitveil.audits.page import html_report
+    from bitveil.release import staged
+
+    lines = [
+        f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
+    ]
+    content = html_report(found, sources=lines)
+    with staged(report, overwrite=True) as path:
+        path.write_text(content, encoding="utf-8")
+
+
+def _check_report(path: Path) -> None:
+    from bitveil.release import check_place
+
+    if path.suffix != ".html":
+        raise ValueError(f"Expected a report that ends in .html, got {path}.")
+    check_place(path, overwrite=True)
+
+
+def _json(found: "dict[str, Audit]") -> str:
+    """One audit as it is, several by their names."""
+
+    if len(found) == 1:
+        return next(iter(found.values())).to_json()
+    audits = {name: json.loads(one.to_json()) for name, one in found.items()}
+
+    return json.dumps({"schema": "bitveil.audits/1", "audits": audits})
+
+
+def _columns(table: "pd.DataFrame", names: list[str]) -> "pd.DataFrame | pd.Series[Any]":
+    """One column as such, several as a table."""
+
+    return table[names[0]] if len(names) == 1 else table[names]
+
+
+def _check_groups(table: "pd.DataFrame", names: list[str], file: Path) -> None:
+    """Refuse sensitive columns that are not there or cannot be told apart."""
+
+    from bitveil.labels import number_labels
+
+    _require(table, names, file)
+    for name in names:
+        number_labels(name, table[name], len(table))
+
+
+def _require_none(option: str, **others: Any) -> None:
+    """Refuse what does not go with an option."""
+
+    given = [name for name, value in others.items() if value]
+    if given:
+        raise ValueError(f"{option} goes without {' and '.join(given)}.")
 
 
 @contextmanager

@@ -1,11 +1,19 @@
 import json
+from dataclasses import fields, replace
 
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.cluster import KMeans
+from sklearn.metrics import mutual_info_score
+from sklearn.tree import DecisionTreeClassifier
 
-from bitveil.audits import audit
-from bitveil.audits.probes import Split, attack, parity_gap, use
+from bitveil.audits import Audit, audit, audit_table, certify_gap, report
+from bitveil.audits.fairness import parity_gap
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.probes import Split, attack, use
+from bitveil.datasets import load_adult
+from bitveil.information import BITS
 from worlds import noisy_copy, parity_trap
 
 
@@ -112,3 +120,307 @@ def test_parity_gap_is_the_largest_over_answers_and_groups():
     groups = np.array([0, 0, 0, 1, 1, 1])
 
     assert parity_gap(answers, groups) == pytest.approx(2 / 3)
+
+
+# Anybody's codes
+
+
+def adult(n=2_000):
+    data = load_adult()
+    some = np.random.default_rng(0).permutation(len(data.target))[:n]
+    X = data.features.iloc[some].reset_index(drop=True)
+
+    return X, data.target.iloc[some].reset_index(drop=True), data.sensitive["sex"].iloc[some]
+
+
+def test_a_cluster_a_leaf_and_a_postcode_are_audited_as_what_they_are():
+    X, y, sex = adult()
+    numbers = X[["age", "education_num", "hours_per_week"]].to_numpy(float)
+    cluster = KMeans(6, n_init=1, random_state=0).fit_predict(numbers)
+    leaf = DecisionTreeClassifier(max_leaf_nodes=9, random_state=0).fit(numbers, y).apply(numbers)
+    postcode = pd.Series(
+        np.random.default_rng(0).integers(10_000, 10_040, len(y)), name="postcode"
+    )
+
+    for codes in (cluster, leaf, postcode, leaf.astype(str), pd.Categorical(leaf)):
+        found = audit(None, sex, y, codes=codes)
+        table = pd.crosstab(np.asarray(sex), np.asarray(codes)).to_numpy()
+        p = table / table.sum(1, keepdims=True)
+        assert found.total_variation == pytest.approx(abs(p[0] - p[1]).sum() / 2)
+        assert found.information_bits == pytest.approx(
+            mutual_info_score(None, None, contingency=table) * BITS
+        )
+        assert found.certificate.draws == "hard"
+        assert found.n_bits == 1
+        assert found.meaning.n_cells == len(np.unique(codes))
+        assert found.sensitive == ("sex",)
+        assert "codes of 1 column" in str(found)
+
+
+def test_several_columns_are_one_code():
+    s = np.arange(400) % 2
+    coin = np.repeat([0, 1], 200)
+    found = audit(None, s, codes=pd.DataFrame({"a": coin, "b": np.where(coin ^ s, "x", "y")}))
+
+    assert found.information_bits == pytest.approx(1)
+    assert found.meaning.telling.parts == ("a", "b")
+    assert found.n_bits == 2
+
+
+def test_a_table_of_counts_is_audited_as_its_rows_are():
+    s, codes = np.random.default_rng(0).integers(0, [2, 5], (900, 2)).T
+    table = pd.crosstab(pd.Series(s, name="sex"), pd.Series(codes, name="leaf"))
+    by_table, by_rows = audit_table(table), audit(None, pd.Series(s, name="sex"), codes=codes)
+
+    assert by_table.sizes == by_rows.sizes == tuple(np.bincount(s))
+    assert by_table.total_variation == pytest.approx(by_rows.total_variation)
+    assert by_table.certificate == by_rows.certificate
+    assert by_table.sensitive == ("sex",)
+    named = audit_table(table.to_numpy(), ["f", "m"], list("abcde"))
+    assert named.groups == ("f", "m")
+    assert {cell.code for cell in named.meaning.cells} == set("abcde")
+
+
+def test_a_constant_code_tells_nothing():
+    found = audit(None, np.arange(100) % 2, codes=np.zeros(100))
+
+    assert found.information_bits == 0
+    assert found.total_variation == 0
+    assert found.meaning.telling is None
+
+
+def test_a_column_of_many_values_is_audited_whole_though_attackers_see_the_frequent_ones():
+    s = np.arange(3_000) % 2
+    found = audit(None, s, codes=np.arange(3_000) // 12 * 2 + s)  # six rows a value, of one group
+
+    assert found.total_variation == pytest.approx(1)
+    assert any("255 most frequent values" in note for note in found.notes)
+
+
+# Several sensitive columns
+
+
+@pytest.fixture(scope="module")
+def two():
+    """A code that tells the sex of some and nothing of age."""
+
+    rng = np.random.default_rng(0)
+    sex, old = rng.choice(["f", "m"], 4_000), rng.random(4_000) < 0.4
+    logits = np.stack([np.where(sex == "m", 1.0, -1.0), rng.normal(size=4_000)], 1)
+
+    return audit(logits, pd.DataFrame({"sex": sex, "old": old}), delta=0.1)
+
+
+def test_each_column_is_audited_alone_and_within_the_whole(two):
+    sex, old = two.columns
+
+    assert (sex.name, sex.groups, old.groups) == ("sex", ("f", "m"), (False, True))
+    assert sex.interval.least > 0.2 > old.interval.certificate.bound
+    assert sex.interval.certificate.delta == sex.interval.delta == 0.05  # a half of delta
+    assert max(probe.auc for probe in sex.attackers) > 0.65
+    assert max(probe.auc for probe in old.attackers) < 0.56
+    # Coarser groups: each column's measured gap is no more than that of all groups.
+    assert old.interval.certificate.estimate < sex.interval.certificate.estimate
+    assert sex.interval.certificate.estimate <= two.total_variation + 1e-12
+    assert "sex alone" in str(two)
+
+
+def test_every_attacker_of_every_column_is_held_against_its_certificate(two):
+    assert len(two.checks) == len(two.attackers) + sum(len(c.attackers) for c in two.columns)
+    assert two.broken == ()
+
+
+def test_an_attacker_above_the_certificate_is_said(monkeypatch):
+    """A certificate that is broken on purpose: half of what was measured."""
+
+    def broken(table, **settings):
+        right = certify_gap(table, **settings)
+        return replace(right, bound=right.estimate / 2)
+
+    monkeypatch.setattr(report, "certify_gap", broken)
+    logits, s = rows_of(noisy_copy(0.2), 1_000)
+    found = audit(logits, s)
+
+    assert len(found.broken) == len(found.checks) == 2
+    assert "ABOVE THE CERTIFICATE" in str(found)
+    assert "This audit contradicts itself." in found.to_html()
+
+
+def test_all_attackers_are_asked_with_intervals_and_repeated_draws(monkeypatch):
+    monkeypatch.setattr(report, "_BOOT", 20)
+    logits, s = rows_of(noisy_copy(0.4, extra=1), 400)
+    y = np.tile(["yes", "yes", "no", "no"], 200)
+    found = audit(logits, s, y, attackers="all")
+
+    families = [probe.family for probe in found.attackers]
+    assert families[:-1] == list(FAMILIES)
+    assert families[-1].startswith("search: ")
+    assert all(probe.auc_interval for probe in found.attackers[:-1])
+    aucs = [probe.auc for probe in found.repeated_draws.values()]
+    assert list(found.repeated_draws) == ["1 draw", "5 draws", "50 draws", "logits"]
+    assert aucs[0] < 0.7 < 0.99 < aucs[-1]
+    assert {used.probe.family for used in found.uses} == set(FAMILIES)
+    assert found.uses[0].probe.family == "boosting"
+    assert found.use_accuracy == found.uses[0].probe.accuracy
+    assert all(len(used.differences) == 3 for used in found.uses)
+    assert found.broken == ()
+
+
+def test_a_rare_group_is_no_accident():
+    # One group of three rows, and a target with two: every half has some of each.
+    s = np.array([0] * 3 + [1] * 97)
+    y = np.array([0] * 2 + [1] * 98)
+    found = audit(np.zeros((100, 1)), s, y, attackers="all")
+
+    assert found.sizes == (3, 97)
+    assert any("No search over attackers" in note for note in found.notes)
+    assert any("Fairness metrics were left out: a group has" in note for note in found.notes)
+    assert any("Equalised odds are not certified" in note for note in found.notes)
+
+
+# JSON
+
+
+def test_the_json_says_its_version_and_all_that_the_audit_has():
+    logits, s = rows_of(noisy_copy(0.3, extra=1), 300)
+    y = pd.Series(np.tile(["yes", "yes", "no"], 200), name="hired")
+    found = audit(logits, pd.Series(s, name="sex"), y, encode=lambda X: X, X=logits)
+    back = json.loads(found.to_json())
+
+    assert back["schema"] == "bitveil.audit/1"
+    assert set(back) == {field.name for field in fields(Audit)}
+    assert back["certificate"]["gap"] == back["certificate"]["bound"]
+    assert [i["certificate"]["quantity"] for i in back["intervals"]] == [
+        "parity gap",
+        "balanced attack accuracy",
+        "information (bits)",
+        "equalised odds gap",
+    ]
+    assert back["meaning"]["telling"]["parts"] == ["bit 0"]
+    assert back["meaning"]["parts"][0]["follows"][0][0] == "column 0"
+    assert (back["sensitive"], back["target"]) == (["sex"], "hired")
+    assert back["made"]["random_state"] == 0
+
+
+def test_both_sides_of_each_interval_hold_the_truth():
+    logits, s = rows_of(noisy_copy(0.3), 2_000)
+    found = audit(logits, s, s)
+    truth = [0.4, 0.7, 1 + 0.3 * np.log2(0.3) + 0.7 * np.log2(0.7)]
+
+    for value, interval in zip(truth, found.intervals, strict=False):
+        assert interval.least <= value <= interval.certificate.bound
+
+
+def test_the_checksum_is_of_the_content_and_of_nothing_else():
+    s = pd.Series(["f", "m"] * 50, name="sex")
+    codes = pd.Series(np.arange(100) % 3)
+    first = audit(None, s, codes=codes).made
+    same = audit(None, s.to_numpy(), codes=codes.astype(float), random_state=1).made
+    other = audit(None, s, codes=codes.where(codes.index > 0, 1)).made
+
+    assert first.checksum == same.checksum != other.checksum
+    assert (first.random_state, same.random_state) == (0, 1)
+
+
+def test_the_path_of_an_encoder_is_kept():
+    class Step:
+        limit, strength, information, measure, certified = 0.1, None, 0.5, 0.08, True
+
+    class Newer(Step):
+        gap, score = 0.07, 0.9
+
+    logits, s = rows_of(noisy_copy(0.3), 100)
+    old, new = audit(logits, s, path=[Step(), Newer()]).path
+
+    assert (old.gap, old.score, old.certified) == (0.08, None, True)
+    assert (new.gap, new.score) == (0.07, 0.9)
+    assert old.information_bits == pytest.approx(0.5 * BITS)
+
+
+# What cannot be audited, or only loosely
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"codes": [1, 2, 3]}, r"`sensitive_features` expects one value for each of the 3 rows"),
+        ({"codes": [1, None]}, r"`codes` has 1 rows with missing values"),
+        ({"codes": [1, 2], "bits": [[0], [1]]}, r"`codes`, or `logits` and `bits`, got both"),
+        ({"codes": np.zeros((2, 2, 2))}, r"`codes` expects a column .* 3 dimensions"),
+        ({"codes": [1, 2]}, r"at least two of each, got one of \['a', 'b'\]"),
+        ({"bits": np.zeros((2, 0))}, r"`bits` as 0 and 1"),
+        ({"bits": [[0], [1]], "attackers": "some"}, r"`attackers` expects 'quick' or 'all'"),
+    ],
+)
+@pytest.mark.usefixtures("unchecked")
+def test_codes_that_cannot_be_audited_are_refused(arguments, message):
+    with pytest.raises(ValueError, match=message):
+        audit(None, ["a", "b"], **arguments)
+
+
+@pytest.mark.parametrize("delta", [0, 1, -0.1, 2])
+def test_a_delta_that_is_no_probability_is_refused(delta):
+    with pytest.raises(ValueError, match="`delta` expects a probability between 0 and 1"):
+        audit(np.zeros((8, 1)), [0, 1] * 4, delta=delta)
+
+
+def test_an_attribute_or_a_target_of_too_many_values_is_refused():
+    with pytest.raises(ValueError, match="`sensitive_features` has 60 different values"):
+        audit(np.zeros((120, 1)), np.arange(120) % 60)
+    with pytest.raises(ValueError, match="`y` has 120 different values"):
+        audit(np.zeros((120, 1)), np.arange(120) % 2, np.arange(120))
+
+
+@pytest.mark.parametrize(
+    ("table", "names", "message"),
+    [
+        ([[1, 2], [0, 0]], (None, None), r"the groups \[1\] have no rows"),
+        ([[1.5, 2], [2, 2]], (None, None), "whole numbers from 0 on"),
+        ([[-1, 2], [2, 2]], (None, None), "whole numbers from 0 on"),
+        ([[1, np.nan], [2, 2]], (None, None), "whole numbers from 0 on"),
+        ([[2, 2], [2, 2]], (["f"], None), "for each of 2 groups and 2 codes, got 1 and 2"),
+        ([[3, 4]], (None, None), "one value only"),
+    ],
+)
+def test_tables_that_are_no_counts_are_refused(table, names, message):
+    with pytest.raises(ValueError, match=message):
+        audit_table(table, *names)
+
+
+def test_more_codes_than_rows_are_warned_of_and_the_bound_is_loose():
+    rng = np.random.default_rng(0)
+    s, bits = np.arange(100) % 2, rng.integers(0, 2, (100, 10))
+    with pytest.warns(
+        UserWarning, match="More codes than rows of the smallest group: [0-9]+ codes, 50 "
+    ):
+        hard = audit(None, s, bits=bits)
+    with pytest.warns(UserWarning, match="More codes than rows: 1024 codes, 100 rows"):
+        soft = audit(bits - 0.5, s)
+
+    for found in (hard, soft):
+        assert found.notes[0].startswith("More codes than rows")
+        assert found.notes[0] in found.to_html()
+    assert hard.certificate.gap == 1
+
+
+def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
+    s = np.arange(400) % 2
+    logits = np.where(np.arange(30) == 3, 400.0 * s[:, None] - 200, 200)
+    found = audit(logits, s)
+
+    assert found.certificate.draws == "hard"
+    assert found.meaning.telling.parts == ("bit 3",)
+    assert any("Codes of 30 bits are too many to be listed" in note for note in found.notes)
+    assert found.neuron_information_bits == pytest.approx(1)
+
+
+def test_an_encoder_that_makes_other_codes_is_refused():
+    with pytest.raises(
+        ValueError, match="`encode` expects to make the 1 parts of the code, got 2"
+    ):
+        audit(
+            np.zeros((8, 1)),
+            [0, 1] * 4,
+            encode=lambda X: np.zeros((len(X), 2)),
+            X=np.zeros((8, 3)),
+        )

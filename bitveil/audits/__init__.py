@@ -27,6 +27,8 @@ from bitveil.audits.certificates import (
     rows_needed,
 )
 from bitveil.audits.fairness import Difference, fairness_differences
+from bitveil.audits.meaning import Meaning
+from bitveil.audits.page import html_report
 from bitveil.audits.probes import (
     Probe,
     Split,
@@ -37,19 +39,21 @@ from bitveil.audits.probes import (
     use,
     within,
 )
-from bitveil.audits.report import Audit, audit
+from bitveil.audits.report import Audit, audit, audit_table
 
 __all__ = [
     "Audit",
     "Certificate",
     "Difference",
     "Interval",
+    "Meaning",
     "Probe",
     "Split",
     "UncertifiableError",
     "Use",
     "attack",
     "audit",
+    "audit_table",
     "certain_attack",
     "certain_gap",
     "certain_information",
@@ -64,6 +68,7 @@ __all__ = [
     "certify_sequence",
     "dobrushin_bound",
     "fairness_differences",
+    "html_report",
     "least_bound",
     "least_gap",
     "repeated_draw_attack",

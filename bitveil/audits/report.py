@@ -1,18 +1,49 @@
-"""The audit of a code on held-out rows: one record that prints well and goes to JSON."""
+"""The audit of a code on held-out rows: a record that prints well, goes to JSON and to a page."""
 
+import hashlib
 import json
-from dataclasses import asdict, dataclass
-from typing import Any
+import platform
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from bitveil.audits.attacker import certain_gap
-from bitveil.audits.certificates import Certificate, certify_gap
-from bitveil.audits.probes import Probe, Split, attack, use
-from bitveil.codes import check_logits, draw
+from bitveil.audits.attacker import (
+    Interval,
+    certain_attack,
+    certain_gap,
+    certain_information,
+    certain_odds,
+)
+from bitveil.audits.certificates import (
+    Certificate,
+    certify_attack,
+    certify_gap,
+    certify_information,
+    certify_odds,
+)
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.meaning import Meaning, follows, meaning
+from bitveil.audits.probes import (
+    Comparison,
+    Probe,
+    Split,
+    Use,
+    attack,
+    repeated_draw_attack,
+    search_attack,
+    use,
+    within,
+)
+from bitveil.audits.published import Published, group_name
 from bitveil.finite import leave_one_out
 from bitveil.information import (
     BITS,
@@ -21,10 +52,88 @@ from bitveil.information import (
     mutual_information,
     neuron_information,
 )
-from bitveil.labels import number_labels
-from bitveil.tables import joint_table, neuron_tables, observed_table
+from bitveil.labels import Labels, number_labels, split_rows
+from bitveil.release import row_digests
+from bitveil.tables import neuron_tables, pair_groups
 
-__all__ = ["Audit", "audit"]
+__all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_table"]
+
+SCHEMA = "bitveil.audit/1"
+"""The version of the JSON: fields may be added to it, none change their meaning or go."""
+
+CAVEATS = (
+    "anything of rows that were used in fitting",
+    "anything of another population than that of these rows",
+    "anything of two draws for one row: codes are to stay the same however often one asks",
+    "anything of someone who holds other columns of the row beside its code",
+    "whether equal rates of answers are the right notion of fairness for this use",
+)
+"""What the numbers of an audit do not say."""
+
+_MOST = 50  # values of an attribute or a target: more look like numbers or names
+_SHOWN = 255  # values of a foreign column that trained attackers tell apart
+_BOOT = 200  # resamples of a bootstrap interval
+_FEW = 20  # rows of a group, below which no search and no repeated draws are tried
+_LOOSE = "More codes than rows"  # how the note begins that is a warning as well
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a code reveals of one of several sensitive columns, taken alone.
+
+    Attributes:
+        name: The column.
+        groups: Its values.
+        sizes: The number of rows of each.
+        information_bits: The joint information of code and column.
+        interval: The certain and the certified parity gap; delta is divided among the columns.
+        attackers: Trained attackers of this column.
+    """
+
+    name: str
+    groups: tuple[Any, ...]
+    sizes: tuple[int, ...]
+    information_bits: float
+    interval: Interval
+    attackers: tuple[Probe, ...]
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """One encoder of those that were trained for a wish, as the rows for selection see it.
+
+    Attributes:
+        gap: The gap of its codes.
+        information_bits: What they tell of the target, in bits.
+        score: The accuracy of the best classifier of its codes, where it is known.
+        limit: The limit that it was trained for.
+        certified: Whether the rows for certification passed it; None where none were asked.
+    """
+
+    gap: float
+    information_bits: float
+    score: float | None
+    limit: float | None
+    certified: bool | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """How an audit can be made again.
+
+    Attributes:
+        versions: The versions of Python and of the libraries that the numbers depend on.
+        random_state: The seed of draws, halves and attackers.
+        delta: The probability that each certificate may be wrong.
+        attackers: Which attackers were asked for.
+        checksum: SHA-256 of the contents of codes, groups and target, row by row in their order.
+    """
+
+    versions: dict[str, str]
+    random_state: int
+    delta: float
+    attackers: str
+    checksum: str
 
 
 @dataclass(frozen=True)
@@ -32,12 +141,12 @@ class Audit:
     """What a code reveals of the groups of these rows.
 
     Exact for these rows: the informations, the total variation, and the best attacker, who knows
-    them. Certified for new rows of the same kind: `certificate` and `certain_gap`. Found by
-    training, and so a lower limit only: `attackers` and the downstream numbers.
+    them. Certified for new rows of the same kind: `certificate`, `certain_gap` and `intervals`.
+    Found by training, and so a lower limit only: `attackers` and the downstream numbers.
 
     Attributes:
         n_rows: The number of held-out rows.
-        n_bits: The number of bits of the code.
+        n_bits: The number of bits of the code, or of its columns where other values are published.
         groups: The values of the sensitive attribute.
         sizes: The number of rows of each.
         information_bits: The joint information of code and group; too large in expectation.
@@ -55,6 +164,21 @@ class Audit:
         use_gap: The parity gap of its answers.
         shared_rows: How many rows have the content of another row and no id of their own. They
             share its frozen draw; None where it was not looked for.
+        sensitive: The names of the sensitive columns.
+        target: The name of the target.
+        intervals: Both sides of each certified quantity: the parity gap, the balanced accuracy of
+            attackers, the information, and with a target the gap of equalised odds.
+        checks: Each attacker beside the certificate, which none may exceed but by chance.
+        repeated_draws: What an attacker finds from several draws of each row, and from the logits:
+            no certificate covers them. Only with all attackers.
+        uses: Classifiers of the target on drawn codes.
+        most_frequent_target: The share of the target's most frequent value: a use without codes.
+        columns: Each of several sensitive columns alone.
+        meaning: What the parts of the code mean.
+        path: The encoders among which this one was chosen, where they are known.
+        notes: What a reader must know about this audit.
+        made: How it can be made again.
+        schema: The version of the JSON.
     """
 
     n_rows: int
@@ -72,28 +196,63 @@ class Audit:
     attack_accuracy: float
     balanced_attack_accuracy: float
     attackers: tuple[Probe, ...]
-    use_accuracy: float | None = None
-    use_gap: float | None = None
-    shared_rows: int | None = None
+    use_accuracy: float | None
+    use_gap: float | None
+    shared_rows: int | None
+    sensitive: tuple[str, ...]
+    target: str | None
+    intervals: tuple[Interval, ...]
+    checks: tuple[Comparison, ...]
+    repeated_draws: dict[str, Probe]
+    uses: tuple[Use, ...]
+    most_frequent_target: float | None
+    columns: tuple[Column, ...]
+    meaning: Meaning
+    path: tuple[PathStep, ...]
+    notes: tuple[str, ...]
+    made: Made
+    schema: str = SCHEMA
+
+    @property
+    def broken(self) -> tuple[Comparison, ...]:
+        """The attackers who exceed the certificate by more than chance."""
+
+        return tuple(check for check in self.checks if not check.holds)
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dictionaries."""
 
-        return asdict(self)
+        found = asdict(self)
+        found["certificate"]["gap"] = self.certificate.gap
+
+        return found
 
     def to_json(self) -> str:
         """The same as JSON."""
 
         return json.dumps(self.to_dict(), default=str)
 
+    def to_html(self, *, title: str | None = None, sources: Sequence[str] = ()) -> str:
+        """One page that a person can read: it opens offline, and nothing is loaded from anywhere.
+
+        Arguments:
+            title: A title; None: what was audited.
+            sources: Where the rows came from, line by line, as files with their checksums.
+        """
+
+        from bitveil.audits.page import html_report
+
+        return html_report({"": self}, title=title, sources=sources)
+
     def __str__(self) -> str:
         width = max(len(name) for name, _ in self._lines())
         return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
 
     def _lines(self) -> list[tuple[str, str]]:
-        groups = ", ".join(f"{g}: {n}" for g, n in zip(self.groups, self.sizes, strict=True))
+        named = zip(map(group_name, self.groups), self.sizes, strict=True)
+        groups = ("; " if self.columns else ", ").join(f"{group}: {n}" for group, n in named)
         lines = [
-            ("held-out rows", f"{self.n_rows} ({groups}), codes of {self.n_bits} bits"),
+            ("held-out rows", f"{self.n_rows} ({groups}), codes of {self.n_bits} {self._unit()}"),
             ("joint information", f"{self._information()} of {self.entropy_bits:.3f} bits"),
             ("total variation", self._variation()),
             (f"certified, δ = {self.certificate.delta:g}", self._certified()),
@@ -106,16 +265,38 @@ class Audit:
         if self.neuron_information_bits is not None:
             note = f"{self.neuron_information_bits:.4f} bits (the paper's; no bound)"
             lines.insert(2, ("sum over single bits", note))
+        seen = f"on drawn {'bits' if self._are_bits() else 'codes'}"
         for probe in self.attackers:
-            scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} (on drawn bits)"
+            scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} ({seen})"
             lines.append((f"attacker: {probe.family}", scores))
         if self.use_accuracy is not None:
             scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
-            lines.append(("use: boosting", f"{scores} (on drawn bits)"))
+            lines.append(("use: boosting", f"{scores} ({seen})"))
         if self.shared_rows:
             lines.append(("rows that share a draw", f"{self.shared_rows} (equal content, no id)"))
 
-        return lines
+        return lines + list(self._more_lines())
+
+    def _more_lines(self) -> Iterator[tuple[str, str]]:
+        for column in self.columns:
+            yield f"{column.name} alone", str(column.interval)
+        for seen, probe in self.repeated_draws.items():
+            covered = "" if seen == "1 draw" else " (not covered by the certificate)"
+            yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
+        if self.meaning.telling:
+            yield "what tells most", str(self.meaning.telling)
+        for pattern in self.meaning.patterns:
+            yield "who stands out", str(pattern)
+        for check in self.broken:
+            yield "ABOVE THE CERTIFICATE", str(check)
+        for note in self.notes:
+            yield "note", note
+
+    def _are_bits(self) -> bool:
+        return all(part.ones is not None for part in self.meaning.parts)
+
+    def _unit(self) -> str:
+        return ("bit" if self._are_bits() else "column") + "s" * (self.n_bits != 1)
 
     def _information(self) -> str:
         if self.information_left_out_bits is None:
@@ -140,27 +321,44 @@ def audit(
     y: ArrayLike | None = None,
     *,
     bits: ArrayLike | None = None,
+    codes: Any = None,
     delta: float = 0.05,
     shared_rows: int | None = None,
     random_state: int = 0,
+    attackers: Literal["quick", "all"] = "quick",
+    encode: Callable[[Any], Any] | None = None,
+    X: Any = None,
+    path: Iterable[Any] = (),
 ) -> Audit:
     """Audit a code on rows that were used neither in training nor in selection.
 
-    From logits the tables are exact expected counts; without them, from `bits` alone, the drawn
-    codes are counted, which is coarser: for foreign codes, and where many rows share a draw.
+    From logits the tables are exact expected counts; without them, from `bits` or `codes` alone,
+    the drawn codes are counted, which is coarser: for foreign codes, and where many rows share a
+    draw.
 
     Arguments:
         logits: The logits of the code, with shape (n, m), or None.
         sensitive_features: The sensitive attribute of each row, in one column or several.
         y: The target of each row, for the downstream classifier, or None.
         bits: The published bits, with shape (n, m); drawn from the logits where there are none.
+        codes: In place of logits and bits: any discrete values, in one column or several that are
+            published together, such as the number of a cluster or a postcode.
         delta: The probability that the certificate may be wrong, and again that `certain_gap` may.
         shared_rows: How many rows share a frozen draw with another, to be reported.
         random_state: The seed of the draws and of the halves for the attackers.
+        attackers: `"quick"`: linear and boosting. `"all"`: all families with bootstrap intervals,
+            a search over their settings, and repeated draws; takes minutes.
+        encode: The encoder as a function from rows to logits, or to discrete codes; with `X` it is
+            found which columns each bit follows.
+        X: The rows, as `encode` takes them.
+        path: The encoders among which this one was chosen: `path_` of an estimator.
 
     Raises:
-        ValueError: If neither logits nor bits are given, lengths differ, or there are fewer than
-            two groups.
+        ValueError: If there are no codes, lengths differ, a value is missing, there are fewer than
+            two groups, or one of them has fewer than two rows.
+
+    Warns:
+        UserWarning: If there are more codes than rows: the bounds hold, and are loose.
 
     Example:
         >>> trap = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (500, 1))
@@ -169,108 +367,447 @@ def audit(
         (1.0, 0.0)
         >>> [(p.family, round(p.auc, 1)) for p in found.attackers]
         [('linear', 0.5), ('boosting', 1.0)]
+        >>> print(found.meaning.telling)
+        bit 0 and bit 1 together tell 1.0000 of 1.0000 bits; alone 0.0000 and 0.0000
     """
-
-    theta, drawn = _codes(logits, bits, random_state)
-    groups, s = number_labels("sensitive_features", sensitive_features, len(drawn))
-    seen = _Codes(theta, drawn, s, len(groups))
-    table = seen.table()
-    certificate = certify_gap(table, delta=delta, draws="hard" if theta is None else "soft")
-    information, variation = seen.left_out()
-    accuracy, gap = _used(drawn, y, s, random_state)
+    if attackers not in ("quick", "all"):
+        raise ValueError(f"`attackers` expects 'quick' or 'all', got {attackers!r}.")
+    published = _published(logits, bits, codes, random_state)
+    groups = number_labels("sensitive_features", sensitive_features, len(published), most=_MOST)
+    target = None if y is None else number_labels("y", y, len(published), most=_MOST)
+    rows = _Rows(published, groups, target, delta, random_state, thorough=attackers == "all")
+    table = published.table(rows.s, rows.k)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "There are more drawn codes")  # said once, below
+        intervals = rows.intervals()
+    gap = intervals[0].certificate
+    probes = rows.attack(groups)
+    columns = rows.columns(sensitive_features)
+    uses = rows.uses([interval.certificate for interval in intervals])
+    information, variation = rows.left_out()
+    notes = rows.notes(uses)
+    for note in notes:
+        if note.startswith(_LOOSE):
+            warnings.warn(note, stacklevel=2)
 
     return Audit(
-        n_rows=len(drawn),
-        n_bits=drawn.shape[1],
-        groups=tuple(groups.tolist()),
-        sizes=certificate.sizes,
+        n_rows=len(published),
+        n_bits=len(published.names),
+        groups=tuple(groups.values.tolist()),
+        sizes=gap.sizes,
         information_bits=mutual_information(table).item() * BITS,
         information_left_out_bits=information,
         entropy_bits=group_entropy(table).item() * BITS,
-        neuron_information_bits=seen.neuron_information(),
-        total_variation=certificate.estimate,
+        neuron_information_bits=rows.neuron_information(),
+        total_variation=gap.estimate,
         total_variation_left_out=variation,
-        certificate=certificate,
-        certain_gap=seen.certain_gap(delta, random_state),
+        certificate=gap,
+        certain_gap=intervals[0].least,
         attack_accuracy=attack_accuracy(table).item(),
         balanced_attack_accuracy=attack_accuracy(table, prior="uniform").item(),
-        attackers=tuple(attack(Split.halves(drawn, s, random_state))),
-        use_accuracy=accuracy,
-        use_gap=gap,
+        attackers=probes,
+        use_accuracy=next((u.probe.accuracy for u in uses if u.probe.family == "boosting"), None),
+        use_gap=next((u.gap for u in uses if u.probe.family == "boosting"), None),
         shared_rows=shared_rows,
+        sensitive=_names(sensitive_features),
+        target=None if y is None else str(getattr(y, "name", None) or "target"),
+        intervals=intervals,
+        checks=_checks([(gap, probes), *((c.interval.certificate, c.attackers) for c in columns)]),
+        repeated_draws=rows.repeated_draws(),
+        uses=uses,
+        most_frequent_target=None if target is None else _most_frequent(target),
+        columns=columns,
+        meaning=rows.meaning(encode, X),
+        path=tuple(map(_path_step, path)),
+        notes=tuple(notes),
+        made=rows.made(attackers),
     )
 
 
-class _Codes:
-    """The codes of some rows: soft where their logits are known, hard otherwise."""
+def audit_table(
+    table: ArrayLike | pd.DataFrame,
+    groups: Sequence[Any] | None = None,
+    codes: Sequence[Any] | None = None,
+    **settings: Any,
+) -> Audit:
+    """Audit a code from a table of counts: how many rows of each group got each code.
+
+    Arguments:
+        table: The counts, whole numbers with shape (k, c). A DataFrame has the groups as index and
+            the codes as columns.
+        groups: The groups; None: those of the DataFrame, or numbers.
+        codes: The codes; None: those of the DataFrame, or numbers.
+        settings: `delta`, `random_state` and `attackers`, as `audit` takes them.
+
+    Raises:
+        ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the
+            names do not fit.
+
+    Example:
+        >>> found = audit_table([[600, 400], [500, 500]], ["f", "m"])
+        >>> found.sizes, round(found.total_variation, 3), round(found.certificate.gap, 4)
+        ((1000, 1000), 0.1, 0.1547)
+    """
+
+    frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
+    counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    if (counts < 0).any() or (counts != np.round(counts)).any():
+        raise ValueError(
+            "`audit_table` expects how many rows of each group got each code, whole numbers from "
+            "0 on. Expected counts are certified by `certify_gap`."
+        )
+    names = list(frame.index) if groups is None else list(groups)
+    values = list(frame.columns) if codes is None else list(codes)
+    if (len(names), len(values)) != counts.shape:
+        raise ValueError(
+            f"`audit_table` expects a name for each of {counts.shape[0]} groups and "
+            f"{counts.shape[1]} codes, got {len(names)} and {len(values)}."
+        )
+    if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
+        raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
+    s, t = np.divmod(np.repeat(np.arange(counts.size), counts.ravel().astype(int)), len(values))
+    column = pd.Series(pd.Index(names)[s], name=frame.index.name)
+
+    return audit(None, column, codes=pd.Series(pd.Index(values)[t], name="code"), **settings)
+
+
+class _Rows:
+    """The rows under audit, and everything that is made of them."""
 
     def __init__(
-        self, theta: Tensor | None, drawn: NDArray[np.uint8], s: NDArray[np.int64], k: int
+        self,
+        published: Published,
+        groups: Labels,
+        target: Labels | None,
+        delta: float,
+        seed: int,
+        *,
+        thorough: bool,
     ) -> None:
-        self.logits, self.s, self.k = theta, torch.from_numpy(s), k
-        distinct, numbers = np.unique(drawn, axis=0, return_inverse=True)
-        self.numbers, self.n_distinct = torch.from_numpy(numbers.ravel()), len(distinct)
+        self.published, self.groups, self.target = published, groups, target
+        self.delta, self.seed, self.thorough = delta, seed, thorough
+        self.s, self.k = torch.from_numpy(groups.numbers), len(groups.values)
+        _check_sizes(groups)
 
-    def table(self, rows: Tensor | slice = slice(None)) -> Tensor:
-        if self.logits is not None:
-            return joint_table(self.logits[rows], self.s[rows], self.k)
-        return observed_table(self.numbers[rows], self.s[rows], self.k, self.n_distinct).double()
+    def intervals(self) -> tuple[Interval, ...]:
+        """Both sides of all that is certified, the parity gap first."""
+
+        found = [
+            self._interval(self.s, self.k, certain_gap, certify_gap),
+            self._interval(self.s, self.k, certain_attack, certify_attack),
+            self._interval(self.s, self.k, certain_information, certify_information),
+        ]
+        if self.target is not None and self._pairs_are_there():
+            found.append(self._odds())
+
+        return tuple(found)
+
+    def attack(self, labels: Labels) -> tuple[Probe, ...]:
+        """Trained attackers of a column."""
+
+        split = _split(self.published.seen(_SHOWN), labels.numbers, self.seed)
+        if not self.thorough:
+            return tuple(attack(split))
+        probes = attack(split, families=FAMILIES, n_boot=_BOOT, random_state=self.seed)
+        if np.bincount(labels.numbers).min() < _FEW:
+            return tuple(probes)
+        searched = search_attack(split, random_state=self.seed)
+
+        return (*probes, replace(searched, family=f"search: {searched.family}"))
+
+    def repeated_draws(self) -> dict[str, Probe]:
+        few = np.bincount(self.groups.numbers).min() < _FEW
+        if not self.thorough or self.published.logits is None or few:
+            return {}
+
+        return repeated_draw_attack(
+            self.published.logits.numpy(), self.groups.numbers, random_state=self.seed
+        )
+
+    def columns(self, sensitive_features: Any) -> tuple[Column, ...]:
+        """Each of several sensitive columns alone; delta is divided among them."""
+
+        frame = pd.DataFrame(sensitive_features) if np.ndim(sensitive_features) == 2 else None
+        if frame is None or len(frame.columns) < 2:
+            return ()
+        names = _names(sensitive_features)
+        found = []
+        for name, (_, column) in zip(names, frame.items(), strict=True):
+            labels = number_labels(name, column, len(self.s), most=_MOST)
+            s, k = torch.from_numpy(labels.numbers), len(labels.values)
+            table = self.published.table(s, k)
+            found.append(
+                Column(
+                    name,
+                    tuple(labels.values.tolist()),
+                    tuple(np.bincount(labels.numbers).tolist()),
+                    mutual_information(table).item() * BITS,
+                    self._interval(s, k, certain_gap, certify_gap, share=len(names)),
+                    self.attack(labels),
+                )
+            )
+
+        return tuple(found)
+
+    def uses(self, certificates: Sequence[Certificate]) -> tuple[Use, ...]:
+        """Classifiers of the target on codes that they were not trained on."""
+
+        if self.target is None or min(np.bincount(self.target.numbers)) < 2:
+            return ()
+        first, second = _halves(self.target.numbers, self.seed)
+        seen, y = self.published.seen(_SHOWN), self.target.numbers
+        split = Split(seen[first], y[first], seen[second], y[second])
+        groups = self.groups.numbers[second]
+        if not self.thorough:
+            return tuple(use(split, groups))
+
+        settings: dict[str, Any] = {
+            "fairness": self._fairness() is None,
+            "certificates": certificates,
+            "random_state": self.seed,
+        }
+        others = [family for family in FAMILIES if family != "boosting"]
+
+        return (
+            *use(split, groups, families=["boosting"], n_boot=_BOOT, **settings),
+            *use(split, groups, families=others, **settings),
+        )
 
     def left_out(self) -> tuple[float | None, float | None]:
-        if self.logits is None:
+        if self.published.draws == "hard":
             return None, None
-        nats, variation = leave_one_out(self.logits, self.s, self.k)
+        assert self.published.logits is not None
+        nats, variation = leave_one_out(self.published.logits, self.s, self.k)
+
         return nats * BITS, variation
 
     def neuron_information(self) -> float | None:
-        if self.logits is None:
+        if self.published.logits is None:
             return None
-        return neuron_information(neuron_tables(self.logits, self.s, self.k)).item() * BITS
+        tables = neuron_tables(self.published.logits, self.s, self.k)
 
-    def certain_gap(self, delta: float, seed: int) -> float:
-        order = torch.from_numpy(np.random.default_rng(seed).permutation(len(self.s)))
-        fixed, scored = (self.table(half) for half in order.tensor_split(2))
+        return neuron_information(tables).item() * BITS
 
-        return certain_gap(fixed, scored, delta=delta)
+    def meaning(self, encode: Callable[[Any], Any] | None, X: Any) -> Meaning:
+        moved: NDArray[np.float64] | None = None
+        columns: list[str] = []
+        if encode is not None and X is not None:
+            moved, columns = follows(encode, X, seed=self.seed)
+            if moved.shape[1] != len(self.published.names):
+                raise ValueError(
+                    f"`encode` expects to make the {len(self.published.names)} parts of the code, "
+                    f"got {moved.shape[1]}."
+                )
+        target = self.target
 
-
-def _codes(
-    logits: ArrayLike | None, bits: ArrayLike | None, seed: int
-) -> tuple[Tensor | None, NDArray[np.uint8]]:
-    """The logits, where there are any, and the bits, drawn where none were given."""
-
-    if logits is None and bits is None:
-        raise ValueError("`audit` expects `logits` or `bits`, got neither.")
-    theta = None if logits is None else torch.as_tensor(np.asarray(logits), dtype=torch.float64)
-    if theta is not None:
-        check_logits("audit", theta)
-    if bits is None:
-        assert theta is not None
-        bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
-    drawn = np.asarray(bits)
-    if drawn.ndim != 2 or not np.isin(drawn, (0, 1)).all():
-        raise ValueError(
-            "`audit` expects `bits` as 0 and 1 with shape (n, m), got "
-            f"{drawn.dtype} of shape {drawn.shape}."
-        )
-    if theta is not None and theta.shape != drawn.shape:
-        raise ValueError(
-            "`audit` expects `logits` and `bits` of the same rows and bits, got shapes "
-            f"{tuple(theta.shape)} and {drawn.shape}."
+        return meaning(
+            self.published,
+            self.groups.numbers,
+            self.groups.values.tolist(),
+            None if target is None else target.numbers,
+            0 if target is None else len(target.values),
+            delta=self.delta,
+            moved=moved,
+            columns=columns,
         )
 
-    return theta, drawn.astype(np.uint8)
+    def notes(self, uses: tuple[Use, ...]) -> list[str]:
+        """What a reader must know."""
+
+        published, fewest = self.published, int(np.bincount(self.groups.numbers).min())
+        notes = []
+        if published.logits is not None and published.draws == "hard":
+            notes.append(
+                f"Codes of {len(published.names)} bits are too many to be listed: they were "
+                "counted as drawn, which is coarser than expected counts."
+            )
+        n_codes = 2 ** len(published.names) if published.draws == "soft" else published.n_distinct
+        if n_codes > (len(published) if published.draws == "soft" else fewest):
+            rows = (
+                f": {n_codes} codes, {len(published)} rows"
+                if published.draws == "soft"
+                else f" of the smallest group: {n_codes} codes, {fewest} rows"
+            )
+            notes.append(
+                f"{_LOOSE}{rows}. The bounds hold, and are loose: bring more rows, or fewer codes."
+            )
+        if self.thorough and fewest < _FEW:
+            notes.append(
+                "No search over attackers and no repeated draws were tried: they take at least "
+                f"{_FEW} rows of each group, and one has {fewest}."
+            )
+        if max(map(len, published.values)) > _SHOWN:
+            notes.append(
+                f"Trained attackers tell the {_SHOWN} most frequent values of a column apart and "
+                "take the others as one; certificates count all of them."
+            )
+        if self.target is not None:
+            notes += self._notes_on_target(uses)
+
+        return notes
+
+    def made(self, attackers: str) -> Made:
+        libraries = ("bitveil", "numpy", "scikit-learn", "torch")
+        versions = {"python": platform.python_version()} | {n: version(n) for n in libraries}
+
+        return Made(versions, self.seed, self.delta, attackers, self._checksum())
+
+    def _interval(
+        self,
+        groups: Tensor,
+        k: int,
+        certain: Callable[..., float],
+        certify: Callable[..., Certificate],
+        *,
+        share: int = 1,
+    ) -> Interval:
+        delta, draws = self.delta / share, self.published.draws
+        halves = [
+            self.published.table(groups, k, rows=torch.from_numpy(rows))
+            for rows in _halves(groups.numpy(), self.seed)
+        ]
+        whole = self.published.table(groups, k)
+
+        return Interval(
+            certain(*halves, delta=delta), certify(whole, delta=delta, draws=draws), delta
+        )
+
+    def _odds(self) -> Interval:
+        """The gap of equalised odds, from the table over pairs of target and group."""
+
+        assert self.target is not None
+        classes, y = len(self.target.values), torch.from_numpy(self.target.numbers)
+        shape = (classes, self.k, -1)
+
+        return self._interval(
+            pair_groups(y, self.s, self.k),
+            classes * self.k,
+            lambda a, b, delta: certain_odds(a.view(shape), b.view(shape), delta=delta),
+            lambda table, **settings: certify_odds(table.view(shape), **settings),
+        )
+
+    def _pairs_are_there(self) -> bool:
+        """Whether each group has rows of each target, on both halves."""
+
+        return self._fewest_of_a_pair() >= 2
+
+    def _fewest_of_a_pair(self) -> int:
+        """The fewest rows that a group has of one of the target's values."""
+
+        assert self.target is not None
+        pairs = self.target.numbers * self.k + self.groups.numbers
+
+        return int(np.bincount(pairs, minlength=len(self.target.values) * self.k).min())
+
+    def _fairness(self) -> str | None:
+        """Why there can be no fairness metrics, or None."""
+
+        assert self.target is not None
+        if len(self.target.values) != 2:
+            return "they are made for targets of two values"
+        pairs = np.bincount(
+            self.target.numbers * self.k + self.groups.numbers, minlength=2 * self.k
+        )
+        if pairs.min() < _FEW:
+            return f"a group has fewer than {_FEW} rows of one of the target's values"
+
+        return "they need fairlearn" if find_spec("fairlearn") is None else None
+
+    def _notes_on_target(self, uses: tuple[Use, ...]) -> Iterator[str]:
+        assert self.target is not None
+        if not self._pairs_are_there():
+            yield (
+                "Equalised odds are not certified: a group has fewer than two rows of one of the "
+                "target's values."
+            )
+        if not uses:
+            yield "Use is not scored: one of the target's values has fewer than two rows."
+        if self.thorough and (missing := self._fairness()):
+            yield f"Fairness metrics were left out: {missing}."
+
+    def _checksum(self) -> str:
+        columns = [*self.published.content(), _content(self.groups)]
+        if self.target is not None:
+            columns.append(_content(self.target))
+        digests = row_digests(pd.concat(columns, axis=1, keys=range(len(columns))))
+
+        return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
-def _used(
-    drawn: NDArray[np.uint8], y: ArrayLike | None, s: NDArray[np.int64], seed: int
-) -> tuple[float | None, float | None]:
-    """Accuracy and parity gap of a classifier of the target, on codes it was not trained on."""
+def _published(
+    logits: ArrayLike | None, bits: ArrayLike | None, codes: Any, seed: int
+) -> Published:
+    if codes is None and logits is None and bits is None:
+        raise ValueError("`audit` expects `logits` or `bits`, got neither; or `codes`.")
+    if codes is None:
+        return Published.of_bits(logits, bits, seed=seed)
+    if logits is not None or bits is not None:
+        raise ValueError("`audit` expects `codes`, or `logits` and `bits`, got both.")
 
-    if y is None:
-        return None, None
-    target = number_labels("y", y, len(drawn)).numbers
-    split = Split.halves(drawn, target, seed)
-    (found,) = use(split, Split.halves(drawn, s, seed).scored_labels)
+    return Published.of_columns(codes)
 
-    return found.probe.accuracy, found.gap
+
+def _check_sizes(groups: Labels) -> None:
+    sizes = np.bincount(groups.numbers)
+    if sizes.min() < 2:
+        rare = [groups.values[g] for g in np.flatnonzero(sizes < 2)]
+        raise ValueError(
+            "An audit judges rows of each group by others of the same and expects at least two of "
+            f"each, got one of {rare}. Leave rare groups out, or join them."
+        )
+
+
+def _halves(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+    """Half of the rows of each label, and the other half."""
+
+    return split_rows(labels, (0.5, 0.5), np.random.RandomState(seed))
+
+
+def _split(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
+    first, second = _halves(labels, seed)
+
+    return Split(seen[first], labels[first], seen[second], labels[second])
+
+
+def _checks(
+    certified: Sequence[tuple[Certificate, tuple[Probe, ...]]],
+) -> tuple[Comparison, ...]:
+    """Each attacker beside the certificate of what it attacks; delta is divided among them."""
+
+    return tuple(
+        within(certificate, probe, delta=certificate.delta / len(probes))
+        for certificate, probes in certified
+        for probe in probes
+    )
+
+
+def _most_frequent(target: Labels) -> float:
+    return float(np.bincount(target.numbers).max() / len(target.numbers))
+
+
+def _names(sensitive_features: Any) -> tuple[str, ...]:
+    """The names of the sensitive columns, or none."""
+
+    if np.ndim(sensitive_features) == 2:
+        frame = pd.DataFrame(sensitive_features)
+        named = isinstance(sensitive_features, pd.DataFrame)
+        return tuple(str(name) if named else f"column {name}" for name in frame)
+    name = getattr(sensitive_features, "name", None)
+
+    return () if name is None else (str(name),)
+
+
+def _path_step(step: Any) -> PathStep:
+    return PathStep(
+        float(getattr(step, "gap", step.measure)),
+        float(step.information) * BITS,
+        getattr(step, "score", None),
+        step.limit,
+        step.certified,
+    )
+
+
+def _content(labels: Labels) -> "pd.Series[Any]":
+    """The label of each row, as text."""
+
+    return pd.Series(np.array([str(value) for value in labels.values])[labels.numbers])

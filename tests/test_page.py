@@ -1,0 +1,518 @@
+"""The page: what it says, that it is whole and safe, and, in a browser, that it can be used."""
+
+import base64
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import replace
+from functools import partial
+from html.parser import HTMLParser
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bitveil.audits import audit, html_report, report, search_attack
+from bitveil.audits.page import View
+from bitveil.audits.plots import at_least, at_most, axis_of, bits_at_most
+from bitveil.datasets import load_adult
+from worlds import noisy_copy, parity_trap
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+
+
+class Parsed(HTMLParser):
+    """The elements of a page, its text, and whether its tags are balanced."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(content)
+        assert self.open == []
+
+    def handle_starttag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        if tag not in VOID:
+            assert self.open.pop() == tag
+
+    def handle_startendtag(self, tag, attributes):
+        self.elements.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        if self.open[-1:] not in (["script"], ["style"]):
+            self.text += data
+
+    def all(self, name):
+        return [attributes for tag, attributes in self.elements if tag == name]
+
+    def words(self):
+        return " ".join(self.text.split())
+
+
+def rows_of(world, copies):
+    return world.logits.repeat(copies, 1).numpy(), world.groups.repeat(copies).numpy()
+
+
+@pytest.fixture(scope="module")
+def adult():
+    """All that a page can show: 3,000 rows of Adult, under a code made of a few columns."""
+
+    data, rng = load_adult(), np.random.default_rng(0)
+    some = rng.permutation(len(data.target))[:3_000]
+    X = data.features[["age", "education_num", "hours_per_week"]].iloc[some].reset_index(drop=True)
+    people = data.sensitive.iloc[some].reset_index(drop=True)
+    groups = pd.DataFrame({"sex": people["sex"], "old": X["age"] > 40})
+
+    def encode(rows):
+        weight = np.array([[1.0, 0.3, 0.0, 2.0], [0.5, -1.0, 2.0, 0.0], [0.0, 0.5, 1.0, 1.0]])
+        return ((rows - X.mean()) / X.std()).to_numpy() @ weight
+
+    class Step:
+        strength = None
+
+        def __init__(self, gap, score, certified):
+            self.measure = self.gap = gap
+            self.limit, self.score, self.certified, self.information = gap, score, certified, score
+
+    steps = [Step(0.04, 0.77, True), Step(0.08, 0.79, True), Step(0.12, 0.8, False)]
+    with pytest.MonkeyPatch.context() as quick:
+        quick.setattr(report, "_BOOT", 5)
+        quick.setattr(report, "search_attack", partial(search_attack, n_configurations=3))
+        return audit(
+            encode(X),
+            groups,
+            data.target.iloc[some].reset_index(drop=True),
+            attackers="all",
+            encode=encode,
+            X=X,
+            path=steps,
+            shared_rows=7,
+        )
+
+
+@pytest.fixture(scope="module")
+def pages(adult):
+    """Pages of every kind, by what they are of."""
+
+    rng = np.random.default_rng(0)
+    s, codes = rng.integers(0, 2, 1_200), rng.integers(0, 30, 1_200)
+    foreign = audit(None, s, codes=codes)
+    wide = audit(None, s, bits=rng.integers(0, 2, (1_200, 8)) | (np.arange(8) == 4) & s[:, None])
+    trap = audit(*rows_of(parity_trap(extra=1), 100))
+    audits = {"Adult": adult, "a code of others": foreign, "<b>": trap}
+
+    return {
+        "adult": adult.to_html(),
+        "foreign": foreign.to_html(sources=["codes.csv, SHA-256 1234"]),
+        "wide": wide.to_html(title="Eight bits"),
+        "several": html_report(audits),
+    }
+
+
+@pytest.fixture(params=["adult", "foreign", "wide", "several"])
+def content(request, pages):
+    return pages[request.param]
+
+
+# Numbers
+
+
+def test_what_is_certified_is_never_rounded_to_its_favour():
+    for share in [*np.random.default_rng(0).random(2_000), 0, 0.1, 0.0949, 0.095, 1]:
+        assert share - 1e-9 <= float(at_most(share)) / 100 < share + 0.001 + 1e-9
+        assert share - 0.001 - 1e-9 < float(at_least(share)) / 100 <= share + 1e-9
+        assert share - 1e-9 <= float(bits_at_most(share)) < share + 0.001 + 1e-9
+
+
+@pytest.mark.parametrize("low", [None, 0.0])
+@pytest.mark.parametrize(
+    "values", [[0.0], [0.3], [1.0], [0.01, 0.99], [0.8649, 0.8651], [7, 9], [-0.2, 0.1]]
+)
+def test_an_axis_holds_its_numbers(values, low):
+    axis = axis_of([value for value in values if low is None or value >= low], "bits", "", low=low)
+    values = [max(value, axis.low) for value in values] if low == 0 else values
+
+    assert axis.low <= min(values)
+    assert max(values) <= axis.high
+    assert axis.length > 0
+    assert 2 <= len(axis.ticks) <= 8
+    assert (axis.share(axis.low), axis.share(axis.high)) == (0, 1)
+    assert (axis.at(axis.low - 9), axis.at(axis.high + 9)) == ("0%", "100%")
+
+
+# What it says
+
+
+def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
+    logits, s = rows_of(noisy_copy(0.3), 1_000)
+    sex = pd.Series(np.where(s, "women", "men"), name="sex")
+    found = audit(logits, sex)
+    words = Parsed(found.to_html()).words()
+
+    assert found.certificate.gap == pytest.approx(0.4547, abs=1e-4)
+    assert found.certain_gap == pytest.approx(0.3226, abs=1e-4)
+    assert (
+        "Whatever anyone computes from these codes, its answers differ between men and women by "
+        "at most 45.5 percentage points, with 95 % certainty; at least 32.2 points are certain."
+    ) in words
+    assert "What these codes reveal of sex" in words
+    assert "for each of 2,000 rows a code of 1 bit" in words
+    assert "in at most 5 of 100 such audits" in words
+
+
+def test_where_nothing_is_certified_or_certain_that_is_said():
+    blind = audit(np.zeros((2_000, 1)), np.arange(2_000) % 3)
+    few = audit(*rows_of(parity_trap(), 4), delta=0.01)
+
+    assert (
+        "differ between any two of the 3 groups by at most 7.9 percentage points"
+        in Parsed(blind.to_html()).words()
+    )
+    assert "no gap at all is certain" in Parsed(blind.to_html()).words()
+    assert "Nothing is certified: with these rows" in Parsed(few.to_html()).words()
+
+
+def test_planted_leaks_are_named():
+    rng = np.random.default_rng(0)
+    s, bits = rng.integers(0, 2, 8_000), rng.integers(0, 2, (8_000, 8))
+    trap, rare = bits.copy(), bits.copy()
+    trap[:, 5] = trap[:, 2] ^ s
+    rare[:, 7] = np.where(rng.random(8_000) < 0.01, s, 0)
+    by_trap, by_rare = audit(None, s, bits=trap), audit(None, s, bits=rare)
+    told = Parsed(by_trap.to_html()).words()
+
+    assert "bit 2, bit 5 together tell 1.0000 of the 1.0000 bits" in told
+    assert "bit 2 = 0 and bit 5 = 1" in told
+    assert "bit 2 and bit 5 together tell 1.0000 of 1.0000 bits" in str(by_trap)
+    told = Parsed(by_rare.to_html()).words()
+    share = f"{rare[:, 7].mean():.1%}".replace("%", " %")
+    assert f"{rare[:, 7].sum()} rows ({share}), those with bit 7 = 1, are 1 in 100.0 %" in told
+    assert "bit 7 = 1" in str(by_rare)
+
+
+def test_what_it_does_not_say_and_how_to_make_it_again_stand_on_every_page(content):
+    words = Parsed(content).words()
+
+    for part in (
+        "What this does not say",
+        "rows that were used in fitting",
+        "another population",
+        "two draws for one row",
+        "other columns of the row",
+        "How to make it again",
+        "Seed",
+        "SHA-256",
+        "scikit-learn",
+        "bitveil.audit/1",
+    ):
+        assert part in words
+
+
+def test_a_full_page_shows_all_that_was_found(adult, pages):
+    words = Parsed(pages["adult"]).words()
+
+    for part in (
+        "None of",
+        "boosting, 50 draws",
+        "not covered",
+        "search: ",
+        "equalised odds",
+        "Each sensitive column",
+        "old alone",
+        "How this code was chosen",
+        "education_num",
+        "7 rows have the content of another row",
+        "true positive rate",
+    ):
+        assert part in words
+    assert adult.made.checksum in words
+
+
+def test_several_audits_stand_beside_each_other(pages):
+    words = Parsed(pages["several"]).words()
+
+    assert "What 3 codes reveal of" in words
+    for label in ("Adult", "a code of others", "<b>"):
+        assert words.count(label) > 3
+    with pytest.raises(ValueError, match="at least one audit"):
+        html_report({})
+
+
+# Whole and safe
+
+
+def test_a_page_is_one_file_that_asks_for_nothing(content):
+    page = Parsed(content)
+
+    assert len(content) < 600_000
+    assert not re.search(r"https?://|@import|url\(", content)
+    for tag, attributes in page.elements:
+        assert tag not in {"img", "iframe", "object", "embed", "form", "audio", "video", "base"}
+        assert not {"src", "srcset", "action", "style"} & set(attributes)
+        assert not any(name.startswith("on") for name in attributes)
+        assert attributes.get("href", "#").startswith(("#", "data:,"))
+
+
+def test_a_page_of_one_code_is_small(pages):
+    assert len(pages["adult"]) < 300_000
+
+
+def test_a_page_allows_its_own_script_and_style_and_nothing_else(content):
+    policy = next(m["content"] for m in Parsed(content).all("meta") if "http-equiv" in m)
+
+    assert policy.startswith("default-src 'none'; ")
+    for kind in ("style", "script"):
+        (inside,) = re.findall(rf"<{kind}>(.*?)</{kind}>", content, flags=re.DOTALL)
+        digest = base64.b64encode(hashlib.sha256(inside.encode()).digest()).decode()
+        assert f"{kind}-src 'sha256-{digest}'" in policy
+    assert "unsafe" not in policy
+
+
+def test_every_name_on_a_page_is_one_element_and_every_reference_finds_it(content):
+    page = Parsed(content)
+    ids = [attributes["id"] for _, attributes in page.elements if "id" in attributes]
+    wanted = [
+        name
+        for _, attributes in page.elements
+        for key in ("aria-labelledby", "data-codes")
+        for name in attributes.get(key, "").split()
+    ]
+    wanted += [link["href"][1:] for link in page.all("a")]
+
+    assert len(ids) == len(set(ids))
+    assert set(wanted) <= set(ids)
+
+
+def test_every_plot_has_its_numbers_as_a_table(content):
+    page = Parsed(content)
+    tables = {attributes.get("id") for attributes in page.all("table")}
+    figures = [attributes["id"] for attributes in page.all("figure")]
+
+    assert figures
+    for figure in figures:
+        assert f"{figure}-table" in tables
+
+
+def test_headings_are_in_order(content):
+    levels = [int(tag[1]) for tag, _ in Parsed(content).elements if re.fullmatch("h[1-6]", tag)]
+
+    assert levels[0] == 1
+    assert levels.count(1) == 1
+    assert all(after <= before + 1 for before, after in pairwise(levels))
+
+
+NASTY = ["<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "a'b&c"]
+
+
+def test_what_comes_from_the_data_is_escaped():
+    s = np.tile([0, 1, 2], 200)
+    groups = pd.Series(np.array(NASTY, dtype=object)[s], name=NASTY[0])
+    y = pd.Series(np.array(NASTY[:2], dtype=object)[s % 2], name=NASTY[1])
+    codes = pd.Series(np.array(NASTY, dtype=object)[(s + 1) % 3], name=NASTY[1])
+    found = audit(None, groups, y, codes=codes)
+    content = html_report({NASTY[0]: found, NASTY[1]: found}, title=NASTY[0], sources=NASTY)
+    page = Parsed(content)
+
+    assert len(page.all("script")) == 1
+    assert page.all("img") == []
+    for nasty in NASTY:
+        assert nasty in page.text
+
+
+def test_words_fit_what_is_audited():
+    s = np.arange(60) % 3
+    table = pd.DataFrame({"a": s > 0, "b": s > 1})
+    view = View("x", "", audit(None, table, codes=pd.Series(s % 2, name="zone").map(str)))
+
+    assert view.attribute == "a and b"
+    assert view.code == "the value of zone (2 different ones)"
+    assert view.groups == ["False, False", "True, False", "True, True"]
+    assert View("x", "", audit(None, s, codes=s)).attribute == "the sensitive attribute"
+
+
+def test_a_page_needs_neither_target_nor_certificate_to_be_drawn():
+    found = audit(*rows_of(noisy_copy(0.3), 50))
+    bare = replace(
+        found, path=(), notes=(), meaning=replace(found.meaning, telling=None, patterns=())
+    )
+
+    assert "No rows stand out" in Parsed(bare.to_html()).words()
+
+
+# In a browser
+
+
+def chromium():
+    for name in ("chromium", "chromium-browser", "google-chrome"):
+        if path := shutil.which(name):
+            return path
+    return None
+
+
+@pytest.fixture(scope="module")
+def browser():
+    sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if chromium() is None:
+        pytest.skip("Chromium is not installed")
+    with sync_api.sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=chromium(), args=["--no-sandbox"])
+        yield opened
+        opened.close()
+
+
+@pytest.fixture
+def visit(browser, tmp_path):
+    """Open a page; afterwards no error was said and nothing but the file was asked for."""
+
+    said, asked, contexts = [], [], []
+
+    def go(content, width=1280, **settings):
+        file = tmp_path / "page.html"
+        file.write_text(content, encoding="utf-8")
+        context = browser.new_context(viewport={"width": width, "height": 900}, **settings)
+        contexts.append(context)
+        page = context.new_page()
+        page.on("console", lambda message: said.append(message.text))
+        page.on("pageerror", lambda error: said.append(str(error)))
+        page.on("request", lambda request: asked.append(request.url))
+        page.goto(file.as_uri())
+        assert asked.pop() == file.as_uri()
+        page.set_default_timeout(5_000)
+        return page
+
+    yield go
+    for context in contexts:
+        context.close()
+    assert said == []
+    assert asked == []
+
+
+BOXES = """Object.fromEntries([...document.querySelectorAll("figure")].map((figure) => [
+  figure.id,
+  [...figure.querySelectorAll(".mark")].map((mark) => mark.getBoundingClientRect())
+    .filter((box) => box.width + box.height > 0).map((box) => [box.x, box.width, box.height]),
+]))"""
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_every_plot_is_drawn_within_the_page(visit, content, width):
+    page = visit(content, width)
+
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    figures = page.evaluate(BOXES)
+    assert len(figures) == content.count("<figure")
+    for boxes in figures.values():
+        assert boxes
+        assert all(wide + high > 0 and -8 <= left <= width + 8 for left, wide, high in boxes)
+
+
+def test_nothing_is_lost_without_the_script(visit, pages):
+    page = visit(pages["adult"], java_script_enabled=False)
+
+    assert page.locator(".controls:visible").count() == 0
+    assert page.locator("#a0-codes .row:visible").count() > 12
+    assert page.locator("#a0-bits tbody tr").count() == 4
+
+
+def test_marks_say_their_numbers_to_pointer_and_keyboard(visit, pages):
+    page = visit(pages["adult"])
+    tip = page.locator("#tip")
+    figure = page.locator("#a0-attackers")
+
+    figure.locator(".mark").nth(0).hover()
+    assert "exact for these rows" in tip.inner_text()
+    figure.locator('.mark[tabindex="0"]').focus()
+    first = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    page.keyboard.press("ArrowDown")
+    second = page.evaluate("document.activeElement.getAttribute('aria-label')")
+    assert first != second
+    assert tip.inner_text() in second
+    page.keyboard.press("Escape")
+    assert not tip.is_visible()
+    assert figure.locator('.mark[tabindex="0"]').count() == 1  # one stop in the order of tabs
+
+
+def test_rows_are_sorted_shown_and_marked(visit, pages):
+    page = visit(pages["wide"])
+    codes = page.locator("#a0-codes .row:not(.axis)")
+    shown = page.locator("#a0-codes .row:not(.axis):visible")
+    assert shown.count() == 12
+    page.get_by_role("button", name="code", exact=True).click()
+    names = [codes.nth(i).get_attribute("data-code") for i in range(codes.count())]
+    assert names == sorted(names)
+    assert shown.count() == 12
+    page.locator("#a0-codes [data-more]").click()
+    assert shown.count() == codes.count()
+
+    page.locator("[data-match]").first.click()
+    lit = page.locator("#a0-codes .row.lit")
+    assert lit.count() > 0
+    assert {lit.nth(i).get_attribute("data-code")[4] for i in range(lit.count())} == {"0"}
+
+    page.get_by_role("button", name="Tells of the sensitive attribute alone").click()
+    assert page.locator("#a0-bits tbody tr").first.locator("th").inner_text() == "bit 4"
+
+
+def test_another_scale_moves_the_marks_and_back(visit, pages):
+    page = visit(pages["adult"])
+    dot = page.locator("#a0-attackers [data-v]").first
+    before = dot.get_attribute("x")
+    button = page.locator("#a0-attackers [data-scale]")
+    button.click()
+    assert dot.get_attribute("x") != before
+    button.click()
+    assert float(dot.get_attribute("x")[:-1]) == pytest.approx(float(before[:-1]), abs=0.01)
+
+
+def test_a_page_prints_with_its_tables(visit, pages):
+    page = visit(pages["adult"])
+
+    page.emulate_media(media="print")
+    assert page.locator("nav").is_hidden()
+    assert page.locator(".controls:visible").count() == 0
+    page.evaluate("window.dispatchEvent(new Event('beforeprint'))")
+    assert page.locator("#a0-attackers-table").is_visible()
+    assert len(page.pdf()) > 20_000
+
+
+def axe():
+    """axe-core, from where the variable AXE says, or from node_modules beside the repository."""
+
+    root = Path(__file__).parents[1]
+    places = [os.environ.get("AXE", ""), root / "node_modules/axe-core/axe.min.js"]
+
+    return next((Path(place) for place in places if place and Path(place).is_file()), None)
+
+
+@pytest.mark.skipif(axe() is None, reason="axe-core is not there: npm install axe-core, or AXE")
+@pytest.mark.parametrize(
+    ("kind", "width", "scheme"),
+    [
+        ("adult", 1280, "light"),
+        ("adult", 390, "dark"),
+        ("foreign", 390, "light"),
+        ("several", 1280, "dark"),
+    ],
+)
+def test_axe_finds_no_barrier(visit, pages, kind, width, scheme):
+    page = visit(pages[kind], width, color_scheme=scheme)
+    page.evaluate("document.querySelectorAll('details').forEach((each) => { each.open = true; })")
+    page.evaluate(axe().read_text(encoding="utf-8"))
+    found = page.evaluate("axe.run()")
+
+    assert [(rule["id"], rule["nodes"][0]["html"]) for rule in found["violations"]] == []
+    passed = {rule["id"] for rule in found["passes"]}
+    assert {
+        "color-contrast",
+        "landmark-one-main",
+        "region",
+        "svg-img-alt",
+        "heading-order",
+    } <= passed
