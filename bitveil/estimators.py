@@ -504,6 +504,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 f"{type(self).__name__} requires y to be passed, but the target y is None. "
                 "Without a target use `InvariantEncoder`."
             )
+        if self._targets != "auto" and self.task not in ("auto", "target"):
+            raise ValueError(
+                f"{type(self).__name__} answers for its target, got `task={self.task!r}`. For "
+                "codes without answers use `InvariantEncoder`."
+            )
         if y is None and (self.criterion != "independence" or self.task == "target"):
             raise ValueError(
                 f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
