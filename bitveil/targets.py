@@ -125,7 +125,7 @@ def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
         fractions = bool((numbers % 1 != 0).any())
     if values.nunique() == 1:
         raise ValueError(
-            f"`y` has one class only, {values.iloc[0]!r}: there is nothing to be useful for."
+            f"`y` has one class only, {values.tolist()[0]!r}: there is nothing to be useful for."
         )
     if fractions and values.nunique() > 2:
         raise ValueError(
