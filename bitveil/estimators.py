@@ -261,24 +261,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self._check_settings()
         before = vars(self).copy() if self.warm_start and hasattr(self, "encoder_") else {}
         self._forget()
-        sample = self._sample(X, y, sensitive_features, sample_weight, ids)
-        rng = _generator(self.random_state)
-
-        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
-        seed = int(rng.randint(2**31))
-        drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_ = before.get("key_", drawn) if self.key is None else self.key
-        wish = self._wish()
-        if wish is not None:  # refuse what cannot be met before anything is trained
-            wish.room(sample.sizes(self.rows_["certify"]))
-        if self.checkpoint is not None:
-            self._mark(Path(self.checkpoint), sample)
-        parts = self._parts(sample, seed)
-        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
-        self.encoder_, self.history_ = chosen.encoder, chosen.history
-        self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
-        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
-        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
+        try:
+            self._learn(self._sample(X, y, sensitive_features, sample_weight, ids), before)
+        except BaseException:
+            self._forget()
+            raise
 
         return self
 
@@ -407,6 +394,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "encoder_")
         save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 
+    def _learn(self, sample: Sample, before: dict[str, Any]) -> None:
+        """Split the rows, train on some, certify by others; sets what is learned."""
+
+        rng = _generator(self.random_state)
+        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
+        seed = int(rng.randint(2**31))
+        drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
+        self.key_ = before.get("key_", drawn) if self.key is None else self.key
+        wish = self._wish()
+        if wish is not None:  # refuse what cannot be met before anything is trained
+            wish.room(sample.sizes(self.rows_["certify"]))
+        if self.checkpoint is not None:
+            self._mark(Path(self.checkpoint), sample)
+        parts = self._parts(sample, seed)
+        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
+        self.encoder_, self.history_ = chosen.encoder, chosen.history
+        self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
+        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
+        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
+
     def _forget(self) -> None:
         """A fit that fails leaves no encoder, and no half of one."""
 
@@ -503,6 +510,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. "
                 "Without a target use `InvariantEncoder`."
+            )
+        if self._targets != "auto" and self.task not in ("auto", "target"):
+            raise ValueError(
+                f"{type(self).__name__} answers for its target, got `task={self.task!r}`. For "
+                "codes without answers use `InvariantEncoder`."
             )
         if y is None and (self.criterion != "independence" or self.task == "target"):
             raise ValueError(
