@@ -11,6 +11,14 @@ from torch import nn
 
 
 @pytest.fixture(autouse=True)
+def optional_packages(request: pytest.FixtureRequest) -> None:
+    """Skip the doctests of modules that need a package which is no dependency, by its name."""
+
+    if request.node.name.startswith("bitveil.plots"):
+        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+
+
+@pytest.fixture(autouse=True)
 def doctest_names(doctest_namespace: dict[str, Any]) -> None:
     """Supply the usual names, and start torch's global generator anew."""
 

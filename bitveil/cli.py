@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -41,6 +42,10 @@ Id = Annotated[
 
 def main() -> None:
     """Run the command line. What a person can mend is one line on the error stream, and exit 2."""
+
+    # Threads that wait for one another spin, which is many times slower where others use the
+    # cores too. It has to be said before the first numerical library is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     said: set[str] = set()
 
@@ -90,14 +95,26 @@ def demo(json_: Json = False, seed: Annotated[int, typer.Option(help="The seed."
 @app.command()
 def fit(
     file: File,
-    target: Annotated[str, typer.Option(help="The column that the codes are to be useful for.")],
+    target: Annotated[
+        list[str],
+        typer.Option(help="A column that the codes are to be useful for; may be given again."),
+    ],
     sensitive: Annotated[
         list[str], typer.Option(help="A column that they are to hide; may be given again.")
     ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
     max_gap: Annotated[
-        float | None, typer.Option(help="The parity gap that is to be certified, as 0.10.")
+        float | None, typer.Option(help="The gap that is to be certified, as 0.10.")
     ] = None,
+    max_information: Annotated[
+        float | None, typer.Option(help="The bits about the sensitive column, in place of a gap.")
+    ] = None,
+    criterion: Annotated[
+        Literal["independence", "separation", "equal_opportunity"],
+        typer.Option(
+            help="independence (parity), separation (equalised odds) or equal_opportunity."
+        ),
+    ] = "independence",
     delta: Annotated[
         float, typer.Option(help="How probably the certificate may be wrong.")
     ] = 0.05,
@@ -105,6 +122,15 @@ def fit(
         float | None, typer.Option(help="A weight for the total variation, in place of a gap.")
     ] = None,
     bits: Annotated[int, typer.Option(help="The number of bits of a code.")] = 6,
+    bins: Annotated[
+        int, typer.Option(help="Into how many groups a sensitive column of numbers is cut.")
+    ] = 5,
+    missing: Annotated[
+        bool, typer.Option("--missing-group", help="Take a missing sensitive value as a group.")
+    ] = False,
+    weight: Annotated[
+        str | None, typer.Option(help="The column that says how much each row counts.")
+    ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="A column to leave out; may be given again.")
     ] = None,
@@ -115,38 +141,47 @@ def fit(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Fit an encoder, certify it where a gap is wished for, and write it as a folder.
+    """Fit an encoder, certify it where that is wished for, and write it as a folder.
 
-    Every column but the target, the sensitive ones, --id and --drop is a feature. Columns that
-    merely state the sensitive one in other words should be dropped.
+    Every column but the targets, the sensitive ones, --id, --weight and --drop is a feature.
+    Columns that merely state a sensitive one in other words should be dropped. A target with
+    fractions, or with more than 50 numbers, is a number; others are classes.
     """
 
-    from bitveil.estimators import MAX_GROUPS, InvariantClassifier
-    from bitveil.labels import number_labels
+    from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
     from bitveil.release import check_place
+    from bitveil.targets import Target
 
     check_place(output)
     table = _read(file)
-    apart = [target, *sensitive, *(drop or []), *([id_] if id_ else [])]
+    aside = [name for name in (id_, weight) if name is not None]
+    apart = [*target, *sensitive, *(drop or []), *aside]
     _require(table, apart, file)
-    for name in [target, *sensitive]:
-        number_labels(name, table[name], len(table), most=MAX_GROUPS)
-    model = InvariantClassifier(
-        bits,
-        max_gap=max_gap,
-        delta=delta,
-        strength=strength,
-        random_state=seed,
-        verbose=not json_,
-    )
     if len(set(apart)) < len(apart):
         raise ValueError(
             f"Each column has one role, got {apart} for target, sensitive and others."
         )
+    _check_groups(table, sensitive, bins, missing)
+    kinds = {kind for name in target for kind in _named(name, Target.fit, table[name])[0].kinds}
+    forms = {("classes",): InvariantClassifier, ("numbers",): InvariantRegressor}
+    form: Any = forms.get(tuple(kinds), InvariantEncoder)
+    model = form(
+        bits,
+        max_gap=max_gap,
+        max_information=max_information,
+        criterion=criterion,
+        delta=delta,
+        strength=strength,
+        bins=bins,
+        missing_sensitive="group" if missing else "error",
+        random_state=seed,
+        verbose=not json_,
+    )
     model.fit(
         table.drop(columns=apart),
-        table[target],
+        table[target[0] if len(target) == 1 else target],
         sensitive_features=table[sensitive],
+        sample_weight=None if weight is None else table[weight],
         ids=_ids(table, id_, file),
     )
     model.save(output)
@@ -159,7 +194,8 @@ def fit(
         "features": model.feature_names_in_,
         "rows": {name: len(rows) for name, rows in model.rows_.items()},
         "n_bits": bits,
-        "certified_gap": certificate and certificate.gap,
+        "certified_gap": certificate and certificate.bound,
+        "certified": certificate and certificate.quantity,
         "delta": certificate and certificate.delta,
     }
     if json_:
@@ -168,10 +204,10 @@ def fit(
     _print_table(
         f"Encoder in {output}",
         {
-            "target, sensitive": f"{target}; {', '.join(sensitive)}",
+            "target, sensitive": f"{', '.join(target)}; {', '.join(sensitive)}",
             "features": ", ".join(map(str, model.feature_names_in_ or [])),
             "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
-            "certificate": str(certificate or "none: no gap was wished for (--max-gap)"),
+            "certificate": str(certificate or "none: no gap or information was wished for"),
         },
     )
 
@@ -528,6 +564,27 @@ def _refusals() -> Iterator[None]:
     except (ValueError, OSError) as error:
         print(f"bitveil: {' '.join(str(error).split())}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
+    """Refuse columns that make no groups by their names, before anything is fitted."""
+
+    from bitveil.estimators import MAX_GROUPS
+    from bitveil.labels import Grouping
+
+    for name in sensitive:
+        Grouping.fit(
+            name, table[name], bins=bins, missing="group" if missing else "error", most=MAX_GROUPS
+        )
+
+
+def _named(name: str, fit: Any, column: "pd.Series[Any]") -> Any:
+    """What is learned of a column, or an error that names it."""
+
+    try:
+        return fit(column, len(column))
+    except ValueError as error:
+        raise ValueError(str(error).replace("`y`", f"`{name}`")) from error
 
 
 def _check_suffix(path: Path) -> None:

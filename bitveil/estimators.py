@@ -1,43 +1,58 @@
-"""Estimators: an encoder, and a classifier that sees its codes only, as scikit-learn has them."""
+"""Estimators: an encoder, and models that see its codes only, as scikit-learn has them."""
 
-import inspect
+import hashlib
+import json
 import os
-import re
 import secrets
-import warnings
-from collections.abc import Sequence
-from dataclasses import asdict
-from datetime import datetime
-from typing import Any, Self
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal, Self
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
-from sklearn.base import BaseEstimator, ClassifierMixin, TransformerMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin, TransformerMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
-from bitveil.audits.certificates import Certificate
 from bitveil.codes import code_index
-from bitveil.features import Features, Kind, Table, check_table
-from bitveil.labels import number_labels, split_rows
-from bitveil.layers import table_encoder
-from bitveil.objectives import MEASURES, Weighted, task_information
-from bitveil.release import Parts, check_key, freeze, load_parts, row_digests, save_parts
-from bitveil.tables import observed_table
-from bitveil.training import Rows
-from bitveil.wishes import Candidate, Step, Trainer, certified, room, table_over_targets
+from bitveil.features import Features, Table, check_table
+from bitveil.labels import Grouping
+from bitveil.layers import drawing_from
+from bitveil.networks import Decoding, Encoding
+from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
+from bitveil.release import (
+    Parts,
+    check_key,
+    freeze,
+    frozen_uniforms,
+    load_parts,
+    row_digests,
+    save_parts,
+)
+from bitveil.sample import Sample, check_weights, conditions, warn
+from bitveil.saved import manifest, restore, tensors
+from bitveil.tables import moment_table, observed_table
+from bitveil.targets import Kind, Target
+from bitveil.training import Epoch, Rows, batch_rows
+from bitveil.wishes import Candidate, Counts, Form, Trainer, Wish, certified, counts
 
-__all__ = ["InvariantClassifier", "InvariantEncoder", "load"]
-
-SPLIT = (0.5, 0.2, 0.3)
-"""The shares of rows to fit, to select, and, where a gap is wished for, to certify."""
+__all__ = ["InvariantClassifier", "InvariantEncoder", "InvariantRegressor", "load"]
 
 MAX_GROUPS = 50
-"""More values of a sensitive attribute or a target than this look like numbers, not groups."""
+"""More values of a sensitive attribute than this look like identifiers, not groups."""
+
+LISTED = 16
+"""Codes with more bits than this are drawn rather than listed, unless told otherwise."""
+
+DRAWS = 1024
+"""The most draws of a batch where codes are drawn."""
 
 _SHARED = 0.01  # with more rows than this sharing their content, drawn codes are certified
 
@@ -45,46 +60,89 @@ _SHARED = 0.01  # with more rows than this sharing their content, drawn codes ar
 class InvariantEncoder(TransformerMixin, BaseEstimator):
     """A code of a few bits a row, useful for a target, that tells little of an attribute.
 
-    The wish is said in one of three ways. `max_gap=0.10` holds rows back and fits a code whose
-    parity gap, whatever classifier sees it, is certified to be at most 0.10 with probability
-    1 - delta over those rows, or raises an error that says what would be possible. `strength=1.0`
-    charges the measure at that weight, `gamma=0.5` in the form of the paper; neither certifies.
+    The wish is said in one of four ways. `max_gap=0.10` holds rows back and fits a code whose gap,
+    whatever classifier sees it, is certified to be at most 0.10 with probability 1 - delta over
+    those rows, or raises an error that says what would be possible; `max_information=0.05` does so
+    for the bits that the code tells of the attribute. `strength=1.0` charges the measure at that
+    weight, `gamma=0.5` in the form of the paper; neither certifies.
 
     `transform` gives frozen draws: the same row has the same bits every time.
 
+    Targets are classes (few values), numbers (fractions, or more than 50 values), several columns
+    of either, or none: then as much of the table as possible is kept. A sensitive attribute is one
+    column or several, which are taken together; a column of numbers with more than 20 values is
+    cut at quantiles into `bins` groups.
+
     Arguments:
-        n_bits: The number of bits.
-        max_gap: The largest parity gap that can be lived with, from 0 to 1.
+        n_bits: The number of bits. Up to 16 the codes are listed, and all is exact.
+        max_gap: The largest gap that can be lived with, from 0 to 1.
+        max_information: The most bits that the code may tell of the attribute.
         delta: The probability that the certificate may be wrong.
         strength: The weight of the measure; 1.0 where no wish is given.
         gamma: The paper's weight: `(1 - gamma) * task + gamma * measure`.
-        measure: What the code is charged for: one of `bitveil.objectives.MEASURES`. A gap can
-            only be certified with `"total_variation"`.
-        features: `"posterior"` (log-odds of boosted trees for target and attribute), `"raw"`
-            columns, or `"both"`. For other targets than this one, raw columns keep more.
-        hidden: The widths of the hidden layers.
+        criterion: `"independence"` (demographic parity), `"separation"` (equalised odds: groups
+            are compared within each target; within `bins` bins of one that is a number), or
+            `"equal_opportunity"` (within the target `positive`).
+        positive: The value of the target that is the opportunity; None: the last one.
+        measure: What the code is charged for in training: one of `bitveil.objectives.MEASURES`.
+        engine: `"exact"` reads the table of the whole code, `"neuron"` sums over single bits (the
+            paper's way, no bound on the whole), `"sampled"` draws codes. `"auto"`: exact up to 16
+            bits, then sampled.
+        prior: `"empirical"` or `"uniform"` weights of the groups, where the measure has any: with
+            rare groups the first makes every information small, whatever they lose.
+        task: `"target"`; `"reconstruction"` (the raw features as targets, where there is none), or
+            `"information"` (the code tells its row from others). `"auto"`: the first, or the
+            second without a target.
+        features: `"posterior"` (what boosted trees say of target and attribute), `"raw"` columns,
+            or `"both"`. For other targets than this one, raw columns keep more. `"auto"`:
+            posterior with a target, both without; raw for images and for networks of your own.
+        encoder: A network of your own, from features to n_bits logits, which is copied. None: a
+            multi-layer perceptron for tables, a small convolutional network for images (arrays
+            with shape (n, height, width) or (n, channels, height, width)). `StochasticBinary`
+            layers in it are charged for too.
+        decoder: A network of your own from bits to the logits of the classes and then the numbers,
+            trained along. None: the table is the decoder, beyond 16 bits a perceptron.
+        hidden: The widths of the hidden layers of a perceptron.
         epochs: The most passes over the rows; None: 80, or more where so few rows make fewer than
             160 steps of them.
-        batch_size: The most rows of a batch. Small batches make every code look leaky.
+        batch_size: The most rows of a batch. Small batches make every code look leaky. `"auto"`:
+            as many as 1 GiB holds.
         learning_rate: The highest learning rate of the one-cycle schedule.
         patience: The epochs to wait for a better one; None: all.
+        warm_start: Whether to start from the network of the fit before, with its key. Not with a
+            wish for a certificate: rows that certify must not have been seen.
+        bins: Into how many groups a sensitive attribute of numbers is cut.
+        missing_sensitive: `"error"`, or `"group"`: missing values are a group of their own.
+        missing_target: `"error"`, or `"unlabelled"`: rows without target count for the attribute.
         device: `"cpu"`, `"cuda"`, or another accelerator's name.
+        precision: The numbers of the network in training, as Fabric names them.
+        n_jobs: How many encoders are trained at once where a certificate is wished for, and folds
+            of posterior features; None: one.
+        checkpoint: A folder for the state of training after every epoch. A fit that was
+            interrupted, started again in the same way, goes on from there and ends the same.
+            Needs a `random_state`. Remove the folder when the fit is done.
+        after_epoch: Called with each `bitveil.training.Epoch`, for logging.
         key: The secret key of the draws, 16 to 64 bytes. None: a fresh one, from the operating
             system's randomness without a `random_state`, and from that with one. Who can guess
             the seed can then guess the draws: for publishing give a key or no seed.
-        random_state: The seed of splits, weights and order of rows.
+        random_state: The seed of splits, weights and order of rows. The same seed gives the same
+            bits on the same machine, with the same number of threads.
         verbose: 1 shows the progress.
 
     Attributes:
-        certificate_: The certificate, or None where no gap was wished for.
-        path_: Every encoder that was trained, as a list of `Step`.
+        certificate_: The certificate, or None where none was wished for.
+        path_: Every encoder that was trained, as a list of `Step`: see `bitveil.plots`.
         history_: The training of the chosen one.
-        classes_: The values of the target.
+        classes_: The values of the target; a list of them where there are several targets.
         groups_: The values of the sensitive attribute; tuples where there are several columns.
+        grouping_: How rows are put into groups: `sensitive_groups` does it for others.
+        target_: What was learned of the target.
         features_: The fitted preparation of the table.
         encoder_: The network from features to logits.
+        decoder_: The network from bits to targets, or None where the table is the decoder.
         key_: The secret key.
         rows_: The numbers of the rows for `"fit"`, `"select"` and `"certify"`.
+        fitted_digests_: Keyed digests of the rows that were used: see `used_rows`.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
         target_name_: The name of the target, where it has one.
@@ -103,39 +161,73 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         (2, 2)
     """
 
+    _targets: Kind = "auto"
+
     def __init__(
         self,
         n_bits: int = 6,
         *,
         max_gap: float | None = None,
+        max_information: float | None = None,
         delta: float = 0.05,
         strength: float | None = None,
         gamma: float | None = None,
+        criterion: Criterion = "independence",
+        positive: Any = None,
         measure: str = "total_variation",
-        features: Kind = "posterior",
+        engine: Engine | Literal["auto"] = "auto",
+        prior: Literal["empirical", "uniform"] = "empirical",
+        task: Literal["auto", "target", "reconstruction", "information"] = "auto",
+        features: Literal["auto", "posterior", "raw", "both"] = "auto",
+        encoder: nn.Module | None = None,
+        decoder: nn.Module | None = None,
         hidden: Sequence[int] = (64, 64),
         epochs: int | None = None,
-        batch_size: int = 8192,
+        batch_size: int | Literal["auto"] = 8192,
         learning_rate: float = 0.01,
         patience: int | None = None,
+        warm_start: bool = False,
+        bins: int = 5,
+        missing_sensitive: Literal["error", "group"] = "error",
+        missing_target: Literal["error", "unlabelled"] = "error",
         device: str = "cpu",
+        precision: str = "32-true",
+        n_jobs: int | None = None,
+        checkpoint: str | os.PathLike[str] | None = None,
+        after_epoch: Callable[[Epoch], None] | None = None,
         key: bytes | None = None,
         random_state: int | np.random.RandomState | None = None,
         verbose: int = 0,
     ) -> None:
         self.n_bits = n_bits
         self.max_gap = max_gap
+        self.max_information = max_information
         self.delta = delta
         self.strength = strength
         self.gamma = gamma
+        self.criterion = criterion
+        self.positive = positive
         self.measure = measure
+        self.engine = engine
+        self.prior = prior
+        self.task = task
         self.features = features
+        self.encoder = encoder
+        self.decoder = decoder
         self.hidden = hidden
         self.epochs = epochs
         self.batch_size = batch_size
         self.learning_rate = learning_rate
         self.patience = patience
+        self.warm_start = warm_start
+        self.bins = bins
+        self.missing_sensitive = missing_sensitive
+        self.missing_target = missing_target
         self.device = device
+        self.precision = precision
+        self.n_jobs = n_jobs
+        self.checkpoint = checkpoint
+        self.after_epoch = after_epoch
         self.key = key
         self.random_state = random_state
         self.verbose = verbose
@@ -143,47 +235,50 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def fit(
         self,
         X: ArrayLike | pd.DataFrame,
-        y: ArrayLike,
+        y: ArrayLike | None = None,
         *,
         sensitive_features: ArrayLike,
+        sample_weight: ArrayLike | None = None,
         ids: ArrayLike | None = None,
     ) -> Self:
         """Fit a code of the rows that is useful for y and tells little of the attribute.
 
         Arguments:
-            X: The table, with shape (n, columns): a DataFrame, or numbers. The sensitive attribute
-                should not be among its columns.
-            y: The target: one of a few values for each row.
+            X: The table, with shape (n, columns): a DataFrame, or numbers, also as a sparse
+                matrix; or images. The sensitive attribute should not be among its columns.
+            y: The target, in one column or several, or None.
             sensitive_features: The attribute, in one column, or several that are taken together.
+            sample_weight: How much each row counts, in every term. A certificate then speaks of
+                the weighted population: the rows to certify are thinned in proportion to their
+                weights, and weights above the largest of the other rows count as that one.
             ids: A name for each row, if codes will be drawn by name: see `transform`.
 
         Raises:
-            UncertifiableError: If no code meets `max_gap` with the rows that are there.
+            UncertifiableError: If no code meets the wish with the rows that are there.
             ValueError: If the input is not as described, or no clear wish is given.
         """
 
         self._check_settings()
+        before = vars(self).copy() if self.warm_start and hasattr(self, "encoder_") else {}
         self._forget()
-        table = check_table(X)
-        y_labels = number_labels("y", y, len(table), most=MAX_GROUPS)
-        s_labels = number_labels(
-            "sensitive_features", sensitive_features, len(table), most=MAX_GROUPS
-        )
-        self.classes_, self.groups_ = y_labels.values, s_labels.values
-        self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
-        self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
+        sample = self._sample(X, y, sensitive_features, sample_weight, ids)
         rng = _generator(self.random_state)
 
-        self.rows_ = self._split(s_labels.numbers, rng)
+        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
         seed = int(rng.randint(2**31))
         drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_ = drawn if self.key is None else self.key
-        parts = self._parts(table, y_labels.numbers, s_labels.numbers, seed)
-        named = row_digests(table if ids is None else _column(ids, len(table)))
-        chosen = self._chosen(named, parts, seed)
+        self.key_ = before.get("key_", drawn) if self.key is None else self.key
+        wish = self._wish()
+        if wish is not None:  # refuse what cannot be met before anything is trained
+            wish.room(sample.sizes(self.rows_["certify"]))
+        if self.checkpoint is not None:
+            self._mark(Path(self.checkpoint), sample)
+        parts = self._parts(sample, seed)
+        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
-        counts = [table_over_targets(self.encoder_, parts[name]) for name in ("fit", "select")]
-        self.class_table_ = torch.stack(counts).sum((0, 2))
+        self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
+        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
+        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
 
         return self
 
@@ -203,18 +298,25 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return self._bits(X, ids)
 
-    def probabilities(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+    def probabilities(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """The probability that each bit is 1, with shape (n, m).
 
-        Not for publishing: they tell more than a draw, and no certificate covers them.
+        Not for publishing: they tell more than a draw, and no certificate covers them. Names
+        matter only where the network has stochastic layers before the last.
         """
 
-        return expit(self.logits(X))
+        return expit(self.logits(X, ids=ids))
 
-    def logits(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.float64]:
+    def logits(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
         """The logits of `probabilities`, for audits. Not for publishing either."""
 
-        return self._logits(self._conform(X))
+        table = self._conform(X)
+
+        return self._logits(table, _named(table, ids))
 
     def thresholded(self, X: ArrayLike | pd.DataFrame) -> NDArray[np.uint8]:
         """The more likely value of each bit, with shape (n, m).
@@ -230,6 +332,44 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return _shared(row_digests(self._conform(X)))
 
+    def used_rows(self, X: ArrayLike | pd.DataFrame) -> int:
+        """How many rows have the content of a row that was used in fitting.
+
+        An audit of them says nothing of others. Rows may also be equal by chance.
+        """
+
+        table = self._conform(X)
+        if not len(table):
+            return 0
+        return int(np.isin(_keyed(row_digests(table), self.key_), self.fitted_digests_).sum())
+
+    def sensitive_groups(self, sensitive_features: ArrayLike) -> NDArray[Any]:
+        """The groups of other rows, in the values of `groups_`: numbers are cut as when fitting.
+
+        Raises:
+            ValueError: If there are groups that were not fitted.
+        """
+
+        check_is_fitted(self, "encoder_")
+
+        return self.grouping_.labels("sensitive_features", sensitive_features)
+
+    @property
+    def groups_(self) -> NDArray[Any]:
+        """The values of the sensitive attribute; tuples where there are several columns."""
+
+        check_is_fitted(self, "grouping_")
+
+        return self.grouping_.values
+
+    @property
+    def classes_(self) -> Any:
+        """The values of the target; a list of them where there are several targets."""
+
+        if "target_" not in vars(self) or not self.target_.classes:
+            raise AttributeError("There are no `classes_` before a fit with classes as target.")
+        return [*self.target_.classes] if len(self.target_.kinds) > 1 else self.target_.classes[0]
+
     def __repr__(self, N_CHAR_MAX: int = 700) -> str:
         return str(super().__repr__(N_CHAR_MAX)).replace(repr(self.key), "'secret'")
 
@@ -242,30 +382,30 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return shown
 
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.allow_nan = tags.input_tags.sparse = tags.input_tags.categorical = True
+        tags.target_tags.multi_output = True
+        if tags.transformer_tags is not None:
+            tags.transformer_tags.preserves_dtype = []
+
+        return tags
+
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """The names of the bits."""
+
+        check_is_fitted(self, "encoder_")
 
         return np.array([f"bit{j}" for j in range(self.n_bits)], dtype=object)
 
     def save(self, directory: str | os.PathLike[str]) -> None:
-        """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`."""
+        """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`.
+
+        Of a network of your own the weights are written, not the code: give it to `load` again.
+        """
 
         check_is_fitted(self, "encoder_")
-        manifest = {
-            "class": type(self).__name__,
-            "params": {**self.get_params(), "key": None, "random_state": None},
-            "n_features_in": self.n_features_in_,
-            "n_inputs": self.encoder_[0].in_features,
-            "feature_names_in": self.feature_names_in_,
-            "target_name": self.target_name_,
-            "sensitive_names": self.sensitive_names_,
-            "classes": self.classes_.tolist(),
-            "groups": self.groups_.tolist(),
-            "certificate": self.certificate_ and asdict(self.certificate_),
-            "path": [asdict(step) for step in self.path_],
-        }
-        weights = {"class_table": self.class_table_, **self.encoder_.state_dict()}
-        save_parts(directory, Parts(manifest, weights, self.features_, self.key_))
+        save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 
     def _forget(self) -> None:
         """A fit that fails leaves no encoder, and no half of one."""
@@ -274,141 +414,360 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             delattr(self, name)
 
     def _check_settings(self) -> None:
-        for name in ("n_bits", "epochs", "batch_size"):
+        for name in ("n_bits", "epochs", "batch_size", "bins"):
             value = getattr(self, name)
-            if name == "epochs" and value is None:
+            if (name, value) in (("epochs", None), ("batch_size", "auto")):
                 continue
-            if not isinstance(value, int | np.integer) or value < 1:
-                raise ValueError(f"`{name}` expects a whole number from 1 on, got {value!r}.")
+            if not isinstance(value, int | np.integer) or value < 1 + (name == "bins"):
+                least = 2 if name == "bins" else 1
+                raise ValueError(
+                    f"`{name}` expects a whole number from {least} on, got {value!r}."
+                )
         if self.key is not None:
             check_key(self.key)
         if not 0 < self.delta < 1:
             raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta}.")
+        _check_choice("criterion", self.criterion, CRITERIA)
+        _check_choice("measure", self.measure, list(MEASURES))
+        _check_choice("engine", self.engine, ("auto", "exact", "neuron", "sampled"))
+        _check_choice("prior", self.prior, ("empirical", "uniform"))
+        _check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
+        _check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
+        _check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
+        _check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
         self._check_wish()
 
     def _check_wish(self) -> None:
-        wishes = {"max_gap": self.max_gap, "strength": self.strength, "gamma": self.gamma}
-        given = [name for name, value in wishes.items() if value is not None]
+        names = ("max_gap", "max_information", "strength", "gamma")
+        given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
-        if self.measure not in MEASURES:
-            raise ValueError(f"`measure` expects one of {list(MEASURES)}, got {self.measure!r}.")
         if self.strength is not None and not 0 <= self.strength < np.inf:
             raise ValueError(f"`strength` expects a number from 0 on, got {self.strength}.")
-        if self.max_gap is None:
-            return
-        if not 0 < self.max_gap <= 1:
+        if self.gamma is not None and not 0 <= self.gamma <= 1:
+            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma}.")
+        if self.max_gap is not None and not 0 < self.max_gap <= 1:
             raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap}.")
-        if self.measure != "total_variation":
+        if self.max_information is not None and not 0 < self.max_information < np.inf:
             raise ValueError(
-                "`max_gap` is certified through the total variation, got "
-                f"`measure={self.measure!r}`. Leave `measure` out, or use `strength`."
+                f"`max_information` expects a number of bits above 0, got {self.max_information}."
+            )
+        if self.warm_start and self._certifies:
+            raise ValueError(
+                "`warm_start` starts from an encoder that may have seen the rows to certify: fit "
+                f"anew with `{given[0]}`, or use `strength`."
+            )
+        if self.checkpoint is not None and not isinstance(self.random_state, int | np.integer):
+            raise ValueError(
+                "`checkpoint` needs a whole number as `random_state`: without one the fit cannot "
+                f"be started again in the same way, got {self.random_state!r}."
             )
 
-    def _split(
-        self, s: NDArray[np.int64], rng: np.random.RandomState
-    ) -> dict[str, NDArray[np.int64]]:
-        """The numbers of the rows for each use."""
+    @property
+    def _certifies(self) -> bool:
+        return self.max_gap is not None or self.max_information is not None
 
-        names = ("fit", "select") if self.max_gap is None else ("fit", "select", "certify")
-        shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
-        rows = dict(zip(names, split_rows(s, shares, rng), strict=True))
-        for name, chosen in rows.items():
-            counts = np.bincount(s[chosen], minlength=len(self.groups_))
-            if not counts.all():
-                missing = [self.groups_[g] for g in np.flatnonzero(counts == 0)]
-                raise ValueError(
-                    f"`sensitive_features`: too few rows of {missing} to have some of them in the "
-                    f"rows to {name}. Join rare groups, or bring more of their rows."
-                )
-        if self.max_gap is not None:  # refuse what cannot be met before anything is trained
-            room(self.max_gap, np.bincount(s[rows["certify"]]).tolist(), self.delta)
+    def _sample(
+        self, X: Any, y: Any, sensitive_features: Any, sample_weight: Any, ids: Any
+    ) -> Sample:
+        """Check and number what was given; sets the attributes that tell of it."""
 
-        return rows
+        table = check_table(X)
+        if len(table) < 2:
+            raise ValueError(
+                f"Found array with {len(table)} sample(s) (shape={table.shape}) while a minimum "
+                "of 2 is required, some to fit and some to select: n_samples = "
+                f"{len(table)}."
+            )
+        self._check_target(y)
+        self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
+        self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
+        self.target_, labels, values = Target.fit(
+            y, len(table), kind=self._targets, missing=self.missing_target
+        )
+        self.grouping_, s = Grouping.fit(
+            "sensitive_features",
+            sensitive_features,
+            n=len(table),
+            bins=self.bins,
+            missing=self.missing_sensitive,
+            most=MAX_GROUPS,
+        )
+        weights = check_weights(sample_weight, len(table))
+        within = conditions(labels, values, self.criterion, self.bins)
 
-    def _weighted(self) -> Weighted:
-        measure = MEASURES[self.measure]
-        if self.gamma is not None:
-            return Weighted.gamma(task_information, measure, self.gamma)
+        return Sample(table, labels, values, s, self.groups_, *within, weights, _named(table, ids))
 
-        return Weighted(
-            task_information, measure, strength=1.0 if self.strength is None else self.strength
+    def _check_target(self, y: Any) -> None:
+        if y is None and self._targets != "auto":
+            raise ValueError(
+                f"{type(self).__name__} requires y to be passed, but the target y is None. "
+                "Without a target use `InvariantEncoder`."
+            )
+        if y is None and (self.criterion != "independence" or self.task == "target"):
+            raise ValueError(
+                f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
+                "`y=None`."
+            )
+
+    @property
+    def _positive(self) -> int:
+        """The number of the target that is the opportunity."""
+
+        if self.criterion != "equal_opportunity":
+            return 0
+        if len(self.target_.kinds) != 1 or not self.target_.classes:
+            raise ValueError(
+                "`criterion='equal_opportunity'` needs one target with classes, got "
+                f"{list(self.target_.kinds)}."
+            )
+        classes = self.target_.classes[0].tolist()
+        if self.positive is not None and self.positive not in classes:
+            raise ValueError(f"`positive` expects one of {classes}, got {self.positive!r}.")
+
+        return len(classes) - 1 if self.positive is None else classes.index(self.positive)
+
+    def _wish(self) -> Wish | None:
+        if not self._certifies:
+            return None
+        gap = self.max_gap is not None
+        limit = self.max_gap if self.max_gap is not None else self.max_information
+        assert limit is not None
+
+        return Wish(
+            limit, "gap" if gap else "information", self.criterion, self.delta, self._positive
         )
 
-    def _parts(
-        self, table: Table, y: NDArray[np.int64], s: NDArray[np.int64], seed: int
-    ) -> dict[str, Rows]:
+    def _parts(self, sample: Sample, seed: int) -> dict[str, Rows]:
         """Fit the features, and encode the rows of each use; those to fit on out of fold."""
 
-        self.features_ = Features(self.features, random_state=seed)
+        self.features_ = Features(
+            self._features(sample.table), random_state=seed, n_jobs=self.n_jobs
+        )
         parts = {}
         for name, chosen in self.rows_.items():
-            some = _take(table, chosen)
-            x = (
-                self.features_.fit_transform(some, y[chosen], s[chosen])
-                if name == "fit"
-                else self.features_.transform(some)
-            )
-            parts[name] = Rows(
+            some = _take(sample.table, chosen)
+            if name == "fit":
+                labels = sample.posteriors(self.criterion, chosen)
+                weights = None if sample.weights is None else sample.weights[chosen]
+                x = self.features_.fit_transform(some, *labels, sample_weight=weights)
+            else:
+                x = self.features_.transform(some)
+            parts[name] = sample.rows(
+                chosen,
                 torch.from_numpy(x),
-                torch.from_numpy(y[chosen]),
-                torch.from_numpy(s[chosen]),
-                n_classes=len(self.classes_),
-                n_groups=len(self.groups_),
+                targets=self._task == "target",
+                weighted=name != "certify",  # those are thinned instead
             )
+            if self._task == "reconstruction":
+                parts[name] = self._reconstructed(parts[name])
 
         return parts
 
-    def _chosen(self, named: NDArray[np.uint8], parts: dict[str, Rows], seed: int) -> Candidate:
-        """Train for the wish; sets the certificate and the path."""
+    def _features(self, table: Table) -> Literal["posterior", "raw", "both"]:
+        if self.features != "auto":
+            return self.features
+        if self.encoder is not None or np.ndim(table) > 2:
+            return "raw"
+        return "posterior" if self._task == "target" else "both"
 
-        trainer = Trainer(
-            self.n_bits,
-            self.hidden,
-            _epochs(self.epochs, len(parts["fit"]), self.batch_size),
-            self.batch_size,
+    @property
+    def _task(self) -> str:
+        if self.task != "auto":
+            return self.task
+        return "target" if self.target_.kinds else "reconstruction"
+
+    def _reconstructed(self, rows: Rows) -> Rows:
+        """With the raw features, which stand last, as targets."""
+
+        if not self.features_.n_raw_:
+            raise ValueError(
+                "A reconstruction needs raw features to reconstruct, got `features='posterior'`. "
+                "Say 'both' or 'raw'."
+            )
+        return replace(rows, values=rows.x.flatten(1)[:, -self.features_.n_raw_ :])
+
+    def _trainer(self, fit: Rows, before: dict[str, Any], seed: int) -> Trainer:
+        self.shape_ = tuple(fit.x.shape[1:])
+        encoding = Encoding(
+            self.encoder, self.shape_, self.n_bits, tuple(self.hidden), before.get("encoder_")
+        )
+        if self.encoder is not None:
+            encoding.check(fit.x[:2])
+        cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
+        room = batch_rows(min(self.n_bits, LISTED), cells)
+        batch_size = room if self.batch_size == "auto" else self.batch_size
+        decoding = self._decoding(fit, before)
+        if self.decoder is not None:
+            decoding.check()
+        measure = Measure(
+            self.measure, self.criterion, self._engine, self.prior, self._positive, DRAWS
+        )
+
+        return Trainer(
+            encoding,
+            decoding,
+            measure,
+            self._gap(measure, fit.n_groups),
+            _epochs(self.epochs, len(fit), batch_size),
+            batch_size,
             self.learning_rate,
             self.patience,
             self.device,
+            self.precision,
             seed,
-            self.verbose,
+            self.verbose if self.n_jobs in (None, 1) else 0,
+            self.after_epoch,
+            None if self.checkpoint is None else Path(self.checkpoint),
         )
-        if self.max_gap is None:
-            chosen = trainer(self._weighted(), parts["fit"], parts["select"])
+
+    def _gap(self, measure: Measure, n_groups: int) -> Measure:
+        """What encoders are ordered by: what the wish is certified through."""
+
+        overlap = self.max_information is not None and self._listed and n_groups > 2
+
+        return replace(
+            measure,
+            reading="doeblin_complement" if overlap else "total_variation",
+            engine="exact" if self._listed else "sampled",
+            prior="empirical",
+        )
+
+    def _decoding(self, fit: Rows, before: dict[str, Any]) -> Decoding:
+        labels = [fit.n_classes] if fit.labels is None else list(fit.n_labels)
+        numbers = 0 if fit.values is None else fit.values.shape[1]
+        self.n_outputs_ = sum(labels) + numbers
+
+        return Decoding(
+            self._task,
+            self.decoder is not None or not self._listed,
+            self.decoder,
+            self.n_bits,
+            self.n_outputs_,
+            tuple(self.hidden),
+            self._listed and not numbers,
+            before.get("decoder_"),
+        )
+
+    @property
+    def _listed(self) -> bool:
+        """Whether all codes are listed, and the table is the decoder."""
+
+        return self.n_bits <= LISTED or self.engine == "exact"
+
+    @property
+    def _engine(self) -> Engine:
+        if self.engine == "auto":
+            return "exact" if self._listed else "sampled"
+        return self.engine
+
+    def _mark(self, folder: Path, sample: Sample) -> None:
+        """Mark a checkpoint folder as that of this fit; refuse one of another."""
+
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = {"key", "after_epoch", "checkpoint", "verbose", "n_jobs", "encoder", "decoder"}
+        settings = {n: v for n, v in self.get_params(deep=False).items() if n not in aside}
+        content = hashlib.sha256(repr(sorted(settings.items())).encode())
+        weights = np.zeros(0) if sample.weights is None else sample.weights
+        for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):
+            content.update(np.ascontiguousarray(part).tobytes())
+        mark, said = folder / "fit.json", json.dumps({"fit": content.hexdigest()})
+        if mark.is_file() and mark.read_text() != said:
+            raise ValueError(
+                f"The checkpoint {folder} is that of another fit: of other rows, or other "
+                "settings. Remove it, or name another folder."
+            )
+        mark.write_text(said)
+
+    def _chosen(
+        self, trainer: Trainer, wish: Wish | None, sample: Sample, parts: dict[str, Rows]
+    ) -> Candidate:
+        """Train for the wish; sets the certificate and the path."""
+
+        fit, select = parts["fit"], parts["select"]
+        if wish is None:
+            chosen = trainer(self._weighted(), fit, select)
             self.certificate_, self.path_ = None, [chosen.step]
             return chosen
 
-        # Whether rows share draws must not be read off the rows for certification.
-        others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
-        shared = _shared(named[others])
-        draws = "hard" if shared > _SHARED * len(others) else "soft"
+        draws = self._draws(sample)
         chosen, self.certificate_, self.path_ = certified(
             trainer,
-            MEASURES[self.measure],
-            parts["fit"],
-            parts["select"],
-            lambda encoder: self._held_out_table(encoder, parts["certify"], named, draws),
-            max_gap=self.max_gap,
-            delta=self.delta,
-            sizes=torch.bincount(parts["certify"].s).tolist(),
+            wish,
+            fit,
+            select,
+            partial(self._held_out, parts["certify"], sample.named[self.rows_["certify"]], draws),
+            sizes=sample.sizes(self.rows_["certify"]),
             draws=draws,
+            n_jobs=self.n_jobs,
         )
 
         return chosen
 
-    def _held_out_table(
-        self, encoder: nn.Module, rows: Rows, named: NDArray[np.uint8], draws: str
-    ) -> Tensor:
-        """The counts over (group, code) of the rows for certification."""
+    def _weighted(self) -> Form:
+        if self.gamma is not None:
+            return Form.weighted(self.gamma, 1 - self.gamma)
 
-        if draws == "soft":
-            return table_over_targets(encoder, rows).sum(0)
-        with torch.no_grad():
-            theta = encoder(rows.x.double()).sigmoid().numpy()
-        bits = freeze(theta, named[self.rows_["certify"]], self.key_)
-        numbers = code_index(torch.from_numpy(bits))
+        return Form.weighted(1.0 if self.strength is None else self.strength)
 
-        return observed_table(numbers, rows.s, rows.n_groups, 2**self.n_bits).double()
+    def _draws(self, sample: Sample) -> str:
+        """Whether expected counts are certified, or drawn codes: where codes cannot be listed, or
+        many rows share a draw. That must not be read off the rows for certification."""
+
+        others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
+        shared = _shared(sample.named[others]) > _SHARED * len(others)
+
+        return "hard" if shared or not self._listed else "soft"
+
+    def _held_out(
+        self, rows: Rows, named: NDArray[np.uint8], draws: str, encoder: nn.Module
+    ) -> Counts:
+        """The counts of the rows for certification."""
+
+        with self._drawn(encoder, named):
+            if draws == "soft":
+                return counts(encoder, rows)
+            with torch.no_grad():
+                theta = encoder(rows.x.double()).sigmoid().numpy()
+        bits = freeze(theta, named, self.key_)
+        distinct, numbers = np.unique(np.packbits(bits, axis=1), axis=0, return_inverse=True)
+        codes = torch.from_numpy(numbers.ravel())
+        y = torch.where(rows.y < 0, rows.n_classes, rows.y)
+        pairs, n = y * rows.n_groups + rows.s, rows.n_classes + 1
+        table = observed_table(codes, pairs, n * rows.n_groups, len(distinct)).double()
+        cells = table.view(n, rows.n_groups, -1)
+
+        return Counts(cells[:-1], cells.sum(0))
+
+    def _drawn(self, encoder: nn.Module, named: NDArray[np.uint8]) -> AbstractContextManager[None]:
+        """Stochastic layers before the last draw frozen numbers too."""
+
+        return drawing_from(
+            encoder,
+            lambda layer: (
+                lambda shape: torch.from_numpy(
+                    frozen_uniforms(named, shape[1], self.key_, layer=layer + 1)
+                )
+            ),
+        )
+
+    def _tables(self, sample: Sample, parts: dict[str, Rows]) -> dict[str, Tensor]:
+        """What the table knows of the targets: counts of classes, and means of numbers."""
+
+        if self._task != "target":
+            return {}
+        batches = []
+        for name in ("fit", "select"):
+            with self._drawn(self.encoder_, sample.named[self.rows_[name]]), torch.no_grad():
+                rows = replace(parts[name], x=parts[name].x.double())
+                batches.append(rows.batch(self.encoder_))
+        targets = [sum(tables) for tables in zip(*(b.targets for b in batches), strict=True)]
+        found = {f"target{j}": table for j, table in enumerate(targets) if len(table) > 1}
+        if batches[0].values is not None:
+            sums = [_sums(batch) for batch in batches]
+            found["counts"], found["sums"] = (sum(part) for part in zip(*sums, strict=True))
+
+        return found
 
     def _conform(self, X: ArrayLike | pd.DataFrame) -> Table:
         """The rows as a table with the columns that were fitted, in their order."""
@@ -425,45 +784,59 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     f"{missing}, unknown are {unknown}."
                 )
             if unseen := self.features_.unseen(table):
-                _warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
+                warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
             return table[names]
         if (names is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
                 "Expected a table of the kind that the encoder was fitted on, "
                 f"{'numbers' if names is None else 'a DataFrame'}, got {type(X).__name__}."
             )
+        image = self.features_.image_ is not None
+        if image != (np.ndim(table) > 2) or (image and table.shape[1:] != self.shape_):
+            expected = f"images of shape {self.shape_}" if image else "a table of two dimensions"
+            raise ValueError(f"Expected {expected}, as fitted, got an array of {table.shape}.")
         if table.shape[1] != self.n_features_in_:
             raise ValueError(
-                f"Expected {self.n_features_in_} columns, as fitted, got {table.shape[1]}."
+                f"Expected {self.n_features_in_} columns, as fitted, got {table.shape[1]}. X has "
+                f"{table.shape[1]} features, but {type(self).__name__} is expecting "
+                f"{self.n_features_in_} features as input."
             )
 
         return table
 
     def _bits(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> NDArray[np.uint8]:
         table = self._conform(X)
-        named = row_digests(table if ids is None else _column(ids, len(table)))
+        named = _named(table, ids)
 
-        return freeze(expit(self._logits(table)), named, self.key_)
+        return freeze(expit(self._logits(table, named)), named, self.key_)
 
-    def _logits(self, table: Table) -> NDArray[np.float64]:
+    def _logits(self, table: Table, named: NDArray[np.uint8]) -> NDArray[np.float64]:
         if not len(table):
             return np.zeros((0, self.n_bits))
         features = torch.from_numpy(self.features_.transform(table)).double()
-        with torch.no_grad():
+        with self._drawn(self.encoder_, named), torch.no_grad():
             return self.encoder_(features).numpy()
+
+    def _outputs(self, bits: NDArray[np.uint8]) -> Tensor:
+        """The decoder's outputs for published bits."""
+
+        assert self.decoder_ is not None
+        with torch.no_grad():
+            return self.decoder_(torch.from_numpy(np.asarray(bits)).double())
 
 
 class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     """An `InvariantEncoder` with the best classifier of its codes.
 
     The classifier is the table: the codes' counts over the target in the rows for fitting and for
-    selecting. It sees the published bits and nothing else, so the certificate covers its answers.
+    selecting; beyond 16 bits, and where a decoder is given, a network trained along. It sees the
+    published bits and nothing else, so the certificate covers its answers.
 
     Arguments:
         See `InvariantEncoder`.
 
     Attributes:
-        class_table_: The expected counts over (target, code), with shape (classes, 2^m).
+        tables_: The expected counts over (target, code), for each target.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -476,67 +849,165 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         0.2
     """
 
-    def predict_proba(
-        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
-    ) -> NDArray[np.float64]:
-        """The probability of each class given the published bits, with shape (n, classes)."""
+    _targets: Kind = "classes"
+
+    def predict_proba(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> Any:
+        """The probability of each class given the published bits, with shape (n, classes).
+
+        With several targets a list of them, one for each.
+        """
 
         return self.decode(self._bits(X, ids))
 
-    def decode(self, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+    def decode(self, bits: NDArray[np.uint8]) -> Any:
         """The probability of each class for published bits, with shape (n, classes).
 
-        All that someone needs to use the codes for this target: no row, no key, no encoder.
+        All that someone needs to use the codes for this target: no row, no key, no encoder. With
+        several targets a list of them, one for each.
         """
 
         check_is_fitted(self, "encoder_")
-        codes = code_index(torch.from_numpy(bits))
-        prior = self.class_table_.sum(1, keepdim=True) / self.class_table_.sum()
-        counts = (self.class_table_ + prior)[:, codes]
+        if self.decoder_ is not None:
+            parts = self._outputs(bits).split(list(self.target_.n_labels), -1)
+            answers = [part.softmax(-1).numpy() for part in parts]
+        else:
+            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            tables = [self.tables_[f"target{j}"] for j in range(len(self.target_.classes))]
+            answers = [_shares(table, codes) for table in tables]
 
-        return (counts / counts.sum(0)).T.numpy()
+        return answers if len(self.target_.kinds) > 1 else answers[0]
 
     def predict(
         self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
     ) -> NDArray[Any]:
-        """The most probable class given the published bits, with shape (n,)."""
+        """The most probable class given the published bits, with shape (n,).
 
-        answers = self.predict_proba(X, ids=ids).argmax(1)
+        With several targets shape (n, targets).
+        """
 
-        return self.classes_[answers]
+        answers = self.predict_proba(X, ids=ids)
+        if len(self.target_.kinds) == 1:
+            return self.target_.classes[0][answers.argmax(1)]
+        columns = [
+            classes[of_target.argmax(1)]
+            for classes, of_target in zip(self.target_.classes, answers, strict=True)
+        ]
+
+        return np.stack(columns, axis=1)
 
 
-def load(directory: str | os.PathLike[str]) -> InvariantEncoder:
+class InvariantRegressor(RegressorMixin, InvariantEncoder):
+    """An `InvariantEncoder` with the best regression on its codes.
+
+    The regression is the table: the mean target of each code in the rows for fitting and for
+    selecting; beyond 16 bits, and where a decoder is given, a network trained along. It sees the
+    published bits and nothing else: a certified gap bounds by how much the mean answer of two
+    groups can differ, as a share of the range of the answers.
+
+    Arguments:
+        See `InvariantEncoder`.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(4000, 2))
+        >>> y, s = X[:, 0] + 0.1 * X[:, 1], np.where(X[:, 1] > 0, "a", "b")
+        >>> model = InvariantRegressor(n_bits=4, features="raw", random_state=0)
+        >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.8
+        True
+    """
+
+    _targets: Kind = "numbers"
+
+    def decode(self, bits: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The mean target for published bits, with shape (n,), or (n, targets)."""
+
+        check_is_fitted(self, "encoder_")
+        if self.decoder_ is not None:
+            standard = self._outputs(bits).numpy()
+        else:
+            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            counted, sums = self.tables_["counts"], self.tables_["sums"]
+            mean = sums.sum(1, keepdim=True) / counted.sum(1, keepdim=True)
+            standard = ((sums + mean) / (counted + 1))[:, codes].T.numpy()
+        answers = standard * np.array(self.target_.scales) + np.array(self.target_.means)
+
+        return answers[:, 0] if len(self.target_.kinds) == 1 else answers
+
+    def predict(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """The mean target given the published bits, with shape (n,), or (n, targets)."""
+
+        return self.decode(self._bits(X, ids))
+
+
+def load(
+    directory: str | os.PathLike[str],
+    *,
+    encoder: nn.Module | None = None,
+    decoder: nn.Module | None = None,
+) -> InvariantEncoder:
     """Load an encoder that `save` wrote; it gives the same bits. Nothing is executed.
+
+    Arguments:
+        directory: The folder.
+        encoder: The network, where it is one of your own, for its weights to be put into.
+        decoder: The decoder, where it is one of your own.
 
     Raises:
         FileNotFoundError: If it is no folder of an encoder.
-        ValueError: If a file was changed, or another version wrote it.
+        ValueError: If a file was changed, another version wrote it, or a network is missing.
     """
 
     parts = load_parts(directory)
-    manifest = parts.manifest
-    classes = {"InvariantEncoder": InvariantEncoder, "InvariantClassifier": InvariantClassifier}
-    model = classes[manifest["class"]](**manifest["params"])
-    model.n_features_in_ = manifest["n_features_in"]
-    model.feature_names_in_ = manifest["feature_names_in"]
-    model.target_name_ = manifest["target_name"]
-    model.sensitive_names_ = manifest["sensitive_names"]
-    model.classes_ = _values(manifest["classes"])
-    model.groups_ = _values(manifest["groups"])
-    certificate = manifest["certificate"]
-    if certificate is not None:
-        certificate["sizes"] = tuple(certificate["sizes"])
-    model.certificate_ = None if certificate is None else Certificate(**certificate)
-    model.path_ = [Step(**step) for step in manifest["path"]]
+    forms = (InvariantEncoder, InvariantClassifier, InvariantRegressor)
+    form = {form.__name__: form for form in forms}[parts.manifest["class"]]
+    model = form(**parts.manifest["params"])
+    restore(model, parts.manifest, parts.weights, encoder, decoder)
     model.features_, model.key_ = parts.features, parts.key
-    model.class_table_ = parts.weights.pop("class_table")
-    model.encoder_ = table_encoder(
-        manifest["n_inputs"], model.n_bits, model.hidden, generator=torch.Generator()
-    ).double()
-    model.encoder_.load_state_dict(parts.weights)
 
     return model
+
+
+def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
+
+
+def _sums(batch: Any) -> tuple[Tensor, Tensor]:
+    """How many rows get each code, and the sum of their numbers, with shape (d, c) each."""
+
+    values = batch.values.double()
+    known = values.isfinite().double()
+    if batch.weights is not None:
+        known = known * batch.weights.double().unsqueeze(1)
+    both = moment_table(batch.logits, torch.cat([known, known * values.nan_to_num()], 1))
+    counted, sums = both.chunk(2)
+
+    return counted, sums
+
+
+def _shares(table: Tensor, codes: Tensor) -> NDArray[np.float64]:
+    """The shares of the classes among the rows of each code, and of all where it has none."""
+
+    prior = table.sum(1, keepdim=True) / table.sum()
+    counted = (table + prior)[:, codes]
+
+    return (counted / counted.sum(0)).T.numpy()
+
+
+def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:
+    """Eight bytes for each row, of which nobody without the key learns the row."""
+
+    words = [hashlib.blake2b(d.tobytes(), key=key, digest_size=8).digest() for d in digests]
+
+    return np.frombuffer(b"".join(words), dtype=np.uint64)
+
+
+def _named(table: Table, ids: Any) -> NDArray[np.uint8]:
+    """The bytes that decide the draw of each row: of its name, or of its content."""
+
+    return row_digests(table if ids is None else _column(ids, len(table)))
 
 
 def _shared(digests: NDArray[np.uint8]) -> int:
@@ -559,20 +1030,15 @@ def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
     return epochs or max(80, -(-160 // -(-n // batch_size)))
 
 
-def _warn(message: str) -> None:
-    """Warn at the line that called the estimator, however many wrappers lie between."""
-
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)
-
-
 def _name(column: Any) -> Any:
+    if hasattr(column, "to_pandas"):
+        column = column.to_pandas()
     return column.name if isinstance(column, pd.Series) else None
 
 
 def _names(table: Any) -> list[Any] | None:
+    if hasattr(table, "to_pandas"):
+        table = table.to_pandas()
     if isinstance(table, pd.Series):
         return [table.name]
     return list(table.columns) if isinstance(table, pd.DataFrame) else None
@@ -595,19 +1061,3 @@ def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
         )
 
     return column.to_frame()
-
-
-def _values(values: list[Any]) -> NDArray[Any]:
-    """Labels as they were before JSON, which makes lists of tuples and knows no dates."""
-
-    if not isinstance(values[0], str | list | dict):
-        return np.array(values)
-    array = np.empty(len(values), dtype=object)
-    for number, value in enumerate(values):
-        parts = [
-            datetime.fromisoformat(part["datetime"]) if isinstance(part, dict) else part
-            for part in (value if isinstance(value, list) else [value])
-        ]
-        array[number] = tuple(parts) if isinstance(value, list) else parts[0]
-
-    return array

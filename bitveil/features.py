@@ -12,10 +12,11 @@ from typing import Any, Literal, Self, TypeAlias
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
+from scipy import sparse
 from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier
+from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
@@ -27,17 +28,26 @@ Table: TypeAlias = pd.DataFrame | NDArray[Any]
 MANY = 60
 """From so many different values on, a text column is read by its letters."""
 
+MAX_DENSE = 2**27
+"""The most cells of a sparse matrix that is made dense: 1 GiB."""
+
 _SURE = 1e-4  # posteriors are kept this far from 0 and 1, where log-odds would run away
 
 
 def check_table(X: ArrayLike | pd.DataFrame) -> Table:
-    """A data frame as it is, anything else as a matrix of float64; both without infinities.
+    """A data frame as it is, anything else as an array of float64; both without infinities.
 
-    Missing values are allowed: trees and skrub know them.
+    Missing values are allowed: trees and skrub know them. A frame of polars is taken as one of
+    pandas, a sparse matrix is made dense, and arrays of more than two dimensions are images.
     """
 
+    if sparse.issparse(X):
+        X = _dense(X)
+    if not isinstance(X, pd.DataFrame) and hasattr(X, "to_pandas"):  # polars
+        frame: Any = X
+        X = frame.to_pandas()
     if isinstance(X, pd.DataFrame):
-        _check_columns(X.shape[1])
+        _check_columns(X.shape)
         if X.columns.has_duplicates:
             twice = X.columns[X.columns.duplicated()].unique().tolist()
             raise ValueError(f"Expected columns with different names, got {twice} more than once.")
@@ -50,30 +60,51 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
         return X
 
     try:
-        matrix = np.asarray(X, dtype=np.float64)
+        array = np.asarray(X)
+        matrix = array if array.dtype.kind == "c" else array.astype(np.float64)
     except (TypeError, ValueError) as error:
-        raise ValueError(
+        raise type(error)(
             "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
             f"numpy says: {error}."
         ) from error
-    if matrix.ndim != 2:
+    if matrix.dtype.kind == "c":
+        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
+    if matrix.ndim < 2:
         raise ValueError(
-            f"Expected a table with two dimensions, got an array of shape {matrix.shape}. One "
-            "column: `X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`."
+            f"Expected a 2D array, a table, got an array of shape {matrix.shape}. One column: "
+            "`X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`. Reshape your data."
         )
-    _check_columns(matrix.shape[1])
+    _check_columns(matrix.shape)
+    if matrix.ndim > 2:
+        if not np.isfinite(matrix).all():
+            raise ValueError("Expected images of finite numbers, got missing ones or infinity.")
+        return matrix
     if np.isinf(matrix).any():
         columns = np.flatnonzero(np.isinf(matrix).any(0)).tolist()
         raise ValueError(
-            f"Expected finite numbers or NaN for missing, got infinities in columns {columns}."
+            f"Expected finite numbers or NaN for missing, got infinity in columns {columns}."
         )
 
     return matrix
 
 
-def _check_columns(n: int) -> None:
-    if n == 0:
-        raise ValueError("Expected a table with at least one column of features, got none.")
+def _dense(X: Any) -> NDArray[Any]:
+    rows, columns = X.shape
+    if rows * columns > MAX_DENSE:
+        raise ValueError(
+            f"A sparse matrix of {rows} by {columns} would have more than {MAX_DENSE} cells when "
+            "made dense. Reduce its columns first, as `TruncatedSVD` does."
+        )
+
+    return np.asarray(X.toarray())
+
+
+def _check_columns(shape: tuple[int, ...]) -> None:
+    if shape[1] == 0:
+        raise ValueError(
+            "Expected a table with at least one column, got 0 feature(s) "
+            f"(shape=({shape[0]}, 0)) while a minimum of 1 is required."
+        )
 
 
 def _has_infinity(column: "pd.Series[Any]") -> bool:
@@ -93,15 +124,19 @@ class Features(BaseEstimator):
     """Columns of float32 for an encoder, from a data frame or a matrix.
 
     Strings, categories, dates and missing values of a data frame go through skrub's
-    `TableVectorizer`. Posterior features are log-odds of boosted trees for the target and for the
-    sensitive attribute, one column for each value but the first. Raw features are standardised,
-    with the mean where a value is missing and a column that says so. Everything is standardised
-    at last.
+    `TableVectorizer`. Posterior features are what boosted trees say of labels (the target, the
+    sensitive attribute): for classes log-odds, one column for each but the first; for numbers the
+    number. Raw features are standardised, with the mean where a value is missing and a column that
+    says so. Everything is standardised at last. Of images each channel is standardised.
 
     Arguments:
-        kind: `"posterior"`, `"raw"`, or `"both"` beside each other.
+        kind: `"posterior"`, `"raw"`, or `"both"` beside each other, the raw columns last.
         folds: The number of folds of the out-of-fold predictions.
         random_state: The seed of the folds and of the trees.
+        n_jobs: How many processes predict the folds; None: one.
+
+    Attributes:
+        n_raw_: The number of raw columns.
 
     Source:
         Stacked generalization (Wolpert, 1992), https://doi.org/10.1016/S0893-6080(05)80023-1
@@ -116,22 +151,40 @@ class Features(BaseEstimator):
         (40, 2)
     """
 
-    def __init__(self, kind: Kind = "posterior", *, folds: int = 5, random_state: int = 0) -> None:
+    def __init__(
+        self,
+        kind: Kind = "posterior",
+        *,
+        folds: int = 5,
+        random_state: int = 0,
+        n_jobs: int | None = None,
+    ) -> None:
         self.kind = kind
         self.folds = folds
         self.random_state = random_state
+        self.n_jobs = n_jobs
 
     def fit_transform(
-        self, X: Table, y: NDArray[np.int64], s: NDArray[np.int64]
+        self, X: Table, *labels: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
-        """Fit, and give the features of the fitted rows, their posteriors out of fold."""
+        """Fit, and give the features of the fitted rows, their posteriors out of fold.
+
+        Arguments:
+            X: The table, or images.
+            labels: What posteriors are made of: classes as whole numbers, -1 where missing, or
+                numbers as floats, NaN where missing.
+            sample_weight: How much each row counts for the posteriors.
+        """
 
         if self.kind not in ("posterior", "raw", "both"):
             raise ValueError(
                 f"`features` expects 'posterior', 'raw' or 'both', got {self.kind!r}."
             )
+        self.image_: tuple[NDArray[Any], NDArray[Any]] | None = None
+        if np.ndim(X) > 2:
+            return self._fit_images(np.asarray(X))
 
-        self.vectorizer_, self.known_ = None, {}
+        self.vectorizer_, self.known_, X = None, {}, _named(X)
         if isinstance(X, pd.DataFrame):
             self.vectorizer_ = _vectorizer().fit(X)
             self.known_ = _known(X, self.vectorizer_)
@@ -140,29 +193,45 @@ class Features(BaseEstimator):
             raise ValueError("Expected a column with a value in some row, got none such.")
         # A column has to be known in every fold, or trees cannot be grown.
         self.sparse_ = np.flatnonzero((~np.isnan(matrix)).sum(0) < 2 * self.folds)
-        self.raw_, self.posteriors_, columns = None, [], []
+        self.raw_, self.posteriors_, self.n_raw_, columns = None, [], 0, []
         if self.kind != "raw":
-            for labels in (y, s):
-                model, out_of_fold = self._posterior(self._filled(matrix), labels)
+            for column in labels:
+                model, out_of_fold = self._posterior(self._filled(matrix), column, sample_weight)
                 self.posteriors_.append(model)
-                columns.append(_log_odds(out_of_fold))
+                columns.append(out_of_fold)
         if self.kind != "posterior":
             self.raw_ = make_pipeline(
                 SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
             )
             columns.append(self.raw_.fit_transform(matrix))
+            self.n_raw_ = columns[-1].shape[1]
 
         joined = np.hstack(columns)
         self.scaler_ = StandardScaler().fit(joined)
 
         return self.scaler_.transform(joined).astype(np.float32)
 
-    def fit(self, X: Table, y: NDArray[np.int64], s: NDArray[np.int64]) -> Self:
+    def fit(
+        self, X: Table, *labels: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
+    ) -> Self:
         """Fit: see `fit_transform`, which gives the out-of-fold features besides."""
 
-        self.fit_transform(X, y, s)
+        self.fit_transform(X, *labels, sample_weight=sample_weight)
 
         return self
+
+    def _fit_images(self, X: NDArray[Any]) -> NDArray[np.float32]:
+        if self.kind != "raw":
+            raise ValueError(
+                f"Images have raw features only, got `features={self.kind!r}`. Say "
+                "`features='raw'`, or make a table of them."
+            )
+        channel = (0, *range(2, X.ndim)) if X.ndim > 3 else tuple(range(X.ndim))
+        spread = X.std(channel, keepdims=True)
+        self.known_, self.n_raw_ = {}, int(np.prod(X.shape[1:]))
+        self.image_ = (X.mean(channel, keepdims=True), np.where(spread > 0, spread, 1.0))
+
+        return self.transform(X)
 
     def transform(self, X: Table) -> NDArray[np.float32]:
         """The features of rows that were not fitted on.
@@ -171,11 +240,15 @@ class Features(BaseEstimator):
             ValueError: If a column that held numbers holds text.
         """
 
+        if self.image_ is not None:
+            mean, spread = self.image_
+            return ((np.asarray(X) - mean) / spread).astype(np.float32)
+        X = _named(X)
         if self.vectorizer_ is not None:
             _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
         matrix = self._matrix(X)
         filled = self._filled(matrix)
-        columns = [_log_odds(model.predict_proba(filled)) for model in self.posteriors_]
+        columns = [_said(model, filled) for model in self.posteriors_]
         if self.raw_ is not None:
             columns.append(self.raw_.transform(matrix))
 
@@ -188,7 +261,7 @@ class Features(BaseEstimator):
         have no unseen values.
         """
 
-        found = {}
+        found, X = {}, _named(X)
         for name, known in self.known_.items():
             values = pd.Series(pd.DataFrame(X)[name].dropna().unique()).astype(str)
             if new := sorted(set(values) - set(known)):
@@ -210,28 +283,54 @@ class Features(BaseEstimator):
         return filled
 
     def _posterior(
-        self, matrix: NDArray[Any], labels: NDArray[np.int64]
-    ) -> tuple[HistGradientBoostingClassifier, NDArray[np.float64]]:
-        """A model of the labels on all rows, and predictions for each row without it."""
+        self, matrix: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64] | None
+    ) -> tuple[Any, NDArray[np.float64]]:
+        """A model of the labels on all rows, and what it says of each row without it."""
 
-        model = HistGradientBoostingClassifier(
-            early_stopping=False, random_state=self.random_state
+        classes = labels.dtype.kind in "iu"
+        known = labels >= 0 if classes else ~np.isnan(labels)
+        form = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
+        model = form(early_stopping=False, random_state=self.random_state)
+        given = {} if weights is None else {"sample_weight": weights[known]}
+        held_out = cross_val_predict(
+            clone(model),
+            matrix[known],
+            labels[known],
+            cv=self._folds(labels[known]),
+            method="predict_proba" if classes else "predict",
+            params=given,
+            n_jobs=self.n_jobs,
         )
-        smallest = int(np.unique(labels, return_counts=True)[1].min())
+        model.fit(matrix[known], labels[known], **given)
+        said = _said(model, matrix)
+        said[known] = _log_odds(held_out) if classes else held_out.reshape(-1, 1)
+
+        return model, said
+
+    def _folds(self, labels: NDArray[Any]) -> KFold | StratifiedKFold:
+        classes = labels.dtype.kind in "iu"
+        smallest = np.unique(labels, return_counts=True)[1].min() if classes else len(labels)
         if smallest < 2:
             raise ValueError(
                 "Posterior features are fitted on one part of the rows and predicted on another, "
                 "and need at least 2 rows of every value of the target and of the sensitive "
                 "attribute; one has a single row. Join rare values, or use `features='raw'`."
             )
-        folds = StratifiedKFold(
-            min(self.folds, smallest), shuffle=True, random_state=self.random_state
-        )
-        out_of_fold = cross_val_predict(
-            clone(model), matrix, labels, cv=folds, method="predict_proba"
-        )
+        folds = StratifiedKFold if classes else KFold
 
-        return model.fit(matrix, labels), out_of_fold
+        return folds(int(min(self.folds, smallest)), shuffle=True, random_state=self.random_state)
+
+
+def _named(X: Table) -> Table:
+    """A frame with texts as names, as skrub has them: numbers may be names too."""
+
+    if not isinstance(X, pd.DataFrame) or all(isinstance(name, str) for name in X):
+        return X
+    named = X.set_axis([str(name) for name in X], axis=1)
+    if named.columns.has_duplicates:
+        raise ValueError(f"Expected columns whose names differ as text, got {list(X)}.")
+
+    return named
 
 
 def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:
@@ -265,6 +364,16 @@ def _vectorizer() -> Any:
         ),
         high_cardinality=StringEncoder(random_state=0),
     )
+
+
+def _said(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:
+    """Log-odds of classes, or a number."""
+
+    if hasattr(model, "predict_proba"):
+        return _log_odds(model.predict_proba(matrix))
+    said: NDArray[np.float64] = model.predict(matrix).reshape(-1, 1)
+
+    return said
 
 
 def _log_odds(posterior: NDArray[np.float64]) -> NDArray[np.float64]:

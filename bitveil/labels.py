@@ -1,12 +1,21 @@
 """Labels: from the values a person has to the numbers of groups."""
 
-from typing import Any, NamedTuple
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Labels", "number_labels", "split_rows"]
+__all__ = ["CONTINUOUS", "Grouping", "Labels", "as_frame", "number_labels", "split_rows"]
+
+CONTINUOUS = 20
+"""A column of numbers with more different values than this is cut into bins."""
+
+MISSING = "missing"
+"""The value of a group of rows whose own is missing."""
 
 
 class Labels(NamedTuple):
@@ -39,18 +48,7 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
         array([('f', 1), ('m', 0)], dtype=object)
     """
 
-    if np.ndim(column) not in (1, 2):
-        raise ValueError(
-            f"`{name}` expects a column of values, or a table of several columns, got "
-            f"{type(column).__name__} with {np.ndim(column)} dimensions."
-        )
-    frame = pd.DataFrame(column) if np.ndim(column) == 2 else pd.Series(column).to_frame()
-    if frame.columns.has_duplicates:
-        raise ValueError(f"`{name}` expects columns with different names, got {list(frame)}.")
-    if len(frame) != n:
-        raise ValueError(
-            f"`{name}` expects one value for each of the {n} rows, got {len(frame)} values."
-        )
+    frame = as_frame(name, column, n)
     missing = int(frame.isna().any(axis=1).sum())
     if missing:
         raise ValueError(
@@ -68,6 +66,179 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
             "as groups. Numbers: cut them into bins, as `pandas.qcut` does; identifiers: choose "
             "another column."
         )
+
+    return labels
+
+
+def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
+    """One column or several, of n rows, as a DataFrame with rows numbered from 0.
+
+    Raises:
+        ValueError: If it is neither, has other rows, or columns of one name.
+
+    Example:
+        >>> as_frame("s", pd.Series([3, 4], name="age", index=[7, 8]), 2)
+           age
+        0    3
+        1    4
+    """
+
+    if hasattr(column, "to_pandas"):  # polars
+        column = column.to_pandas()
+    if not isinstance(column, pd.Series | pd.DataFrame) and hasattr(column, "__array__"):
+        column = np.asarray(column)
+    if np.ndim(column) not in (1, 2):
+        raise ValueError(
+            f"`{name}` expects a column of values, or a table of several columns, got "
+            f"{type(column).__name__} with {np.ndim(column)} dimensions."
+        )
+    frame = pd.DataFrame(column) if np.ndim(column) == 2 else pd.Series(column).to_frame()
+    if frame.columns.has_duplicates:
+        raise ValueError(f"`{name}` expects columns with different names, got {list(frame)}.")
+    if len(frame) != n:
+        raise ValueError(
+            f"`{name}` expects one value for each of the {n} rows, got {len(frame)} values."
+        )
+
+    return frame.reset_index(drop=True)
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the rows of a sensitive attribute are put into groups, for these rows and for others.
+
+    Several columns are taken together: their values are tuples. Columns of numbers with more than
+    `CONTINUOUS` different values are cut at quantiles, and their values are texts that name the
+    bins.
+
+    Attributes:
+        columns: The names of the columns.
+        edges: Where each column is cut, or None where it is taken as it is.
+        textual: Whether each column is taken as text, since some of its values were missing.
+        values: The values of the groups, in order.
+
+    Example:
+        >>> ages = pd.DataFrame({"age": np.arange(100), "sex": ["f", "m"] * 50})
+        >>> grouping, numbers = Grouping.fit("s", ages, bins=2, missing="error")
+        >>> grouping.values.tolist()
+        [('below 50', 'f'), ('below 50', 'm'), ('from 50', 'f'), ('from 50', 'm')]
+        >>> grouping.labels("s", pd.DataFrame({"age": [70], "sex": ["f"]})).tolist()
+        [('from 50', 'f')]
+    """
+
+    columns: tuple[Any, ...]
+    edges: tuple[tuple[float, ...] | None, ...]
+    textual: tuple[bool, ...]
+    values: NDArray[Any]
+
+    @classmethod
+    def fit(
+        cls,
+        name: str,
+        column: Any,
+        *,
+        n: int | None = None,
+        bins: int,
+        missing: Literal["error", "group"],
+        most: int | None = None,
+    ) -> "tuple[Grouping, NDArray[np.int64]]":
+        """Learn the groups of some rows, and number them.
+
+        Arguments:
+            name: What the attribute is called in errors.
+            column: An array, a Series, or a DataFrame with one or more columns.
+            n: The number of rows that are expected; None: as many as there are.
+            bins: Into how many bins of equal numbers of rows a column of numbers is cut.
+            missing: `"group"` makes missing values a group of their own.
+            most: The most groups that may be.
+        """
+
+        frame = as_frame(name, column, len(column) if n is None else n)
+        edges = tuple(_edges(frame[each], bins) for each in frame)
+        textual = tuple(missing == "group" and bool(frame[each].isna().any()) for each in frame)
+        cut = _cut(frame, edges, textual)
+        values, numbers = number_labels(name, cut, len(frame), most=most)
+
+        return cls(tuple(frame), edges, textual, values), numbers
+
+    def labels(self, name: str, column: Any) -> NDArray[Any]:
+        """The values of other rows, binned as the fitted ones were.
+
+        Raises:
+            ValueError: If there are other columns, or groups that were not fitted.
+        """
+
+        frame = as_frame(name, column, len(column))
+        if len(frame.columns) != len(self.columns):
+            raise ValueError(
+                f"`{name}` expects the {len(self.columns)} columns {list(self.columns)}, got "
+                f"{list(frame)}."
+            )
+        known = set(self.values.tolist())
+        labels = _tuples(_cut(frame, self.edges, self.textual))
+        unknown = sorted(set(labels.tolist()) - known, key=str)
+        if unknown:
+            raise ValueError(
+                f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
+                f"{sorted(known, key=str)}."
+            )
+
+        return labels
+
+
+def _edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...] | None:
+    """The inner quantiles of a column of many numbers; None for any other column."""
+
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if not numeric or column.nunique() <= CONTINUOUS:
+        return None
+    known = column.dropna().to_numpy(float)
+    if not np.isfinite(known).all():
+        raise ValueError(f"Expected finite numbers in {column.name!r}, got infinities.")
+    inner = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1], method="higher"))
+
+    return tuple(edge for edge in inner.tolist() if edge > known.min())
+
+
+def _cut(
+    frame: pd.DataFrame, edges: Sequence[tuple[float, ...] | None], textual: Sequence[bool]
+) -> pd.DataFrame:
+    """Numbers as the names of their bins, and missing values as a value where they may be one."""
+
+    columns = {}
+    for name, cuts, text in zip(frame, edges, textual, strict=True):
+        column = frame[name] if cuts is None else _binned(frame[name], cuts)
+        known = column.notna()
+        columns[name] = column.astype(object).map(_text).where(known, MISSING) if text else column
+
+    return pd.DataFrame(columns)
+
+
+def _text(value: object) -> str:
+    return f"{value:.12g}" if isinstance(value, float) else str(value)
+
+
+def _binned(column: "pd.Series[Any]", edges: tuple[float, ...]) -> "pd.Series[Any]":
+    names = [
+        f"below {_text(edges[0])}" if edges else "all",
+        *(f"{_text(low)} to below {_text(high)}" for low, high in pairwise(edges)),
+        *([f"from {_text(edges[-1])}"] if edges else []),
+    ]
+    known = column.notna().to_numpy()
+    binned = np.full(len(column), None, dtype=object)
+    places = np.searchsorted(edges, column[known].to_numpy(float), side="right")
+    binned[known] = np.array(names, dtype=object)[places]
+
+    return pd.Series(binned)
+
+
+def _tuples(frame: pd.DataFrame) -> NDArray[Any]:
+    """The values of one column, or the tuples of several."""
+
+    labels = np.empty(len(frame), dtype=object)
+    rows = frame.to_numpy(object).tolist()
+    for number, row in enumerate(rows):
+        labels[number] = tuple(row) if len(row) > 1 else row[0]
 
     return labels
 

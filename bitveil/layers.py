@@ -1,24 +1,40 @@
-"""Layers: a stochastic binary one, and encoders for tables."""
+"""Layers: a stochastic binary one, and encoders for tables and images."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import pairwise
+from typing import TypeAlias, TypeVar
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from bitveil.gradients import straight_through
-from bitveil.shapes import Bits, Logits
 
-__all__ = ["StochasticBinary", "table_encoder"]
+__all__ = [
+    "StochasticBinary",
+    "Uniforms",
+    "conv_encoder",
+    "drawing_from",
+    "stochastic_layers",
+    "table_encoder",
+]
+
+Uniforms: TypeAlias = Callable[[tuple[int, ...]], Tensor]
+"""From the shape (n, m) of a layer's draws to their uniform numbers, from 0 to 1."""
+
+
+Layer = TypeVar("Layer", bound=nn.Module)
 
 
 class StochasticBinary(nn.Module):
     r"""Neurons that draw: each is 1 with the probability :math:`\sigma(\text{logit})`.
 
-    The logits of the last pass are kept in `logits`, for a penalty to read: the layer can stand at
-    any depth of a network. It draws in evaluation too, since the bits, and not the probabilities,
-    are what the penalty speaks of.
+    The logits of the last pass are kept in `logits`, with shape :math:`(n, m)`, for a penalty to
+    read: the layer can stand at any depth of a network, also between blocks of a convolutional
+    one. It draws in evaluation too, since the bits, and not the probabilities, are what the
+    penalty speaks of.
 
     Source:
         Invariant Representations with Stochastically Quantized Neural Networks (Cerrato, Köppel,
@@ -40,14 +56,55 @@ class StochasticBinary(nn.Module):
     def __init__(self, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.generator = generator
+        self.uniforms: Uniforms | None = None
         self.logits = None
 
-    def forward(self, logits: Logits) -> Bits:
+    def forward(self, logits: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
         """Draw bits with a straight-through gradient, with the shape of the logits."""
 
-        self.logits = logits
+        self.logits = logits.flatten(1)
+        if self.uniforms is not None:
+            drawn = self.uniforms(tuple(self.logits.shape)).to(logits) < self.logits.sigmoid()
+            return drawn.to(logits).view_as(logits)
 
-        return straight_through(logits, generator=self.generator)
+        return straight_through(self.logits, generator=self.generator).view_as(logits)
+
+    def __deepcopy__(self, memo: dict[int, object]) -> "StochasticBinary":
+        """A layer of its own, which shares the generator: it has state that cannot be split."""
+
+        return StochasticBinary(generator=self.generator)
+
+
+def stochastic_layers(network: nn.Module) -> list[StochasticBinary]:
+    """The stochastic layers of a network, in the order in which it holds them.
+
+    Example:
+        >>> len(stochastic_layers(nn.Sequential(nn.Linear(2, 3), StochasticBinary())))
+        1
+    """
+
+    return [layer for layer in network.modules() if isinstance(layer, StochasticBinary)]
+
+
+@contextmanager
+def drawing_from(network: nn.Module, uniforms: Callable[[int], Uniforms]) -> Iterator[None]:
+    """Let the stochastic layers of a network draw from given numbers, those of layer j from j.
+
+    Example:
+        >>> layer = StochasticBinary()
+        >>> with drawing_from(layer, lambda j: lambda shape: torch.full(shape, 0.7)):
+        ...     layer(torch.tensor([[0.0, 1.0]]))  # probabilities 0.5 and 0.73
+        tensor([[0., 1.]])
+    """
+
+    layers = stochastic_layers(network)
+    for number, layer in enumerate(layers):
+        layer.uniforms = uniforms(number)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.uniforms = None
 
 
 def table_encoder(
@@ -78,10 +135,56 @@ def table_encoder(
     return nn.Sequential(*layers, _linear(widths[-1], n_bits, generator))
 
 
-def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
-    """A linear layer with torch's initial weights, drawn from a generator of one's own."""
+def conv_encoder(
+    shape: Sequence[int],
+    n_bits: int,
+    channels: Sequence[int] = (16, 32),
+    *,
+    generator: torch.Generator | None = None,
+) -> nn.Sequential:
+    """A small convolutional network from images to the logits of a code.
 
+    Each block is a convolution of 3 by 3, a ReLU and a pooling that halves height and width, down
+    to one. The last layer is linear.
+
+    Arguments:
+        shape: The shape of an image: (channels, height, width), or (height, width).
+        n_bits: The number of bits.
+        channels: The channels of each block.
+        generator: Where the initial weights come from.
+
+    Example:
+        >>> conv_encoder((3, 28, 28), 10)(torch.zeros(2, 3, 28, 28)).shape
+        torch.Size([2, 10])
+    """
+
+    grey = len(shape) == 2
+    first, height, width = (1, *shape) if grey else shape
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, height))] if grey else []
+    for inputs, outputs in pairwise([first, *channels]):
+        pool = (min(2, height), min(2, width))
+        layers += [_convolution(inputs, outputs, generator), nn.ReLU(), nn.MaxPool2d(pool)]
+        height, width = height // pool[0], width // pool[1]
+    flat = (channels[-1] if channels else first) * height * width
+
+    return nn.Sequential(*layers, nn.Flatten(), _linear(flat, n_bits, generator))
+
+
+def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
+
+    return _filled(layer, inputs, generator)
+
+
+def _convolution(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Conv2d:
+    layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, 3, padding=1)
+
+    return _filled(layer, 9 * inputs, generator)
+
+
+def _filled(layer: Layer, inputs: int, generator: torch.Generator | None) -> Layer:
+    """With torch's initial weights, drawn from a generator of one's own."""
+
     bound = 1 / math.sqrt(inputs)
     for parameter in layer.parameters():
         nn.init.uniform_(parameter, -bound, bound, generator=generator)

@@ -33,6 +33,7 @@ __all__ = [
     "check_key",
     "check_place",
     "freeze",
+    "frozen_uniforms",
     "load_parts",
     "row_digests",
     "save_parts",
@@ -82,7 +83,8 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 
     Equal content gives equal bytes, whatever the type it is stored in: a column read from CSV as
     integers and from Parquet as floats counts as equal, and so do -0.0 and 0.0, and all kinds of
-    missing values. The order of the columns counts.
+    missing values. The order of the columns counts. Arrays with more dimensions, as images, are
+    taken as float64.
 
     Example:
         >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
@@ -90,6 +92,10 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
         >>> bool((a == b).all()), bool((a[0] == a[1]).all())
         (True, False)
     """
+
+    if not isinstance(X, pd.DataFrame) and X.ndim > 2:
+        flat = np.ascontiguousarray(X.reshape(len(X), -1), dtype="<f8") + 0.0
+        return _stack([_digest(row.tobytes()) for row in flat])
 
     columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
     cells = np.hstack([_cells(pd.Series(column)) for column in columns])
@@ -99,6 +105,8 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
     """The frozen bits of rows with the probabilities theta, with shape (n, m).
+
+    A bit is 1 where its `frozen_uniforms` is less than its probability.
 
     Arguments:
         theta: The probability that each bit is 1, with shape (n, m).
@@ -113,21 +121,44 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
         True
     """
 
+    return (frozen_uniforms(rows, theta.shape[1], key) < theta).astype(np.uint8)
+
+
+def frozen_uniforms(
+    rows: NDArray[np.uint8], m: int, key: bytes, *, layer: int = 0
+) -> NDArray[np.float64]:
+    """The uniform numbers of rows under a key, from 0 to less than 1, with shape (n, m).
+
+    Multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same bits. They
+    are as secret as the key: beside a bit, its uniform number says on which side of it the
+    probability lies, which is more than the bit says.
+
+    Arguments:
+        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
+        m: The number of bits.
+        key: The secret key, 16 to 64 bytes.
+        layer: 0 for the code itself, and from 1 on for the stochastic layers before it.
+
+    Example:
+        >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
+        >>> uniforms = frozen_uniforms(rows, 8, b"0123456789abcdef")
+        >>> uniforms.shape, bool((uniforms < 1).all())
+        ((4, 8), True)
+    """
+
     check_key(key)
-    m = theta.shape[1]
     blocks = -(-m // _WORDS)
+    first = layer << 32
     digests = [
         b"".join(
             hashlib.blake2b(row.tobytes(), key=key, salt=block.to_bytes(8, "little")).digest()
-            for block in range(blocks)
+            for block in range(first, first + blocks)
         )
         for row in rows
     ]
-    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)[
-        :, :m
-    ]
+    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)
 
-    return ((words >> 11) * 2.0**-53 < theta).astype(np.uint8)
+    return (words[:, :m] >> 11).astype(np.float64) * 2.0**-53
 
 
 def check_key(key: bytes) -> None:

@@ -32,7 +32,7 @@ from torch.autograd.function import once_differentiable
 
 from bitveil.codes import check_logits, draw
 from bitveil.information import Prior, group_prior, mutual_information
-from bitveil.shapes import Groups, Logits
+from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import MAX_CELLS, check_groups, joint_table
 
 __all__ = [
@@ -114,6 +114,7 @@ def sampled_reading(
     slope: Slope = information_slope,
     *,
     prior: Prior = "empirical",
+    weights: Weights | None = None,
     n_draws: int | None = None,
     memory: int = MEMORY,
     generator: torch.Generator | None = None,
@@ -130,6 +131,7 @@ def sampled_reading(
         slope: The reading: `information_slope`, `conditional_information_slope(n_classes)` or
             `total_variation_slope`.
         prior: The weights of the groups.
+        weights: How much each row counts within its group, with shape :math:`(n,)`; None: 1.
         n_draws: How many rows, at random, give a draw; None: each gives one.
         memory: The bytes that the likelihoods of a chunk of draws may take.
         generator: Where the draws come from.
@@ -153,7 +155,7 @@ def sampled_reading(
         )
     drawn = torch.arange(n) if n_draws is None else torch.randperm(n, generator=generator)
     drawn = drawn[:n_draws].to(logits.device)
-    rows = _Rows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior)
+    rows = _Rows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior, weights)
     codes = draw(rows.logits[drawn], generator=generator)
     value, error = _SampledReading.apply(logits, rows, drawn, codes, slope, memory)
 
@@ -228,10 +230,13 @@ class _Rows(NamedTuple):
     prior: Tensor
 
     @classmethod
-    def of(cls, logits: Tensor, groups: Tensor, k: int, prior: Prior) -> "_Rows":
-        sizes = torch.bincount(groups, minlength=k).to(logits)
+    def of(
+        cls, logits: Tensor, groups: Tensor, k: int, prior: Prior, weights: Tensor | None = None
+    ) -> "_Rows":
+        each = torch.ones_like(logits[:, 0]) if weights is None else weights.to(logits)
+        sizes = torch.zeros(k).to(logits).index_add(0, groups, each)
         share = group_prior(sizes, prior)
-        weight = (share / sizes.clamp_min(1))[groups]
+        weight = each * (share / torch.where(sizes > 0, sizes, 1))[groups]
         member = torch.zeros(len(groups), k, dtype=logits.dtype, device=logits.device)
         member[torch.arange(len(groups), device=logits.device), groups] = weight
 

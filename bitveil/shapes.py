@@ -7,7 +7,17 @@ target, or of pairs of them. The annotations are checked in the tests only.
 from jaxtyping import Float, Int
 from torch import Tensor
 
-__all__ = ["Bits", "Groups", "Indices", "Likelihoods", "Logits", "NeuronTables", "Scalar", "Table"]
+__all__ = [
+    "Bits",
+    "Groups",
+    "Indices",
+    "Likelihoods",
+    "Logits",
+    "NeuronTables",
+    "Scalar",
+    "Table",
+    "Weights",
+]
 
 Logits = Float[Tensor, "n m"]
 """The logits of the probabilities that each bit of each row is 1."""
@@ -29,6 +39,9 @@ Table = Float[Tensor, "*batch k c"]
 
 NeuronTables = Float[Tensor, "m k 2"]
 """One table of two columns for each bit."""
+
+Weights = Float[Tensor, "n"]
+"""How much each row counts."""
 
 Scalar = Float[Tensor, ""]
 """One number that keeps its gradient."""

@@ -28,11 +28,12 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bitveil.codes import all_codes, check_logits
-from bitveil.shapes import Groups, Indices, Logits, NeuronTables
+from bitveil.shapes import Groups, Indices, Logits, NeuronTables, Weights
 
 __all__ = [
     "MAX_CELLS",
     "joint_table",
+    "moment_table",
     "neuron_tables",
     "observed_table",
     "pair_groups",
@@ -42,7 +43,9 @@ __all__ = [
 MAX_CELLS = 2**28
 """The most cells a table may have: 1 GiB in float32, and readings need a few copies of it."""
 
-_DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group
+_DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group,
+_DENSE = 2**16  # and for a few rows up to so many likelihoods
+_LISTED = 2**24  # up to so many likelihoods are listed, of all codes of all rows
 _CACHED = 2**19  # numbers of a half's likelihoods in a chunk: so many lie near the processor
 _KEPT = 2**22  # up to so many of all rows are kept for the way back, rather than made anew
 
@@ -77,7 +80,9 @@ def check_cells(name: str, m: int, k: int) -> None:
         )
 
 
-def joint_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
+def joint_table(
+    logits: Logits, groups: Groups, k: int, *, weights: Weights | None = None
+) -> Float[Tensor, "k c"]:
     r"""Counts, in expectation, how often each group meets each code.
 
     Exact, and differentiable once. Tables of disjoint rows add up.
@@ -86,9 +91,10 @@ def joint_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, whole numbers from 0 to k - 1, with shape :math:`(n,)`.
         k: The number of groups. One that has no row gets a row of zeros.
+        weights: How much each row counts, with shape :math:`(n,)`; None: 1.
 
     Returns:
-        The expected counts, with shape :math:`(k, 2^m)`. They sum to :math:`n`.
+        The expected counts, with shape :math:`(k, 2^m)`. They sum to :math:`n`, or to the weights.
 
     Raises:
         ValueError: If the logits are not finite, the groups do not fit them, or the table would
@@ -104,12 +110,50 @@ def joint_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
     check_logits("joint_table", logits)
     check_groups("joint_table", groups, logits.shape[0], k)
     check_cells("joint_table", logits.shape[1], k)
+    _check_weights("joint_table", weights, logits.shape[0])
 
-    return _JointTable.apply(logits, groups, k)
+    return _JointTable.apply(logits, groups, k, weights)
 
 
-def neuron_tables(logits: Logits, groups: Groups, k: int) -> NeuronTables:
+def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, "d c"]:
+    r"""The values of the rows that get each code, summed in expectation.
+
+    .. math:: M_j(t) = \sum_i v_{ij}\, p(t | x_i)
+
+    Over the counts of a table it is the mean of a value given the code, :math:`E[v_j | t]`: the
+    best guess of a number from the code. Exact, and differentiable once.
+
+    Arguments:
+        logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
+        values: Numbers that each row has, with shape :math:`(n, d)`.
+
+    Example:
+        >>> logits = torch.tensor([[-200.0], [200.0], [200.0]])
+        >>> moment_table(logits, torch.tensor([[1.0], [2.0], [4.0]]))
+        tensor([[1., 6.]])
+    """
+
+    check_logits("moment_table", logits)
+    check_cells("moment_table", logits.shape[1], values.shape[1])
+    if logits.shape[0] << logits.shape[1] <= _LISTED:
+        return (_likelihood(_pairs(logits)) @ values.to(logits)).T
+
+    one = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+    columns = [joint_table(logits, one, 1, weights=column.to(logits)) for column in values.T]
+
+    return torch.cat(columns)
+
+
+def neuron_tables(
+    logits: Logits, groups: Groups, k: int, *, weights: Weights | None = None
+) -> NeuronTables:
     """The table of every bit alone, with shape :math:`(m, k, 2)`: what the paper's sum reads.
+
+    Arguments:
+        logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
+        groups: The groups, with shape :math:`(n,)`.
+        k: The number of groups.
+        weights: How much each row counts, with shape :math:`(n,)`; None: 1.
 
     Example:
         >>> xor = 200 * torch.tensor([[-1.0, -1.0], [-1.0, 1.0], [1.0, -1.0], [1.0, 1.0]])
@@ -120,8 +164,11 @@ def neuron_tables(logits: Logits, groups: Groups, k: int) -> NeuronTables:
 
     check_logits("neuron_tables", logits)
     check_groups("neuron_tables", groups, logits.shape[0], k)
+    _check_weights("neuron_tables", weights, logits.shape[0])
 
     member = F.one_hot(groups.long(), k).to(logits)
+    if weights is not None:
+        member = member * weights.to(logits).unsqueeze(1)
     pairs = torch.stack([(-logits).sigmoid(), logits.sigmoid()], -1)
 
     return torch.einsum("nk,nmb->mkb", member, pairs)
@@ -198,41 +245,59 @@ class _JointTable(torch.autograd.Function):
     """The expected counts with their own backward: one product forth, two back."""
 
     @staticmethod
-    def forward(ctx: Any, logits: Tensor, groups: Tensor, k: int) -> Tensor:
-        if logits.shape[1] <= _DENSE_BITS:
+    def forward(
+        ctx: Any, logits: Tensor, groups: Tensor, k: int, weights: Tensor | None
+    ) -> Tensor:
+        weights = None if weights is None else weights.to(logits)
+        ctx.weights = weights
+        n, m = logits.shape
+        if m <= _DENSE_BITS or n << m <= _DENSE:
             likelihood = _likelihood(_pairs(logits))
             ctx.save_for_backward(logits, groups, likelihood)
-            return _member(groups, k).to(logits) @ likelihood.T
+            member = _member(groups, k).to(logits)
+            return (member if weights is None else member * weights) @ likelihood.T
 
-        keep = logits.shape[0] << (logits.shape[1] + 1) // 2 <= _KEPT
+        keep = n << (m + 1) // 2 <= _KEPT
         chunks = list(_chunks(logits, groups, k)) if keep else None
         ctx.save_for_backward(logits, groups)
         ctx.chunks = chunks
 
-        return _products(logits, chunks or _chunks(logits, groups, k), k)
+        return _products(logits, chunks or _chunks(logits, groups, k), k, weights)
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
         logits, groups, *kept = ctx.saved_tensors
         if kept:
             weight = kept[0] * grad.T.contiguous().index_select(1, groups)
             sums = _codes(logits.shape[1], logits.dtype, logits.device) @ weight
-            return (sums[:-1] - logits.T.sigmoid() * sums[-1]).T, None, None
+            result = (sums[:-1] - logits.T.sigmoid() * sums[-1]).T
+        else:
+            chunks = ctx.chunks or _chunks(logits, groups, len(grad))
+            result = _products_back(logits, chunks, grad)
 
-        chunks = ctx.chunks or _chunks(logits, groups, len(grad))
-
-        return _products_back(logits, chunks, grad), None, None
+        return result if ctx.weights is None else result * ctx.weights[:, None], None, None, None
 
 
-def _products(logits: Tensor, chunks: Iterable[_Chunk], k: int) -> Tensor:
+def _check_weights(name: str, weights: Tensor | None, n: int) -> None:
+    if weights is not None and (weights.shape != (n,) or not weights.isfinite().all()):
+        raise ValueError(
+            f"`{name}` expects one finite weight for each of the {n} rows, got a tensor of shape "
+            f"{tuple(weights.shape)}."
+        )
+
+
+def _products(
+    logits: Tensor, chunks: Iterable[_Chunk], k: int, weights: Tensor | None = None
+) -> Tensor:
     """One product of halves for each group of each chunk, added up."""
 
     m = logits.shape[1]
     table = logits.new_zeros(k, 2 ** (m // 2), 2 ** (m - m // 2))
     for chunk in chunks:
+        left = chunk.left if weights is None else chunk.left * weights[chunk.rows]
         for g, segment in chunk.segments:
-            table[g].addmm_(chunk.left[:, segment], chunk.right[:, segment].T)
+            table[g].addmm_(left[:, segment], chunk.right[:, segment].T)
 
     return table.flatten(1)
 

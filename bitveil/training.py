@@ -1,17 +1,21 @@
 """The one loop: batches of rows, an objective, held-out rows that say when to stop."""
 
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from copy import deepcopy
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from bitveil.layers import stochastic_layers
 from bitveil.objectives import Batch, Objective, Terms
-from bitveil.shapes import Groups
+from bitveil.shapes import Groups, Weights
 
-__all__ = ["Epoch", "History", "Rows", "train"]
+__all__ = ["Epoch", "History", "Rows", "batch_rows", "train"]
 
 
 @dataclass(frozen=True)
@@ -20,10 +24,14 @@ class Rows:
 
     Attributes:
         x: What the encoder sees, with the rows first.
-        y: The target, from 0 to n_classes - 1.
+        y: The target, from 0 to n_classes - 1, or -1 where it is not known.
         s: The sensitive attribute, from 0 to n_groups - 1.
         n_classes: The number of values of the target.
         n_groups: The number of values of the sensitive attribute.
+        weights: How much each row counts; None: 1.
+        labels: Several targets, with shape (n, q), or -1, where there are any: see `Batch`.
+        n_labels: The number of values of each.
+        values: Numbers as targets, with shape (n, d), or NaN, where there are any.
     """
 
     x: Tensor
@@ -31,6 +39,10 @@ class Rows:
     s: Groups
     n_classes: int
     n_groups: int
+    weights: Weights | None = None
+    labels: Tensor | None = None
+    n_labels: Sequence[int] = ()
+    values: Tensor | None = None
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -38,18 +50,49 @@ class Rows:
     def to(self, device: torch.device) -> "Rows":
         """The same rows on another device."""
 
-        return replace(self, x=self.x.to(device), y=self.y.to(device), s=self.s.to(device))
+        return self._each(lambda tensor: tensor.to(device))
+
+    def __getitem__(self, rows: Tensor | slice) -> "Rows":
+        return self._each(lambda tensor: _take(tensor, rows))
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Encode some of the rows, as an objective reads them."""
 
+        some = self[rows]
+        logits = encoder(some.x)
+        inner = [layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None]
+
         return Batch(
-            encoder(self.x[rows]),
-            self.y[rows],
-            self.s[rows],
+            _single(logits),
+            some.y,
+            some.s,
             n_classes=self.n_classes,
             n_groups=self.n_groups,
+            weights=some.weights,
+            labels=some.labels,
+            n_labels=self.n_labels,
+            values=some.values,
+            inner=[_single(each) for each in inner],
         )
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
+        names = ("x", "y", "s", "weights", "labels", "values")
+        tensors = {name: getattr(self, name) for name in names}
+        changed: dict[str, Any] = {n: None if t is None else change(t) for n, t in tensors.items()}
+
+        return replace(self, **changed)
+
+
+def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+    """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
+
+    return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
+
+
+def _single(logits: Tensor) -> Tensor:
+    """In single precision at least: tables would drown in the rounding of halves."""
+
+    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
 
 
 @dataclass(frozen=True)
@@ -75,6 +118,20 @@ class History:
     best: int = -1
 
 
+def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:
+    """How many rows of a batch fit into the memory: their codes, and the table's copies.
+
+    Example:
+        >>> batch_rows(6, 4 * 2**6)  # 1 GiB over 8 * (8 + 8 + 6) numbers of 4 bytes a row
+        1525189
+    """
+
+    halves = 2 ** ((n_bits + 1) // 2) + 2 ** (n_bits // 2) + n_bits
+    left = max(memory // 2, memory - 32 * cells)
+
+    return max(1024, left // (32 * halves))
+
+
 def train(
     encoder: nn.Module,
     objective: Objective,
@@ -86,8 +143,10 @@ def train(
     learning_rate: float = 0.01,
     patience: int | None = None,
     device: str = "cpu",
+    precision: str = "32-true",
     generator: torch.Generator | None = None,
     after_epoch: Callable[[Epoch], None] | None = None,
+    checkpoint: str | os.PathLike[str] | None = None,
 ) -> History:
     """Train an encoder in place, with Adam and a one-cycle learning rate.
 
@@ -104,11 +163,17 @@ def train(
         learning_rate: The highest learning rate of the cycle.
         patience: Stop after so many epochs without a better held-out merit; None: never.
         device: `"cpu"`, `"cuda"`, or any accelerator that Fabric names.
+        precision: The numbers of the encoder, as Fabric names them: `"32-true"`, `"64-true"`,
+            `"bf16-mixed"`. Tables are made in single precision at least.
         generator: Where the order of the rows comes from.
         after_epoch: Called with every epoch, for logging or a progress bar.
+        checkpoint: A file that is written after every epoch. Where it is there already, training
+            goes on from it, and ends with the weights of a training that was not interrupted; the
+            generator and all else have to be as they were.
 
     Raises:
-        ValueError: If there are no rows, or patience is asked for without held-out rows.
+        ValueError: If there are no rows, patience is asked for without held-out rows, or the
+            checkpoint is that of another training.
     """
 
     from lightning_fabric import Fabric
@@ -118,70 +183,127 @@ def train(
     if patience is not None and held_out is None:
         raise ValueError("`patience` needs `held_out` rows to wait on, got none.")
 
-    fabric = Fabric(accelerator=device, devices=1)
+    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
+    run = fabric.setup_module(encoder)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
-    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate)
+    fused = fabric.device.type in ("cpu", "cuda")
+    optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
     n_batches = -(-len(rows) // batch_size)
     schedule = torch.optim.lr_scheduler.OneCycleLR(
         optimizer, learning_rate, total_steps=epochs * n_batches
     )
 
-    history, best = History(), _Best(model)
-    for _ in range(epochs):
+    state = _State(model, optimizer, schedule, generator, checkpoint)
+    history = state.history
+    while len(history.epochs) < epochs and not _waited(history, patience):
         model.train()
         sums = torch.zeros(len(Terms._fields), device=fabric.device)
         for chosen in torch.randperm(len(rows), generator=generator).chunk(n_batches):
-            terms = objective(rows.batch(encoder, chosen.to(fabric.device)))
+            objective.progress = schedule.last_epoch / (epochs * n_batches)
+            terms = objective(rows.batch(run, chosen.to(fabric.device)))
             optimizer.zero_grad()
             fabric.backward(terms.loss)
             optimizer.step()
             schedule.step()
             sums += torch.stack(terms).detach()
 
-        history.epochs.append(_epoch(sums / n_batches, model, objective, held_out))
-        best.see(history)
+        model.eval()
+        state.see(_epoch(sums / n_batches, run, objective, held_out))
         if after_epoch is not None:
             after_epoch(history.epochs[-1])
-        if patience is not None and len(history.epochs) - history.best > patience:
-            break
 
-    best.restore()
+    state.restore()
     model.eval().cpu()
 
     return history
 
 
-class _Best:
-    """The weights of the epoch with the least merit; without held-out rows, of the last one."""
+def _waited(history: History, patience: int | None) -> bool:
+    return patience is not None and len(history.epochs) - 1 - history.best >= patience
 
-    def __init__(self, model: nn.Module) -> None:
-        self.model, self.merit = model, math.inf
+
+class _State:
+    """Where a training stands: all that it takes to go on, and the best weights so far.
+
+    The best are those of the epoch with the least merit; without held-out rows, of the last one.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        optimizer: torch.optim.Optimizer,
+        schedule: torch.optim.lr_scheduler.LRScheduler,
+        generator: torch.Generator | None,
+        checkpoint: str | os.PathLike[str] | None,
+    ) -> None:
+        self.model, self.optimizer, self.schedule = model, optimizer, schedule
+        self.generator = generator
+        self.file = None if checkpoint is None else Path(checkpoint)
+        self.history, self.merit = History(), math.inf
         self.weights: dict[str, Tensor] | None = None
+        if self.file is not None and self.file.is_file():
+            self._go_on(torch.load(self.file, weights_only=True))
 
-    def see(self, history: History) -> None:
-        merit = history.epochs[-1].merit
-        if merit is None or merit < self.merit:
-            history.best = len(history.epochs) - 1
-        if merit is not None and merit < self.merit:
-            self.merit, self.weights = merit, deepcopy(self.model.state_dict())
+    def see(self, epoch: Epoch) -> None:
+        self.history.epochs.append(epoch)
+        if epoch.merit is None or epoch.merit < self.merit:
+            self.history.best = len(self.history.epochs) - 1
+        if epoch.merit is not None and epoch.merit < self.merit:
+            self.merit, self.weights = epoch.merit, deepcopy(self.model.state_dict())
+        if self.file is not None:
+            self._keep(self.file)
 
     def restore(self) -> None:
         if self.weights is not None:
             self.model.load_state_dict(self.weights)
 
+    def _keep(self, file: Path) -> None:
+        """Write aside, then put in place: a process that is killed leaves a whole file."""
+
+        aside = file.with_suffix(".part")
+        torch.save(
+            {
+                "model": self.model.state_dict(),
+                "optimizer": self.optimizer.state_dict(),
+                "schedule": self.schedule.state_dict(),
+                "generator": None if self.generator is None else self.generator.get_state(),
+                "epochs": [astuple(epoch) for epoch in self.history.epochs],
+                "best": self.history.best,
+                "merit": self.merit,
+                "weights": self.weights,
+            },
+            aside,
+        )
+        os.replace(aside, file)
+
+    def _go_on(self, kept: dict[str, Any]) -> None:
+        try:
+            self.model.load_state_dict(kept["model"])
+            self.optimizer.load_state_dict(kept["optimizer"])
+        except (RuntimeError, ValueError) as error:
+            raise ValueError(
+                f"The checkpoint {self.file} is that of another training ({error}). Remove it, "
+                "or name another file."
+            ) from error
+        self.schedule.load_state_dict(kept["schedule"])
+        if self.generator is not None:
+            self.generator.set_state(kept["generator"])
+        self.history.epochs[:] = [Epoch(*epoch) for epoch in kept["epochs"]]
+        self.history.best, self.merit = kept["best"], kept["merit"]
+        self.weights = kept["weights"]
+
 
 @torch.no_grad()
 def _epoch(
-    means: Tensor, model: nn.ModuleList, objective: Objective, held_out: Rows | None
+    means: Tensor, encoder: nn.Module, objective: Objective, held_out: Rows | None
 ) -> Epoch:
     """What the pass gave, and what the held-out rows say of it."""
 
     loss, task, measure = means.tolist()
     if held_out is None:
         return Epoch(loss, task, measure)
-    model.eval()
-    terms = objective(held_out.batch(model[0]))
+    terms = objective(held_out.batch(encoder))
     merit = objective.merit(terms)
 
     return Epoch(loss, task, measure, terms.task.item(), terms.measure.item(), merit)

@@ -1,15 +1,17 @@
 """Wishes: from a number that a person can live with to an encoder that keeps to it.
 
-A wish for a gap is met in three steps, each on rows of its own. Encoders are trained for smaller
-and smaller gaps, in the constraint form. The rows for selection order them, from the safest to the
-most useful. The rows for certification test them in that order up to the first that fails, and the
-most useful that passed is taken: the measured gap may come as close to the wish as these rows
-allow, and no correction for the number of encoders is needed (`audits.certify_sequence`).
+A wish is met in three steps, each on rows of its own. Encoders are trained for smaller and smaller
+gaps, in the constraint form. The rows for selection order them, from the safest to the most
+useful. The rows for certification test them in that order up to the first that fails, and the most
+useful that passed is taken: the measured gap may come as close to the wish as these rows allow,
+and no correction for the number of encoders is needed (`audits.certify_sequence`).
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -18,19 +20,195 @@ from bitveil.audits.certificates import (
     Certificate,
     UncertifiableError,
     certify_gap,
+    certify_information,
+    certify_odds,
+    certify_opportunity,
     certify_sequence,
-    least_gap,
 )
-from bitveil.layers import table_encoder
-from bitveil.objectives import Constrained, Objective, Term, Weighted, task_information
+from bitveil.information import group_entropy
+from bitveil.layers import stochastic_layers
+from bitveil.objectives import (
+    Batch,
+    Constrained,
+    Criterion,
+    DecoderTask,
+    Measure,
+    Objective,
+    Term,
+    Weighted,
+    explained,
+)
 from bitveil.training import Epoch, History, Rows, train
 
-__all__ = ["Candidate", "Step", "Trainer", "certified", "room", "table_over_targets"]
+__all__ = ["Candidate", "Counts", "Step", "Trainer", "Wish", "certified", "counts"]
 
 LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
 """The gaps that are trained for, as shares of the room that the slack leaves of the wish. The
 first is above it: the gap on the rows for certification may turn out smaller than on others. The
 last is far below: it stands for the other case."""
+
+_SQUARES = {"mutual_information", "chi_square_information", "squared_hellinger"}
+"""Measures that fall with the square of what a group loses."""
+
+
+@dataclass(frozen=True)
+class Form:
+    """The form of an objective, before its task and its measure are known.
+
+    Attributes:
+        strength: The weight of the measure, or None where there is a limit.
+        task_weight: The weight of the task.
+        limit: The most that the measure may be, or None where there is a weight.
+        scale: What a violation is divided by: see `Constrained`.
+    """
+
+    strength: float | None = None
+    task_weight: float = 1.0
+    limit: float | None = None
+    scale: float = 1.0
+
+    @classmethod
+    def weighted(cls, strength: float, task_weight: float = 1.0) -> "Form":
+        """A weight for the measure."""
+
+        return cls(strength=strength, task_weight=task_weight)
+
+    @classmethod
+    def limited(cls, limit: float, scale: float = 1.0) -> "Form":
+        """A limit on the measure."""
+
+        return cls(limit=limit, scale=scale)
+
+    def __call__(self, task: Term, measure: Term) -> Objective:
+        """The objective of a task and a measure."""
+
+        if self.limit is not None:
+            return Constrained(task, measure, limit=self.limit, scale=self.scale)
+        assert self.strength is not None
+
+        return Weighted(task, measure, strength=self.strength, task_weight=self.task_weight)
+
+    def __str__(self) -> str:
+        if self.limit is not None:
+            return f"limit-{self.limit!r}"
+        return f"strength-{self.strength!r}"
+
+
+class Counts(NamedTuple):
+    """The tables of some rows, in double precision: what certificates read.
+
+    Attributes:
+        joint: Counts over (target, group, code) of the rows whose target is known.
+        groups: Counts over (group, code) of all rows.
+    """
+
+    joint: Tensor
+    groups: Tensor
+
+
+def counts(encoder: nn.Module, rows: Rows) -> Counts:
+    """The expected counts of rows."""
+
+    with torch.no_grad():
+        batch = _double(rows).batch(encoder)
+
+        return Counts(batch.joint, batch.groups)
+
+
+@dataclass(frozen=True)
+class Wish:
+    """What is to be certified: a gap or an information, by a criterion, and a limit on it.
+
+    Attributes:
+        limit: The most that it may be: a gap from 0 to 1, or bits.
+        quantity: `"gap"` or `"information"`.
+        criterion: Of which rows the groups are compared: see `objectives.Measure`.
+        delta: The probability that the certificate may be wrong.
+        positive: The number of the target that equal opportunity speaks of.
+    """
+
+    limit: float
+    quantity: Literal["gap", "information"] = "gap"
+    criterion: Criterion = "independence"
+    delta: float = 0.05
+    positive: int = 1
+
+    @property
+    def name(self) -> str:
+        """What the person who has the wish calls it."""
+
+        return f"max_{self.quantity}={self.limit}"
+
+    @property
+    def reading(self) -> str:
+        """The measure that the certificate bounds: the information by way of the overlap."""
+
+        return "total_variation" if self.quantity == "gap" else "doeblin_complement"
+
+    def certify(
+        self, table: Counts, *, delta: float | None = None, draws: str = "soft"
+    ) -> Certificate:
+        """Certify a code from the counts of rows held out."""
+
+        delta = self.delta if delta is None else delta
+        if self.quantity == "information":
+            return self._certify_information(table, delta, draws)
+        if self.criterion == "independence":
+            return certify_gap(table.groups, delta=delta, draws=draws)
+        if self.criterion == "separation":
+            return certify_odds(table.joint, delta=delta, draws=draws)
+
+        return certify_opportunity(table.joint, self.positive, delta=delta, draws=draws)
+
+    def room(self, sizes: Counts) -> float:
+        """What the slack of the certificate leaves of the wish, as a total variation.
+
+        Arguments:
+            sizes: The numbers of held-out rows, over (target, group) and over (group).
+
+        Raises:
+            UncertifiableError: If it leaves nothing: no code could be certified to meet the wish.
+
+        Example:
+            >>> sizes = Counts(torch.full((2, 2), 500.0), torch.full((2,), 1000.0))
+            >>> round(Wish(0.1).room(sizes), 4)  # 0.1 - 0.0547
+            0.0453
+        """
+
+        one = Counts(sizes.joint.double().unsqueeze(-1), sizes.groups.double().unsqueeze(-1))
+        least = self.certify(one).bound
+        if least >= self.limit:
+            rows = [int(n) for n in self._parts(sizes)[0].tolist()]
+            raise UncertifiableError(
+                f"`{self.name}` is too small for these rows: with {rows} rows of the groups held "
+                f"back, even a code that reveals nothing is certified at {least:.3f} only (delta "
+                f"= {self.delta}). Wish for more than that, well above it if the code is to be of "
+                "use, or bring more rows of the smallest groups."
+            )
+        if self.quantity == "gap":
+            return self.limit - least
+        entropies = [group_entropy(part) for part in self._parts(one)]
+        bits = max(entropy.item() for entropy in entropies) / torch.tensor(2.0).log().item()
+
+        return min(1.0, (self.limit - least) / bits)
+
+    def _certify_information(self, table: Counts, delta: float, draws: str) -> Certificate:
+        """Of the worst part: the mean over targets is no more than that."""
+
+        parts = self._parts(table)
+        found = [certify_information(t, delta=delta / len(parts), draws=draws) for t in parts]
+        worst = max(found, key=lambda certificate: certificate.bound)
+
+        return replace(worst, delta=delta)
+
+    def _parts(self, table: Counts) -> list[Tensor]:
+        """The tables that the criterion compares groups in."""
+
+        if self.criterion == "independence":
+            return [table.groups]
+        return (
+            list(table.joint) if self.criterion == "separation" else [table.joint[self.positive]]
+        )
 
 
 @dataclass(frozen=True)
@@ -42,6 +220,10 @@ class Step:
         strength: The weight of the measure, or None where a limit was given.
         information: What its codes tell of the target, in nats.
         measure: What its codes were charged for.
+        gap: The total variation of the groups' codes by the criterion, or, where an information
+            is wished for, one less their overlap.
+        score: The accuracy of the best classifier of the codes for the first target, or the share
+            of variance explained; None without a target.
         certified: Whether the rows for certification passed it; None where none were asked.
     """
 
@@ -49,50 +231,67 @@ class Step:
     strength: float | None
     information: float
     measure: float
+    gap: float
+    score: float | None = None
     certified: bool | None = None
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An encoder that was trained, its training, and what it came to."""
+    """An encoder that was trained, its task (with a decoder, if any), and what it came to."""
 
-    encoder: nn.Sequential
+    encoder: nn.Module
+    task: Term
     history: History
     step: Step
 
 
 @dataclass(frozen=True)
 class Trainer:
-    """How encoders are trained: everything but the objective and the rows.
+    """How encoders are trained: everything but the form of the objective and the rows.
 
     Attributes:
-        n_bits: The number of bits.
-        hidden: The widths of the hidden layers.
+        network: Makes an encoder, from a generator of its weights.
+        task: Makes the task, from the same generator.
+        measure: What the code is charged for.
+        gap: What the encoders are ordered by.
         epochs: The most passes over the rows.
         batch_size: The most rows of a batch.
         learning_rate: The highest learning rate of the cycle.
         patience: The epochs to wait for a better one; None: all.
         device: Where it runs.
-        seed: The seed of the weights and of the order of the rows.
+        precision: The numbers it runs in.
+        seed: The seed of the weights, of the order of the rows, and of draws.
         verbose: Whether a progress bar is shown.
+        after_epoch: Called with every epoch of every encoder.
+        checkpoint: A folder for the state of each training, or None.
     """
 
-    n_bits: int
-    hidden: Sequence[int]
+    network: Callable[[torch.Generator], nn.Module]
+    task: Callable[[torch.Generator], Term]
+    measure: Measure
+    gap: Measure
     epochs: int
     batch_size: int
     learning_rate: float
     patience: int | None
     device: str
+    precision: str
     seed: int
     verbose: int
+    after_epoch: Callable[[Epoch], None] | None = None
+    checkpoint: Path | None = None
 
-    def __call__(self, objective: Objective, fit: Rows, select: Rows) -> Candidate:
+    def __call__(self, form: Form, fit: Rows, select: Rows) -> Candidate:
         """Train an encoder, and judge it by the rows for selection."""
 
         generator = torch.Generator().manual_seed(self.seed)
-        encoder = table_encoder(fit.x.shape[1], self.n_bits, self.hidden, generator=generator)
-        with _progress(objective, self.epochs, self.verbose) as after_epoch:
+        encoder = self.network(generator)
+        for layer in stochastic_layers(encoder):
+            layer.generator = generator
+        task = self.task(generator)
+        objective = form(task, replace(self.measure, generator=generator))
+        with _progress(objective, self.epochs, self.verbose, self.after_epoch) as after_epoch:
             history = train(
                 encoder,
                 objective,
@@ -103,84 +302,77 @@ class Trainer:
                 learning_rate=self.learning_rate,
                 patience=self.patience,
                 device=self.device,
+                precision=self.precision,
                 generator=generator,
                 after_epoch=after_epoch,
+                checkpoint=self.checkpoint and self.checkpoint / f"{form}.pt",
             )
 
         # Double precision from here on: a bit must not depend on which rows stand beside it.
-        return Candidate(encoder.double(), history, _step(objective, history))
+        encoder.double()
+        if isinstance(task, nn.Module):
+            task.double()
 
+        return Candidate(encoder, task, history, self._step(objective, encoder, fit, select))
 
-def room(max_gap: float, sizes: Sequence[int], delta: float) -> float:
-    """What the slack of the certificate leaves of the wish, for groups of these sizes.
+    @torch.no_grad()
+    def _step(self, objective: Objective, encoder: nn.Module, fit: Rows, select: Rows) -> Step:
+        batch = _double(select).batch(encoder)
+        generator = torch.Generator().manual_seed(self.seed)
+        gap = replace(self.gap, generator=generator)(batch).item()
+        task, measure = objective.task(batch), objective.measures(batch)
+        told = _target_entropy(select) if isinstance(objective.task, DecoderTask) else 0.0
 
-    Raises:
-        UncertifiableError: If it leaves nothing: no code could be certified to meet the wish.
-
-    Example:
-        >>> round(room(0.1, [1000, 1000], 0.05), 4)  # 0.1 - 0.0547
-        0.0453
-    """
-
-    floor = least_gap(sizes, delta)
-    if floor >= max_gap:
-        raise UncertifiableError(
-            f"`max_gap={max_gap}` is too small for these rows: with {list(sizes)} rows of the "
-            f"groups held back, even a code that reveals nothing is certified at {floor:.3f} only "
-            f"(delta = {delta}). Wish for more than that, well above it if the code is to be of "
-            "use, or bring more rows of the smallest groups."
+        return Step(
+            limit=objective.limit if isinstance(objective, Constrained) else None,
+            strength=objective.strength if isinstance(objective, Weighted) else None,
+            information=told - task.item(),
+            measure=(measure.sum() if isinstance(objective, Weighted) else measure.amax()).item(),
+            gap=gap,
+            score=_score(objective.task, _double(fit).batch(encoder), batch),
         )
-
-    return max_gap - floor
 
 
 def certified(
     trainer: Trainer,
-    measure: Term,
+    wish: Wish,
     fit: Rows,
     select: Rows,
-    held_out_table: Callable[[nn.Module], Tensor],
+    held_out: Callable[[nn.Module], Counts],
     *,
-    max_gap: float,
-    delta: float,
-    sizes: Sequence[int],
+    sizes: Counts,
     draws: str = "soft",
+    n_jobs: int | None = None,
 ) -> tuple[Candidate, Certificate, list[Step]]:
     """The most useful encoder that the rows for certification pass.
 
     Arguments:
         trainer: How encoders are trained.
-        measure: The total variation, of which `max_gap` is the limit.
+        wish: What is to be certified.
         fit: The rows to train on.
         select: The rows that order the encoders and choose among those that passed.
-        held_out_table: Counts over (group, code) of the rows for certification, for an encoder.
-        max_gap: The wish.
-        delta: The probability that the certificate may be wrong.
-        sizes: The number of rows for certification of each group.
-        draws: What the table counts: `"soft"` (expected) or `"hard"` (drawn) codes.
+        held_out: The counts of the rows for certification, for an encoder.
+        sizes: The numbers of rows for certification, over (target, group) and over (group).
+        draws: What the counts are of: `"soft"` (expected) or `"hard"` (drawn) codes.
+        n_jobs: How many encoders are trained at once; None: one.
 
     Raises:
         UncertifiableError: If none passes.
     """
 
-    left = room(max_gap, sizes, delta)
-    limits = [share * left for share in LADDER]
-    candidates = [
-        trainer(Constrained(task_information, measure, limit=limit), fit, select)
-        for limit in limits
-    ]
-    candidates.sort(key=lambda candidate: candidate.step.measure)
-    tables = [held_out_table(candidate.encoder) for candidate in candidates]
-    passed = certify_sequence(tables, max_gap, delta=delta, draws=draws)
+    from joblib import Parallel, delayed
+
+    left = wish.room(sizes)
+    train_one = delayed(trainer)
+    forms = _forms(trainer, wish, left, fit, select)
+    candidates = Parallel(n_jobs)(train_one(form, fit, select) for form in forms)
+    candidates.sort(key=lambda candidate: candidate.step.gap)
+    tables = [held_out(candidate.encoder) for candidate in candidates]
+    settings: Any = {"certify": wish.certify, "delta": wish.delta, "draws": draws}
+    passed = certify_sequence(tables, wish.limit, **settings)
     if not passed:
-        least = certify_gap(tables[0], delta=delta, draws=draws)
-        # The safest code's gap is a share of the room, and what these rows add to that.
-        added = max(0.0, least.estimate - candidates[0].step.measure)
-        advice = max(least.gap, max_gap - left + added / (1 - LADDER[-1]))
-        raise UncertifiableError(
-            f"`max_gap={max_gap}` could not be certified. The safest code that was found: "
-            f"{least}. Wish for a little more than {advice:.3f}, or bring more rows."
-        )
+        safest = wish.certify(tables[0], draws=draws)
+        raise UncertifiableError(_refusal(wish, left, safest, candidates[0].step.gap))
     chosen = max(range(len(passed)), key=lambda number: candidates[number].step.information)
     path = [
         replace(candidate.step, certified=number < len(passed))
@@ -190,37 +382,103 @@ def certified(
     return candidates[chosen], passed[chosen], path
 
 
-def table_over_targets(encoder: nn.Module, rows: Rows) -> Tensor:
-    """The counts over (target, group, code) of rows, in double precision."""
+def _forms(trainer: Trainer, wish: Wish, left: float, fit: Rows, select: Rows) -> list[Form]:
+    """Objectives for gaps at the shares of the room.
 
-    with torch.no_grad():
-        return replace(rows, x=rows.x.double()).batch(encoder).joint
+    Where the measure is another than what is certified, its limits are found from encoders whose
+    gap is known: near independence it goes with a power of the gap.
+    """
+
+    own = replace(trainer.measure, reading=wish.reading, prior="empirical")
+    if trainer.measure == own or (wish.reading, trainer.measure.reading) == _SAME_OF_TWO:
+        return [Form.limited(share * left) for share in LADDER]
+
+    power = 2 if trainer.measure.reading in _SQUARES else 1
+    step = trainer(Form.weighted(0.0), fit, select).step
+    for _ in range(2):
+        found = trainer(_limited(step, left, power), fit, select).step
+        step = found if found.gap > 0 and found.measure > 0 else step
+
+    return [_limited(step, share * left, power) for share in LADDER]
 
 
-def _step(objective: Objective, history: History) -> Step:
-    best = history.epochs[history.best]
-    assert best.held_out_task is not None
-    assert best.held_out_measure is not None
+_SAME_OF_TWO = ("doeblin_complement", "total_variation")
 
-    return Step(
-        limit=objective.limit if isinstance(objective, Constrained) else None,
-        strength=objective.strength if isinstance(objective, Weighted) else None,
-        information=-best.held_out_task,
-        measure=best.held_out_measure,
+
+def _limited(step: Step, gap: float, power: int) -> Form:
+    """The objective for a gap, by an encoder for which measure and gap are known."""
+
+    limit = step.measure * (gap / max(step.gap, 1e-6)) ** power
+
+    return Form.limited(limit, power * limit / gap)
+
+
+def _refusal(wish: Wish, left: float, safest: Certificate, expected: float) -> str:
+    """Why none was certified, and what could be."""
+
+    if wish.quantity == "information":
+        advice = safest.bound
+    else:  # the safest code's gap is a share of the room, and what these rows add to that
+        added = max(0.0, safest.estimate - expected)
+        advice = max(safest.bound, wish.limit - left + added / (1 - LADDER[-1]))
+    if advice >= 1 and wish.quantity == "gap":
+        could = "No smaller gap can be certified for such codes: take fewer bits"
+    else:
+        could = f"Wish for a little more than {advice:.3f}"
+
+    return (
+        f"`{wish.name}` could not be certified. The safest code found: {safest}. {could}, "
+        "or bring more rows."
     )
+
+
+def _double(rows: Rows) -> Rows:
+    return replace(rows, x=rows.x.double())
+
+
+def _target_entropy(rows: Rows) -> float:
+    """The entropy of the targets with classes: what the best code could tell of them."""
+
+    labels = rows.y.unsqueeze(1) if rows.labels is None else rows.labels
+    weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in labels.T]
+
+    return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
+
+
+def _score(task: Term, fit: Batch, select: Batch) -> float | None:
+    """Of the first target: the accuracy of the best classifier by the rows to fit, on others."""
+
+    if isinstance(task, DecoderTask) and not task.exact:
+        return task.score(select)
+    if select.targets:
+        counted, seen = fit.targets[0], select.targets[0]
+        right = seen.gather(0, counted.argmax(0, keepdim=True)).sum() / seen.sum()
+        return right.item() if len(seen) > 1 else None
+
+    return None if select.values is None else explained(select).mean().item()
 
 
 @contextmanager
 def _progress(
-    objective: Objective, epochs: int, verbose: int
+    objective: Objective,
+    epochs: int,
+    verbose: int,
+    also: Callable[[Epoch], None] | None,
 ) -> Iterator[Callable[[Epoch], None]]:
-    """A progress bar on the error stream, or nothing."""
+    """A progress bar on the error stream, or nothing, and what the person wants called."""
 
     from rich.console import Console
     from rich.progress import Progress
 
     limit = objective.limit if isinstance(objective, Constrained) else None
-    label = "training" if limit is None else f"training for a gap of {limit:.3f}"
+    label = "training" if limit is None else f"training for a limit of {limit:.3g}"
     with Progress(console=Console(stderr=True), transient=True, disable=not verbose) as progress:
         task = progress.add_task(label, total=epochs)
-        yield lambda epoch: progress.advance(task)
+
+        def after_epoch(epoch: Epoch) -> None:
+            progress.advance(task)
+            if also is not None:
+                also(epoch)
+
+        yield after_epoch

@@ -9,10 +9,11 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "shapes codes tables information finite sampled blocks gradients layers objectives training "
-    "labels features release audits wishes estimators datasets demo cli".split()
+    "shapes codes tables information finite sampled blocks gradients layers objectives networks "
+    "training labels targets features release exports audits wishes plots sample saved estimators "
+    "datasets demo cli".split()
 )
-HEAVY = ["lightning_fabric", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
+HEAVY = ["lightning_fabric", "matplotlib", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
 
 
 def imported(path):

@@ -1,7 +1,13 @@
-"""Every Python block of README and documentation runs, those of a page one after the other."""
+"""Every Python block of README and documentation runs, those of a page one after the other.
+
+A block that needs packages which are no dependencies has a comment in the line before it, as
+`<!-- needs: faiss -->`. It runs where they are installed, and is skipped by name elsewhere.
+"""
 
 import re
+from importlib.util import find_spec
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -9,9 +15,22 @@ ROOT = Path(__file__).parents[1]
 PAGES = ["README.md", *sorted(path.name for path in (ROOT / "docs").glob("*.md"))]
 
 
+class Block(NamedTuple):
+    """The code of a block, and the packages that it needs."""
+
+    code: str
+    needs: tuple[str, ...]
+
+
+def read_blocks(text):
+    pattern = r"^(?:<!-- needs: ([\w, ]+) -->\n)?```python\n(.*?)^```"
+    found = re.findall(pattern, text, flags=re.DOTALL | re.MULTILINE)
+
+    return [Block(code, tuple(needs.replace(",", " ").split())) for needs, code in found]
+
+
 def blocks(page):
-    text = (ROOT / page if page == "README.md" else ROOT / "docs" / page).read_text()
-    return re.findall(r"^```python\n(.*?)^```", text, flags=re.DOTALL | re.MULTILINE)
+    return read_blocks((ROOT / page if page == "README.md" else ROOT / "docs" / page).read_text())
 
 
 def seen_before(page):
@@ -19,12 +38,19 @@ def seen_before(page):
     return {block for other in earlier for block in blocks(other)}
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
-def test_code_runs(page, capsys):
+def run(page, needs):
+    """Run a page's blocks without needs, and those with exactly these."""
+
     names = {}
     for block in blocks(page):
-        if block not in seen_before(page):
-            exec(compile(block, page, "exec"), names)
+        if block not in seen_before(page) and block.needs in ((), needs):
+            exec(compile(block.code, page, "exec"), names)
+
+
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
+def test_code_runs(page, capsys, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    run(page, needs=())
 
     printed = capsys.readouterr().out
     if page == "README.md":
@@ -34,6 +60,23 @@ def test_code_runs(page, capsys):
         )
         assert "joint information" in printed
         assert printed.rstrip().endswith("0.0\n1.0")
+
+
+@pytest.mark.parametrize(
+    ("page", "needs"),
+    sorted({(page, block.needs) for page in PAGES for block in blocks(page) if block.needs}),
+)
+def test_code_that_needs_more_runs(page, needs, tmp_path, monkeypatch):
+    if missing := [name for name in needs if find_spec(name) is None]:
+        pytest.skip(f"{', '.join(missing)} not installed")
+    monkeypatch.chdir(tmp_path)
+    run(page, needs)
+
+
+def test_blocks_say_what_they_need():
+    text = "<!-- needs: a, b -->\n```python\n1\n```\n<!-- a remark -->\n```python\n2\n```\n"
+
+    assert read_blocks(text) == [Block("1\n", ("a", "b")), Block("2\n", ())]
 
 
 def test_links_inside_the_repository_lead_somewhere():

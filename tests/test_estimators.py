@@ -455,10 +455,24 @@ def test_a_few_rows_that_share_a_draw_are_certified_as_expected(people):
     [
         ({"n_bits": 0}, "n_bits"),
         ({"n_bits": 2.5}, "n_bits"),
-        ({"n_bits": 30}, r"m = 30 .* Use fewer bits"),
+        ({"n_bits": 30, "engine": "exact"}, r"m = 30 .* Use fewer bits"),
+        ({"bins": 1}, "`bins` expects a whole number from 2 on, got 1"),
+        ({"criterion": "calibration"}, r"`criterion` expects one of \['independence', .*calib"),
+        ({"criterion": 3}, "`criterion` expects one of"),
+        ({"engine": "fast"}, "`engine` expects one of"),
+        ({"prior": "flat"}, "`prior` expects one of"),
+        ({"task": "regression"}, "`task` expects one of"),
+        ({"missing_target": "drop"}, "`missing_target` expects one of"),
+        ({"missing_sensitive": "drop"}, "`missing_sensitive` expects one of"),
+        ({"max_information": -1}, "`max_information` expects a number of bits above 0, got -1"),
+        ({"max_gap": 0.3, "max_information": 0.1}, "got max_gap and max_information"),
+        ({"max_gap": 0.3, "warm_start": True}, "may have seen the rows to certify"),
+        ({"checkpoint": "x", "random_state": None}, "`checkpoint` needs a whole number"),
+        ({"engine": "sampled", "measure": "maximal_leakage"}, "drawn for .*not for 'maximal_leak"),
+        ({"criterion": "equal_opportunity", "positive": 7}, r"one of \['no', 'yes'\], got 7"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 0}, "batch_size"),
-        ({"features": "boosted"}, "`features` expects 'posterior', 'raw' or 'both'"),
+        ({"features": "boosted"}, "`features` expects one of"),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
@@ -473,9 +487,11 @@ def test_labels_that_are_none_are_refused_by_name(numbers):
     X, y, s = numbers
 
     with pytest.raises(ValueError, match="`y` has 600 different values, more than the 50"):
-        encoder().fit(X, X["height"], sensitive_features=s)
+        encoder().fit(X, X["height"].astype(str), sensitive_features=s)
+    with pytest.raises(ValueError, match=r"Unknown label type: continuous.*InvariantRegressor"):
+        classifier().fit(X, X["height"], sensitive_features=s)
     with pytest.raises(ValueError, match="`sensitive_features` has 600 different values"):
-        encoder().fit(X, y, sensitive_features=X["height"])
+        encoder().fit(X, y, sensitive_features=X["height"].astype(str))
     with pytest.raises(ValueError, match="`sensitive_features` has one value only"):
         encoder().fit(X, y, sensitive_features=np.ones(600))
     with pytest.raises(ValueError, match="`y` expects one value for each of the 600 rows, got 5"):

@@ -208,13 +208,13 @@ def test_infinities_among_objects_are_refused_with_their_columns(values):
 @pytest.mark.parametrize(
     ("X", "words"),
     [
-        ([[1.0, np.inf]], "infinities"),
-        ([1.0, 2.0], r"two dimensions, got an array of shape \(2,\).*reshape\(-1, 1\)"),
-        (np.zeros((2, 2, 2)), r"two dimensions, got an array of shape \(2, 2, 2\)"),
-        (pd.Series([1.0, 2.0]), "two dimensions"),
+        ([[1.0, np.inf]], r"infinity in columns \[1\]"),
+        ([1.0, 2.0], r"2D array, a table, got an array of shape \(2,\).*reshape\(-1, 1\)"),
+        (np.full((2, 2, 2), np.nan), "images of finite numbers"),
+        (pd.Series([1.0, 2.0]), "Expected a 2D array"),
         ([["a", "b"]], "Expected numbers, or a pandas DataFrame for strings"),
         ([[1, 2], [3]], "Expected numbers"),
-        (scipy.sparse.eye(3), "Expected numbers"),
+        (scipy.sparse.csr_array((2**20, 2**20)), "more than 134217728 cells.*TruncatedSVD"),
         (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), r"different names, got \['a'\]"),
     ],
 )

@@ -407,6 +407,17 @@ def test_intervals_of_differences_are_those_of_rows_drawn_anew():
     assert found.interval == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.02)
 
 
+def test_a_rate_of_no_rows_is_none():
+    pytest.importorskip("fairlearn")
+    # Group 1 has no positives, and group 0 two: there is no difference of their rates to tell.
+    found = fairness_differences([1, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0], n_boot=10)
+    by_name = {one.metric: one for one in found}
+
+    assert by_name["true positive rate"].value is by_name["true positive rate"].interval is None
+    assert by_name["false positive rate"].value == 0.5
+    assert fairness_differences([1], [1], [0], n_boot=2)[0].value == 0
+
+
 def test_without_fairlearn_the_rest_goes_on(monkeypatch):
     monkeypatch.setitem(sys.modules, "fairlearn", None)
     bits, s, _ = codes()

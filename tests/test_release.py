@@ -16,7 +16,7 @@ import torch
 from sklearn.exceptions import NotFittedError
 
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
-from bitveil.release import freeze, row_digests, staged
+from bitveil.release import freeze, frozen_uniforms, row_digests, staged
 
 KEY, OTHER = b"0123456789abcdef", b"fedcba9876543210"
 FILES = ("encoder.json", "weights.safetensors", "features.skops", "secret.key")
@@ -99,6 +99,27 @@ def test_averaging_a_thousand_encodings_teaches_no_more_than_one():
 
     np.testing.assert_array_equal(asked_again.mean(0), asked_again[0])
     np.testing.assert_array_equal(in_one_table, asked_again)
+
+
+def test_bits_are_one_where_the_uniform_number_is_less_than_theta():
+    rows, theta = rows_and_theta(200, 70)
+    uniforms = frozen_uniforms(rows, 70, KEY)
+
+    assert uniforms.dtype == np.float64
+    assert ((uniforms >= 0) & (uniforms < 1)).all()
+    assert (uniforms * 2.0**53 % 1 == 0).all()
+    np.testing.assert_array_equal(freeze(theta, rows, KEY), uniforms < theta)
+    np.testing.assert_array_equal(freeze(uniforms, rows, KEY), 0)
+    np.testing.assert_array_equal(freeze(np.nextafter(uniforms, 2), rows, KEY), 1)
+
+
+def test_frozen_bits_are_those_of_the_first_version():
+    bits = freeze(np.full((2, 12), 0.5), np.arange(8, dtype=np.uint8).reshape(2, 4), KEY)
+
+    assert bits.tolist() == [
+        [0, 0, 0, 1, 0, 1, 1, 1, 0, 1, 1, 1],
+        [1, 0, 1, 0, 0, 0, 0, 0, 0, 1, 0, 0],
+    ]
 
 
 def test_no_rows_have_no_bits():
@@ -312,7 +333,8 @@ def test_a_given_key_is_only_in_its_file(people, tmp_path):
 )
 def test_every_label_that_can_be_fitted_comes_back(s, tmp_path):
     s = pd.DataFrame(s).iloc[np.arange(60) % 2]
-    fitted = quick().fit(np.arange(120.0).reshape(60, 2), s.squeeze(1), sensitive_features=s)
+    y = s.iloc[:, 0]
+    fitted = quick().fit(np.arange(120.0).reshape(60, 2), y, sensitive_features=s)
     fitted.save(tmp_path / "encoder")
     loaded = load(tmp_path / "encoder")
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from bitveil.layers import table_encoder
-from bitveil.objectives import MEASURES, Constrained, Weighted, task_information
+from bitveil.objectives import Constrained, Measure, Weighted, task_information
 from bitveil.training import Rows, train
 
 
@@ -21,13 +21,13 @@ def encoder(seed=0):
 
 
 def penalised(strength=0.0):
-    return Weighted(task_information, MEASURES["total_variation"], strength=strength)
+    return Weighted(task_information, Measure(), strength=strength)
 
 
 def measures(network, rows):
     with torch.no_grad():
         batch = rows.batch(network)
-        return -task_information(batch).item(), MEASURES["total_variation"](batch).item()
+        return -task_information(batch).item(), Measure()(batch).item()
 
 
 def fitted(objective, **settings):
@@ -50,7 +50,7 @@ def test_without_a_penalty_the_code_is_useful_and_leaks():
 
 
 def test_a_limit_on_the_gap_is_kept_on_new_rows():
-    objective = Constrained(task_information, MEASURES["total_variation"], limit=0.1)
+    objective = Constrained(task_information, Measure(), limit=0.1)
     information, gap = measures(fitted(objective)[0], world(20_000, seed=7))
 
     assert gap == pytest.approx(0.1, abs=0.05)

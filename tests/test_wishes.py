@@ -1,5 +1,6 @@
 """Wishes: what is certified keeps to the wish, and what cannot be is refused with a way out."""
 
+import math
 import re
 from dataclasses import replace
 
@@ -10,11 +11,12 @@ from torch import nn
 
 from bitveil import wishes
 from bitveil.audits import UncertifiableError, least_gap
+from bitveil.audits.certificates import certify_information
 from bitveil.codes import all_codes
 from bitveil.estimators import InvariantClassifier, InvariantEncoder
-from bitveil.objectives import MEASURES
+from bitveil.objectives import MEASURES, Measure
 from bitveil.training import Epoch, History, Rows
-from bitveil.wishes import LADDER, Candidate, Step, certified, room
+from bitveil.wishes import LADDER, Candidate, Counts, Step, Wish, certified
 
 
 def world(n, seed=0, k=2):
@@ -232,7 +234,6 @@ def test_gamma_is_the_form_of_the_paper():
         ({"max_gap": 0.5, "delta": 1.0}, r"`delta` expects .* between 0 and 1, got 1\.0"),
         ({"max_gap": 0.5, "delta": 5.0}, r"`delta` expects .* between 0 and 1, got 5"),
         ({"measure": "variation"}, r"`measure` expects one of \['total_variation', .*variation'"),
-        ({"max_gap": 0.5, "measure": "mutual_information"}, "certified through the total var"),
         ({"gamma": 1.5}, r"`gamma` expects a number from 0 to 1, got 1\.5"),
         ({"gamma": -0.5}, r"`gamma` expects a number from 0 to 1, got -0\.5"),
         ({"strength": -1.0}, "`strength` expects"),
@@ -255,45 +256,71 @@ def test_the_whole_gap_may_be_wished_for():
 # The steps to a certificate
 
 
+def sizes_of(*groups):
+    """The numbers of rows of groups, all of one target."""
+
+    return Counts(torch.tensor([groups]), torch.tensor(groups))
+
+
 def test_room_is_what_the_noise_leaves():
-    assert room(0.3, [400, 100], 0.05) == pytest.approx(0.3 - least_gap([400, 100], 0.05))
+    assert Wish(0.3).room(sizes_of(400, 100)) == pytest.approx(0.3 - least_gap([400, 100], 0.05))
     with pytest.raises(UncertifiableError, match=f"{least_gap([400, 100]):.3f} only"):
-        room(least_gap([400, 100]), [400, 100], 0.05)
+        Wish(least_gap([400, 100])).room(sizes_of(400, 100))
+
+
+def test_room_of_an_information_is_a_share_of_the_entropy():
+    least = certify_information(torch.tensor([[400.0], [100.0]])).bound
+    bits = -0.8 * math.log2(0.8) - 0.2 * math.log2(0.2)
+
+    assert Wish(0.2, "information").room(sizes_of(400, 100)) == pytest.approx((0.2 - least) / bits)
+    with pytest.raises(UncertifiableError, match=r"`max_information=0\.05` is too small"):
+        Wish(0.05, "information").room(sizes_of(400, 100))
 
 
 ROWS = Rows(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
-SIZES = [2000, 2000]  # a noise of 0.039
+SIZES = (2000, 2000)  # a noise of 0.039
 
 
-def steps(candidates, max_gap=0.1):
-    """Walk to a wish with candidates that are known, one by one or from the limit trained for.
+class KnownTrainer:
+    """Trains candidates that are known, one by one or from the limit that is asked for.
 
     A candidate is (measured on selection rows, information, measured on certification rows).
     """
 
-    trained = []
+    measure = Measure()
 
-    def trainer(objective, fit, select):
-        known = candidates[: len(trained) + 1][-1] if isinstance(candidates, list) else None
-        measure, information, truth = known or candidates(objective.limit)
-        trained.append(objective.limit)
+    def __init__(self, candidates):
+        self.candidates, self.limits = candidates, []
+
+    def __call__(self, form, fit, select):
+        known = self.candidates
+        if isinstance(known, list):
+            known = known[: len(self.limits) + 1][-1]
+        measure, information, truth = known(form.limit) if callable(known) else known
+        self.limits.append(form.limit)
         module = nn.Sequential()
         module.truth = truth
-        step = Step(objective.limit, None, information, measure)
-        return Candidate(module, History([Epoch(0, 0, 0)], 0), step)
+        step = Step(form.limit, None, information, measure, measure)
+        return Candidate(module, None, History([Epoch(0, 0, 0)], 0), step)
+
+
+def steps(candidates, max_gap=0.1):
+    """Walk to a wish with candidates that are known."""
 
     def table(module):
         ones = torch.tensor([[0.5 + module.truth / 2], [0.5 - module.truth / 2]])
-        return torch.cat([ones, 1 - ones], 1).double() * 2000
+        groups = torch.cat([ones, 1 - ones], 1).double() * 2000
+        return Counts(groups.unsqueeze(0), groups)
 
-    measure, wish = MEASURES["total_variation"], {"max_gap": max_gap, "delta": 0.05}
-    found = certified(trainer, measure, ROWS, ROWS, table, sizes=SIZES, draws="hard", **wish)
+    trainer = KnownTrainer(candidates)
+    settings = {"sizes": sizes_of(*SIZES), "draws": "hard"}
+    found = certified(trainer, Wish(max_gap), ROWS, ROWS, table, **settings)
 
-    return found, trained
+    return found, trainer.limits
 
 
 def test_encoders_are_trained_from_above_the_room_to_far_below():
-    left = room(0.1, SIZES, 0.05)
+    left = Wish(0.1).room(sizes_of(*SIZES))
     _, trained = steps([(0.07, 3, 0.07), (0.06, 2, 0.06), (0.02, 1, 0.02)])
 
     assert trained == pytest.approx([share * left for share in LADDER])

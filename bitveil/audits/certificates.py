@@ -243,8 +243,9 @@ def certify_opportunity(
             "`certify_opportunity` expects counts over (target, group, code) and the number of "
             f"one of the targets, got shape {tuple(table.shape)} and positive = {positive}."
         )
-    settings: dict[str, Any] = {"delta": delta, "draws": draws, "candidates": candidates}
-    inside = certify_gap(table[positive], dobrushin=dobrushin, **settings)
+    inside = certify_gap(
+        table[positive], delta=delta, draws=draws, candidates=candidates, dobrushin=dobrushin
+    )
 
     return replace(inside, quantity="equal opportunity gap")
 
@@ -404,7 +405,7 @@ def certify_information(
 
 
 def certify_sequence(
-    tables: Sequence[Tensor],
+    tables: Sequence[Any],
     limit: float,
     *,
     certify: Callable[..., Certificate] = certify_gap,

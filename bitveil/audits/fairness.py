@@ -29,13 +29,14 @@ class Difference:
 
     Attributes:
         metric: `"selection rate"`, `"true positive rate"` or `"false positive rate"`.
-        value: The largest difference between two groups, on these rows.
+        value: The largest difference between two groups, on these rows; None where a group has no
+            rows of the label that the rate is about.
         interval: The bootstrap interval of 95 % over these rows, or None.
         bound: What a certificate says that it is at most, in the population, or None.
     """
 
     metric: str
-    value: float
+    value: float | None
     interval: tuple[float, float] | None
     bound: float | None
 
@@ -76,13 +77,10 @@ def fairness_differences(
     counts = _counts(np.asarray(answers), np.asarray(labels), np.asarray(groups))
     values = _differences(counts)
     drawn = [_differences(some) for some in resampled(counts, n_boot, random_state)]
-    ends = np.quantile(drawn, [0.025, 0.975], axis=0).T.tolist() if drawn else [None] * 3
 
     return tuple(
-        Difference(
-            metric, value, tuple(interval) if interval else None, _bound(metric, certificates)
-        )
-        for metric, value, interval in zip(METRICS, values, ends, strict=True)
+        Difference(metric, value, _interval(value, others), _bound(metric, certificates))
+        for metric, value, *others in zip(METRICS, values, *drawn, strict=True)
     )
 
 
@@ -114,6 +112,17 @@ def parity_gap(answers: NDArray[Any], groups: NDArray[np.int64]) -> float:
     return float(np.ptp(shares, axis=0).max())
 
 
+def _interval(value: float | None, drawn: Sequence[float | None]) -> tuple[float, float] | None:
+    """The percentile interval of the draws in which every group had rows."""
+
+    known = [other for other in drawn if other is not None]
+    if value is None or not known:
+        return None
+    low, high = np.quantile(known, [0.025, 0.975])
+
+    return float(low), float(high)
+
+
 def _bound(metric: str, certificates: Sequence[Certificate]) -> float | None:
     """The smallest of the bounds that cover a metric."""
 
@@ -134,12 +143,14 @@ def _counts(
         )
     names, numbers = np.unique(groups, return_inverse=True)
     counts = np.zeros((2, 2, len(names)), dtype=np.int64)
-    np.add.at(counts, (answers.astype(int), labels.astype(int), numbers), 1)
+    np.add.at(
+        counts, (answers.astype(bool).astype(int), labels.astype(bool).astype(int), numbers), 1
+    )
 
     return counts
 
 
-def _differences(counts: NDArray[np.int64]) -> list[float]:
+def _differences(counts: NDArray[np.int64]) -> list[float | None]:
     """The differences of rates, of rows that are as many as the counts say."""
 
     try:  # optional, and without types
@@ -152,10 +163,17 @@ def _differences(counts: NDArray[np.int64]) -> list[float]:
     rates = (metrics.selection_rate, metrics.true_positive_rate, metrics.false_positive_rate)
     frame = metrics.MetricFrame(
         metrics=dict(zip(METRICS, rates, strict=True)),
-        y_true=labels,
-        y_pred=answers,
-        sensitive_features=groups,
+        y_true=labels.tolist(),
+        y_pred=answers.tolist(),
+        sensitive_features=groups.tolist(),
         sample_params=dict.fromkeys(METRICS, weights),
     )
+    values = frame.difference(method="between_groups")
+    negative, positive = counts.sum(0)
+    # A rate of no rows is 0 to fairlearn; here it is none.
+    there = (negative + positive, positive, negative)
 
-    return [float(value) for value in frame.difference(method="between_groups")[list(METRICS)]]
+    return [
+        float(values[metric]) if rows.all() else None
+        for metric, rows in zip(METRICS, there, strict=True)
+    ]

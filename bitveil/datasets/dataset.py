@@ -1,11 +1,12 @@
 """What every loader returns: a table, its target, and what in it states the sensitive."""
 
-__all__ = ["Dataset", "read_bundled"]
+__all__ = ["Dataset", "held_out", "read_bundled"]
 
 import gzip
+import hashlib
 import io
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from importlib.resources import files
 
 import numpy as np
@@ -21,7 +22,7 @@ class Dataset:
 
     Attributes:
         name: The name of the data set.
-        features: All columns but the target, the sensitive ones included: see `without`.
+        features: The columns to learn from, the sensitive ones included: see `without`.
         target: The label, 0 or 1, named after what 1 means.
         sensitive: The sensitive attributes in use for this data set, one a column, as text.
         stated_by: For each column of `sensitive`, the features that state it outright.
@@ -29,6 +30,10 @@ class Dataset:
         description: What the rows are and where they come from, licence included.
         source: Title, authors, year and link.
         licence: The licence of the data, which is not that of bitveil.
+        weights: How many people of the population a row stands for, or None where it is not said.
+        persons: Whose row it is, as a number, or None where every row is another person's.
+        fixed_test: The test rows of a fixed rule of bitveil's own, or None for that of `test`.
+        answers: For a world that was made up, what is known of it: see `bitveil.datasets.worlds`.
 
     Example:
         >>> table = pd.DataFrame({"age": [19, 40], "hours": [20, 38]})
@@ -43,6 +48,8 @@ class Dataset:
         <Dataset Toy: 2 rows, 2 features, target hired, sensitive age_group>
         >>> toy.without("age_group").columns.tolist()
         ['hours']
+        >>> toy.test
+        array([False,  True])
     """
 
     name: str
@@ -54,16 +61,22 @@ class Dataset:
     description: str = ""
     source: str = ""
     licence: str = ""
+    weights: pd.Series | None = None
+    persons: pd.Series | None = None
+    fixed_test: NDArray[np.bool_] | None = None
+    answers: Mapping[str, float] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         rows = self.features.index
-        aligned = rows.equals(self.target.index) and rows.equals(self.sensitive.index)
-        split = self.official_test
-        if not aligned or (split is not None and split.shape != rows.shape):
+        given = (self.sensitive, self.target, self.weights, self.persons)
+        aligned = all(rows.equals(table.index) for table in given if table is not None)
+        splits = (self.official_test, self.fixed_test)
+        if not aligned or any(split.shape != rows.shape for split in splits if split is not None):
             raise ValueError(
-                f"`Dataset` expects features, target, sensitive and official_test of {self.name} "
-                "to hold the same rows in one order; their indices or lengths differ. Select the "
-                "rows of all of them alike, or `reset_index(drop=True)` where the order is right."
+                f"`Dataset` expects all parts of {self.name} (features, target, sensitive, "
+                "weights, persons, official_test, fixed_test) to hold the same rows in one order; "
+                "their indices or lengths differ. Select the rows of all of them alike, or "
+                "`reset_index(drop=True)` where the order is right."
             )
 
         stated = {column for columns in self.stated_by.values() for column in columns}
@@ -80,6 +93,19 @@ class Dataset:
             f"<Dataset {self.name}: {rows} rows, {columns} features, "
             f"target {self.target.name}, sensitive {', '.join(self.stated_by)}>"
         )
+
+    @property
+    def test(self) -> NDArray[np.bool_]:
+        """The test rows: the official ones, else those of a fixed rule, about three in ten.
+
+        The rule, where a loader has none of its own in `fixed_test`, is `held_out` of the numbers
+        of the rows from 0. It is the same in every version of bitveil and on every machine.
+        """
+
+        if self.official_test is not None:
+            return self.official_test
+
+        return held_out(range(len(self.features))) if self.fixed_test is None else self.fixed_test
 
     def without(self, *names: str) -> pd.DataFrame:
         """Return the features without the columns that state the named sensitive attributes.
@@ -98,6 +124,31 @@ class Dataset:
 
         stated = {column for name in names for column in self.stated_by[name]}
         return self.features.drop(columns=list(stated))
+
+
+def held_out(ids: Iterable[int | str]) -> NDArray[np.bool_]:
+    """Which ids are on the test side of the fixed split: about three in ten.
+
+    An id is on the test side if its hash, a number between 0 and 1, is below 0.3. So the side of
+    an id depends on nothing else, be it the order, the number or the choice of the rows; and rows
+    with the same id are on the same side.
+
+    Example:
+        >>> held_out(["Ann", "Bob", "Ann", "Eve"])
+        array([False, False, False,  True])
+        >>> int(held_out(range(10_000)).sum())
+        3050
+    """
+
+    return np.fromiter((position(str(name)) < 0.3 for name in ids), dtype=np.bool_)
+
+
+def position(name: str) -> float:
+    """A number between 0 and 1 that is a hash of the name."""
+
+    digest = hashlib.blake2b(name.encode(), digest_size=8, key=b"bitveil split").digest()
+
+    return int.from_bytes(digest, "little") / 2**64
 
 
 def read_bundled(name: str) -> io.BytesIO:

@@ -1,0 +1,239 @@
+"""Exports: an encoder as an ONNX file, for programs that have no Python.
+
+The file holds the encoder alone: what stands before it (the preparation of a table) and the keyed
+hash behind the frozen draws stay here. It takes the draws as a second input, so that whoever keeps
+the key can make the same bits elsewhere.
+"""
+
+import logging
+import os
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from importlib import import_module
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from bitveil.release import staged
+
+__all__ = ["to_onnx"]
+
+_CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5}  # how far probabilities may lie apart
+
+
+def to_onnx(
+    encoder: nn.Module,
+    path: str | os.PathLike[str],
+    *,
+    n_inputs: int | None = None,
+    example: Tensor | None = None,
+    draws: bool = True,
+) -> None:
+    """Write an encoder as an ONNX model, for any number of rows at a time.
+
+    Inputs are `features`, as the encoder takes them, and `uniforms`, with shape (n, m), in double
+    precision. Outputs are `probabilities`, with shape (n, m), in double precision, and `bits`,
+    with shape (n, m), as whole numbers of 8 bits: 1 where the uniform number is less than the
+    probability, which is the rule of `bitveil.release.freeze`. With
+    `bitveil.release.frozen_uniforms` they are the frozen bits.
+
+    Probabilities agree with those of torch but for rounding: 1e-12 in double precision, 1e-5 for
+    an encoder of float32. A bit differs only where its uniform number lies in between. Before
+    anything is written, onnxruntime runs the model on the example and the two are compared.
+
+    onnxruntime has no convolution in double precision on a CPU; there it is written as products
+    of shifted inputs, one for each place of the kernel.
+
+    Arguments:
+        encoder: A module from features to logits, as `encoder_` of a fitted estimator. It is left
+            as it is: what is written is a copy for evaluation on a CPU.
+        path: Where the file goes. It may be there already, and is replaced.
+        n_inputs: The number of features, where a row is a vector.
+        example: Some rows otherwise, with the rows first: they give the shape and the dtype.
+        draws: Whether there are `uniforms` and `bits`. Probabilities alone are not for publishing.
+
+    Raises:
+        ImportError: If onnx, onnxruntime or onnxscript is not installed, or torch is too old.
+        ValueError: If not exactly one of `n_inputs` and `example` is given, the encoder gives no
+            logits for the example, or onnxruntime cannot run the model.
+
+    Example:
+        >>> to_onnx(nn.Linear(3, 2), "encoder.onnx")
+        Traceback (most recent call last):
+        ValueError: `to_onnx` expects either `n_inputs` or `example`, got neither.
+    """
+
+    model = _Drawing(deepcopy(encoder).cpu().eval(), draws=draws).requires_grad_(False)
+    features = _features(model, n_inputs, example)
+    inputs = _inputs(model, features)
+    _check_packages()
+    with _quiet():
+        program = _program(model, inputs)
+
+    with staged(path, overwrite=True) as file:
+        program.save(file)
+        _compare(file, model, inputs)
+
+
+class _Drawing(nn.Module):
+    """An encoder with the rule of the frozen draws behind it."""
+
+    def __init__(self, encoder: nn.Module, *, draws: bool) -> None:
+        super().__init__()
+        self.encoder, self.draws = encoder, draws
+
+    def forward(self, features: Tensor, uniforms: Tensor | None = None) -> tuple[Tensor, ...]:
+        probabilities = self.encoder(features).double().sigmoid()
+        if uniforms is None:
+            return (probabilities,)
+
+        return probabilities, (uniforms < probabilities).to(torch.uint8)
+
+
+def _check_packages() -> None:
+    for name in ("onnx", "onnxruntime", "onnxscript"):
+        try:
+            import_module(name)
+        except ImportError as error:
+            raise ImportError(
+                f"`to_onnx` needs {name}, which cannot be imported ({error}). Install the "
+                "packages that write and check ONNX: `pip install onnx onnxruntime onnxscript`."
+            ) from error
+    if not hasattr(torch.onnx.ONNXProgram, "rename_axes"):
+        raise ImportError(f"`to_onnx` needs torch 2.11 or newer, got {torch.__version__}.")
+
+
+def _features(model: _Drawing, n_inputs: int | None, example: Tensor | None) -> Tensor:
+    """At least two rows: torch takes one row for a size that never changes."""
+
+    if (n_inputs is None) == (example is None):
+        raise ValueError(
+            "`to_onnx` expects either `n_inputs` or `example`, got "
+            f"{'neither' if n_inputs is None else 'both'}."
+        )
+    if example is None:
+        dtype = next((p.dtype for p in model.parameters()), torch.get_default_dtype())
+        return torch.linspace(-2, 2, 4 * (n_inputs or 0), dtype=dtype).view(4, -1)
+    if example.ndim < 2 or not len(example):
+        raise ValueError(
+            "`example` expects rows of features, with at least two dimensions and one row, got "
+            f"shape {tuple(example.shape)}."
+        )
+
+    return example.detach().cpu() if len(example) > 1 else torch.cat([example.detach().cpu()] * 2)
+
+
+def _inputs(model: _Drawing, features: Tensor) -> tuple[Tensor, ...]:
+    """What the model takes: the features, and a uniform number for each bit."""
+
+    shape = model(features)[0].shape
+    if len(shape) != 2 or shape[0] != len(features):
+        raise ValueError(
+            f"`encoder` expects to give logits of shape (n, m), got {tuple(shape)} for "
+            f"{len(features)} rows."
+        )
+    if not model.draws:
+        return (features,)
+    middle = (torch.arange(shape.numel(), dtype=torch.float64) + 0.5) / shape.numel()
+
+    return features, middle.view(shape)
+
+
+def _program(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
+    """The ONNX program, its first axis free."""
+
+    rows = torch.export.Dim("n")
+    exported = torch.export.export(model, inputs, dynamic_shapes=({0: rows},) * len(inputs))
+    if any(p.dtype == torch.float64 for p in model.parameters()):
+        table = torch.export.default_decompositions()
+        table[torch.ops.aten.convolution.default] = _convolution
+        exported = exported.run_decompositions(table)
+
+    program: Any = torch.onnx.export(
+        exported,
+        dynamo=True,
+        verbose=False,
+        input_names=["features", "uniforms"][: len(inputs)],
+        output_names=["probabilities", "bits"][: len(inputs)],
+    )
+    program.rename_axes({program.model.graph.inputs[0].shape[0]: "n"})
+
+    return program
+
+
+def _convolution(
+    x: Tensor,
+    weight: Tensor,
+    bias: Tensor | None,
+    stride: Sequence[int],
+    padding: Sequence[int],
+    dilation: Sequence[int],
+    transposed: bool,
+    output_padding: Sequence[int],
+    groups: int,
+) -> Tensor:
+    """A convolution as a sum of products: for each place of the kernel, the input it meets."""
+
+    if transposed:
+        return NotImplemented
+    kernel = weight.shape[2:]
+    x = F.pad(x, [width for width in reversed(padding) for _ in range(2)])
+    x, weight = x.unflatten(1, (groups, -1)), weight.unflatten(0, (groups, -1)).flatten(3)
+    products = []
+    for number, place in enumerate(product(*map(range, kernel))):
+        met = x
+        axes = zip(place, kernel, stride, dilation, strict=True)
+        for axis, (offset, size, step, gap) in enumerate(axes, start=3):
+            stop = met.shape[axis] - (size - 1 - offset) * gap
+            before: tuple[Any, ...] = (slice(None),) * axis
+            met = met[(*before, slice(offset * gap, stop, step))]
+        products.append(torch.einsum("goi,ngi...->ngo...", weight[..., number], met))
+    total = torch.stack(products).sum(0).flatten(1, 2)
+
+    return total if bias is None else total + bias.view(-1, *(1 for _ in kernel))
+
+
+def _compare(file: Path, model: _Drawing, inputs: tuple[Tensor, ...]) -> None:
+    """Run the file, on all rows and on one, and refuse it where torch says otherwise."""
+
+    runtime = import_module("onnxruntime")
+    try:
+        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no base but this one
+        raise ValueError(
+            f"onnxruntime cannot run this encoder in {inputs[0].dtype}: {error}. Where it lacks "
+            "an operation in double precision, export `encoder.float()` with an example of "
+            "float32; its probabilities are then rounded to about 1e-7."
+        ) from error
+    expected = model(*inputs)[0]
+    for chosen in (slice(None), slice(1)):
+        names = [given.name for given in session.get_inputs()]
+        fed = {name: x[chosen].numpy() for name, x in zip(names, inputs, strict=True)}
+        found = torch.from_numpy(session.run(["probabilities"], fed)[0])
+        apart = (found - expected[chosen]).abs().max().item()
+        if not apart <= _CLOSE.get(inputs[0].dtype, 1e-2):
+            raise ValueError(
+                f"onnxruntime gives other probabilities than torch, {apart:.1e} apart, and the "
+                "model is not written. Does the encoder draw, or depend on other rows?"
+            )
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without what the exporter says of itself: packages it would know, names it will change."""
+
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", r"`isinstance\(treespec, LeafSpec\)`", FutureWarning)
+            yield
+    finally:
+        logger.setLevel(level)

@@ -1,0 +1,76 @@
+"""Plots: every encoder that was trained, by how useful it is and how large its gap."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from bitveil.information import BITS
+from bitveil.wishes import Step
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+__all__ = ["plot_path"]
+
+MARKS = {True: ("certified", "o"), False: ("not certified", "x"), None: ("not tested", "^")}
+"""The name and the shape of a step that the rows for certification passed, that they did not
+pass, and that none were asked of."""
+
+
+def plot_path(path: Sequence[Step], ax: "Axes | None" = None) -> "Axes":
+    """Draw the encoders that a fit tried: what each is good for against its gap.
+
+    Both are measured on the rows for selection, and neither is a bound. The usefulness is the
+    score, and where there is none, without a target, the information in bits. The shape of a mark
+    says whether the rows for certification passed the encoder: a disc where they did, a cross
+    where they did not, a triangle where none were asked. Paths of several fits can be put into
+    one list.
+
+    Arguments:
+        path: The steps, as `path_` of a fitted encoder.
+        ax: The axes to draw into; None: those of a new figure.
+
+    Returns:
+        The axes.
+
+    Raises:
+        ImportError: If matplotlib is not installed.
+        ValueError: If there are no steps.
+
+    Example:
+        >>> path = [Step(0.1, None, 0.3, 0.1, gap=0.1, score=0.8, certified=True)]
+        >>> axes = plot_path(path)
+        >>> [text.get_text() for text in axes.get_legend().get_texts()]
+        ['certified']
+    """
+
+    if not path:
+        raise ValueError("`plot_path` expects the steps of a fit, as in `path_`, got none.")
+    ax = _new_axes() if ax is None else ax
+    scored = all(step.score is not None for step in path)
+    for certified, (name, marker) in MARKS.items():
+        steps = [step for step in path if step.certified is certified]
+        if steps:
+            gaps = [step.gap for step in steps]
+            ax.plot(gaps, [_use(step, scored) for step in steps], marker, label=name)
+    ax.set_xlabel("gap between the groups' codes (0 to 1)")
+    scores = "score (accuracy, or share of variance explained)"
+    ax.set_ylabel(scores if scored else "information (bits)")
+    ax.set_title("rows for selection", fontsize="medium")
+    ax.legend()
+
+    return ax
+
+
+def _use(step: Step, scored: bool) -> float:
+    return step.information * BITS if step.score is None or not scored else step.score
+
+
+def _new_axes() -> "Axes":
+    try:
+        from matplotlib import pyplot
+    except ImportError as error:
+        raise ImportError(
+            "`plot_path` needs matplotlib: `pip install 'bitveil[plots]'`, or `matplotlib`."
+        ) from error
+
+    return pyplot.subplots(layout="constrained")[1]

@@ -1,0 +1,248 @@
+"""Samples: the rows that are given to fit, numbered, and split by what each part is for."""
+
+import inspect
+import re
+import warnings
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bitveil.features import Table
+from bitveil.labels import split_rows
+from bitveil.objectives import Criterion
+from bitveil.training import Rows
+from bitveil.wishes import Counts
+
+__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "warn"]
+
+SPLIT = (0.5, 0.2, 0.3)
+"""The shares of rows to fit, to select, and, where a wish is to be certified, to certify."""
+
+Numbers = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Rows with all that is known of them; every array has a row for each row of the table.
+
+    Attributes:
+        table: The table, or images.
+        labels: The targets with classes, -1 where missing, with shape (n, q).
+        values: The standardised targets that are numbers, NaN where missing, with shape (n, d).
+        s: The sensitive attribute, from 0 to n_groups - 1.
+        groups: The values of the groups, for errors.
+        condition: What separation compares groups within, -1 where it is not known.
+        n_conditions: The number of its values.
+        weights: How much each row counts, or None.
+        named: The bytes that decide the draw of each row.
+    """
+
+    table: Table
+    labels: Numbers
+    values: NDArray[np.float64]
+    s: Numbers
+    groups: NDArray[Any]
+    condition: Numbers
+    n_conditions: int
+    weights: NDArray[np.float64] | None
+    named: NDArray[np.uint8]
+
+    @property
+    def n_groups(self) -> int:
+        """The number of groups."""
+
+        return len(self.groups)
+
+    def split(
+        self,
+        criterion: Criterion,
+        positive: int,
+        rng: np.random.RandomState,
+        *,
+        certify: bool,
+    ) -> dict[str, Numbers]:
+        """The numbers of the rows to `"fit"`, to `"select"` and, if asked, to `"certify"`.
+
+        At random within groups; by separation within groups of each target, which are then the
+        groups that a certificate speaks of. Rows to certify are thinned in proportion to their
+        weights, as a draw from the population that is weighted.
+
+        Raises:
+            ValueError: If a part lacks rows of a group that it has to compare.
+        """
+
+        names = ("fit", "select", "certify") if certify else ("fit", "select")
+        shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
+        within = self.s
+        if criterion != "independence":
+            within = self.s * (self.n_conditions + 1) + self.condition + 1
+        rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
+        if certify and self.weights is not None:
+            others = np.concatenate([rows["fit"], rows["select"]])
+            rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
+        for name, chosen in rows.items():
+            if self.weights is not None and not self.weights[chosen].sum() > 0:
+                raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
+            counted = chosen if self.weights is None else chosen[self.weights[chosen] > 0]
+            self._check_groups(name, criterion, positive, counted)
+
+        return rows
+
+    def sizes(self, rows: Numbers) -> Counts:
+        """The numbers of some rows, over (condition, group) and over (group)."""
+
+        y, s = self.condition[rows], self.s[rows]
+        cells = np.bincount(
+            (y * self.n_groups + s)[y >= 0], minlength=self.n_conditions * self.n_groups
+        )
+
+        return Counts(
+            torch.from_numpy(cells.reshape(self.n_conditions, self.n_groups)),
+            torch.from_numpy(np.bincount(s, minlength=self.n_groups)),
+        )
+
+    def posteriors(self, criterion: Criterion, rows: Numbers) -> list[NDArray[Any]]:
+        """What trees are to say of some rows: the targets and the attribute.
+
+        Given the target also both together, on which the information given the target depends.
+        """
+
+        columns: list[NDArray[Any]] = [*self.labels[rows].T, *self.values[rows].T, self.s[rows]]
+        if criterion != "independence":
+            y = self.condition[rows]
+            columns.append(np.where(y < 0, -1, y * self.n_groups + self.s[rows]))
+
+        return columns
+
+    def rows(self, rows: Numbers, x: Tensor, *, targets: bool, weighted: bool = True) -> Rows:
+        """Some rows as they are trained on, with their features.
+
+        Arguments:
+            rows: Their numbers.
+            x: Their features.
+            targets: Whether the code is to be useful for the targets.
+            weighted: Whether weights count.
+        """
+
+        labels, values = self.labels[rows], self.values[rows]
+        if not targets:
+            labels, values = labels[:, :0], values[:, :0]
+        simple = labels.shape[1] == 1 and not values.shape[1]  # the condition is the target
+        n_labels = tuple(int(column.max()) + 1 for column in self.labels.T) if targets else ()
+        weights = None
+        if weighted and self.weights is not None:
+            weights = torch.from_numpy(self.weights[rows] / self.weights[rows].mean()).float()
+
+        return Rows(
+            x,
+            torch.from_numpy(self.condition[rows]),
+            torch.from_numpy(self.s[rows]),
+            n_classes=self.n_conditions,
+            n_groups=self.n_groups,
+            weights=weights,
+            labels=None if simple else torch.from_numpy(labels),
+            n_labels=() if simple else n_labels,
+            values=torch.from_numpy(values).float() if values.shape[1] else None,
+        )
+
+    def _thinned(
+        self,
+        weights: NDArray[np.float64],
+        others: Numbers,
+        held_out: Numbers,
+        rng: np.random.RandomState,
+    ) -> Numbers:
+        most = weights[others].max()
+        above = int((weights[held_out] > most).sum())
+        if above:
+            warn(
+                f"{above} of {len(held_out)} rows to certify weigh more than all others, and "
+                f"count as the heaviest of those ({most:g}): so does the certified population."
+            )
+
+        return held_out[rng.random_sample(len(held_out)) * most < weights[held_out]]
+
+    def _check_groups(self, name: str, criterion: Criterion, positive: int, rows: Numbers) -> None:
+        cells, sizes = (table.numpy() for table in self.sizes(rows))
+        groups = self.groups.tolist()
+        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
+        if not missing and criterion != "independence":
+            compared = cells if criterion == "separation" else cells[[positive]]
+            missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
+        if missing:
+            raise ValueError(
+                f"`sensitive_features`: too few rows of {missing[:5]} to have some of them in the "
+                f"rows to {name}. Join rare groups, or bring more of their rows."
+            )
+
+
+def conditions(
+    labels: Numbers, values: NDArray[np.float64], criterion: Criterion, bins: int
+) -> tuple[Numbers, int]:
+    """What groups are compared within: the target, bins of a number, or all rows as one.
+
+    Returns:
+        A whole number for each row, -1 where a target is missing, and how many there are.
+
+    Example:
+        >>> conditions(np.array([[0], [1], [-1]]), np.empty((3, 0)), "separation", 5)
+        (array([ 0,  1, -1]), 2)
+    """
+
+    if labels.shape[1] == 1 and not values.shape[1]:
+        return labels[:, 0], int(labels.max()) + 1
+    if criterion == "independence":
+        return np.zeros(len(labels), np.int64), 1
+
+    columns = [*labels.T, *(_quantile_bins(column, bins) for column in values.T)]
+    joined = np.stack(columns, 1)
+    known = (joined >= 0).all(1)
+    condition = np.full(len(labels), -1, np.int64)
+    distinct, numbers = np.unique(joined[known], axis=0, return_inverse=True)
+    condition[known] = numbers.ravel()
+
+    return condition, len(distinct)
+
+
+def _quantile_bins(values: NDArray[np.float64], bins: int) -> Numbers:
+    known = ~np.isnan(values)
+    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
+
+    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
+
+
+def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
+    """The weights of rows as numbers, or None where there are none.
+
+    Raises:
+        ValueError: If they are not finite, negative, all zero, or not one a row.
+    """
+
+    if sample_weight is None:
+        return None
+    try:
+        weights = np.asarray(sample_weight, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"`sample_weight` expects numbers, got {error}.") from error
+    if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
+        raise ValueError(
+            f"`sample_weight` expects a finite weight from 0 on for each of the {n} rows, got "
+            f"shape {weights.shape}{f', from {weights.min()}' if weights.size else ''}."
+        )
+    if not weights.sum() > 0:
+        raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")
+
+    return weights
+
+
+def warn(message: str) -> None:
+    """Warn at the line that called the estimator, however many wrappers lie between."""
+
+    frame, level = inspect.currentframe(), 1
+    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, stacklevel=level)

@@ -1,0 +1,429 @@
+"""Resuming: a fit that was killed ends as one that was not; warm starts, and jobs beside."""
+
+import os
+import signal
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+from bitveil.layers import StochasticBinary, table_encoder
+from bitveil.objectives import Constrained, DecoderTask, Measure, Weighted, task_information
+from bitveil.training import Rows, train
+
+QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}
+
+
+class Killed(BaseException):
+    """What no `except Exception` catches, as a signal to the process."""
+
+
+class Killer:
+    """Lets some epochs pass, then kills the fit."""
+
+    def __init__(self, epochs):
+        self.left = epochs
+
+    def __call__(self, epoch):
+        self.left -= 1
+        if self.left == 0:
+            raise Killed
+
+
+def encoder(cls=InvariantClassifier, **settings):
+    return cls(**QUICK | {"random_state": 0} | settings)
+
+
+def world(n=400, seed=0):
+    rng = np.random.default_rng(seed)
+    s = rng.integers(2, size=n)
+    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
+
+    return X, (X[:, 0] + 0.5 * rng.normal(size=n) > 0.2).astype(int), s
+
+
+def assert_equal(one, other, X):
+    """The same weights to the last bit, the same history, path, certificate and bits."""
+
+    for mine, yours in ((one.encoder_, other.encoder_), (one.decoder_, other.decoder_)):
+        assert (mine is None) == (yours is None)
+        if mine is not None:
+            state = yours.state_dict()
+            assert all(torch.equal(w, state[name]) for name, w in mine.state_dict().items())
+    assert one.history_ == other.history_
+    assert one.path_ == other.path_
+    assert one.certificate_ == other.certificate_
+    assert one.key_ == other.key_
+    np.testing.assert_array_equal(one.logits(X), other.logits(X))
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+
+
+def interrupted(model, killed_after, X, y, s, folder, **given):
+    """Fit with a checkpoint, killed after some epochs, and then again."""
+
+    model.set_params(checkpoint=folder, after_epoch=Killer(killed_after))
+    with pytest.raises(Killed):
+        model.fit(X, y, sensitive_features=s, **given)
+    seen = []
+    model.set_params(after_epoch=seen.append)
+
+    return model.fit(X, y, sensitive_features=s, **given), seen
+
+
+# Fits that are killed
+
+
+@pytest.mark.parametrize("killed_after", [1, 4, 6])
+def test_a_fit_that_was_killed_ends_as_one_that_was_not(tmp_path, killed_after):
+    X, y, s = world()
+    whole = encoder(strength=1.0).fit(X, y, sensitive_features=s)
+    again, seen = interrupted(encoder(strength=1.0), killed_after, X, y, s, tmp_path)
+
+    assert len(seen) == 6 - killed_after
+    assert_equal(again, whole, X)
+
+
+@pytest.mark.parametrize("times", [2, 5])
+def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
+    X, y, s = world()
+    whole = encoder(strength=1.0).fit(X, y, sensitive_features=s)
+    model = encoder(strength=1.0, checkpoint=tmp_path)
+    for _ in range(times):
+        with pytest.raises(Killed):
+            model.set_params(after_epoch=Killer(1)).fit(X, y, sensitive_features=s)
+    model.set_params(after_epoch=None).fit(X, y, sensitive_features=s)
+
+    assert_equal(model, whole, X)
+
+
+@pytest.mark.parametrize("killed_after", [2, 6 + 6 + 3, 6 * 6])
+def test_a_fit_for_a_wish_goes_on_in_the_encoder_where_it_was_killed(tmp_path, killed_after):
+    X, y, s = world(1500)
+    wish = {"max_gap": 0.5, "batch_size": 400}
+    whole = encoder(**wish).fit(X, y, sensitive_features=s)
+    again, seen = interrupted(encoder(**wish), killed_after, X, y, s, tmp_path)
+
+    assert len(seen) == 6 * 6 - killed_after
+    assert_equal(again, whole, X)
+    assert again.certificate_.gap == 0.5
+
+
+@pytest.mark.parametrize(
+    ("cls", "settings"),
+    [
+        (InvariantClassifier, {"n_bits": 20}),  # drawn codes, and a decoder that sees draws
+        (InvariantRegressor, {"n_bits": 20}),
+        (InvariantClassifier, {"engine": "sampled"}),
+        (InvariantClassifier, {"decoder": torch.nn.Linear(3, 2)}),
+        (InvariantClassifier, {"measure": "mutual_information", "gamma": 0.5}),
+        (InvariantEncoder, {"task": "reconstruction"}),
+        (InvariantEncoder, {"task": "information", "criterion": "separation"}),
+        (InvariantClassifier, {"patience": 2, "epochs": 6, "learning_rate": 0.5}),
+        (InvariantClassifier, {"features": "both"}),
+        (InvariantClassifier, {"precision": "64-true"}),
+    ],
+)
+def test_whatever_is_fitted_goes_on_to_the_same_end(tmp_path, cls, settings):
+    X, y, s = world()
+    y = X[:, 0] if cls is InvariantRegressor else y
+    whole = encoder(cls, **settings).fit(X, y, sensitive_features=s)
+    again, _ = interrupted(encoder(cls, **settings), 2, X, y, s, tmp_path)
+
+    assert_equal(again, whole, X)
+
+
+def test_layers_that_draw_go_on_with_their_draws(tmp_path):
+    X, y, s = world()
+    network = torch.nn.Sequential(torch.nn.Linear(2, 8), StochasticBinary(), torch.nn.Linear(8, 3))
+    whole = encoder(encoder=network).fit(X, y, sensitive_features=s)
+    again, _ = interrupted(encoder(encoder=network), 3, X, y, s, tmp_path)
+
+    assert_equal(again, whole, X)
+
+
+def test_weights_of_rows_and_unlabelled_rows_go_on_too(tmp_path):
+    X, y, s = world()
+    rng = np.random.default_rng(0)
+    weights, y = rng.random(400), np.where(rng.random(400) < 0.3, np.nan, y)
+    settings = {"missing_target": "unlabelled", "strength": 1.0}
+    whole = encoder(**settings).fit(X, y, sensitive_features=s, sample_weight=weights)
+    again, _ = interrupted(encoder(**settings), 3, X, y, s, tmp_path, sample_weight=weights)
+
+    assert_equal(again, whole, X)
+
+
+_VICTIM = """
+import os, signal, sys
+import torch
+torch.set_num_threads(1)
+sys.path.insert(0, os.path.dirname({file!r}))
+from test_resume import encoder, world
+
+left = 4
+def die(epoch):
+    global left
+    left -= 1
+    if left == 0:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+X, y, s = world()
+encoder(strength=1.0, checkpoint={folder!r}, after_epoch=die).fit(X, y, sensitive_features=s)
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="no such signal here")
+def test_a_process_that_was_killed_leaves_what_another_goes_on_from(tmp_path):
+    X, y, s = world()
+    victim = _VICTIM.format(file=__file__, folder=str(tmp_path))
+    ended = subprocess.run([sys.executable, "-c", victim], env=dict(os.environ), timeout=120)
+    seen = []
+    again = encoder(strength=1.0, checkpoint=tmp_path, after_epoch=seen.append)
+    again.fit(X, y, sensitive_features=s)
+
+    assert ended.returncode == -signal.SIGKILL
+    assert len(seen) == 2
+    assert_equal(again, encoder(strength=1.0).fit(X, y, sensitive_features=s), X)
+
+
+def test_a_fit_that_was_not_killed_is_not_changed_by_its_checkpoint(tmp_path):
+    X, y, s = world()
+    plain = encoder().fit(X, y, sensitive_features=s)
+
+    assert_equal(encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s), plain, X)
+    assert_equal(encoder(checkpoint=str(tmp_path)).fit(X, y, sensitive_features=s), plain, X)
+
+
+# Checkpoints of another fit
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"random_state": 1},
+        {"epochs": 7},
+        {"strength": 2.0},
+        {"hidden": (9,)},
+        {"measure": "mutual_information"},
+        {"criterion": "separation"},
+        {"learning_rate": 0.02},
+        {"batch_size": 101},
+        {"max_gap": 0.9, "strength": None},
+    ],
+)
+def test_the_checkpoint_of_other_settings_is_refused(tmp_path, settings):
+    X, y, s = world()
+    fitted = encoder(strength=1.0, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+
+    with pytest.raises(ValueError, match=r"is that of another fit.*name another folder"):
+        fitted.set_params(**settings).fit(X, y, sensitive_features=s)
+
+
+@pytest.mark.parametrize("changed", ["X", "y", "s", "order", "weights", "fewer"])
+def test_the_checkpoint_of_other_rows_is_refused(tmp_path, changed):
+    X, y, s = world()
+    encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    weights = None
+    if changed == "X":
+        X[7, 1] += 1e-9
+    elif changed == "y":
+        y[7] = 1 - y[7]
+    elif changed == "s":
+        s[7] = 1 - s[7]
+    elif changed == "order":
+        X, y, s = X[::-1], y[::-1], s[::-1]
+    elif changed == "fewer":
+        X, y, s = X[:-1], y[:-1], s[:-1]
+    else:
+        weights = np.linspace(1, 2, 400)
+
+    with pytest.raises(ValueError, match="is that of another fit"):
+        encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s, sample_weight=weights)
+
+
+def test_what_does_not_change_the_training_may_change(tmp_path):
+    X, y, s = world()
+    fitted = encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    seen = []
+    other = encoder(checkpoint=tmp_path, key=b"another secret key", after_epoch=seen.append)
+
+    assert not seen
+    np.testing.assert_array_equal(
+        other.fit(X, y, sensitive_features=s).logits(X), fitted.logits(X)
+    )
+
+
+# The loop alone
+
+
+def rows(n=300, seed=0):
+    generator = torch.Generator().manual_seed(seed)
+    x = torch.randn(n, 2, generator=generator)
+    s = torch.randint(2, (n,), generator=generator)
+
+    return Rows(x, (x[:, 0] + 0.3 * s > 0).long(), s, n_classes=2, n_groups=2)
+
+
+def trained(objective, file=None, killed_after=None, held_out=True, epochs=7, seed=1):
+    """Train anew, or from the file; the weights of encoder and objective, and the history."""
+
+    generator = torch.Generator().manual_seed(seed)
+    network = table_encoder(2, 3, (8,), generator=generator)
+    made = objective(generator)
+    history = train(
+        network,
+        made,
+        rows(),
+        rows(200, seed=1) if held_out else None,
+        epochs=epochs,
+        batch_size=100,
+        generator=generator,
+        after_epoch=None if killed_after is None else Killer(killed_after),
+        checkpoint=file,
+    )
+
+    return {**network.state_dict(), **made.state_dict()}, history, generator.get_state()
+
+
+OBJECTIVES = {
+    "weighted": lambda g: Weighted(task_information, Measure(), strength=1.0),
+    "constrained": lambda g: Constrained(task_information, Measure(), limit=0.1),
+    "decoder": lambda g: Constrained(
+        DecoderTask(table_encoder(3, 2, (4,), generator=g), exact=False, generator=g),
+        Measure("mutual_information", engine="sampled", n_draws=50, generator=g),
+        limit=0.01,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OBJECTIVES)
+@pytest.mark.parametrize("held_out", [True, False])
+@pytest.mark.parametrize("killed_after", [1, 5])
+def test_training_goes_on_from_its_file(tmp_path, name, held_out, killed_after):
+    make, file = OBJECTIVES[name], tmp_path / "state.pt"
+    weights, history, generator = trained(make, held_out=held_out)
+    with pytest.raises(Killed):
+        trained(make, file, killed_after, held_out)
+    resumed, so_far, its_generator = trained(make, file, held_out=held_out, seed=99)
+
+    assert so_far == history
+    assert torch.equal(its_generator, generator)
+    assert all(torch.equal(resumed[name], weight) for name, weight in weights.items())
+
+
+def test_a_training_that_is_over_is_not_trained_again(tmp_path):
+    file = tmp_path / "state.pt"
+    weights, history, _ = trained(OBJECTIVES["weighted"], file)
+    again, told, _ = trained(OBJECTIVES["weighted"], file, killed_after=1)
+
+    assert told == history
+    assert all(torch.equal(again[name], weight) for name, weight in weights.items())
+
+
+def test_the_state_of_another_network_is_refused(tmp_path):
+    file = tmp_path / "state.pt"
+    trained(OBJECTIVES["weighted"], file)
+
+    with pytest.raises(ValueError, match=r"(?s)is that of another training .*Remove it"):
+        trained(OBJECTIVES["decoder"], file)
+
+
+def test_nothing_but_the_state_is_left_beside(tmp_path):
+    trained(OBJECTIVES["weighted"], tmp_path / "state.pt")
+
+    assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
+
+
+# Warm starts
+
+
+def test_a_warm_start_goes_on_from_the_weights_with_the_key():
+    X, y, s = world()
+    model = encoder(warm_start=True, random_state=None, strength=0.0, learning_rate=1e-9)
+    first = model.fit(X, y, sensitive_features=s).logits(X), model.key_
+    second = model.fit(X, y, sensitive_features=s).logits(X), model.key_
+    cold = model.set_params(warm_start=False).fit(X, y, sensitive_features=s)
+
+    assert second[1] == first[1]
+    assert second[0] == pytest.approx(first[0], abs=0.3)  # the scaling is of other rows
+    assert np.abs(cold.logits(X) - first[0]).max() > 0.3
+    assert cold.key_ != first[1]
+
+
+def test_a_warm_start_with_the_same_seed_and_no_learning_changes_nothing():
+    X, y, s = world()
+    model = encoder(warm_start=True, n_bits=20, learning_rate=1e-30)
+    before = model.fit(X, y, sensitive_features=s).predict_proba(X)
+    weights = model.encoder_[0].weight.clone()
+    model.fit(X, y, sensitive_features=s)
+
+    torch.testing.assert_close(model.encoder_[0].weight, weights, rtol=0, atol=1e-7)
+    np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
+
+
+def test_a_key_that_is_given_goes_before_the_one_of_the_fit_before():
+    X, y, s = world()
+    model = encoder(warm_start=True).fit(X, y, sensitive_features=s)
+    model.set_params(key=b"another secret key").fit(X, y, sensitive_features=s)
+
+    assert model.key_ == b"another secret key"
+
+
+@pytest.mark.parametrize("settings", [{"n_bits": 4}, {"hidden": (9,)}, {"hidden": (8, 8)}])
+def test_a_warm_start_from_another_shape_is_refused(settings):
+    X, y, s = world()
+    model = encoder(warm_start=True, strength=1.0).fit(X, y, sensitive_features=s)
+
+    with pytest.raises(ValueError, match="`warm_start` expects a network of the same shape"):
+        model.set_params(**settings).fit(X, y, sensitive_features=s)
+
+
+def test_a_warm_start_from_other_columns_is_refused():
+    X, y, s = world()
+    model = encoder(warm_start=True).fit(X, y, sensitive_features=s)
+
+    with pytest.raises(ValueError, match="`warm_start` expects a network of the same shape"):
+        model.fit(np.column_stack([X, X]), y, sensitive_features=s)
+
+
+# Batches and jobs
+
+
+def test_the_largest_batch_that_there_is_room_for_is_all_of_few_rows():
+    X, y, s = world()
+    auto, all_rows = (
+        encoder(batch_size=size).fit(X, y, sensitive_features=s) for size in ("auto", 10_000)
+    )
+
+    assert_equal(auto, all_rows, X)
+
+
+def test_two_jobs_do_what_one_does():
+    X, y, s = world(600)
+    one, two = (
+        encoder(max_gap=0.8, epochs=2, n_jobs=jobs).fit(X, y, sensitive_features=s)
+        for jobs in (1, 2)
+    )
+
+    assert_equal(two, one, X)
+
+
+@pytest.mark.filterwarnings("ignore:There are more drawn codes")
+def test_two_jobs_do_what_one_does_where_codes_are_drawn():
+    X, y, s = world(600)
+    wish = {"max_gap": 1.0, "epochs": 2, "n_bits": 17}
+    one, two = (encoder(**wish, n_jobs=jobs).fit(X, y, sensitive_features=s) for jobs in (1, 2))
+
+    assert_equal(two, one, X)
+
+
+def test_two_jobs_keep_their_checkpoints_apart(tmp_path):
+    X, y, s = world(600)
+    wish = {"max_gap": 0.8, "epochs": 2}
+    two = encoder(**wish, n_jobs=2, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    one = encoder(**wish, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+
+    assert len(list(tmp_path.glob("limit-*.pt"))) == 6
+    assert_equal(two, one, X)

@@ -1,0 +1,52 @@
+"""scikit-learn's own checks of estimators, with a sensitive attribute filled in: it knows none."""
+
+import numpy as np
+from sklearn.utils.estimator_checks import parametrize_with_checks
+from sklearn.utils.validation import _num_samples
+
+from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+
+QUICK = {"features": "raw", "hidden": (16,), "epochs": 120, "random_state": 0}
+
+
+def every_other(X):
+    """An attribute for any number of rows, which has nothing to do with them."""
+
+    return np.arange(_num_samples(X)) % 2
+
+
+class Encoder(InvariantEncoder):
+    def fit(self, X, y=None, sample_weight=None):
+        s = every_other(X)
+        return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
+
+
+class Classifier(InvariantClassifier):
+    def fit(self, X, y=None, sample_weight=None):
+        s = every_other(X)
+        return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
+
+
+class Regressor(InvariantRegressor):
+    def fit(self, X, y=None, sample_weight=None):
+        s = every_other(X)
+        return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
+
+
+_SPLIT = "rows are split at random: a row that is there twice is not one that is twice as heavy"
+EXCEPTIONS = {
+    "check_sample_weight_equivalence_on_dense_data": _SPLIT,
+    "check_sample_weight_equivalence_on_sparse_data": _SPLIT,
+}
+
+
+@parametrize_with_checks(
+    [
+        Encoder(strength=0.0, **QUICK),
+        Classifier(strength=0.0, **QUICK),
+        Regressor(strength=0.0, **QUICK),
+    ],
+    expected_failed_checks=lambda estimator: EXCEPTIONS,
+)
+def test_checks(estimator, check):
+    check(estimator)
