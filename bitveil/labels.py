@@ -162,7 +162,12 @@ class Grouping:
         return cls(tuple(frame), edges, textual, values), numbers
 
     def labels(self, name: str, column: Any) -> NDArray[Any]:
-        """The values of other rows, binned as the fitted ones were.
+        """The values of other rows, binned as the fitted ones were: see `cut`."""
+
+        return _tuples(self.cut(name, column))
+
+    def cut(self, name: str, column: Any) -> pd.DataFrame:
+        """The columns of other rows, binned as the fitted ones were.
 
         Several columns go by their names, or by position where either rows have none.
 
@@ -179,15 +184,15 @@ class Grouping:
                 f"{list(frame)}."
             )
         known = set(self.values.tolist())
-        labels = _tuples(_cut(frame, self.edges, self.textual))
-        unknown = sorted(set(labels.tolist()) - known, key=str)
+        cut = _cut(frame, self.edges, self.textual)
+        unknown = sorted(set(_tuples(cut).tolist()) - known, key=str)
         if unknown:
             raise ValueError(
                 f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
                 f"{sorted(known, key=str)}."
             )
 
-        return labels
+        return cut
 
 
 def _named(columns: Iterable[Any]) -> bool:
