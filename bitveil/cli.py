@@ -306,7 +306,8 @@ def audit(
     made (`bitveil audit --codes codes.csv --column postcode --sensitive sex`). The attributes may
     stand in another table, which --id joins to the codes.
 
-    The rows must be new ones: on those that an encoder was fitted on every number is too good.
+    The rows must be new ones: on those that an encoder was fitted on every number is too good, and
+    an encoder that knows them refuses.
     """
 
     if report is not None:
@@ -347,6 +348,9 @@ population, of two draws for one row, or of someone who holds other columns of t
 row beside its code."""
 
 
+_CLASSES = 50  # a fitted target of more values is no target of classes
+
+
 class _Asked(NamedTuple):
     """What is asked of an audit."""
 
@@ -365,28 +369,64 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
 
     encoder = load(model)
     table = _read(file)
-    groups = list(asked.sensitive or encoder.sensitive_names_ or [])
-    if not groups:
+    names = list(asked.sensitive or encoder.sensitive_names_ or [])
+    if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
-    _check_groups(table, groups, file)
-    named = asked.target or encoder.target_name_
-    _require(table, [asked.target] if asked.target else [], file)
+    _require(table, [*names, *([asked.target] if asked.target else [])], file)
+    groups = _as_fitted(encoder, table[names])
+    _check_sensitive(groups)
     rows = _features(encoder, table, model, file)
     ids = _ids(table, asked.id, file)
-    _refuse_used(encoder, rows, ids, model, file)
+    _refuse_used(encoder, rows, model, file)
     settings: dict[str, Any] = {"delta": asked.delta, "attackers": asked.attackers}
     if asked.attackers == "all":
         settings |= {"encode": encoder.logits, "X": rows}
 
     return run(
-        encoder.logits(rows),
-        _columns(table, groups),
-        table.get(named),
+        encoder.logits(rows, ids=ids),
+        _columns(groups, names),
+        _target(encoder, table, asked),
         bits=encoder.transform(rows, ids=ids),
         shared_rows=encoder.shared_rows(rows) if ids is None else None,
         path=getattr(encoder, "path_", ()),
         **settings,
     )
+
+
+def _as_fitted(encoder: Any, columns: "pd.DataFrame") -> "pd.DataFrame":
+    """Sensitive columns with numbers cut, and missing values taken, as in fitting."""
+
+    import pandas as pd
+
+    grouping = getattr(encoder, "grouping_", None)
+    if grouping is None or list(columns) != list(grouping.columns):
+        return columns
+    if not any(grouping.textual) and all(edges is None for edges in grouping.edges):
+        return columns
+    labels = encoder.sensitive_groups(columns).tolist()
+    rows = [label if isinstance(label, tuple) else (label,) for label in labels]
+
+    return pd.DataFrame(rows, columns=columns.columns)
+
+
+def _target(encoder: Any, table: "pd.DataFrame", asked: _Asked) -> "pd.Series[Any] | None":
+    """The target that was asked for, or as fitted, where it is there and has classes."""
+
+    if asked.target is not None:
+        return table[asked.target]
+    column = table.get(encoder.target_name_)
+    if column is None:
+        return None
+    missing, values = int(column.isna().sum()), column.nunique()
+    if missing or not 2 <= values <= _CLASSES:
+        print(
+            f"bitveil: note: use is not scored: the target {encoder.target_name_!r} has {values} "
+            f"values and {missing} rows without one, and classes are expected.",
+            file=sys.stderr,
+        )
+        return None
+
+    return column
 
 
 def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Asked) -> "Audit":
@@ -401,8 +441,8 @@ def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Ask
     _require(table, columns, codes)
     if file is not None:
         table = _joined(table, codes, file, asked, roles)
-    _check_groups(table, asked.sensitive, file or codes)
     _require(table, roles, file or codes)
+    _check_sensitive(table[asked.sensitive])
     apart = {*roles, asked.id}
     published = columns or [str(name) for name in table if name not in apart]
     if both := sorted(set(published) & apart - {None}):
@@ -459,23 +499,22 @@ def _joined(
     return table.merge(attributes[[asked.id, *roles]], on=asked.id, validate="one_to_one")
 
 
-def _refuse_used(encoder: Any, rows: "pd.DataFrame", ids: Any, model: Path, file: Path) -> None:
+def _refuse_used(encoder: Any, rows: "pd.DataFrame", model: Path, file: Path) -> None:
     """Refuse rows that the encoder was fitted on, where it knows them."""
 
     if getattr(encoder, "used_rows", None) is None:
         return
-    used = encoder.used_rows(rows, ids=ids)
-    chance = _by_chance(encoder, rows) if ids is None else 0
+    used, chance = encoder.used_rows(rows), _by_chance(encoder, rows)
     if used > chance:
-        could = f"; by equal content no more than {chance} would be" if ids is None else ""
         raise ValueError(
-            f"{used} of the {len(rows)} rows of {file} were used to make {model}{could}. An audit "
-            "on such rows says too little of what its codes reveal: audit it on new ones."
+            f"{used} of the {len(rows)} rows of {file} have the content of rows that were used to "
+            f"make {model}; by chance no more than {chance} would. An audit on such rows says too "
+            "little of what its codes reveal: audit it on new ones."
         )
     if used:
         print(
             f"bitveil: note: {used} of {len(rows)} rows have the content of rows that were used "
-            f"to make {model}, as many as chance makes equal. Name the rows with --id.",
+            f"to make {model}; chance makes up to {chance} equal.",
             file=sys.stderr,
         )
 
@@ -483,18 +522,12 @@ def _refuse_used(encoder: Any, rows: "pd.DataFrame", ids: Any, model: Path, file
 def _by_chance(encoder: Any, rows: "pd.DataFrame") -> int:
     """How many new rows could have the content of rows that the encoder was fitted on.
 
-    As many, in the mean, as it has rows with the content of others among its own; or as these
-    rows have among themselves, for as many more as the encoder has seen. Twice that is allowed,
-    and four standard deviations.
+    As many, in the mean, as these rows have the content of others among them, for as many more
+    contents as the encoder has seen. Twice that is allowed, and four standard deviations.
     """
 
-    import numpy as np
-
-    fitted = np.asarray(getattr(encoder, "fitted_digests_", ()))
-    counts = np.unique(fitted, return_counts=True)[1]
-    own = counts[counts > 1].sum() / max(1, len(fitted))
-    here = encoder.shared_rows(rows) / len(rows) * len(fitted) / len(rows)
-    expected = len(rows) * min(1.0, max(own, here))
+    more = max(1.0, len(encoder.fitted_digests_) / len(rows))
+    expected = min(float(len(rows)), encoder.shared_rows(rows) * more)
 
     return int(max(2 * expected, expected + 4 * expected**0.5))
 
@@ -537,14 +570,13 @@ def _columns(table: "pd.DataFrame", names: list[str]) -> "pd.DataFrame | pd.Seri
     return table[names[0]] if len(names) == 1 else table[names]
 
 
-def _check_groups(table: "pd.DataFrame", names: list[str], file: Path) -> None:
-    """Refuse sensitive columns that are not there or cannot be told apart."""
+def _check_sensitive(columns: "pd.DataFrame") -> None:
+    """Refuse sensitive columns that cannot be told apart, by their names."""
 
     from bitveil.labels import number_labels
 
-    _require(table, names, file)
-    for name in names:
-        number_labels(name, table[name], len(table))
+    for name in columns:
+        number_labels(str(name), columns[name], len(columns))
 
 
 def _require_none(option: str, **others: Any) -> None:

@@ -26,6 +26,16 @@ def table(people):
 
 
 @pytest.fixture(scope="module")
+def new(people):
+    """Rows that no encoder was fitted on."""
+
+    X, y, s = people(300, seed=7)
+    person = [f"n{i}" for i in range(300)]
+
+    return X[["skill", "height", "age", "job"]].assign(person=person, sex=s, hired=y)
+
+
+@pytest.fixture(scope="module")
 def codes(table):
     """What somebody else published: a cluster, a leaf, a postcode; it leans on height."""
 
@@ -54,7 +64,8 @@ def fitted(table, tmp_path_factory):
 
 
 @pytest.fixture
-def place(table, codes, fitted, tmp_path, monkeypatch):
+def place(table, new, codes, fitted, tmp_path, monkeypatch):
+    new.to_csv(tmp_path / "new.csv", index=False)
     table.to_csv(tmp_path / "people.csv", index=False)
     codes.to_csv(tmp_path / "codes.csv", index=False)
     codes.to_parquet(tmp_path / "codes.parquet")
@@ -151,16 +162,16 @@ def test_a_table_of_counts_is_audited(run, place, codes):
 
 def test_a_report_is_one_page_and_the_words_say_where(run, place):
     quick = ("--attackers", "quick", "--report", "out.html")
-    code, out, err = run("e0", "people.csv", "--id", "person", *quick)
+    code, out, err = run("e0", "new.csv", "--id", "person", *quick)
     content = (place / "out.html").read_text(encoding="utf-8")
 
     assert (code, err) == (0, "")
     assert out.rstrip().endswith("The report is in out.html")
     assert content.startswith("<!doctype html>")
-    digest = hashlib.sha256((place / "people.csv").read_bytes()).hexdigest()
-    assert f"people.csv, SHA-256 {digest}" in content
+    digest = hashlib.sha256((place / "new.csv").read_bytes()).hexdigest()
+    assert f"new.csv, SHA-256 {digest}" in content
     assert "e0/encoder.json, SHA-256" in content
-    assert run("e0", "people.csv", *quick)[0] == 0  # and may be written again
+    assert run("e0", "new.csv", *quick)[0] == 0  # and may be written again
 
 
 def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, monkeypatch):
@@ -171,17 +182,17 @@ def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, m
         raise ValueError("enough")
 
     monkeypatch.setattr("bitveil.audits.audit", stand_in)
-    run("e0", "people.csv", "--report", "out.html")
+    run("e0", "new.csv", "--report", "out.html")
 
     assert asked["attackers"] == "all"
     assert list(asked["X"]) == ["skill", "height", "age", "job"]
-    assert asked["encode"](asked["X"]).shape == (400, 3)
-    run("e0", "people.csv")
+    assert asked["encode"](asked["X"]).shape == (300, 3)
+    run("e0", "new.csv")
     assert asked["attackers"] == "quick"
 
 
 def test_encoders_are_compared_on_the_same_rows(run, place):
-    words = ("e0", "people.csv", "--against", "e1", "--attackers", "quick")
+    words = ("e0", "new.csv", "--against", "e1", "--attackers", "quick")
     found = json.loads(run(*words, "--json", "--report", "both.html")[1])
     code, out, _ = run(*words)
 
@@ -198,26 +209,24 @@ def test_encoders_are_compared_on_the_same_rows(run, place):
 
 
 class StandIn:
-    """An encoder that knows the rows it was fitted on, as digests of eight bytes."""
+    """An encoder that knows the contents of the rows that it was fitted on."""
 
-    feature_names_in_ = ("age", "job")
-    sensitive_names_, target_name_ = ("sex",), "hired"
+    feature_names_in_, sensitive_names_, target_name_ = ["age", "job"], ["sex"], "hired"
 
-    def __init__(self, seen, ids=None):
-        self.fitted_digests_ = np.sort(self._named(seen, ids))
+    def __init__(self, seen):
+        self.fitted_digests_ = np.unique(self._digests(seen))
 
-    def _named(self, X, ids):
-        named = X if ids is None else pd.DataFrame({"id": np.asarray(ids)})
-        return row_digests(named)[:, :8].copy().view(np.uint64).ravel()
+    def _digests(self, X):
+        return row_digests(X)[:, :8].copy().view(np.uint64).ravel()
 
-    def used_rows(self, X, ids=None):
-        return int(np.isin(self._named(X, ids), self.fitted_digests_).sum())
+    def used_rows(self, X):
+        return int(np.isin(self._digests(X), self.fitted_digests_).sum())
 
     def shared_rows(self, X):
-        counts = np.unique(self._named(X, None), return_counts=True)[1]
+        counts = np.unique(self._digests(X), return_counts=True)[1]
         return int(counts[counts > 1].sum())
 
-    def logits(self, X):
+    def logits(self, X, *, ids=None):
         return X[["age"]].to_numpy(float) / 40 - 1
 
     def transform(self, X, *, ids=None):
@@ -228,9 +237,8 @@ class StandIn:
 def stand_in(place, monkeypatch):
     """Audit with an encoder that was fitted on some rows, in place of a folder."""
 
-    def use(seen, ids=None):
-        encoder = StandIn(seen[["age", "job"]], ids)
-        encoder.feature_names_in_ = ["age", "job"]
+    def use(seen):
+        encoder = StandIn(seen[["age", "job"]])
         monkeypatch.setattr(estimators, "load", lambda folder: encoder)
 
     return use
@@ -257,11 +265,11 @@ def test_rows_that_were_used_in_fitting_are_refused(run, stand_in):
     pd.concat([new, fitted[:40]]).to_csv("mixed.csv", index=False)
     new.to_csv("new.csv", index=False)
 
-    code, out, err = run("encoder", "mixed.csv")
+    code, out, err = run("encoder", "mixed.csv", "--id", "person")
     assert (code, out) == (2, "")
-    assert "40 of the 340 rows of mixed.csv were used to make encoder" in err
-    assert "no more than 0 would be" in err
-    assert run("encoder", "new.csv")[0] == 0
+    assert "40 of the 340 rows of mixed.csv have the content of rows that were used" in err
+    assert "by chance no more than 0 would" in err
+    assert run("encoder", "new.csv") == (0, run("encoder", "new.csv")[1], "")
 
 
 def test_rows_of_equal_content_that_chance_explains_are_noted(run, stand_in):
@@ -276,28 +284,52 @@ def test_rows_of_equal_content_that_chance_explains_are_noted(run, stand_in):
 
 
 def test_more_rows_than_chance_explains_are_refused(run, stand_in):
-    fitted, new = people_of(2_000, 1), people_of(300, 2)
-    fitted.loc[:19, "age"] = 30.0  # some twenty rows have the content of another
+    fitted, new = people_of(600, 1), people_of(300, 2)
+    new.loc[:1, ["age", "job"]] = (
+        30.0,
+        "cook",
+    )
     stand_in(fitted)
     for many in (5, 100):
-        pd.concat([new, fitted[20 : 20 + many]]).to_csv(f"{many}.csv", index=False)
+        pd.concat([new, fitted[:many]]).to_csv(f"{many}.csv", index=False)
 
     assert run("encoder", "5.csv")[0] == 0
     code, _, err = run("encoder", "100.csv")
     assert code == 2
-    assert "100 of the 400 rows of 100.csv were used" in err
+    assert "100 of the 400 rows of 100.csv have the content" in err
 
 
-def test_with_ids_a_single_row_that_was_used_is_refused(run, stand_in):
-    fitted, new = people_of(500, 1, wide=False), people_of(300, 2, wide=False)
-    stand_in(fitted, ids=fitted["person"])
-    new.to_csv("new.csv", index=False)
-    pd.concat([new, fitted[:1]]).to_csv("one.csv", index=False)
+def test_a_real_encoder_refuses_its_own_rows(run, place, people):
+    code, _, err = run("e0", "people.csv")
 
-    assert run("encoder", "new.csv", "--id", "person")[0] == 0
-    code, _, err = run("encoder", "one.csv", "--id", "person")
     assert code == 2
-    assert "1 of the 301 rows of one.csv were used to make encoder. An audit" in err
+    assert "400 of the 400 rows of people.csv have the content of rows that were used" in err
+
+
+# Groups and targets as they were fitted
+
+
+def test_a_sensitive_column_of_numbers_is_cut_as_in_fitting(run, place, table, people, tmp_path):
+    X, y, _ = people(500, seed=3)
+    model = InvariantClassifier(**QUICK, bins=3)
+    model.fit(X[["skill", "height"]], pd.Series(y, name="hired"), sensitive_features=X[["age"]])
+    model.save("ages")
+    people(400, seed=4).X.to_csv("other.csv", index=False)
+    found = json.loads(run("ages", "other.csv", "--json")[1])
+
+    assert found["groups"] == model.groups_.tolist()
+    assert len(found["groups"]) == 3
+    assert found["sensitive"] == ["age"]
+
+
+def test_a_fitted_target_that_is_a_number_is_not_scored_and_that_is_said(run, place, table):
+    new = table.assign(hired=np.arange(400) / 7, height=table["height"] + 9)
+    new.to_csv("numbers.csv", index=False)
+    code, out, err = run("e0", "numbers.csv", "--json")
+
+    assert code == 0
+    assert json.loads(out)["uses"] == []
+    assert "use is not scored: the target 'hired' has 400 values" in err
 
 
 # What a person can mend
@@ -363,7 +395,7 @@ MISTAKES = {
         ["no is no folder to write into"],
     ),
     "another encoder that is none": (
-        ("e0", "people.csv", "--against", "e9", "--report", "out.html", "--attackers", "quick"),
+        ("e0", "new.csv", "--against", "e9", "--report", "out.html", "--attackers", "quick"),
         ["e9 is no saved encoder"],
     ),
 }

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bitveil.audits.attacker import Interval
+from bitveil.audits.fairness import Difference
 from bitveil.audits.plots import (
     Axis,
     Line,
@@ -20,7 +21,7 @@ from bitveil.audits.plots import (
     axis_of,
     percent,
 )
-from bitveil.audits.probes import Probe
+from bitveil.audits.probes import Probe, Use
 from bitveil.audits.published import group_name
 
 if TYPE_CHECKING:
@@ -303,7 +304,7 @@ def _use(view: "View") -> Rows | None:
                     f"{used.probe.accuracy:.3f}{_interval(used.probe.accuracy_interval)}",
                     f"{used.probe.auc:.3f}{_interval(used.probe.auc_interval)}",
                     f"{100 * used.gap:.1f}",
-                    *(f"{100 * d.value:.1f}" for d in used.differences),
+                    *(_points(d.value) for d in used.differences),
                 )
                 for used in found.uses
             ),
@@ -319,24 +320,23 @@ def _differences(view: "View") -> Rows | None:
     found = view.audit
     if not found.uses:
         return None
-    metrics, rows = _metrics(view), []
-    for used in found.uses:
-        values = [d.value for d in used.differences] or [used.gap]
-        names = [d.metric for d in used.differences] or ["parity gap"]
-        marks = [
-            Mark(value, f"{used.probe.family}, {names[i]}: {100 * value:.1f} points", series=i)
-            for i, value in enumerate(values)
-        ]
-        rows.append(
-            Row(used.probe.family, " · ".join(f"{100 * v:.1f}" for v in values), tuple(marks))
-        )
     gaps = [i.certificate for i in found.intervals if i.certificate.quantity.endswith("gap")]
-    lines = tuple(
-        Line(
-            c.bound,
-            f"certified, {c.quantity}: at most {at_most(c.bound)}",
+    asked = [(used.probe.family, _measured(used, gaps[0].bound)) for used in found.uses]
+    rows = [
+        Row(
+            family,
+            " · ".join(_points(d.value) for d in measured),
+            tuple(
+                Mark(d.value, f"{family}, {d.metric}: {_points(d.value)} points", series=series)
+                for series, d in enumerate(measured)
+                if d.value is not None
+            ),
         )
-        for c in (gaps if metrics else gaps[:1])
+        for family, measured in asked
+    ]
+    lines = tuple(
+        Line(c.bound, f"certified, {c.quantity}: at most {at_most(c.bound)}")
+        for c in (gaps if _metrics(view) else gaps[:1])
     )
 
     return Rows(
@@ -356,30 +356,18 @@ def _differences(view: "View") -> Rows | None:
             ("Classifier", "Difference", "Measured, points", "95 % interval", "Certified, points"),
             tuple(
                 (
-                    used.probe.family,
+                    family,
                     d.metric,
-                    f"{100 * d.value:.1f}",
-                    ""
-                    if d.interval is None
-                    else f"{100 * d.interval[0]:.1f} to {100 * d.interval[1]:.1f}",
+                    _points(d.value),
+                    "" if d.interval is None else " to ".join(map(_points, d.interval)),
                     "" if d.bound is None else at_most(d.bound),
                 )
-                for used in found.uses
-                for d in used.differences
-            )
-            or tuple(
-                (
-                    used.probe.family,
-                    "parity gap",
-                    f"{100 * used.gap:.1f}",
-                    "",
-                    at_most(gaps[0].bound),
-                )
-                for used in found.uses
+                for family, measured in asked
+                for d in measured
             ),
         ),
         lines,
-        legend=tuple((metric, series) for series, metric in enumerate(metrics)),
+        legend=tuple((d.metric, series) for series, d in enumerate(asked[0][1])),
         other=_POINTS,
     )
 
@@ -619,6 +607,16 @@ def _settings(probe: Probe) -> str:
 
 def _interval(interval: tuple[float, float] | None) -> str:
     return "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
+
+
+def _measured(used: Use, bound: float) -> tuple[Difference, ...]:
+    """The differences of a classifier's answers; where they were not asked for, the parity gap."""
+
+    return used.differences or (Difference("parity gap", used.gap, None, bound),)
+
+
+def _points(share: float | None) -> str:
+    return "no rows" if share is None else f"{100 * share:.1f}"
 
 
 def _metrics(view: "View") -> list[str]:
