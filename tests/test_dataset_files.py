@@ -85,7 +85,9 @@ def toy_at(address):
 # The search
 
 
-@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT, mtime=0)], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    "content", [CONTENT, gzip.compress(CONTENT, mtime=0)], ids=["plain", "packed"]
+)
 @pytest.mark.parametrize("name", ["toy/toy.csv.gz", "toy/toy.csv"])
 def test_found_in_the_data_folder(data_folder, content, name):
     path = put(data_folder, content, name)
