@@ -29,6 +29,7 @@ from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.release import (
     Parts,
+    Secret,
     check_key,
     freeze,
     frozen_uniforms,
@@ -357,17 +358,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise AttributeError("There are no `classes_` before a fit with classes as target.")
         return [*self.target_.classes] if len(self.target_.kinds) > 1 else self.target_.classes[0]
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        return str(super().__repr__(N_CHAR_MAX)).replace(repr(self.key), "'secret'")
+    @property
+    def key(self) -> bytes | None:
+        """The secret key of the draws that was given, which is not shown when it is printed."""
 
-    def _get_params_html(self, *args: Any, **rest: Any) -> Any:
-        """The settings for a notebook, without the key."""
+        return self.__dict__["key"]
 
-        shown = super()._get_params_html(*args, **rest)
-        if self.key is not None:
-            shown["key"] = "secret"
-
-        return shown
+    @key.setter
+    def key(self, key: bytes | None) -> None:
+        self.__dict__["key"] = Secret(key) if type(key) is bytes else key
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
