@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -429,10 +430,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 raise ValueError(
                     f"`{name}` expects a whole number from {least} on, got {value!r}."
                 )
+        if self.patience is not None and not _real(self.patience) >= 1:
+            raise ValueError(
+                f"`patience` expects a whole number from 1 on, or None, got {self.patience!r}."
+            )
         if self.key is not None:
+            if not isinstance(self.key, bytes):
+                raise ValueError(f"`key` expects 16 to 64 bytes, got {type(self.key).__name__}.")
             check_key(self.key)
-        if not 0 < self.delta < 1:
-            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta}.")
+        if not 0 < _real(self.delta) < 1:
+            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta!r}.")
+        if not 0 < _real(self.learning_rate) < np.inf:
+            raise ValueError(
+                f"`learning_rate` expects a number above 0, got {self.learning_rate!r}."
+            )
+        widths = self.hidden if np.iterable(self.hidden) else [None]
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+            raise ValueError(
+                "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
+                f"{self.hidden!r}."
+            )
         _check_choice("criterion", self.criterion, CRITERIA)
         _check_choice("measure", self.measure, list(MEASURES))
         _check_choice("engine", self.engine, ("auto", "exact", "neuron", "sampled"))
@@ -448,15 +465,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
-        if self.strength is not None and not 0 <= self.strength < np.inf:
-            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength}.")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma}.")
-        if self.max_gap is not None and not 0 < self.max_gap <= 1:
-            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap}.")
-        if self.max_information is not None and not 0 < self.max_information < np.inf:
+        if self.strength is not None and not 0 <= _real(self.strength) < np.inf:
+            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength!r}.")
+        if self.gamma is not None and not 0 <= _real(self.gamma) <= 1:
+            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma!r}.")
+        if self.max_gap is not None and not 0 < _real(self.max_gap) <= 1:
+            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap!r}.")
+        if self.max_information is not None and not 0 < _real(self.max_information) < np.inf:
             raise ValueError(
-                f"`max_information` expects a number of bits above 0, got {self.max_information}."
+                "`max_information` expects a number of bits above 0, got "
+                f"{self.max_information!r}."
             )
         if self.warm_start and self._certifies:
             raise ValueError(
@@ -983,6 +1001,12 @@ def load(
 def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
+
+
+def _real(value: Any) -> float:
+    """The value where it is a number; otherwise NaN, which lies in no range."""
+
+    return float(value) if isinstance(value, Real) else np.nan
 
 
 def _sums(batch: Any) -> tuple[Tensor, Tensor]:
