@@ -851,7 +851,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         assert self.decoder_ is not None
         with torch.no_grad():
-            return self.decoder_(torch.from_numpy(np.asarray(bits)).double())
+            return self.decoder_(torch.from_numpy(bits).double())
 
 
 class InvariantClassifier(ClassifierMixin, InvariantEncoder):
@@ -896,11 +896,12 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         """
 
         check_is_fitted(self, "encoder_")
+        bits = _checked_bits(bits, self.n_bits)
         if self.decoder_ is not None:
             parts = self._outputs(bits).split(list(self.target_.n_labels), -1)
             answers = [part.softmax(-1).numpy() for part in parts]
         else:
-            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            codes = code_index(torch.from_numpy(bits))
             tables = [self.tables_[f"target{j}"] for j in range(len(self.target_.classes))]
             answers = [_shares(table, codes) for table in tables]
 
@@ -951,10 +952,11 @@ class InvariantRegressor(RegressorMixin, InvariantEncoder):
         """The mean target for published bits, with shape (n,), or (n, targets)."""
 
         check_is_fitted(self, "encoder_")
+        bits = _checked_bits(bits, self.n_bits)
         if self.decoder_ is not None:
             standard = self._outputs(bits).numpy()
         else:
-            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            codes = code_index(torch.from_numpy(bits))
             counted, sums = self.tables_["counts"], self.tables_["sums"]
             mean = sums.sum(1, keepdim=True) / counted.sum(1, keepdim=True)
             standard = ((sums + mean) / (counted + 1))[:, codes].T.numpy()
@@ -1007,6 +1009,17 @@ def _real(value: Any) -> float:
     """The value where it is a number; otherwise NaN, which lies in no range."""
 
     return float(value) if isinstance(value, Real) else np.nan
+
+
+def _checked_bits(bits: Any, n_bits: int) -> NDArray[np.uint8]:
+    bits = np.asarray(bits)
+    if bits.ndim != 2 or bits.shape[1] != n_bits or not np.isin(bits, (0, 1)).all():
+        raise ValueError(
+            f"`bits` expects zeros and ones of shape (n, {n_bits}), as `transform` gives them, got "
+            f"{bits.dtype} of shape {bits.shape}."
+        )
+
+    return bits.astype(np.uint8)
 
 
 def _sums(batch: Any) -> tuple[Tensor, Tensor]:
