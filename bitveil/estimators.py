@@ -1015,8 +1015,8 @@ def _checked_bits(bits: Any, n_bits: int) -> NDArray[np.uint8]:
     bits = np.asarray(bits)
     if bits.ndim != 2 or bits.shape[1] != n_bits or not np.isin(bits, (0, 1)).all():
         raise ValueError(
-            f"`bits` expects zeros and ones of shape (n, {n_bits}), as `transform` gives them, got "
-            f"{bits.dtype} of shape {bits.shape}."
+            f"`bits` expects zeros and ones of shape (n, {n_bits}), as `transform` gives them, "
+            f"got {bits.dtype} of shape {bits.shape}."
         )
 
     return bits.astype(np.uint8)
