@@ -72,7 +72,8 @@ class Sample:
         weights, as a draw from the population that is weighted.
 
         Raises:
-            ValueError: If a part lacks rows of a group that it has to compare.
+            ValueError: If a part lacks rows of a group that it has to compare, or all weight is
+                on one class.
         """
 
         names = ("fit", "select", "certify") if certify else ("fit", "select")
@@ -84,6 +85,7 @@ class Sample:
         if certify and self.weights is not None:
             others = np.concatenate([rows["fit"], rows["select"]])
             rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
+        self._check_classes()
         for name, chosen in rows.items():
             if self.weights is not None and not self.weights[chosen].sum() > 0:
                 raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
@@ -165,6 +167,16 @@ class Sample:
             )
 
         return held_out[rng.random_sample(len(held_out)) * most < weights[held_out]]
+
+    def _check_classes(self) -> None:
+        if self.weights is None:
+            return
+        for column in self.labels.T:
+            if len(np.unique(column[(self.weights > 0) & (column >= 0)])) == 1:
+                raise ValueError(
+                    "`y` has one class only in the rows whose `sample_weight` is above 0: there "
+                    "is nothing to be useful for."
+                )
 
     def _check_groups(self, name: str, criterion: Criterion, positive: int, rows: Numbers) -> None:
         cells, sizes = (table.numpy() for table in self.sizes(rows))

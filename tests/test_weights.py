@@ -279,7 +279,7 @@ def sample(s, weights=None, table=None):
     n = len(s)
     return Sample(
         np.zeros((n, 1)) if table is None else table,
-        np.zeros((n, 1), dtype=np.int64),
+        np.arange(n).reshape(-1, 1) % 2,
         np.empty((n, 0)),
         s,
         np.array(["a", "b"]),
@@ -409,6 +409,13 @@ def test_a_group_without_weight_in_the_rows_to_fit_is_refused():
         encoder(InvariantEncoder).fit(
             X, y, sensitive_features=s, sample_weight=(s == 0).astype(float)
         )
+
+
+def test_a_target_of_one_class_in_the_rows_with_weight_is_refused():
+    X, y, s = world()
+
+    with pytest.raises(ValueError, match="one class only in the rows whose `sample_weight`"):
+        encoder().fit(X, y, sensitive_features=s, sample_weight=y)
 
 
 def test_checked_weights_are_numbers():
