@@ -148,6 +148,7 @@ def judged(
         "test_gap": total_variation(table).item(),
         "accuracy": float(np.mean(model.predict(X) == y)),
         "majority": float(y.value_counts(normalize=True).max()),
+        "path": [(step.limit, step.gap, step.score, step.information) for step in model.path_],
     }
 
 

@@ -396,17 +396,11 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
 def _as_fitted(encoder: Any, columns: "pd.DataFrame") -> "pd.DataFrame":
     """Sensitive columns with numbers cut, and missing values taken, as in fitting."""
 
-    import pandas as pd
-
-    grouping = getattr(encoder, "grouping_", None)
-    if grouping is None or list(columns) != list(grouping.columns):
+    if list(columns) != list(encoder.grouping_.columns):
         return columns
-    if not any(grouping.textual) and all(edges is None for edges in grouping.edges):
-        return columns
-    labels = encoder.sensitive_groups(columns).tolist()
-    rows = [label if isinstance(label, tuple) else (label,) for label in labels]
+    cut: pd.DataFrame = encoder.grouping_.cut("--sensitive", columns)
 
-    return pd.DataFrame(rows, columns=columns.columns)
+    return cut
 
 
 def _target(encoder: Any, table: "pd.DataFrame", asked: _Asked) -> "pd.Series[Any] | None":

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from functools import partial
+from numbers import Real
 from pathlib import Path
 from typing import Any, Literal, Self
 
@@ -29,6 +30,7 @@ from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.release import (
     Parts,
+    Secret,
     check_key,
     freeze,
     frozen_uniforms,
@@ -261,24 +263,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self._check_settings()
         before = vars(self).copy() if self.warm_start and hasattr(self, "encoder_") else {}
         self._forget()
-        sample = self._sample(X, y, sensitive_features, sample_weight, ids)
-        rng = _generator(self.random_state)
-
-        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
-        seed = int(rng.randint(2**31))
-        drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_ = before.get("key_", drawn) if self.key is None else self.key
-        wish = self._wish()
-        if wish is not None:  # refuse what cannot be met before anything is trained
-            wish.room(sample.sizes(self.rows_["certify"]))
-        if self.checkpoint is not None:
-            self._mark(Path(self.checkpoint), sample)
-        parts = self._parts(sample, seed)
-        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
-        self.encoder_, self.history_ = chosen.encoder, chosen.history
-        self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
-        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
-        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
+        try:
+            self._learn(self._sample(X, y, sensitive_features, sample_weight, ids), before)
+        except BaseException:
+            self._forget()
+            raise
 
         return self
 
@@ -370,17 +359,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise AttributeError("There are no `classes_` before a fit with classes as target.")
         return [*self.target_.classes] if len(self.target_.kinds) > 1 else self.target_.classes[0]
 
-    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
-        return str(super().__repr__(N_CHAR_MAX)).replace(repr(self.key), "'secret'")
+    @property
+    def key(self) -> bytes | None:
+        """The secret key of the draws that was given, which is not shown when it is printed."""
 
-    def _get_params_html(self, *args: Any, **rest: Any) -> Any:
-        """The settings for a notebook, without the key."""
+        return self.__dict__["key"]
 
-        shown = super()._get_params_html(*args, **rest)
-        if self.key is not None:
-            shown["key"] = "secret"
-
-        return shown
+    @key.setter
+    def key(self, key: bytes | None) -> None:
+        self.__dict__["key"] = Secret(key) if type(key) is bytes else key
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
@@ -407,6 +394,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "encoder_")
         save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 
+    def _learn(self, sample: Sample, before: dict[str, Any]) -> None:
+        """Split the rows, train on some, certify by others; sets what is learned."""
+
+        rng = _generator(self.random_state)
+        self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
+        seed = int(rng.randint(2**31))
+        drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
+        self.key_ = before.get("key_", drawn) if self.key is None else self.key
+        wish = self._wish()
+        if wish is not None:  # refuse what cannot be met before anything is trained
+            wish.room(sample.sizes(self.rows_["certify"]))
+        if self.checkpoint is not None:
+            self._mark(Path(self.checkpoint), sample)
+        parts = self._parts(sample, seed)
+        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
+        self.encoder_, self.history_ = chosen.encoder, chosen.history
+        self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
+        self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
+        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
+
     def _forget(self) -> None:
         """A fit that fails leaves no encoder, and no half of one."""
 
@@ -423,10 +430,26 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 raise ValueError(
                     f"`{name}` expects a whole number from {least} on, got {value!r}."
                 )
+        if self.patience is not None and not _real(self.patience) >= 1:
+            raise ValueError(
+                f"`patience` expects a whole number from 1 on, or None, got {self.patience!r}."
+            )
         if self.key is not None:
+            if not isinstance(self.key, bytes):
+                raise ValueError(f"`key` expects 16 to 64 bytes, got {type(self.key).__name__}.")
             check_key(self.key)
-        if not 0 < self.delta < 1:
-            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta}.")
+        if not 0 < _real(self.delta) < 1:
+            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta!r}.")
+        if not 0 < _real(self.learning_rate) < np.inf:
+            raise ValueError(
+                f"`learning_rate` expects a number above 0, got {self.learning_rate!r}."
+            )
+        widths = self.hidden if np.iterable(self.hidden) else [None]
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+            raise ValueError(
+                "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
+                f"{self.hidden!r}."
+            )
         _check_choice("criterion", self.criterion, CRITERIA)
         _check_choice("measure", self.measure, list(MEASURES))
         _check_choice("engine", self.engine, ("auto", "exact", "neuron", "sampled"))
@@ -442,15 +465,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
-        if self.strength is not None and not 0 <= self.strength < np.inf:
-            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength}.")
-        if self.gamma is not None and not 0 <= self.gamma <= 1:
-            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma}.")
-        if self.max_gap is not None and not 0 < self.max_gap <= 1:
-            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap}.")
-        if self.max_information is not None and not 0 < self.max_information < np.inf:
+        if self.strength is not None and not 0 <= _real(self.strength) < np.inf:
+            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength!r}.")
+        if self.gamma is not None and not 0 <= _real(self.gamma) <= 1:
+            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma!r}.")
+        if self.max_gap is not None and not 0 < _real(self.max_gap) <= 1:
+            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap!r}.")
+        if self.max_information is not None and not 0 < _real(self.max_information) < np.inf:
             raise ValueError(
-                f"`max_information` expects a number of bits above 0, got {self.max_information}."
+                "`max_information` expects a number of bits above 0, got "
+                f"{self.max_information!r}."
             )
         if self.warm_start and self._certifies:
             raise ValueError(
@@ -503,6 +527,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"{type(self).__name__} requires y to be passed, but the target y is None. "
                 "Without a target use `InvariantEncoder`."
+            )
+        if self._targets != "auto" and self.task not in ("auto", "target"):
+            raise ValueError(
+                f"{type(self).__name__} answers for its target, got `task={self.task!r}`. For "
+                "codes without answers use `InvariantEncoder`."
             )
         if y is None and (self.criterion != "independence" or self.task == "target"):
             raise ValueError(
@@ -822,7 +851,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         assert self.decoder_ is not None
         with torch.no_grad():
-            return self.decoder_(torch.from_numpy(np.asarray(bits)).double())
+            return self.decoder_(torch.from_numpy(bits).double())
 
 
 class InvariantClassifier(ClassifierMixin, InvariantEncoder):
@@ -867,11 +896,12 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         """
 
         check_is_fitted(self, "encoder_")
+        bits = _checked_bits(bits, self.n_bits)
         if self.decoder_ is not None:
             parts = self._outputs(bits).split(list(self.target_.n_labels), -1)
             answers = [part.softmax(-1).numpy() for part in parts]
         else:
-            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            codes = code_index(torch.from_numpy(bits))
             tables = [self.tables_[f"target{j}"] for j in range(len(self.target_.classes))]
             answers = [_shares(table, codes) for table in tables]
 
@@ -922,10 +952,11 @@ class InvariantRegressor(RegressorMixin, InvariantEncoder):
         """The mean target for published bits, with shape (n,), or (n, targets)."""
 
         check_is_fitted(self, "encoder_")
+        bits = _checked_bits(bits, self.n_bits)
         if self.decoder_ is not None:
             standard = self._outputs(bits).numpy()
         else:
-            codes = code_index(torch.from_numpy(np.asarray(bits)))
+            codes = code_index(torch.from_numpy(bits))
             counted, sums = self.tables_["counts"], self.tables_["sums"]
             mean = sums.sum(1, keepdim=True) / counted.sum(1, keepdim=True)
             standard = ((sums + mean) / (counted + 1))[:, codes].T.numpy()
@@ -972,6 +1003,23 @@ def load(
 def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
     if not isinstance(value, str) or value not in known:
         raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
+
+
+def _real(value: Any) -> float:
+    """The value where it is a number; otherwise NaN, which lies in no range."""
+
+    return float(value) if isinstance(value, Real) else np.nan
+
+
+def _checked_bits(bits: Any, n_bits: int) -> NDArray[np.uint8]:
+    bits = np.asarray(bits)
+    if bits.ndim != 2 or bits.shape[1] != n_bits or not np.isin(bits, (0, 1)).all():
+        raise ValueError(
+            f"`bits` expects zeros and ones of shape (n, {n_bits}), as `transform` gives them, "
+            f"got {bits.dtype} of shape {bits.shape}."
+        )
+
+    return bits.astype(np.uint8)
 
 
 def _sums(batch: Any) -> tuple[Tensor, Tensor]:

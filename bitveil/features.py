@@ -189,7 +189,7 @@ class Features(BaseEstimator):
             self.vectorizer_ = _vectorizer().fit(X)
             self.known_ = _known(X, self.vectorizer_)
         matrix = self._matrix(X)
-        if matrix.shape[1] == 0:
+        if np.isnan(matrix).all():  # also of no columns
             raise ValueError("Expected a column with a value in some row, got none such.")
         # A column has to be known in every fold, or trees cannot be grown.
         self.sparse_ = np.flatnonzero((~np.isnan(matrix)).sum(0) < 2 * self.folds)

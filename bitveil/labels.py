@@ -1,6 +1,6 @@
 """Labels: from the values a person has to the numbers of groups."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
@@ -162,28 +162,45 @@ class Grouping:
         return cls(tuple(frame), edges, textual, values), numbers
 
     def labels(self, name: str, column: Any) -> NDArray[Any]:
-        """The values of other rows, binned as the fitted ones were.
+        """The values of other rows, binned as the fitted ones were: see `cut`."""
+
+        return _tuples(self.cut(name, column))
+
+    def cut(self, name: str, column: Any) -> pd.DataFrame:
+        """The columns of other rows, binned as the fitted ones were.
+
+        Several columns go by their names, or by position where either rows have none.
 
         Raises:
             ValueError: If there are other columns, or groups that were not fitted.
         """
 
         frame = as_frame(name, column, len(column))
-        if len(frame.columns) != len(self.columns):
+        if set(frame) == set(self.columns):
+            frame = frame[list(self.columns)]
+        elif len(frame.columns) != len(self.columns) or (_named(frame) and _named(self.columns)):
             raise ValueError(
                 f"`{name}` expects the {len(self.columns)} columns {list(self.columns)}, got "
                 f"{list(frame)}."
             )
         known = set(self.values.tolist())
-        labels = _tuples(_cut(frame, self.edges, self.textual))
-        unknown = sorted(set(labels.tolist()) - known, key=str)
+        cut = _cut(frame, self.edges, self.textual)
+        unknown = sorted(set(_tuples(cut).tolist()) - known, key=str)
         if unknown:
             raise ValueError(
                 f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
                 f"{sorted(known, key=str)}."
             )
 
-        return labels
+        return cut
+
+
+def _named(columns: Iterable[Any]) -> bool:
+    """Whether there are several columns with names, and not numbers as an array has them."""
+
+    names = list(columns)
+
+    return len(names) > 1 and not all(isinstance(name, int) for name in names)
 
 
 def _edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...] | None:

@@ -30,6 +30,7 @@ from torch import Tensor
 
 __all__ = [
     "Parts",
+    "Secret",
     "check_key",
     "check_place",
     "freeze",
@@ -169,6 +170,21 @@ def check_key(key: bytes) -> None:
             f"The secret key has 16 to 64 bytes, got {len(key)}. Make one: "
             "`secrets.token_bytes(32)`."
         )
+
+
+class Secret(bytes):
+    """Bytes that are not shown by whatever prints them, be it what holds them.
+
+    Example:
+        >>> key = Secret(b"0123456789abcdef")
+        >>> key, key == b"0123456789abcdef"
+        ('secret', True)
+    """
+
+    def __repr__(self) -> str:
+        return repr("secret")
+
+    __str__ = __repr__
 
 
 class Parts(NamedTuple):

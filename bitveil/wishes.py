@@ -425,10 +425,13 @@ def _refusal(wish: Wish, left: float, safest: Certificate, expected: float) -> s
         could = "No smaller gap can be certified for such codes: take fewer bits"
     else:
         could = f"Wish for a little more than {advice:.3f}"
+    drawn = " The codes were certified as drawn, since many rows have equal content and share a "
+    drawn += "draw, or their bits are many: that measures more than there is. Names for the rows "
+    drawn += "(`ids`) and fewer bits help."
 
     return (
         f"`{wish.name}` could not be certified. The safest code found: {safest}. {could}, "
-        "or bring more rows."
+        f"or bring more rows.{drawn if safest.draws == 'hard' else ''}"
     )
 
 

@@ -85,7 +85,9 @@ def toy_at(address):
 # The search
 
 
-@pytest.mark.parametrize("content", [CONTENT, gzip.compress(CONTENT)], ids=["plain", "packed"])
+@pytest.mark.parametrize(
+    "content", [CONTENT, gzip.compress(CONTENT, mtime=0)], ids=["plain", "packed"]
+)
 @pytest.mark.parametrize("name", ["toy/toy.csv.gz", "toy/toy.csv"])
 def test_found_in_the_data_folder(data_folder, content, name):
     path = put(data_folder, content, name)
@@ -95,7 +97,7 @@ def test_found_in_the_data_folder(data_folder, content, name):
 
 
 def test_found_in_the_cache_folder():
-    path = put(cache(), gzip.compress(CONTENT))
+    path = put(cache(), gzip.compress(CONTENT, mtime=0))
 
     assert stored(TOY) == find(TOY) == path
     assert read(TOY).read() == CONTENT
@@ -177,7 +179,7 @@ def test_other_content(data_folder, pack):
     ids=["cut off", "overwritten"],
 )
 def test_damaged_gzip_file(data_folder, damage):
-    put(data_folder, damage(gzip.compress(CONTENT)))
+    put(data_folder, damage(gzip.compress(CONTENT, mtime=0)))
 
     with pytest.raises(ValueError, match=r"whole gzip file at .* got a damaged one .* toy shop"):
         read(TOY)
@@ -187,7 +189,7 @@ def test_damaged_gzip_file(data_folder, damage):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("toy.csv", CONTENT), ("toy.csv.gz", gzip.compress(CONTENT))]
+    ("name", "content"), [("toy.csv", CONTENT), ("toy.csv.gz", gzip.compress(CONTENT, mtime=0))]
 )
 def test_download(shop, name, content):
     pytest.importorskip("pooch")

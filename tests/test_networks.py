@@ -54,7 +54,7 @@ def test_a_network_of_ones_own_is_copied_and_trained():
     X, y, s = world()
     own = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
     before = copy.deepcopy(own.state_dict())
-    model = encoder(encoder=own, epochs=40).fit(X, y, sensitive_features=s)
+    model = encoder(encoder=own, epochs=25, learning_rate=0.03).fit(X, y, sensitive_features=s)
 
     assert all(torch.equal(weight, before[name]) for name, weight in own.state_dict().items())
     assert type(model.encoder_[1]) is nn.Tanh
@@ -131,11 +131,11 @@ def test_layers_that_draw_draw_with_their_probabilities_each_with_numbers_of_its
 
 
 def test_layers_that_draw_are_charged_for_like_the_code():
-    X, y, s = world(1000)
+    X, y, s = world(600)
     told = []
     for strength in (0.0, 10.0):
         torch.manual_seed(0)
-        settings = {"measure": "mutual_information", "strength": strength, "epochs": 40}
+        settings = {"measure": "mutual_information", "strength": strength, "epochs": 30}
         model = encoder(encoder=deep(), **settings).fit(X, y, sensitive_features=s)
         told.append(model.path_[0].measure)
 
@@ -234,7 +234,7 @@ def test_a_decoder_of_ones_own_is_copied_trained_and_saved(tmp_path):
 def test_a_decoder_of_numbers_is_trained_at_draws():
     X, _, s = world(1000)
     own = nn.Linear(3, 1)
-    settings = {"decoder": own, "epochs": 60, "strength": 0.0, "features": "raw"}
+    settings = {"decoder": own, "epochs": 40, "strength": 0.0, "features": "raw"}
     model = encoder(InvariantRegressor, **settings).fit(X, 5 * X[:, 0], sensitive_features=s)
 
     assert model.score(X, 5 * X[:, 0]) > 0.4

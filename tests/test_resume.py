@@ -76,7 +76,7 @@ def interrupted(model, killed_after, X, y, s, folder, **given):
 # Fits that are killed
 
 
-@pytest.mark.parametrize("killed_after", [1, 4, 6])
+@pytest.mark.parametrize("killed_after", [1, 6])
 def test_a_fit_that_was_killed_ends_as_one_that_was_not(tmp_path, killed_after):
     X, y, s = world()
     whole = encoder(strength=1.0).fit(X, y, sensitive_features=s)
@@ -86,7 +86,7 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(tmp_path, killed_after):
     assert_equal(again, whole, X)
 
 
-@pytest.mark.parametrize("times", [2, 5])
+@pytest.mark.parametrize("times", [5])
 def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
     X, y, s = world()
     whole = encoder(strength=1.0).fit(X, y, sensitive_features=s)
@@ -99,7 +99,7 @@ def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
     assert_equal(model, whole, X)
 
 
-@pytest.mark.parametrize("killed_after", [2, 6 + 6 + 3, 6 * 6])
+@pytest.mark.parametrize("killed_after", [6 + 6 + 3, 6 * 6])
 def test_a_fit_for_a_wish_goes_on_in_the_encoder_where_it_was_killed(tmp_path, killed_after):
     X, y, s = world(1500)
     wish = {"max_gap": 0.5, "batch_size": 400}
@@ -116,13 +116,10 @@ def test_a_fit_for_a_wish_goes_on_in_the_encoder_where_it_was_killed(tmp_path, k
     [
         (InvariantClassifier, {"n_bits": 20}),  # drawn codes, and a decoder that sees draws
         (InvariantRegressor, {"n_bits": 20}),
-        (InvariantClassifier, {"engine": "sampled"}),
         (InvariantClassifier, {"decoder": torch.nn.Linear(3, 2)}),
-        (InvariantClassifier, {"measure": "mutual_information", "gamma": 0.5}),
         (InvariantEncoder, {"task": "reconstruction"}),
         (InvariantEncoder, {"task": "information", "criterion": "separation"}),
         (InvariantClassifier, {"patience": 2, "epochs": 6, "learning_rate": 0.5}),
-        (InvariantClassifier, {"features": "both"}),
         (InvariantClassifier, {"precision": "64-true"}),
     ],
 )

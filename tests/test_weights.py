@@ -262,8 +262,8 @@ def test_the_target_that_weighs_more_is_answered_more():
 def test_the_information_of_a_decoder_is_no_more_than_there_is_of_weighted_rows():
     X, y, s = world(1000)
     weights = np.where(y == 1, 20.0, 1.0)
-    own = torch.nn.Linear(3, 2)
-    model = encoder(decoder=own, strength=0.0, epochs=20)
+    settings = {"decoder": torch.nn.Linear(3, 2), "strength": 0.0, "learning_rate": 0.1}
+    model = encoder(epochs=30, **settings)
     model.fit(X, y, sensitive_features=s, sample_weight=weights)
     share = weights[y == 1].sum() / weights.sum()
     entropy = -share * np.log(share) - (1 - share) * np.log(1 - share)
