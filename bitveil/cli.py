@@ -396,9 +396,10 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
 def _as_fitted(encoder: Any, columns: "pd.DataFrame") -> "pd.DataFrame":
     """Sensitive columns with numbers cut, and missing values taken, as in fitting."""
 
-    if list(columns) != list(encoder.grouping_.columns):
+    grouping = getattr(encoder, "grouping_", None)
+    if grouping is None or list(columns) != list(grouping.columns):
         return columns
-    cut: pd.DataFrame = encoder.grouping_.cut("--sensitive", columns)
+    cut: pd.DataFrame = grouping.cut("--sensitive", columns)
 
     return cut
 

@@ -6,35 +6,43 @@ from sklearn.utils.validation import _num_samples
 
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
 
-QUICK = {"features": "raw", "hidden": (16,), "epochs": 120, "random_state": 0}
+QUICK = {
+    "features": "raw",
+    "hidden": (16,),
+    "epochs": 40,
+    "learning_rate": 0.05,
+    "random_state": 0,
+}
 
 
-def every_other(X):
+def two_by_two(X):
     """An attribute for any number of rows, which has nothing to do with them."""
 
-    return np.arange(_num_samples(X)) % 2
+    return np.arange(_num_samples(X)) // 2 % 2
 
 
 class Encoder(InvariantEncoder):
     def fit(self, X, y=None, sample_weight=None):
-        s = every_other(X)
+        s = two_by_two(X)
         return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
 
 
 class Classifier(InvariantClassifier):
     def fit(self, X, y=None, sample_weight=None):
-        s = every_other(X)
+        s = two_by_two(X)
         return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
 
 
 class Regressor(InvariantRegressor):
     def fit(self, X, y=None, sample_weight=None):
-        s = every_other(X)
+        s = two_by_two(X)
         return super().fit(X, y, sensitive_features=s, sample_weight=sample_weight)
 
 
 _SPLIT = "rows are split at random: a row that is there twice is not one that is twice as heavy"
+_FEW = "of ten rows five weigh nothing: too few of a group are left to fit and to select"
 EXCEPTIONS = {
+    "check_classifiers_one_label_sample_weights": _FEW,
     "check_sample_weight_equivalence_on_dense_data": _SPLIT,
     "check_sample_weight_equivalence_on_sparse_data": _SPLIT,
 }

@@ -61,15 +61,6 @@ __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_tabl
 SCHEMA = "bitveil.audit/1"
 """The version of the JSON: fields may be added to it, none change their meaning or go."""
 
-CAVEATS = (
-    "anything of rows that were used in fitting",
-    "anything of another population than that of these rows",
-    "anything of two draws for one row: codes are to stay the same however often one asks",
-    "anything of someone who holds other columns of the row beside its code",
-    "whether equal rates of answers are the right notion of fairness for this use",
-)
-"""What the numbers of an audit do not say."""
-
 _MOST = 50  # values of an attribute or a target: more look like numbers or names
 _SHOWN = 255  # values of a foreign column that trained attackers tell apart
 _BOOT = 200  # resamples of a bootstrap interval
