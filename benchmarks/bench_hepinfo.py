@@ -172,7 +172,8 @@ def probed(data: dict[str, np.ndarray], bits: dict[str, np.ndarray]) -> Record:
 
     codes, codes_test = bits["bits"], bits["bits_test"]
     attackers = attack(Split(codes, data["s"], codes_test, data["s_test"]))
-    accuracy, _ = use(Split(codes, data["y"], codes_test, data["y_test"]), data["s_test"])
+    split = Split(codes, data["y"], codes_test, data["y_test"])
+    accuracy = use(split, data["s_test"], families=["boosting"])[0].probe.accuracy
 
     return {f"auc_{probe.family}": probe.auc for probe in attackers} | {"accuracy": accuracy}
 
@@ -223,7 +224,8 @@ def speed_table(records: pd.DataFrame) -> str:
 def points(records: pd.DataFrame, setting: str) -> pd.DataFrame:
     """One point for each setting of each side: means over seeds."""
 
-    rows = records[(records.kind == "front") & (records.setting == setting)].copy()
+    rows = records[(records.kind == "front") & (records.setting == setting)]
+    rows = rows.reindex(columns=[*rows.columns, *({"measure", "learning_rate"} - {*rows.columns})])
     rows["auc"] = rows[["auc_linear", "auc_boosting"]].max(axis=1)
     rows["way"] = rows.measure.fillna("rate " + rows.learning_rate.astype(str))
 
