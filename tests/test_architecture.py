@@ -11,9 +11,9 @@ ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "shapes codes tables information finite sampled blocks gradients layers objectives networks "
     "training labels targets features release exports audits wishes plots sample saved estimators "
-    "datasets demo cli".split()
+    "baselines datasets benchmark demo cli".split()
 )
-HEAVY = ["lightning_fabric", "matplotlib", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
+HEAVY = ["lightning_fabric", "matplotlib", "optuna", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
 
 
 def imported(path):

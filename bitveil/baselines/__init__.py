@@ -1,0 +1,1 @@
+"""Methods that others published, and the paper, in one form: fit, then transform."""
