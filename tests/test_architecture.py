@@ -13,7 +13,7 @@ ORDER = (
     "training labels targets features release exports audits wishes plots sample saved estimators "
     "baselines datasets benchmark demo cli".split()
 )
-HEAVY = ["lightning_fabric", "matplotlib", "optuna", "pandas", "skrub", "sklearn", "plotly", "rich", "typer"]
+HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 
 
 def imported(path):
