@@ -1,0 +1,150 @@
+"""bitveil's own method in the form of the others: a limit on the measure, and no certificate.
+
+`InvariantEncoder` holds rows back and certifies. Here the rows to certify are someone else's: what
+is left is the training, by the same parts.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal, Self
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.utils import check_random_state
+
+from bitveil.codes import code_likelihood
+from bitveil.networks import Decoding, Encoding
+from bitveil.objectives import Measure
+from bitveil.training import Rows
+from bitveil.wishes import Form, Trainer
+
+__all__ = ["LISTED", "LimitedCode"]
+
+LISTED = 16
+"""Codes with more bits than this are not listed."""
+
+
+class LimitedCode:
+    """Stochastic bits whose measure is held to a limit in training.
+
+    Arguments:
+        limit: The most that the measure may be: a total variation from 0 to 1.
+        n_bits: The number of bits.
+        engine: `"exact"` lists the codes; `"sampled"` draws them, and trains a decoder along.
+        hidden: The widths of the hidden layers.
+        epochs: The passes over the rows.
+        batch_size: The most rows of a batch.
+        learning_rate: The highest learning rate of the one-cycle schedule.
+        random_state: The seed of weights, order of rows, and draws.
+
+    Attributes:
+        encoder_: The network from features to logits.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X, s = rng.normal(size=(300, 2)), np.arange(300) % 2
+        >>> code = LimitedCode(0.1, n_bits=2, epochs=2, random_state=0)
+        >>> code.fit(X, (X[:, 0] > 0).astype(int), sensitive_features=s).transform(X[:2]).shape
+        (2, 2)
+        >>> code.likelihoods(X[:2]).sum(1)
+        array([1., 1.])
+    """
+
+    def __init__(
+        self,
+        limit: float = 0.1,
+        *,
+        n_bits: int = 6,
+        engine: Literal["exact", "sampled"] = "exact",
+        hidden: Sequence[int] = (64, 64),
+        epochs: int = 80,
+        batch_size: int = 8192,
+        learning_rate: float = 0.01,
+        random_state: int | None = None,
+    ) -> None:
+        self.limit = limit
+        self.n_bits = n_bits
+        self.engine = engine
+        self.hidden = hidden
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.random_state = random_state
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
+        """Train on four fifths of the rows; the others choose the epoch.
+
+        Arguments:
+            X: Columns of numbers, with shape (n, d).
+            y: The target, as whole numbers from 0.
+            sensitive_features: The groups, as whole numbers from 0.
+        """
+
+        rng = check_random_state(self.random_state)
+        self.seed_ = int(rng.randint(2**31))
+        X, y, s = np.asarray(X), np.asarray(y), np.asarray(sensitive_features)
+        order = rng.permutation(len(y))
+        fit, select = np.sort(order[len(y) // 5 :]), np.sort(order[: len(y) // 5])
+        sizes = int(y.max()) + 1, int(s.max()) + 1
+        parts = [
+            Rows(_single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes)
+            for rows in (fit, select)
+        ]
+        self.encoder_ = self._trainer(X.shape[1], sizes[0])(self._form(), *parts).encoder
+
+        return self
+
+    def logits(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The logits of the bits, with shape (n, m)."""
+
+        with torch.no_grad():
+            return self.encoder_(_single(np.asarray(X)).double()).numpy()
+
+    def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """Drawn bits, with shape (n, m); the same rows in the same order draw the same bits."""
+
+        theta = expit(self.logits(X))
+        uniform = check_random_state(self.seed_).random_sample(theta.shape)
+
+        return (uniform < theta).astype(np.uint8)
+
+    def likelihoods(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The probability of each code for each row, with shape (n, 2^m).
+
+        Raises:
+            ValueError: If the codes are too wide to be listed.
+        """
+
+        if self.n_bits > LISTED:
+            raise ValueError(
+                f"Codes of up to {LISTED} bits can be listed, got n_bits={self.n_bits}."
+            )
+        return code_likelihood(torch.from_numpy(self.logits(X))).numpy()
+
+    def _form(self) -> Form:
+        return Form.limited(self.limit)
+
+    def _trainer(self, n_columns: int, n_classes: int) -> Trainer:
+        sampled = self.engine == "sampled"
+        hidden = tuple(self.hidden)
+        measure = Measure(engine=self.engine, n_draws=256)
+
+        return Trainer(
+            Encoding(None, (n_columns,), self.n_bits, hidden),
+            Decoding("target", sampled, None, self.n_bits, n_classes, hidden),
+            measure,
+            measure,
+            self.epochs,
+            self.batch_size,
+            self.learning_rate,
+            None,
+            "cpu",
+            "32-true",
+            self.seed_,
+            0,
+        )
+
+
+def _single(X: NDArray[Any]) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))

@@ -1,0 +1,240 @@
+"""Fronts: what is reached at which gap, from flat records. Every choice is made on select rows.
+
+A front is a choice for every level: the configuration of the best accuracy on the rows to select
+among those whose gap is at most the level. The gap is one of three: `"gap"`, the worst gap of the
+classifiers that use the code; `"attack_gap"`, that of the worst attacker; `"bound"`, what the rows
+to certify say, corrected for all configurations. What is reported of the choice is its accuracy on
+the test rows.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bitveil.audits.certificates import least_gap
+from bitveil.audits.fairness import resampled
+
+__all__ = [
+    "LEVELS",
+    "Gap",
+    "area",
+    "areas",
+    "certified",
+    "choice",
+    "done",
+    "front",
+    "interval",
+    "least_certified",
+]
+
+Gap = Literal["gap", "attack_gap", "bound"]
+
+LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
+"""The gaps at which certified accuracies are told."""
+
+FRONT = 201  # levels of a front between 0 and its largest
+
+
+def done(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """The records that came to an end, as a table."""
+
+    return pd.DataFrame([record for record in records if record["status"] == "done"])
+
+
+def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None":
+    """The configuration that is chosen at a level, or None where none is within it.
+
+    Arguments:
+        cell: The records of one method on one split.
+        gap: What is limited.
+        level: The limit.
+
+    Example:
+        >>> cell = pd.DataFrame({
+        ...     "select_accuracy": [0.8, 0.9, 0.7],
+        ...     "bound": [0.10, 0.30, 0.05],
+        ... })
+        >>> choice(cell, "bound", 0.2)["select_accuracy"]
+        0.8
+        >>> choice(cell, "bound", 0.01) is None
+        True
+    """
+
+    column = gap if gap == "bound" else f"select_{gap}"
+    if column not in cell:
+        return None
+    within = cell[cell[column] <= level]
+
+    return None if within.empty else within.loc[within["select_accuracy"].idxmax()]
+
+
+def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
+    """The test accuracy of what is chosen at each level; that of the majority where nothing is."""
+
+    chosen = [choice(cell, gap, level) for level in levels]
+    nothing = cell["test_majority"].iloc[0]
+
+    return np.array([nothing if c is None else c["test_accuracy"] for c in chosen])
+
+
+def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> float:
+    """The area under a front, normalised.
+
+    From 0, the majority class at every level, to 1, the unprotected accuracy at a gap of 0. It
+    can be below 0 where what was chosen does worse than the majority on the test rows.
+
+    Arguments:
+        cell: The records of one method on one split.
+        gap: What is limited.
+        accuracy: The unprotected accuracy.
+        largest: The unprotected gap: the largest level.
+
+    Example:
+        >>> cell = pd.DataFrame({
+        ...     "select_accuracy": [0.9], "bound": [0.05], "test_accuracy": [0.85],
+        ...     "test_majority": [0.75],
+        ... })
+        >>> round(area(cell, "bound", accuracy=0.85, largest=0.1), 2)
+        0.5
+    """
+
+    reached = front(cell, gap, np.linspace(0, largest, FRONT).tolist())
+    majority = cell["test_majority"].iloc[0]
+
+    return float((reached - majority).mean() / max(accuracy - majority, 1e-12))
+
+
+def areas(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
+    """The three areas of every data set and method, mean and spread over splits.
+
+    Arguments:
+        table: The records that are done: see `done`.
+        unprotected: The method whose accuracy and gap make the box.
+
+    Returns:
+        A row for each data set, method and kind of gap, with columns `mean`, `sd` and `splits`.
+    """
+
+    found = []
+    for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
+        for gap in ("gap", "attack_gap", "bound"):
+            each = []
+            for seed, cell in rows.groupby("seed"):
+                box = _box(table, str(dataset), int(str(seed)), unprotected, gap)
+                if box is not None and (gap != "bound" or _bounded(cell)):
+                    each.append(area(cell, gap, accuracy=box[0], largest=box[1]))
+            if each:
+                found.append((dataset, method, gap, np.mean(each), np.std(each), len(each)))
+
+    return pd.DataFrame(found, columns=["dataset", "method", "kind", "mean", "sd", "splits"])
+
+
+def _bounded(cell: pd.DataFrame) -> bool:
+    return "bound" in cell and bool(cell["bound"].notna().any())
+
+
+def _box(
+    table: pd.DataFrame, dataset: str, seed: int, unprotected: str, gap: str
+) -> tuple[float, float] | None:
+    """The accuracy and the gap without protection, by the configuration of the best accuracy."""
+
+    of = table[table["dataset"] == dataset]
+    cell = of[(of["method"] == unprotected) & (of["seed"] == seed)]
+    if cell.empty:
+        return None
+    best = cell.loc[cell["select_accuracy"].idxmax()]
+
+    return best["test_accuracy"], best["test_attack_gap" if gap == "attack_gap" else "test_gap"]
+
+
+def certified(
+    table: pd.DataFrame, levels: Sequence[float] = LEVELS, *, bound: str = "bound"
+) -> pd.DataFrame:
+    """The test accuracy at certified gaps, of every data set and method.
+
+    Arguments:
+        table: The records that are done: see `done`.
+        levels: The gaps.
+        bound: The column of the bound: `"bound"` is corrected for all configurations,
+            `"bound_alone"` for none; `"bound_fare"` is FARE's, corrected for none.
+
+    Returns:
+        A row for each data set, method and level: the mean accuracy and its spread over the splits
+        where a configuration is certified, how many of them there are, and of how many; and the
+        mean and the largest total variation of the choices on the test rows.
+    """
+
+    found = []
+    if bound not in table:
+        return pd.DataFrame(columns=_CERTIFIED)
+    for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
+        cells = [cell.assign(bound=cell[bound]) for _, cell in rows.groupby("seed")]
+        if not any(_bounded(cell) for cell in cells):
+            continue
+        for level in levels:
+            chosen = [c for cell in cells if (c := choice(cell, "bound", level)) is not None]
+            accuracies = [c["test_accuracy"] for c in chosen] or [np.nan]
+            variations = [c["test_variation"] for c in chosen] or [np.nan]
+            found.append(
+                (
+                    *(dataset, method, level, np.mean(accuracies), np.std(accuracies)),
+                    *(len(chosen), len(cells), np.mean(variations), np.max(variations)),
+                )
+            )
+
+    return pd.DataFrame(found, columns=_CERTIFIED)
+
+
+_CERTIFIED = "dataset method level accuracy sd certified splits variation worst".split()
+
+
+def least_certified(table: pd.DataFrame) -> pd.DataFrame:
+    """The smallest gap that the rows to certify could certify, of a code that tells nothing.
+
+    Returns:
+        A row for each data set: alone, and corrected for all configurations.
+    """
+
+    found = []
+    for dataset, rows in table.groupby("dataset", sort=False):
+        row = rows.iloc[0]
+        sizes, n = row["rows_certify_by_group"], row["configurations"]
+        alone, corrected = (least_gap(sizes, row["delta"] / m) for m in (1, n))
+        found.append((dataset, row["groups"], sizes, n, alone, corrected))
+
+    return pd.DataFrame(found, columns="dataset groups rows configurations alone all".split())
+
+
+def interval(
+    record: "pd.Series[Any] | dict[str, Any]", *, n_boot: int = 400, random_state: int = 0
+) -> dict[str, tuple[float, float]]:
+    """Bootstrap intervals of 95 % over the test rows: of the accuracy and of the worst gap.
+
+    Rows are drawn anew for each family by its own counts, whose scores are then averaged; so the
+    interval of the mean is a little narrow where families err on the same rows.
+    """
+
+    names = [name for name in dict(record) if name.startswith("test_counts_")]
+    drawn = []
+    for name in names:
+        counts = np.asarray(record[name]).reshape(-1, 4)
+        drawn.append([_scores(c) for c in resampled(counts, n_boot, random_state)])
+    accuracy = np.mean([[a for a, _ in each] for each in drawn], axis=0)
+    gap = np.max([[g for _, g in each] for each in drawn], axis=0)
+    low, high = (np.quantile([accuracy, gap], q, axis=1) for q in (0.025, 0.975))
+
+    return {
+        "accuracy": (float(low[0]), float(high[0])),
+        "gap": (float(low[1]), float(high[1])),
+    }
+
+
+def _scores(counts: NDArray[np.int64]) -> tuple[float, float]:
+    """Accuracy and parity gap, from counts over (group, target and answer)."""
+
+    positive = (counts[:, 1] + counts[:, 3]) / np.maximum(counts.sum(1), 1)
+
+    return float((counts[:, 0] + counts[:, 3]).sum() / counts.sum()), float(np.ptp(positive))

@@ -1,0 +1,214 @@
+"""Who competes: each method, the one setting that trades use for leakage, and the others.
+
+That setting is swept evenly over its range by the configurations of a cell. The other settings are
+Optuna's, the same number of configurations for all.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from bitveil.baselines.limited import LimitedCode
+from bitveil.baselines.paper import PerNeuron
+
+__all__ = ["METHODS", "UNPROTECTED", "Method", "Sweep"]
+
+Range = list[Any] | tuple[float, float]
+"""Choices, or the ends of an interval on a logarithmic scale."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """The setting that trades, and its values.
+
+    Attributes:
+        name: The name of the setting.
+        low: Its least value.
+        high: Its largest value.
+        scale: `"log"`: equal ratios; `"power"`: denser at the low end.
+    """
+
+    name: str
+    low: float
+    high: float
+    scale: Literal["log", "power"] = "log"
+
+    def value(self, number: int, of: int) -> float:
+        """The value of a configuration: every part of the range is tried early.
+
+        Example:
+            >>> [round(Sweep("strength", 1, 1000).value(i, 4)) for i in range(4)]
+            [1, 100, 10, 1000]
+        """
+
+        place = _scattered(of)[number] / max(1, of - 1)
+        if self.scale == "log":
+            return float(self.low * (self.high / self.low) ** place)
+        return float(self.low + (self.high - self.low) * place**1.6)
+
+
+def _scattered(n: int) -> list[int]:
+    """The numbers below n, with the bits of their places reversed.
+
+    Example:
+        >>> _scattered(6)
+        [0, 4, 2, 1, 5, 3]
+    """
+
+    width = max(1, (n - 1).bit_length())
+
+    return sorted(range(n), key=lambda number: int(f"{number:0{width}b}"[::-1], 2))
+
+
+@dataclass(frozen=True)
+class Method:
+    """One method.
+
+    Attributes:
+        title: What tables call it.
+        make: Makes it, unfitted, from settings and a `random_state`.
+        sweep: The setting that trades, or None.
+        ranges: The other settings.
+        posterior: Whether it sees posterior features instead of the columns.
+        ranked: Whether it competes: what is no representation does not.
+        binary: Whether it is for two groups only.
+    """
+
+    title: str
+    make: Callable[..., Any]
+    sweep: Sweep | None = None
+    ranges: Mapping[str, Range] = field(default_factory=dict)
+    posterior: bool = False
+    ranked: bool = True
+    binary: bool = False
+
+
+_LIMIT = Sweep("limit", 0.004, 0.36, "power")
+_BITS: dict[str, Range] = {
+    "n_bits": [3, 4, 6, 8],
+    "hidden": [(32,), (64, 64)],
+    "learning_rate": (0.003, 0.03),
+}
+_NETWORK: dict[str, Range] = {
+    "dimensions": [3, 6, 12],
+    "hidden": [(32,), (64, 64)],
+    "learning_rate": (0.001, 0.01),
+}
+
+
+def _of(module: str, name: str) -> Callable[..., Any]:
+    """A method of `bitveil.baselines` that is imported when it is made."""
+
+    def make(**settings: Any) -> Any:
+        from importlib import import_module
+
+        return getattr(import_module(f"bitveil.baselines.{module}"), name)(**settings)
+
+    return make
+
+
+def _sampled(**settings: Any) -> LimitedCode:
+    return LimitedCode(engine="sampled", epochs=30, **settings)
+
+
+METHODS: dict[str, Method] = {
+    "unprotected": Method(
+        "no protection: a network of real numbers",
+        _of("unprotected", "FullPrecision"),
+        ranges=_NETWORK,
+    ),
+    "boosting": Method(
+        "no protection: boosted trees",
+        _of("boosting", "Boosting"),
+    ),
+    "paper": Method(
+        "the paper: information of single neurons",
+        PerNeuron,
+        Sweep("gamma", 0.01, 0.98),
+        ranges={
+            "n_bits": [3, 4, 6, 8],
+            "hidden": [(64,), (64, 64)],
+            "learning_rate": (0.003, 0.03),
+        },
+    ),
+    "bitveil": Method("bitveil, exact", LimitedCode, _LIMIT, _BITS),
+    "bitveil-posterior": Method(
+        "bitveil, exact, posterior features", LimitedCode, _LIMIT, _BITS, posterior=True
+    ),
+    "bitveil-sampled": Method(
+        "bitveil, sampled",
+        _sampled,
+        _LIMIT,
+        {**_BITS, "n_bits": [20, 32]},
+    ),
+    "adversary": Method(
+        "gradient-reversal adversary",
+        _of("adversary", "Adversary"),
+        Sweep("strength", 0.01, 30.0),
+        _NETWORK,
+    ),
+    "cvib": Method(
+        "ICVAE / CVIB",
+        _of("cvib", "ConditionalBottleneck"),
+        Sweep("strength", 0.001, 3.0),
+        _NETWORK,
+    ),
+    "fcrl": Method(
+        "FCRL",
+        _of("fcrl", "Contrastive"),
+        Sweep("strength", 0.001, 3.0),
+        _NETWORK,
+    ),
+    "characteristic": Method(
+        "characteristic-function distance",
+        _of("characteristic", "CharacteristicDistance"),
+        Sweep("strength", 0.01, 100.0),
+        _NETWORK,
+    ),
+    "distance": Method(
+        "distance covariance",
+        _of("distance_covariance", "DistanceCovariance"),
+        Sweep("strength", 0.01, 100.0),
+        _NETWORK,
+    ),
+    "prototypes": Method(
+        "LFR (Fairlearn)",
+        _of("prototypes", "Prototypes"),
+        Sweep("strength", 0.01, 100.0),
+    ),
+    "correlation": Method(
+        "correlation remover (Fairlearn)",
+        _of("correlation", "CorrelationRemoved"),
+        Sweep("strength", 0.05, 1.0),
+    ),
+    "leace": Method("LEACE", _of("leace", "LinearErasure")),
+    "tree": Method(
+        "FARE-style tree",
+        _of("tree", "FairTree"),
+        Sweep("strength", 0.1, 0.999, "power"),
+    ),
+    "tree-posterior": Method(
+        "FARE-style tree, posterior features",
+        _of("tree", "FairTree"),
+        Sweep("strength", 0.1, 0.999, "power"),
+        posterior=True,
+    ),
+    "kmeans": Method("k-means codes", _of("kmeans", "KMeansCodes")),
+    "reduction": Method(
+        "exponentiated gradient (Fairlearn): answers only",
+        _of("exponentiated", "Reduction"),
+        Sweep("strength", 0.004, 0.36, "power"),
+        ranked=False,
+    ),
+    "ceiling": Method(
+        "ceiling: one bit made for this target",
+        _of("ceiling", "Ceiling"),
+        Sweep("limit", 0.004, 0.36, "power"),
+        ranked=False,
+        binary=True,
+    ),
+}
+"""The methods, by their short names."""
+
+UNPROTECTED = "unprotected"
+"""The method that makes the box of normalised areas."""

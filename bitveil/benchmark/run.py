@@ -1,0 +1,264 @@
+"""Cells: a data set, a method and a split seed; all configurations of it, one flat record each.
+
+A cell has a file of its own, one line a configuration, and goes on where it stopped. What failed
+and what no time was left for are records too.
+"""
+
+import json
+import platform
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from bitveil.benchmark.methods import METHODS, Method
+from bitveil.benchmark.protocol import Problem, problem, scores
+
+__all__ = ["Cell", "Plan", "cells", "read", "run"]
+
+Record = dict[str, Any]
+
+STARTUP = 6
+"""Configurations of a cell whose settings are random before Optuna learns from them."""
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What all cells of a run share.
+
+    Attributes:
+        configurations: How many configurations of each method are tried on each split.
+        minutes: The most minutes of fitting and scoring of a cell. Configurations that no time is
+            left for are recorded as such.
+        delta: The probability that a certificate may be wrong.
+    """
+
+    configurations: int = 16
+    minutes: float = 10.0
+    delta: float = 0.05
+
+
+@dataclass(frozen=True)
+class Cell:
+    """All configurations of one method on one split of one data set."""
+
+    dataset: str
+    method: str
+    seed: int
+
+    def file(self, folder: Path) -> Path:
+        """Where its records are."""
+
+        return folder / self.dataset / f"{self.method}-{self.seed}.jsonl"
+
+
+def cells(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
+    """The cells, seed by seed: what is interrupted has all methods on the first splits.
+
+    Raises:
+        ValueError: If there is no method of a name.
+    """
+
+    methods = list(methods)
+    if unknown := [name for name in methods if name not in METHODS]:
+        raise ValueError(f"There are no methods {unknown}. Those there are: {list(METHODS)}.")
+
+    return [Cell(d, m, s) for s in seeds for d in datasets for m in methods]
+
+
+def run(
+    wanted: Iterable[Cell], folder: Path, plan: Plan, *, n_jobs: int = 1
+) -> Iterator[tuple[Cell, list[Record]]]:
+    """Run cells that are not done, several at once, and give each as it ends.
+
+    Arguments:
+        wanted: The cells.
+        folder: Where the records are kept.
+        plan: What they share.
+        n_jobs: How many processes run them.
+    """
+
+    from joblib import Parallel, delayed
+
+    missing = [cell for cell in wanted if len(read_cell(cell, folder)) < plan.configurations]
+    jobs = (delayed(_run)(cell, folder, plan) for cell in missing)
+
+    yield from Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
+
+
+def read(folder: Path) -> list[Record]:
+    """All records under a folder.
+
+    Raises:
+        FileNotFoundError: If there are none.
+    """
+
+    lines = [line for file in sorted(folder.rglob("*.jsonl")) for line in _lines(file)]
+    if not lines:
+        raise FileNotFoundError(
+            f"There are no records (*.jsonl) under {folder}. Make some: bitveil bench run."
+        )
+
+    return [json.loads(line) for line in lines]
+
+
+def read_cell(cell: Cell, folder: Path) -> list[Record]:
+    """The records of a cell that are there already."""
+
+    file = cell.file(folder)
+
+    return [json.loads(line) for line in _lines(file)] if file.is_file() else []
+
+
+def _lines(file: Path) -> list[str]:
+    """The whole lines: the last may have been cut off."""
+
+    return [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
+
+
+def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Record]]:
+    torch.set_num_threads(1)
+    done, file = read_cell(cell, folder), cell.file(folder)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(json.dumps(record) + "\n" for record in done))
+    for trial in range(len(done), plan.configurations):
+        record = _trial(cell, trial, done, plan)
+        done.append(record)
+        with file.open("a") as records:
+            records.write(json.dumps(record) + "\n")
+
+    return cell, done
+
+
+def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
+    """One configuration. It depends on the seed and the records before it, on nothing else."""
+
+    method = METHODS[cell.method]
+    spent = sum(record["seconds"] + record["seconds_scoring"] for record in before)
+    settings = _settings(method, cell.seed, trial, before, plan.configurations)
+    record = _head(cell, trial, settings, plan)
+    if spent > 60 * plan.minutes:
+        return record | {"status": "over budget"}
+    started = time.perf_counter()
+    try:
+        some, shared = _seen(cell, method)
+        if method.binary and len(some.groups) > 2:
+            return record | {"status": "not for these groups"}
+        started = time.perf_counter()
+        model = method.make(**settings, random_state=1000 * cell.seed + trial)
+        fit = some["fit"]
+        model.fit(fit.X, fit.y, sensitive_features=fit.s)
+        seconds, started = time.perf_counter() - started, time.perf_counter()
+        found = scores(model, some, candidates=plan.configurations, delta=plan.delta)
+    except Exception as error:  # a failure is a record too
+        seconds = time.perf_counter() - started
+        return record | {"status": "failed", "error": repr(error)[:500], "seconds": seconds}
+    spent_scoring = time.perf_counter() - started
+    record |= {"status": "done", "seconds": seconds, "seconds_scoring": spent_scoring}
+
+    return record | {"seconds_shared": shared} | _sizes(some) | found
+
+
+def _head(cell: Cell, trial: int, settings: Record, plan: Plan) -> Record:
+    versions = {name: version(name) for name in ("bitveil", "torch", "scikit-learn", "numpy")}
+
+    return {
+        "dataset": cell.dataset,
+        "method": cell.method,
+        "seed": cell.seed,
+        "trial": trial,
+        "configurations": plan.configurations,
+        "delta": plan.delta,
+        "settings": settings,
+        "date": datetime.now(UTC).date().isoformat(),
+        "python": platform.python_version(),
+        **versions,
+        "seconds": 0.0,
+        "seconds_scoring": 0.0,
+    }
+
+
+def _sizes(some: Problem) -> Record:
+    """How many rows there are, and what is reached without looking at them."""
+
+    sizes = {f"rows_{name}": len(part) for name, part in some.parts.items()}
+    majority = np.bincount(some["fit"].y).argmax()
+
+    return sizes | {
+        "groups": list(some.groups),
+        "rows_certify_by_group": np.bincount(some["certify"].s).tolist(),
+        "test_majority": float((some["test"].y == majority).mean()),
+    }
+
+
+@lru_cache(maxsize=2)
+def _problem(dataset: str, seed: int) -> Problem:
+    return problem(dataset, seed)
+
+
+def _seen(cell: Cell, method: Method) -> tuple[Problem, float]:
+    """The rows as a method sees them, and the seconds that its features took, once a split."""
+
+    some, started = _problem(cell.dataset, cell.seed), time.perf_counter()
+    if not method.posterior:
+        return some, 0.0
+    ready = "posterior" in vars(some)
+
+    return some.posterior, 0.0 if ready else time.perf_counter() - started
+
+
+def _settings(
+    method: Method, seed: int, trial: int, before: list[Record], configurations: int
+) -> Record:
+    """The settings of a configuration: the one that trades is swept, the others are Optuna's."""
+
+    import optuna
+
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    distributions = _distributions(method)
+    sampler = optuna.samplers.TPESampler(seed=1000 * seed + trial, n_startup_trials=STARTUP)
+    study = optuna.create_study(directions=["maximize", "minimize"], sampler=sampler)
+    for record in before:
+        if record["status"] == "done":
+            study.add_trial(
+                optuna.trial.create_trial(
+                    params={name: _choice(value) for name, value in record["settings"].items()},
+                    distributions=distributions,
+                    values=[record["select_accuracy"], record["select_attack_gap"]],
+                )
+            )
+    if method.sweep is not None:
+        value = method.sweep.value(trial, configurations)
+        study.enqueue_trial({method.sweep.name: value})
+    chosen = study.ask(distributions).params
+
+    return {name: json.loads(v) if isinstance(v, str) else v for name, v in chosen.items()}
+
+
+def _distributions(method: Method) -> dict[str, Any]:
+    from optuna.distributions import CategoricalDistribution, FloatDistribution
+
+    found: dict[str, Any] = {}
+    for name, of in method.ranges.items():
+        found[name] = (
+            CategoricalDistribution([_choice(value) for value in of])
+            if isinstance(of, list)
+            else FloatDistribution(*of, log=True)
+        )
+    if (sweep := method.sweep) is not None:
+        found[sweep.name] = FloatDistribution(sweep.low, sweep.high)
+
+    return found
+
+
+def _choice(value: Any) -> Any:
+    """A choice as Optuna takes it: a tuple as its JSON."""
+
+    return json.dumps(value) if isinstance(value, list | tuple) else value
