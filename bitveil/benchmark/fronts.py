@@ -68,7 +68,7 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
         return None
     within = cell[cell[column] <= level]
 
-    return None if within.empty else within.loc[within["select_accuracy"].idxmax()]
+    return None if within.empty else within.iloc[within["select_accuracy"].argmax()]
 
 
 def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
@@ -145,7 +145,7 @@ def _box(
     cell = of[(of["method"] == unprotected) & (of["seed"] == seed)]
     if cell.empty:
         return None
-    best = cell.loc[cell["select_accuracy"].idxmax()]
+    best = cell.iloc[cell["select_accuracy"].argmax()]
 
     return best["test_accuracy"], best["test_attack_gap" if gap == "attack_gap" else "test_gap"]
 

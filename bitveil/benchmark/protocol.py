@@ -2,8 +2,8 @@
 
 The test rows of a data set are touched once a configuration, to report. Of the rest 50 % fit the
 method, 20 % select, 30 % certify. Within a group of the sensitive attribute the split is random,
-so that the rows to certify are a fair sample of the group. The sensitive attribute, and what states
-it outright, is never a feature; every method sees the same standardised columns.
+so that the rows to certify are a fair sample of the group. The sensitive attribute, and what
+states it outright, is never a feature; every method sees the same standardised columns.
 """
 
 from collections.abc import Callable
