@@ -86,8 +86,8 @@ class Method:
 _LIMIT = Sweep("limit", 0.004, 0.36, "power")
 _BITS: dict[str, Range] = {
     "n_bits": [3, 4, 6, 8],
-    "hidden": [(32,), (64, 64)],
-    "learning_rate": (0.003, 0.03),
+    "hidden": [(64, 64), (128, 128)],
+    "learning_rate": (0.005, 0.03),
 }
 _NETWORK: dict[str, Range] = {
     "dimensions": [3, 6, 12],
