@@ -41,8 +41,8 @@ class ConditionalBottleneck:
     a sum of squares; and classifier and decoder have one hidden layer of 64 units.
 
     Source:
-        Invariant Representations without Adversarial Training (Moyer, Gao, Brekelmans,
-        Galstyan, Ver Steeg, 2018), https://arxiv.org/abs/1805.09458
+        Invariant Representations without Adversarial Training (Moyer, Gao, Brekelmans, Ver
+        Steeg, Galstyan, 2018), https://arxiv.org/abs/1805.09458
 
     Arguments:
         strength: The weight :math:`\lambda` of the bound on I(z;s).

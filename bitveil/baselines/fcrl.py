@@ -147,7 +147,7 @@ def contrast(u: Tensor, v: Tensor) -> Tensor:
 
     Example:
         >>> contrast(torch.ones(3, 1), torch.ones(3, 1))  # all alike: nothing is told apart
-        tensor(0., ...)
+        tensor(0.)
     """
 
     own = F.softplus((u * v).sum(1))
