@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
+import torch
 import torch.nn.functional as F
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
@@ -22,7 +23,7 @@ from bitveil.baselines.networks import (
     seeds,
 )
 
-WIDTH = 64
+WIDTH, STEPS, RATE = 64, 5, 1e-2
 
 
 @dataclass(eq=False, kw_only=True)
@@ -84,14 +85,20 @@ class Adversary:
         generator, _ = seeds(self.random_state)
         outputs = rows.n_groups or rows.s.shape[1]
         adversary = perceptron([self.dimensions, WIDTH, outputs], generator)
+        optimiser = torch.optim.Adam(adversary.parameters(), lr=RATE)
         error = F.cross_entropy if rows.n_groups else F.mse_loss
 
         def penalty(z: Tensor, batch: Tensor, done: float) -> Tensor:
+            seen, s = z.detach(), rows.s[batch]
+            for _ in range(STEPS):
+                optimiser.zero_grad()
+                error(adversary(seen), s).backward()
+                optimiser.step()
             weight = self.strength * (2 / (1 + math.exp(-10 * done)) - 1)
 
-            return error(adversary(reverse_gradient(z, weight)), rows.s[batch])
+            return -weight * error(adversary(z), s)
 
-        self._published = fit_penalised(self, rows, generator, penalty, [adversary])
+        self._published = fit_penalised(self, rows, generator, penalty)
 
         return self
 
@@ -99,21 +106,3 @@ class Adversary:
         """The representation, from -1 to 1, with shape (n, dimensions)."""
 
         return published(self._published)(X)
-
-
-def reverse_gradient(z: Tensor, weight: float) -> Tensor:
-    """The same values, with a gradient that is multiplied by -weight on its way back.
-
-    Example:
-        >>> import torch
-        >>> z = torch.tensor([3.0], requires_grad=True)
-        >>> reverse_gradient(z, 2.0).sum().backward()
-        >>> z.grad
-        tensor([-2.])
-    """
-
-    same = z.view_as(z)
-    if same.requires_grad:
-        same.register_hook(lambda gradient: -weight * gradient)
-
-    return same
