@@ -1,4 +1,4 @@
-"""Neural baselines: what they hide and keep in a world whose leak is known, and what they refuse."""
+"""Neural baselines: what they hide and keep of a planted leak, and what they refuse."""
 
 import numpy as np
 import pytest
@@ -18,27 +18,25 @@ STRONG = {
     CharacteristicDistance: 10.0,
     DistanceCovariance: 5.0,
     ConditionalBottleneck: 0.1,
-    Contrastive: 0.3,
+    Contrastive: 1.0,
 }
-PENALISED = [Adversary, CharacteristicDistance, DistanceCovariance]
 NUMERIC = [Adversary, DistanceCovariance]
 ALL = [FullPrecision, *STRONG]
 SMALL = {"dimensions": 3, "hidden": (8,), "epochs": 2, "random_state": 0}
 
 
 def planted(n=4000, k=2, seed=0):
-    """Features of which the first two say y, the third says s and leans on it, the rest nothing.
+    """Features of which the first says y, the second y and s in one, and the rest nothing.
 
-    The leak is linear: s moves the second and third column, so that a network that only fits y
-    takes some of s along with the second.
+    The leak is linear: who only fits y uses the second and gives s away. The first alone finds y
+    with an AUC of Phi(1.5 / sqrt 2) = 0.86.
     """
 
     source = np.random.RandomState(seed)
     y, s = source.randint(2, size=n), source.randint(k, size=n)
     X = source.randn(n, 6)
-    X[:, 0] += 2.5 * y
-    X[:, 1] += 1.5 * y + 2.0 * s
-    X[:, 2] += 2.0 * s
+    X[:, 0] += 1.5 * y
+    X[:, 1] += 3.0 * (y + s)
 
     return X, y, s
 
@@ -46,9 +44,11 @@ def planted(n=4000, k=2, seed=0):
 def numeric(n=4000, seed=0):
     """The same, but s is a standard normal number."""
 
-    X, y, _ = planted(n, seed=seed)
-    s = np.random.RandomState(seed + 1).randn(n)
-    X[:, 1] += 1.5 * s
+    source = np.random.RandomState(seed)
+    y, s = source.randint(2, size=n), source.randn(n)
+    X = source.randn(n, 6)
+    X[:, 0] += 1.5 * y
+    X[:, 1] += 3.0 * y + 1.5 * s
 
     return X, y, s
 
@@ -135,8 +135,9 @@ def test_strength_lowers_the_leak_and_keeps_the_target(kind):
     weak = fitted(kind, X, y, s, strength=0.0).transform(X)
     strong = fitted(kind, X, y, s, strength=STRONG[kind]).transform(X)
 
-    assert auc(strong, s) < auc(weak, s) - 0.1
-    assert auc(strong, y) > 0.9
+    assert auc(weak, s) > 0.68
+    assert auc(strong, s) - 0.5 < 0.7 * (auc(weak, s) - 0.5)
+    assert auc(strong, y) > 0.82
 
 
 @pytest.mark.parametrize("kind", STRONG)
@@ -148,13 +149,12 @@ def test_without_strength_the_target_is_found_as_by_the_unprotected(kind):
     assert auc(weak, y) == pytest.approx(auc(unprotected, y), abs=0.02)
 
 
-@pytest.mark.parametrize("kind", [CharacteristicDistance, DistanceCovariance])
-def test_without_strength_a_penalty_changes_nothing(kind):
+def test_without_strength_a_penalty_changes_nothing():
     X, y, s = planted(300)
     unprotected = FullPrecision(**SMALL).fit(X, y).transform(X)
-    weak = DistanceCovariance(strength=0, **SMALL).fit(X, y, sensitive_features=s).transform(X)
+    weak = DistanceCovariance(strength=0.0, **SMALL).fit(X, y, sensitive_features=s)
 
-    np.testing.assert_allclose(unprotected, weak, atol=1e-6)
+    np.testing.assert_allclose(unprotected, weak.transform(X), atol=1e-6)
 
 
 @pytest.mark.parametrize("kind", NUMERIC)
@@ -164,7 +164,7 @@ def test_a_number_is_hidden_too(kind):
     strong = fitted(kind, X, y, s, strength=3.0).transform(X)
 
     assert correlation(strong, s) < correlation(weak, s) - 0.1
-    assert auc(strong, y) > 0.9
+    assert auc(strong, y) > 0.87
 
 
 @pytest.mark.parametrize("kind", NUMERIC)
@@ -244,7 +244,7 @@ def test_transform_needs_a_fit_and_its_columns(kind):
     with pytest.raises(ValueError, match="6 columns"):
         baseline.transform(X[:, :5])
     with pytest.raises(ValueError, match="NaN"):
-        baseline.transform(np.where(X == X[0, 0], np.nan, X))
+        baseline.transform(np.full((2, 6), np.nan))
 
 
 def brute_distance_correlation(x, y, w):
@@ -356,7 +356,7 @@ def test_characteristic_distance_is_the_mean_over_pairs():
     source = torch.Generator().manual_seed(0)
     z, w = torch.randn(30, 2, generator=source), torch.randn(2, 5, generator=source)
     s = torch.arange(30) % 3
-    phi = [torch.exp(1j * z[s == g] @ w).mean(0) for g in range(3)]
+    phi = [torch.exp(1j * (z[s == g] @ w)).mean(0) for g in range(3)]
     pairs = [(phi[g] - phi[h]).abs().square().mean() for g, h in [(0, 1), (0, 2), (1, 2)]]
     groups = torch.nn.functional.one_hot(s, 4).float()  # the last group has no row
 
