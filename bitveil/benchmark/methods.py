@@ -91,8 +91,9 @@ _BITS: dict[str, Range] = {
 }
 _NETWORK: dict[str, Range] = {
     "dimensions": [3, 6, 12],
-    "hidden": [(32,), (64, 64)],
+    "hidden": [(64, 64), (128, 128)],
     "learning_rate": (0.001, 0.01),
+    "epochs": [20, 40],
 }
 
 
@@ -151,13 +152,13 @@ METHODS: dict[str, Method] = {
         "ICVAE / CVIB",
         _of("cvib", "ConditionalBottleneck"),
         Sweep("strength", 0.001, 3.0),
-        _NETWORK,
+        {**_NETWORK, "compression": (1e-4, 1e-2)},
     ),
     "fcrl": Method(
         "FCRL",
         _of("fcrl", "Contrastive"),
         Sweep("strength", 0.001, 3.0),
-        _NETWORK,
+        {**_NETWORK, "compression": (0.1, 1.0)},
     ),
     "characteristic": Method(
         "characteristic-function distance",
