@@ -41,7 +41,7 @@ def planted(n=4000, k=2, seed=0):
     return X, y, s
 
 
-def numeric(n=4000, seed=0):
+def numeric(n=3000, seed=0):
     """The same, but s is a standard normal number."""
 
     source = np.random.RandomState(seed)

@@ -360,7 +360,6 @@ def fit_penalised(
     rows: FitRows,
     generator: torch.Generator,
     penalty: Penalty | None = None,
-    others: Sequence[nn.Module] = (),
 ) -> Published:
     """Fit a network with a last hidden layer of tanh units, which is the representation.
 
@@ -369,7 +368,6 @@ def fit_penalised(
         rows: The rows.
         generator: Where initial weights and the order of the rows come from.
         penalty: What is added to the cross-entropy of the target, or None.
-        others: Networks that the penalty fits along.
     """
 
     widths = [rows.x.shape[1], *settings.hidden, settings.dimensions]
@@ -382,6 +380,6 @@ def fit_penalised(
 
         return task if penalty is None else task + penalty(z, batch, done)
 
-    fit_network([encoder, head, *others], loss, len(rows), settings, generator)
+    fit_network([encoder, head], loss, len(rows), settings, generator)
 
     return Published(encoder, rows.mean, rows.deviation)
