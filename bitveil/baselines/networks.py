@@ -244,7 +244,12 @@ def _classes(name: str, kind: str, values: ArrayLike, n: int) -> tuple[Tensor, i
         raise ValueError(
             f"`{name}` expects {kind} as integers, got {given.dtype}: cast them, or bin numbers."
         )
-    found, numbers = np.unique(given, return_inverse=True)
+    try:
+        found, numbers = np.unique(given, return_inverse=True)
+    except TypeError as error:  # text beside None or NaN cannot be sorted
+        raise ValueError(
+            f"`{name}` expects {kind} of one kind, none missing; numpy says: {error}."
+        ) from error
     if len(found) < 2:
         raise ValueError(f"`{name}` expects at least two {kind}, got only {found.tolist()}.")
 
