@@ -94,7 +94,7 @@ class Contrastive:
         critic = Critic(d, self.dimensions, rows.n_groups, generator)
 
         def loss(batch: Tensor, done: float) -> Tensor:
-            x = rows.x[batch]
+            x = rows.x.index_select(0, batch)
             mean, deviation = gaussian(encoder(x))
             z = draw(mean, deviation, generator)
             task = F.cross_entropy(head(torch.cat([z, s[batch]], 1)), rows.y[batch])

@@ -380,7 +380,7 @@ def fit_penalised(
     head = perceptron([settings.dimensions, rows.n_classes], generator)
 
     def loss(batch: Tensor, done: float) -> Tensor:
-        z = encoder(rows.x[batch])
+        z = encoder(rows.x.index_select(0, batch))
         task = F.cross_entropy(head(z), rows.y[batch])
 
         return task if penalty is None else task + penalty(z, batch, done)
