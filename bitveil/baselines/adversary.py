@@ -26,7 +26,7 @@ from bitveil.baselines.networks import (
 
 WIDTH = 64
 STEPS = 5
-"""The steps of the adversary for each of the encoder: with one it falls behind."""
+"""The steps of the adversary for each of the encoder."""
 RATE = 1e-2
 
 
@@ -42,9 +42,10 @@ class Adversary:
     floats are numbers, which the adversary predicts with the squared error, standardised.
 
     This is bitveil's own implementation, not the authors'. It differs: tables instead of images,
-    Adam instead of SGD with momentum, and a last hidden layer of tanh units. The adversary takes
-    five steps for each of the encoder instead of one: with one, on Adult, boosted trees found
-    the sex better in the representation than with no adversary at all.
+    Adam instead of SGD with momentum, and a last hidden layer of tanh units. The adversary has an
+    optimiser of its own and takes five steps for each of the encoder. In plain reversal, with one
+    step at the encoder's rate, boosted trees found the sex in Adult better than with strength 0,
+    at each of five strengths from 0.3 to 50 (one seed).
 
     Source:
         Unsupervised Domain Adaptation by Backpropagation (Ganin, Lempitsky, 2015),
