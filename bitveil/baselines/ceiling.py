@@ -155,7 +155,7 @@ def _multiplier(
 
     Example:
         >>> gain, s = np.array([0.4, 0.2, -0.1, -0.4]), np.array([1, 1, 0, 0])
-        >>> round(_multiplier(gain, np.where(s == 1, 2.0, -2.0), s, 0.5), 3)  # 0.2 > 2 * 0.1
+        >>> round(_multiplier(gain, np.where(s == 1, 2.0, -2.0), s, 0.5), 3)  # -0.1 = 0.05 * -2
         0.05
     """
 
