@@ -2,6 +2,7 @@
 
 __all__ = ["Reduction"]
 
+import warnings
 from dataclasses import dataclass, field
 from typing import Any, Self
 
@@ -72,7 +73,10 @@ class Reduction:
         binary("y", "classes", table.classes, "the reduction")
         self.seed_ = seed(self.random_state)
         self.model_ = _reduction(self.strength, self.max_iter)
-        self.model_.fit(table.X, table.y, sensitive_features=table.s)
+        with warnings.catch_warnings():
+            # Fairlearn 0.15 sets values in a way that pandas 3 says it will end.
+            warnings.filterwarnings("ignore", "Setting a value on a Series", DeprecationWarning)
+            self.model_.fit(table.X, table.y, sensitive_features=table.s)
         self._width = table.X.shape[1]
 
         return self
