@@ -74,8 +74,8 @@ class Reduction:
         self.seed_ = seed(self.random_state)
         self.model_ = _reduction(self.strength, self.max_iter)
         with warnings.catch_warnings():
-            # Fairlearn 0.15 sets values in a way that pandas 3 says it will end.
-            warnings.filterwarnings("ignore", "Setting a value on a Series", DeprecationWarning)
+            # Fairlearn 0.15 sets values of series in ways that pandas 3 says it will end.
+            warnings.filterwarnings("ignore", "Setting an? (value|item)", DeprecationWarning)
             self.model_.fit(table.X, table.y, sensitive_features=table.s)
         self._width = table.X.shape[1]
 
