@@ -99,7 +99,9 @@ class Prototypes:
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """The share of each prototype in each row, with shape (n, n_prototypes)."""
 
-        return np.asarray(self.model_.transform(self._reduced(check_columns(X, self._width))))
+        features = check_columns(X, self._width)
+
+        return np.asarray(self.model_.transform(self._reduced(features)))
 
     def _reduced(self, features: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.asarray(self.components_.transform(features) / self.scale_)

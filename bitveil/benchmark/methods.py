@@ -95,6 +95,8 @@ _NETWORK: dict[str, Range] = {
     "learning_rate": (0.001, 0.01),
     "epochs": [20, 40],
 }
+_LEAKAGE = Sweep("strength", 0.1, 0.999)
+_LEAVES: dict[str, Range] = {"max_leaves": [16, 32, 64], "min_leaf": [60, 150, 400]}
 
 
 def _of(module: str, name: str) -> Callable[..., Any]:
@@ -121,6 +123,7 @@ METHODS: dict[str, Method] = {
     "boosting": Method(
         "no protection: boosted trees",
         _of("boosting", "Boosting"),
+        ranges={"learning_rate": (0.03, 0.2), "max_iter": [60, 100, 200]},
     ),
     "paper": Method(
         "the paper: information of single neurons",
@@ -176,6 +179,7 @@ METHODS: dict[str, Method] = {
         "LFR (Fairlearn)",
         _of("prototypes", "Prototypes"),
         Sweep("strength", 0.01, 100.0),
+        {"n_prototypes": [5, 10, 20]},
     ),
     "correlation": Method(
         "correlation remover (Fairlearn)",
@@ -186,15 +190,19 @@ METHODS: dict[str, Method] = {
     "tree": Method(
         "FARE-style tree",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "power"),
+        _LEAKAGE,
+        _LEAVES,
     ),
     "tree-posterior": Method(
         "FARE-style tree, posterior features",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "power"),
+        _LEAKAGE,
+        _LEAVES,
         posterior=True,
     ),
-    "kmeans": Method("k-means codes", _of("kmeans", "KMeansCodes")),
+    "kmeans": Method(
+        "k-means codes", _of("kmeans", "KMeansCodes"), ranges={"n_codes": [4, 8, 16, 32, 64]}
+    ),
     "reduction": Method(
         "exponentiated gradient (Fairlearn): answers only",
         _of("exponentiated", "Reduction"),
