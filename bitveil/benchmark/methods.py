@@ -25,13 +25,14 @@ class Sweep:
         name: The name of the setting.
         low: Its least value.
         high: Its largest value.
-        scale: `"log"`: equal ratios; `"power"`: denser at the low end.
+        scale: `"log"`: equal ratios; `"power"`: denser at the low end; `"odds"`: equal ratios of
+            p / (1 - p), for shares that matter near 1.
     """
 
     name: str
     low: float
     high: float
-    scale: Literal["log", "power"] = "log"
+    scale: Literal["log", "power", "odds"] = "log"
 
     def value(self, number: int, of: int) -> float:
         """The value of a configuration: every part of the range is tried early.
@@ -44,6 +45,10 @@ class Sweep:
         place = _scattered(of)[number] / max(1, of - 1)
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** place)
+        if self.scale == "odds":
+            low, high = (end / (1 - end) for end in (self.low, self.high))
+            odds = low * (high / low) ** place
+            return float(odds / (1 + odds))
         return float(self.low + (self.high - self.low) * place**1.6)
 
 
@@ -95,7 +100,7 @@ _NETWORK: dict[str, Range] = {
     "learning_rate": (0.001, 0.01),
     "epochs": [20, 40],
 }
-_LEAKAGE = Sweep("strength", 0.1, 0.999)
+_LEAKAGE = Sweep("strength", 0.1, 0.999, "odds")
 _LEAVES: dict[str, Range] = {"max_leaves": [16, 32, 64], "min_leaf": [60, 150, 400]}
 
 
