@@ -1,6 +1,7 @@
 """Names that every doctest may use, and seeds for those that draw."""
 
 import math
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -9,13 +10,23 @@ import pytest
 import torch
 from torch import nn
 
+NEEDS = {
+    "bitveil.plots": "matplotlib",
+    "bitveil.baselines.correlation": "fairlearn",
+    "bitveil.baselines.exponentiated": "fairlearn",
+    "bitveil.baselines.leace": "concept_erasure",
+    "bitveil.baselines.prototypes": "fairlearn",
+}
+"""The packages, no dependencies, that the doctests of a module need."""
+
 
 @pytest.fixture(autouse=True)
 def optional_packages(request: pytest.FixtureRequest) -> None:
     """Skip the doctests of modules that need a package which is no dependency, by its name."""
 
-    if request.node.name.startswith("bitveil.plots"):
-        pytest.importorskip("matplotlib", reason="matplotlib is not installed")
+    for module, package in NEEDS.items():
+        if request.node.name.startswith(module) and find_spec(package) is None:
+            pytest.skip(f"{package} is not installed")
 
 
 @pytest.fixture(autouse=True)

@@ -25,13 +25,14 @@ class Sweep:
         name: The name of the setting.
         low: Its least value.
         high: Its largest value.
-        scale: `"log"`: equal ratios; `"linear"`: equal steps; `"power"`: denser at the low end.
+        scale: `"log"`: equal ratios; `"power"`: denser at the low end; `"odds"`: equal ratios of
+            p / (1 - p), for shares that matter near 1.
     """
 
     name: str
     low: float
     high: float
-    scale: Literal["log", "linear", "power"] = "log"
+    scale: Literal["log", "power", "odds"] = "log"
 
     def value(self, number: int, of: int) -> float:
         """The value of a configuration: every part of the range is tried early.
@@ -44,9 +45,11 @@ class Sweep:
         place = _scattered(of)[number] / max(1, of - 1)
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** place)
-        if self.scale == "power":
-            place **= 1.6
-        return float(self.low + (self.high - self.low) * place)
+        if self.scale == "odds":
+            low, high = (end / (1 - end) for end in (self.low, self.high))
+            odds = low * (high / low) ** place
+            return float(odds / (1 + odds))
+        return float(self.low + (self.high - self.low) * place**1.6)
 
 
 def _scattered(n: int) -> list[int]:
@@ -97,6 +100,7 @@ _NETWORK: dict[str, Range] = {
     "learning_rate": (0.001, 0.01),
     "epochs": [20, 40],
 }
+_LEAKAGE = Sweep("strength", 0.1, 0.999, "odds")
 _LEAVES: dict[str, Range] = {"max_leaves": [8, 16, 32, 64], "min_leaf": [60, 150, 400]}
 
 
@@ -124,6 +128,7 @@ METHODS: dict[str, Method] = {
     "boosting": Method(
         "no protection: boosted trees",
         _of("boosting", "Boosting"),
+        ranges={"learning_rate": (0.03, 0.2), "max_iter": [60, 100, 200]},
     ),
     "paper": Method(
         "the paper: information of single neurons",
@@ -148,37 +153,38 @@ METHODS: dict[str, Method] = {
     "adversary": Method(
         "gradient-reversal adversary",
         _of("adversary", "Adversary"),
-        Sweep("strength", 0.01, 30.0),
+        Sweep("strength", 0.1, 30.0),
         _NETWORK,
     ),
     "cvib": Method(
         "ICVAE / CVIB",
         _of("cvib", "ConditionalBottleneck"),
-        Sweep("strength", 0.001, 3.0),
+        Sweep("strength", 0.001, 1.0),
         {**_NETWORK, "compression": (1e-4, 1e-2)},
     ),
     "fcrl": Method(
         "FCRL",
         _of("fcrl", "Contrastive"),
-        Sweep("strength", 0.001, 3.0),
-        {**_NETWORK, "compression": (0.1, 1.0)},
+        Sweep("strength", 0.003, 3.0),
+        {**_NETWORK, "compression": (0.2, 1.0)},
     ),
     "characteristic": Method(
         "characteristic-function distance",
         _of("characteristic", "CharacteristicDistance"),
-        Sweep("strength", 0.01, 100.0),
+        Sweep("strength", 0.1, 100.0),
         _NETWORK,
     ),
     "distance": Method(
         "distance covariance",
         _of("distance_covariance", "DistanceCovariance"),
-        Sweep("strength", 0.01, 100.0),
+        Sweep("strength", 0.1, 100.0),
         _NETWORK,
     ),
     "prototypes": Method(
         "LFR (Fairlearn)",
         _of("prototypes", "Prototypes"),
         Sweep("strength", 0.01, 100.0),
+        {"n_prototypes": [5, 10, 20]},
     ),
     "correlation": Method(
         "correlation remover (Fairlearn)",
@@ -189,17 +195,19 @@ METHODS: dict[str, Method] = {
     "tree": Method(
         "FARE-style tree",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "linear"),
+        _LEAKAGE,
         _LEAVES,
     ),
     "tree-posterior": Method(
         "FARE-style tree, posterior features",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "linear"),
+        _LEAKAGE,
         _LEAVES,
         posterior=True,
     ),
-    "kmeans": Method("k-means codes", _of("kmeans", "KMeansCodes")),
+    "kmeans": Method(
+        "k-means codes", _of("kmeans", "KMeansCodes"), ranges={"n_codes": [4, 8, 16, 32, 64]}
+    ),
     "reduction": Method(
         "exponentiated gradient (Fairlearn): answers only",
         _of("exponentiated", "Reduction"),

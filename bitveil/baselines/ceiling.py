@@ -1,0 +1,175 @@
+"""The ceiling: the best that one bit made for this very target reaches under a limit."""
+
+__all__ = ["Ceiling"]
+
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitveil.baselines.inputs import (
+    binary,
+    check_columns,
+    check_number,
+    check_table,
+    one_hot,
+    seed,
+)
+
+FOLDS = 5
+BISECTIONS = 50
+
+
+@dataclass(eq=False)
+class Ceiling:
+    r"""The most accurate answer whose rate differs little between two groups, as a code.
+
+    .. math:: h(x) = 1\left[2 p(y{=}1|x) - 1 >
+        \lambda \left(\frac{p(s{=}1|x)}{\pi} - \frac{p(s{=}0|x)}{1 - \pi}\right)\right]
+
+    with :math:`\pi = p(s{=}1)`. A representation of total variation :math:`\epsilon` between the
+    groups lets no answer differ by more, so it is no more accurate for this target than the best
+    answer with a parity gap of :math:`\epsilon`, and that is h for some :math:`\lambda`, by the
+    rule of Lagrange, if the posteriors were known. Here they are estimated, so the curve is the
+    ceiling only as far as boosted trees are right. It knows one target, so it is no representation
+    to publish, and does not compete.
+
+    The posteriors are scikit-learn's `HistGradientBoostingClassifier`; :math:`\lambda` is found by
+    bisection, on posteriors out of five folds, as the nearest to 0 with a gap within the limit.
+    This is bitveil's own code; the authors below treat fairness at test time more generally.
+
+    Source:
+        The Cost of Fairness in Binary Classification (Menon, Williamson, 2018),
+        https://proceedings.mlr.press/v81/menon18a.html
+
+    Arguments:
+        limit: The most that the rates of the groups may differ, from 0 to 1.
+        random_state: A seed, or where seeds come from.
+
+    Attributes:
+        multiplier_: The :math:`\lambda`.
+        gap_: The gap on the rows to fit, out of fold. It is above the limit only where so many
+            rows share one posterior that no threshold parts them.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X, s = rng.normal(size=(400, 2)), np.arange(400) % 2
+        >>> ceiling = Ceiling(0.05, random_state=0)
+        >>> ceiling.fit(X, (X[:, 0] > 0).astype(int), sensitive_features=s).transform(X).shape
+        (400, 1)
+    """
+
+    limit: float = 0.1
+    random_state: int | np.random.RandomState | None = field(default=None, kw_only=True)
+    _width: int | None = field(default=None, init=False, repr=False)
+
+    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
+        """Fit both posteriors, and the multiplier.
+
+        Arguments:
+            X: The features, with shape (n, d).
+            y: The target, with shape (n,): two classes.
+            sensitive_features: The groups, with shape (n,): two.
+
+        Raises:
+            ValueError: If there are more classes or groups, the limit is out of its range, or the
+                input is not as described.
+        """
+
+        check_number("limit", self.limit, 0, 1)
+        table = check_table(X, y, sensitive_features=sensitive_features)
+        binary("y", "classes", table.classes, "the ceiling")
+        binary("sensitive_features", "groups", table.groups, "the ceiling")
+        start = seed(self.random_state)
+        self.share_ = float(table.s.mean())
+        self.target_, target = _posterior(table.X, table.y, start)
+        self.sensitive_, sensitive = _posterior(table.X, table.s, start)
+        gain, cost = self._gain_and_cost(target, sensitive)
+        self.multiplier_ = _multiplier(gain, cost, table.s, self.limit)
+        self.gap_ = abs(_gap(gain, cost, table.s, self.multiplier_))
+        self._width = table.X.shape[1]
+
+        return self
+
+    def _gain_and_cost(
+        self, target: NDArray[np.float64], sensitive: NDArray[np.float64]
+    ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """What a positive answer adds to the accuracy, and to the gap between the groups."""
+
+        cost = sensitive / self.share_ - (1 - sensitive) / (1 - self.share_)
+
+        return 2 * target - 1, cost
+
+    def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
+        """The answer, 0 or 1, with shape (n, 1)."""
+
+        features = check_columns(X, self._width)
+        gain, cost = self._gain_and_cost(
+            self.target_.predict_proba(features)[:, 1],
+            self.sensitive_.predict_proba(features)[:, 1],
+        )
+
+        return (gain > self.multiplier_ * cost).astype(np.uint8)[:, None]
+
+    def likelihoods(self, X: ArrayLike) -> NDArray[np.float64]:
+        """The probability of each answer for each row, 0 or 1, with shape (n, 2)."""
+
+        return one_hot(self.transform(X)[:, 0].astype(np.int64), 2)
+
+
+def _posterior(
+    X: NDArray[np.float64], labels: NDArray[np.int64], start: int
+) -> tuple[Any, NDArray[np.float64]]:
+    """A model of p(label = 1 | x) by all rows, and what models of other rows say of each."""
+
+    from sklearn.ensemble import HistGradientBoostingClassifier
+    from sklearn.model_selection import StratifiedKFold, cross_val_predict
+
+    if (fewest := np.bincount(labels).min()) < FOLDS:
+        raise ValueError(
+            f"`fit` expects at least {FOLDS} rows of each class and of each group, one a fold, "
+            f"got {fewest}."
+        )
+    model = HistGradientBoostingClassifier(random_state=start)
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=start)
+    said = cross_val_predict(model, X, labels, cv=folds, method="predict_proba")
+
+    return model.fit(X, labels), said[:, 1]
+
+
+def _gap(
+    gain: NDArray[np.float64], cost: NDArray[np.float64], s: NDArray[np.int64], multiplier: float
+) -> float:
+    """How much more often the second group gets a positive answer."""
+
+    answers = gain > multiplier * cost
+
+    return float(answers[s == 1].mean() - answers[s == 0].mean())
+
+
+def _multiplier(
+    gain: NDArray[np.float64], cost: NDArray[np.float64], s: NDArray[np.int64], limit: float
+) -> float:
+    """The multiplier nearest to 0 whose gap is within the limit, by bisection.
+
+    Example:
+        >>> gain, s = np.array([0.4, 0.2, -0.1, -0.4]), np.array([1, 1, 0, 0])
+        >>> round(_multiplier(gain, np.where(s == 1, 2.0, -2.0), s, 0.5), 3)  # -0.1 = 0.05 * -2
+        0.05
+    """
+
+    start = _gap(gain, cost, s, 0.0)
+    if abs(start) <= limit:
+        return 0.0
+    sign = 1.0 if start > 0 else -1.0
+    low, high = 0.0, 1.0
+    # With a multiplier without end the answers follow the cost alone, and the gap turns round.
+    while sign * _gap(gain, cost, s, sign * high) > limit and high < 1e6:
+        low, high = high, 2 * high
+    for _ in range(BISECTIONS):
+        middle = (low + high) / 2
+        within = sign * _gap(gain, cost, s, sign * middle) <= limit
+        low, high = (low, middle) if within else (middle, high)
+
+    return sign * high
