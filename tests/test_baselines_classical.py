@@ -326,7 +326,7 @@ def test_prototypes_are_shares_that_groups_have_alike(make):
     X, y, s = planted(300)
     gaps = []
     for strength in (0.0, 100.0):
-        model = Prototypes(strength, n_prototypes=3, max_iter=15, max_rows=300, random_state=0)
+        model = Prototypes(strength, n_prototypes=3, max_iter=8, max_rows=200, random_state=0)
         z = model.fit(X, y, sensitive_features=s).transform(X)
         np.testing.assert_allclose(z.sum(1), 1)
         gaps.append(np.abs(z[s == 0].mean(0) - z[s == 1].mean(0)).max())

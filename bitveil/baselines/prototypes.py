@@ -60,8 +60,8 @@ class Prototypes:
     strength: float = 1.0
     n_prototypes: int = field(default=10, kw_only=True)
     n_components: int = field(default=12, kw_only=True)
-    max_rows: int = field(default=1000, kw_only=True)
-    max_iter: int = field(default=40, kw_only=True)
+    max_rows: int = field(default=600, kw_only=True)
+    max_iter: int = field(default=20, kw_only=True)
     random_state: int | np.random.RandomState | None = field(default=None, kw_only=True)
     _width: int | None = field(default=None, init=False, repr=False)
 

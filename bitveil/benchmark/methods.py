@@ -184,7 +184,7 @@ METHODS: dict[str, Method] = {
         "LFR (Fairlearn)",
         _of("prototypes", "Prototypes"),
         Sweep("strength", 0.01, 100.0),
-        {"n_prototypes": [5, 10, 20]},
+        {"n_prototypes": [3, 5, 10]},
     ),
     "correlation": Method(
         "correlation remover (Fairlearn)",
