@@ -308,8 +308,8 @@ def make_resonance_search(
 
     - `isolation` and `substructure`: :math:`1.2 (Y - \tfrac12) + \varepsilon`, which have nothing
       to do with the mass of background;
-    - `momentum` and `opening`: :math:`u + 0.5 \varepsilon`, which tell of signal only what the mass
-      does;
+    - `momentum` and `opening`: :math:`u + 0.5 \varepsilon`, which tell of signal only what
+      the mass does;
     - `asymmetry`: :math:`1.5 (Y - \tfrac12) + u + \varepsilon`, a good feature that leans on mass;
     - `noise`: :math:`\varepsilon`.
 
@@ -317,10 +317,10 @@ def make_resonance_search(
     looks like them: a bump where there is no signal. S is the `mass`, a number in GeV, which is no
     feature. Here a classifier is known that does not bend the spectrum of background, the
 
-    .. math:: \text{blind} = 1.2 (x_\text{isolation} + x_\text{substructure}) + 1.2
+    .. math:: \text{blind} = 1.2 (x_\text{isolation} + x_\text{substructure}) + \tfrac43
         \left(x_\text{asymmetry} - \tfrac12 (x_\text{momentum} + x_\text{opening})\right).
 
-    It is normal in both classes, given any mass, at a distance of :math:`\sqrt{4.68}` standard
+    It is normal in both classes, given any mass, at a distance of :math:`\sqrt{4.88}` standard
     deviations. That no other such classifier is better is not said. The answers are
 
     - `blind_distance`: that distance.
@@ -348,8 +348,8 @@ def make_resonance_search(
         (['mass'], 6)
         >>> round(search.answers["signal"], 1)  # 200 times P(|Z| < 2) of a standard normal Z
         190.9
-        >>> round(search.answers["blind_distance"] ** 2, 2)  # 1.2^2 + 1.2^2 + 1.5^2 / 1.25
-        4.68
+        >>> round(search.answers["blind_distance"] ** 2, 2)  # 1.2^2 + 1.2^2 + 1.5^2 / 1.125
+        4.88
     """
 
     expect("make_resonance_search", n=(n, 1, MOST), signal_fraction=(signal_fraction, 0, 1))
@@ -395,7 +395,7 @@ def make_simulation_and_data(
     - `timing` and `pile_up`, with distances of 2 and 1.5 in simulation, have these times `faded`
       in data, and are moved by `shift` there.
 
-    S is the `domain`, "simulation" or "data". The target is NaN in data, as it is in an experiment;
+    S is the `domain`, "simulation" or "data". The target is NaN in data, as in an experiment;
     `labelled=True` gives the same rows with their labels, to find out how well something did. The
     answers are
 
@@ -480,7 +480,7 @@ def made_up(
         features=features,
         target=target,
         sensitive=sensitive,
-        stated_by={column: () for column in sensitive},
+        stated_by=dict.fromkeys(sensitive, ()),
         description=f"{name}: made up by bitveil, with known answers.",
         source="bitveil.datasets.worlds",
         licence="none needed",
