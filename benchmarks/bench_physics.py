@@ -7,8 +7,8 @@ Each run is a line of JSON in --records, and those that are there already are no
 - `divergence`: Jensen and Shannon's, in bits, between the masses of background that passes and
   that does not, in bins of 2.5 GeV;
 - `background_excess`, `excess`: (seen - fitted) / sqrt(fitted) within 10 GeV of the peak, among
-  events without any signal, and with 0.2 % of it. The fit is a cubic of the logarithm of the counts
-  outside; its own error is left out. Without signal it should be near 0;
+  events without any signal, and with 0.2 % of it. The fit is a cubic of the logarithm of the
+  counts outside; its own error is left out. Without signal it should be near 0;
 - `asimov`: what the same cut would be worth if the background were known;
 - `read_back`: R² of boosted trees that read the mass of background from the representation.
 
@@ -49,6 +49,8 @@ class Known:
     """The classifier that is known to be blind to the mass of background."""
 
     def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
+        """The score of each event, with shape (n, 1)."""
+
         hints = (X[:, 2] + X[:, 3]) / 2
         score = 1.2 * (X[:, 0] + X[:, 1]) + 4 / 3 * (X[:, 4] - hints)
 
