@@ -480,7 +480,7 @@ def made_up(
         features=features,
         target=target,
         sensitive=sensitive,
-        stated_by=dict.fromkeys(sensitive, ()),
+        stated_by={str(column): () for column in sensitive},
         description=f"{name}: made up by bitveil, with known answers.",
         source="bitveil.datasets.worlds",
         licence="none needed",
