@@ -50,6 +50,7 @@ def run(page, needs):
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_code_runs(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("BITVEIL_EXAMPLE_ROWS", "400")
     run(page, needs=())
 
     printed = capsys.readouterr().out

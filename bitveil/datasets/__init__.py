@@ -14,6 +14,8 @@ __all__ = [
     "make_additive_leak",
     "make_gaussian_groups",
     "make_parity_trap",
+    "make_resonance_search",
+    "make_simulation_and_data",
     "make_unequal_rates",
 ]
 
@@ -31,5 +33,7 @@ from bitveil.datasets.worlds import (
     make_additive_leak,
     make_gaussian_groups,
     make_parity_trap,
+    make_resonance_search,
+    make_simulation_and_data,
     make_unequal_rates,
 )
