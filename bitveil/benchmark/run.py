@@ -47,6 +47,11 @@ class Plan:
     minutes: float = 10.0
     delta: float = 0.05
 
+    def trials(self, method: Method) -> int:
+        """The configurations of a method: one where it has nothing to choose."""
+
+        return self.configurations if method.sweep or method.ranges else 1
+
 
 @dataclass(frozen=True)
 class Cell:
@@ -90,7 +95,9 @@ def run(
 
     from joblib import Parallel, delayed
 
-    missing = [cell for cell in wanted if len(read_cell(cell, folder)) < plan.configurations]
+    missing = [
+        cell for cell in wanted if len(read_cell(cell, folder)) < plan.trials(METHODS[cell.method])
+    ]
     jobs = (delayed(_run)(cell, folder, plan) for cell in missing)
 
     yield from Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
@@ -131,7 +138,7 @@ def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Record]]:
     done, file = read_cell(cell, folder), cell.file(folder)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(record) + "\n" for record in done))
-    for trial in range(len(done), plan.configurations):
+    for trial in range(len(done), plan.trials(METHODS[cell.method])):
         record = _trial(cell, trial, done, plan)
         done.append(record)
         with file.open("a") as records:
