@@ -26,8 +26,12 @@ __all__ = [
     "choice",
     "done",
     "front",
+    "beaten",
+    "chosen",
     "interval",
     "least_certified",
+    "reached",
+    "standings",
 ]
 
 Gap = Literal["gap", "attack_gap", "bound"]
@@ -167,17 +171,29 @@ def certified(
         mean and the largest total variation of the choices on the test rows.
     """
 
-    found = []
     if bound not in table:
         return pd.DataFrame(columns=_CERTIFIED)
+
+    return reached(table.assign(bound=table[bound]), "bound", levels)
+
+
+def reached(
+    table: pd.DataFrame, gap: Gap, levels: Sequence[float] = LEVELS
+) -> pd.DataFrame:
+    """The test accuracy at gaps of any kind, of every data set and method: as `certified`.
+
+    Methods that have no gap of this kind have no rows.
+    """
+
+    found = []
     for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
-        cells = [cell.assign(bound=cell[bound]) for _, cell in rows.groupby("seed")]
-        if not any(_bounded(cell) for cell in cells):
+        cells = [cell for _, cell in rows.groupby("seed")]
+        if gap == "bound" and not any(_bounded(cell) for cell in cells):
             continue
         for level in levels:
-            chosen = [c for cell in cells if (c := choice(cell, "bound", level)) is not None]
+            chosen = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
             accuracies = [c["test_accuracy"] for c in chosen] or [np.nan]
-            variations = [c["test_variation"] for c in chosen] or [np.nan]
+            variations = [c.get("test_variation", np.nan) for c in chosen] or [np.nan]
             found.append(
                 (
                     *(dataset, method, level, np.mean(accuracies), np.std(accuracies)),
@@ -189,6 +205,68 @@ def certified(
 
 
 _CERTIFIED = "dataset method level accuracy sd certified splits variation worst".split()
+
+
+def chosen(table: pd.DataFrame, gap: Gap, level: float) -> pd.DataFrame:
+    """The configurations that are chosen at a level, one for each split where there is one."""
+
+    cells = [cell for _, cell in table.groupby(["dataset", "method", "seed"], sort=False)]
+    rows = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
+
+    return pd.DataFrame(rows, columns=table.columns)
+
+
+def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
+    """All by which methods are compared, one number a row.
+
+    Returns:
+        A row for each data set, kind of gap, level and method: the accuracy at the level, or the
+        area where the level is missing; and on how many splits it is there, of how many.
+    """
+
+    area_ = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
+    found = [area_.assign(level=np.nan, of=area_["splits"])]
+    for gap in ("gap", "attack_gap", "bound"):
+        at = reached(table, gap).rename(columns={"accuracy": "value", "splits": "of"})
+        found.append(at.rename(columns={"certified": "splits"}).assign(kind=gap))
+    columns = ["dataset", "kind", "level", "method", "value", "splits", "of"]
+
+    return pd.concat([some[columns] for some in found if len(some)], ignore_index=True)
+
+
+def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
+    """Where some of the methods are beaten by others: everything where another one is higher.
+
+    An accuracy counts wherever it is there on one split at least; one that is there beats one
+    that is not.
+
+    Arguments:
+        stands: As `standings` gives them.
+        ours: The methods that may be beaten, of which the others are told.
+
+    Returns:
+        The rows of the winners, with columns `over`, the methods that each beats, and `all`,
+        whether these are all of `ours` that were run on the data set.
+
+    Example:
+        >>> stands = pd.DataFrame({
+        ...     "dataset": "d", "kind": "gap", "level": 0.1, "method": ["ours", "a", "b"],
+        ...     "value": [0.8, 0.9, 0.7],
+        ... })
+        >>> beaten(stands, ["ours"])["method"].tolist()
+        ['a']
+    """
+
+    there = stands[stands["method"].isin(ours)].groupby("dataset")["method"].unique().to_dict()
+    found = []
+    for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
+        values = rows.set_index("method")["value"]
+        for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
+            mine = [name for name in there.get(dataset, []) if not values.get(name) >= row["value"]]
+            if mine:
+                found.append({**row, "over": mine, "all": len(mine) == len(there[dataset])})
+
+    return pd.DataFrame(found, columns=[*stands.columns, "over", "all"])
 
 
 def least_certified(table: pd.DataFrame) -> pd.DataFrame:
