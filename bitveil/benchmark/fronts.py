@@ -78,10 +78,14 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
 def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
     """The test accuracy of what is chosen at each level; that of the majority where nothing is."""
 
-    chosen = [choice(cell, gap, level) for level in levels]
-    nothing = cell["test_majority"].iloc[0]
+    nothing, column = cell["test_majority"].iloc[0], gap if gap == "bound" else f"select_{gap}"
+    if column not in cell:
+        return np.full(len(levels), nothing)
+    best_first = np.argsort(-cell["select_accuracy"].to_numpy(), kind="stable")
+    within = cell[column].to_numpy()[best_first] <= np.asarray(levels)[:, None]
+    reached = cell["test_accuracy"].to_numpy()[best_first[within.argmax(1)]]
 
-    return np.array([nothing if c is None else c["test_accuracy"] for c in chosen])
+    return np.where(within.any(1), reached, nothing)
 
 
 def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> float:

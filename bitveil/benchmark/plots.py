@@ -116,7 +116,7 @@ def draw(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
     for each in found:
         _line(axes, each)
     for place, method in enumerate(each.method for each in found if each.method in COLOURS):
-        _intervals(axes, rows[rows["method"] == method], gap, (place - 3) * largest / 250)
+        _intervals(axes, rows[rows["method"] == method], gap, (place - 3) * largest / 110)
     if gap == "bound":
         found += _fare(axes, rows, np.linspace(0, largest, LEVELS))
         _refused(axes, rows)
