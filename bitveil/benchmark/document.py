@@ -4,6 +4,7 @@ Text may have `**strong**` and backticks, and nothing else that is not plain.
 """
 
 import base64
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -105,7 +106,9 @@ def _markdown(block: Block) -> str:
 
 def _row(cells: Sequence[str]) -> str:
     # A line break or a bar would end the row or the cell.
-    return f"| {' | '.join(' '.join(cell.split()).replace('|', r'\|') for cell in cells)} |"
+    safe = [" ".join(cell.split()).replace("|", "\\|") for cell in cells]
+
+    return f"| {' | '.join(safe)} |"
 
 
 def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> str:
@@ -129,11 +132,13 @@ def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> 
         lstrip_blocks=True,
     )
     environment.filters["inline"] = _inline
-    style = files("bitveil.audits").joinpath("pages", "page.css").read_text("utf-8")
+    sheets = [("bitveil.audits", "page.css"), ("bitveil.benchmark", "report.css")]
+    style = "".join(files(of).joinpath("pages", name).read_text("utf-8") for of, name in sheets)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     images = {name: base64.b64encode(content).decode() for name, content in drawings.items()}
 
     return environment.get_template("report.html").render(
-        title=title, blocks=blocks, images=images, style=style
+        title=title, blocks=blocks, images=images, style=style, hash=f"sha256-{digest}"
     )
 
 

@@ -31,6 +31,7 @@ __all__ = [
     "interval",
     "least_certified",
     "reached",
+    "standing",
     "standings",
 ]
 
@@ -181,9 +182,7 @@ def certified(
     return reached(table.assign(bound=table[bound]), "bound", levels)
 
 
-def reached(
-    table: pd.DataFrame, gap: Gap, levels: Sequence[float] = LEVELS
-) -> pd.DataFrame:
+def reached(table: pd.DataFrame, gap: Gap, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
     """The test accuracy at gaps of any kind, of every data set and method: as `certified`.
 
     Methods that have no gap of this kind have no rows.
@@ -228,14 +227,25 @@ def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
         area where the level is missing; and on how many splits it is there, of how many.
     """
 
-    area_ = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
-    found = [area_.assign(level=np.nan, of=area_["splits"])]
-    for gap in ("gap", "attack_gap", "bound"):
-        at = reached(table, gap).rename(columns={"accuracy": "value", "splits": "of"})
-        found.append(at.rename(columns={"certified": "splits"}).assign(kind=gap))
-    columns = ["dataset", "kind", "level", "method", "value", "splits", "of"]
+    found = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
+    kinds: tuple[Gap, ...] = ("gap", "attack_gap", "bound")
+    some = [
+        found.assign(level=np.nan, of=found["splits"])[_STANDING],
+        *(standing(reached(table, gap), gap) for gap in kinds),
+    ]
 
-    return pd.concat([some[columns] for some in found if len(some)], ignore_index=True)
+    return pd.concat([each for each in some if len(each)], ignore_index=True)
+
+
+def standing(found: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """What `certified` or `reached` found, in the form of `standings`, under the name of a kind."""
+
+    names = {"accuracy": "value", "splits": "of", "certified": "splits"}
+
+    return found.rename(columns=names).assign(kind=kind)[_STANDING]
+
+
+_STANDING = "dataset kind level method value splits of".split()
 
 
 def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
@@ -266,7 +276,9 @@ def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
     for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
         values = rows.set_index("method")["value"]
         for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
-            mine = [name for name in there.get(dataset, []) if not values.get(name) >= row["value"]]
+            mine = [
+                name for name in there.get(dataset, []) if not values.get(name) >= row["value"]
+            ]
             if mine:
                 found.append({**row, "over": mine, "all": len(mine) == len(there[dataset])})
 
@@ -303,9 +315,9 @@ def interval(
     drawn = []
     for name in names:
         counts = np.asarray(record[name]).reshape(-1, 4)
-        drawn.append([_scores(c) for c in resampled(counts, n_boot, random_state)])
-    accuracy = np.mean([[a for a, _ in each] for each in drawn], axis=0)
-    gap = np.max([[g for _, g in each] for each in drawn], axis=0)
+        drawn.append(_scores(np.stack(list(resampled(counts, n_boot, random_state)))))
+    accuracy = np.mean([accuracy for accuracy, _ in drawn], axis=0)
+    gap = np.max([gap for _, gap in drawn], axis=0)
     low, high = (np.quantile([accuracy, gap], q, axis=1) for q in (0.025, 0.975))
 
     return {
@@ -314,9 +326,10 @@ def interval(
     }
 
 
-def _scores(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Accuracy and parity gap, from counts over (group, target and answer)."""
+def _scores(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracies and parity gaps, from counts over (draw, group, target and answer)."""
 
-    positive = (counts[:, 1] + counts[:, 3]) / np.maximum(counts.sum(1), 1)
+    positive = (counts[..., 1] + counts[..., 3]) / np.maximum(counts.sum(-1), 1)
+    right = counts[..., 0] + counts[..., 3]
 
-    return float((counts[:, 0] + counts[:, 3]).sum() / counts.sum()), float(np.ptp(positive))
+    return right.sum(-1) / counts.sum((-2, -1)), np.ptp(positive, axis=-1)

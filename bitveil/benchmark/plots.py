@@ -140,10 +140,21 @@ def fronts(rows: pd.DataFrame, gap: Gap, levels: NDArray[np.float64]) -> list[Fr
         least = some[column].min() if column in some else np.nan
         if least <= levels[-1]:
             first = int(np.searchsorted(levels, least))
-            found.append(Front(str(method), levels, splits, first))
+            found.append(_steps(str(method), levels, splits, first))
     order = list(COLOURS)
 
     return sorted(found, key=lambda f: -order.index(f.method) if f.method in order else -99)
+
+
+def _steps(
+    method: str, levels: NDArray[np.float64], splits: NDArray[np.float64], first: int
+) -> Front:
+    """A front at the levels alone where something changes, and at its ends."""
+
+    kept = np.r_[True, (np.diff(splits) != 0).any(0)]
+    kept[[first, -1]] = True
+
+    return Front(method, levels[kept], splits[:, kept], int(kept[:first].sum()))
 
 
 def _largest(rows: pd.DataFrame, gap: Gap) -> float:
