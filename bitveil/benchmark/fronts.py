@@ -22,12 +22,12 @@ __all__ = [
     "Gap",
     "area",
     "areas",
+    "beaten",
     "certified",
     "choice",
+    "chosen",
     "done",
     "front",
-    "beaten",
-    "chosen",
     "interval",
     "least_certified",
     "reached",
@@ -238,7 +238,7 @@ def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
 
 
 def standing(found: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """What `certified` or `reached` found, in the form of `standings`, under the name of a kind."""
+    """What `certified` or `reached` found, in the form of `standings`, as some kind."""
 
     names = {"accuracy": "value", "splits": "of", "certified": "splits"}
 

@@ -83,7 +83,7 @@ def draw_all(table: pd.DataFrame, folder: Path) -> Iterator[Path]:
     for dataset in table["dataset"].unique():
         for gap, (name, _) in KINDS.items():
             path = folder / f"benchmark-{dataset}-{name}.svg"
-            # Without a salt the names of parts differ from run to run; without a date the file does.
+            # Names of parts are random without a salt, and the file has the time of its making.
             with matplotlib.rc_context({"svg.hashsalt": "bitveil"}):
                 draw(table, str(dataset), gap).savefig(path, metadata={"Date": None})
             yield path
@@ -296,7 +296,7 @@ def _start(block: list[float], least: float) -> float:
 
     length = least * (len(block) - 1)
 
-    return float(min(max(np.mean(block) - length / 2, 0.0), max(1.0 - length, 0.0)))
+    return min(max(float(np.mean(block)) - length / 2, 0.0), max(1.0 - length, 0.0))
 
 
 def _matplotlib() -> Any:

@@ -5,6 +5,7 @@ The same records give the same Markdown, byte by byte.
 
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ __all__ = ["blocks", "write"]
 
 TITLE = "The benchmark"
 TREES = ("tree", "tree-posterior")
+FARE = "FARE's own bound, not corrected"
 LEVEL = 0.10
 """The gap of the worst attacker at which chosen models are shown in full."""
 
@@ -271,7 +273,7 @@ def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     known = certified(rows[rows["method"].isin(TREES)], bound="bound_fare")
     lines = [
         *_accuracies(found, order),
-        *_accuracies(known, [m for m in order if m in TREES], "FARE's own bound, not corrected"),
+        *_accuracies(known, [m for m in order if m in set(known["method"])], FARE),
     ]
     yield _table_of_levels("certified gap ≤", lines)
     over = found[found["worst"] > found["level"]]
@@ -312,27 +314,29 @@ def _order(rows: pd.DataFrame, methods: Iterable[Any]) -> list[str]:
 def _accuracies(found: pd.DataFrame, order: list[str], note: str = "") -> list[tuple[str, ...]]:
     """A line for each method: its accuracy at each level."""
 
-    at = found.set_index(["method", "level"])
-    best = {
-        level: _best(some, [m for m in order if ranked(m)]) if not note else ""
-        for level, some in found.groupby("level")
-    }
+    there = {(row["method"], row["level"]): row for _, row in found.iterrows()}
     lines = []
     for method in order:
-        cells = []
-        for level in LEVELS:
-            row = at.loc[(method, level)]
-            text = "–" if row["certified"] == 0 else _spread(row["accuracy"], row["sd"], row)
-            cells.append(f"**{text}**" if method == best[level] else text)
+        cells = [_accuracy(there[method, level], [*there.values()], note) for level in LEVELS]
         lines.append((_label(method) + (f"; {note}" if note else ""), *cells))
 
     return lines
 
 
-def _best(some: pd.DataFrame, competing: list[str]) -> str:
-    known = some[some["method"].isin(competing) & (some["certified"] == some["splits"])]
+def _accuracy(row: "pd.Series[Any]", others: "list[pd.Series[Any]]", note: str) -> str:
+    """One cell; bold if it is the highest of its level."""
 
-    return "" if known.empty else str(known["method"].iloc[int(known["accuracy"].argmax())])
+    if row["certified"] == 0:
+        return "–"
+    text = _spread(row["accuracy"], row["sd"], row)
+    known = [other for other in others if other["level"] == row["level"] and _competes(other)]
+    highest = max((other["accuracy"] for other in known), default=math.inf)
+
+    return f"**{text}**" if not note and _competes(row) and row["accuracy"] == highest else text
+
+
+def _competes(row: "pd.Series[Any]") -> bool:
+    return ranked(row["method"]) and row["certified"] == row["splits"]
 
 
 def _spread(mean: float, sd: float, row: "pd.Series[Any]") -> str:
@@ -364,18 +368,12 @@ def _areas(rows: pd.DataFrame) -> Iterator[Block]:
             f"Areas need the records of `{UNPROTECTED}`, whose gap and accuracy they are of."
         )
         return
-    at = found.set_index(["method", "kind"])
-    order = _order(rows, found["method"].unique())
-    competing = [m for m in order if ranked(m)]
-    best = {kind: _highest(some, competing) for kind, some in found.groupby("kind")}
+    there = {(row["method"], row["kind"]): row for _, row in found.iterrows()}
     yield Table(
-        ("method", *(f"{NAMES[kind]}" for kind in KINDS)),
+        ("method", *(NAMES[kind] for kind in KINDS)),
         tuple(
-            (
-                _label(method),
-                *(_area(at, method, kind, best.get(kind, "")) for kind in KINDS),
-            )
-            for method in order
+            (_label(method), *(_area(there, method, kind) for kind in KINDS))
+            for method in _order(rows, found["method"].unique())
         ),
     )
     yield Text(
@@ -386,19 +384,16 @@ def _areas(rows: pd.DataFrame) -> Iterator[Block]:
     )
 
 
-def _highest(some: pd.DataFrame, competing: list[str]) -> str:
-    known = some[some["method"].isin(competing)]
+def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str) -> str:
+    """One cell; bold if it is the highest of its kind."""
 
-    return "" if known.empty else str(known["method"].iloc[int(known["mean"].argmax())])
-
-
-def _area(at: pd.DataFrame, method: str, kind: str, best: str) -> str:
-    if (method, kind) not in at.index:
+    if (method, kind) not in there:
         return "–"
-    row = at.loc[(method, kind)]
+    row = there[method, kind]
     text = f"{row['mean']:.3f}" + (f" ± {row['sd']:.3f}" if row["splits"] > 1 else "")
+    known = [each["mean"] for (m, k), each in there.items() if k == kind and ranked(m)]
 
-    return f"**{text}**" if method == best else text
+    return f"**{text}**" if ranked(method) and row["mean"] == max(known) else text
 
 
 def _levels(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
@@ -486,7 +481,7 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
     some = rows[rows["method"] == "paper"]
     if some.empty or "test_neuron_bits" not in some:
         return
-    some = some.assign(gamma=[settings["gamma"] for settings in some["settings"]])
+    some = some.assign(gamma=some["settings"].map(lambda settings: settings["gamma"]))
     more = (some["test_information_bits"] > some["test_neuron_bits"]).sum()
     columns = ["test_neuron_bits", "test_information_bits", "test_variation", "test_attack_gap"]
     means = some.groupby("gamma")[[*columns, "test_attack_auc", "test_accuracy"]].mean()
@@ -500,10 +495,10 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
             (
                 f"{gamma:.3g}",
                 *(f"{row[name]:.4f}" for name in columns[:2]),
-                *(f"{row[name]:.3f}" for name in [*columns[2:], "test_attack_auc"]),
+                *(f"{row[name]:.3f}" for name in (*columns[2:], "test_attack_auc")),
                 f"{100 * row['test_accuracy']:.1f}",
             )
-            for gamma, row in means.iterrows()
+            for gamma, row in zip(means.index, means.to_dict("records"), strict=True)
         ),
     )
     yield Text(
@@ -537,11 +532,10 @@ def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
 
 def _failures(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield Heading("What failed, and what there was no time for")
-    table = pd.DataFrame(records)
-    table["error"] = table["error"].fillna("") if "error" in table else ""
-    rest = table[table["status"] != "done"]
-    counted = rest.groupby(["dataset", "method", "status", "error"], sort=False).size()
-    if counted.empty:
+    rest = [record for record in records if record["status"] != "done"]
+    names = ("dataset", "method", "status", "error")
+    counted = Counter(tuple(str(record.get(name, "")) for name in names) for record in rest)
+    if not rest:
         yield Text(f"All {len(records)} configurations came to an end.")
     else:
         yield Table(
