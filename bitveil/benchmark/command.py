@@ -15,10 +15,8 @@ if TYPE_CHECKING:
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The benchmark: methods, data sets and one strict protocol. `bench run --quick` is a "
-    "demonstration of two minutes.",
+    help="The benchmark: list what there is, run it, and write its report.",
     no_args_is_help=True,
-    rich_markup_mode="markdown",
 )
 
 FULL = ("adult", "compas", "heritage")
@@ -62,6 +60,7 @@ def list_(
 
     from bitveil.benchmark.methods import METHODS
     from bitveil.benchmark.protocol import DATASETS
+    from bitveil.datasets.files import stored
 
     console = Console(soft_wrap=False)
     table = Table(
@@ -78,8 +77,13 @@ def list_(
     print(
         "least gap: the smallest that the rows to certify can certify, one of 16 configurations,\n"
         f"for {SHOWN:.2f}: how many rows to certify it takes until that is {SHOWN:.2f}; a code of "
-        "use takes more.\n"
+        "use takes more."
     )
+    for name in DATASETS:
+        for file in _files(name):
+            if stored(file) is None:
+                print(f"{name}: put {file.name} into the folder BITVEIL_DATA: {file.origin}.")
+    print()
     table = Table("method", "what it is", "lacks", title="Methods", title_justify="left", box=None)
     for name, method in METHODS.items():
         package = _package(name)
@@ -212,8 +216,8 @@ def _wanted(datasets: list[str], methods: list[str], seeds: list[int]) -> "list[
     for name in methods:
         if package := _package(name):
             raise ValueError(f"The method {name!r} needs a package: `pip install {package}`.")
-    whole = [*_there(datasets or DATASETS, _lacking)]
-    usable = [*_there(methods or METHODS, _package)]
+    whole = [*_there(datasets or list(DATASETS), _unavailable)]
+    usable = [*_there(methods or list(METHODS), _package)]
     found = []
     for cell in cells(whole, usable, dict.fromkeys(seeds)):
         # Where nothing is named, the smaller half of the table has a few methods only.
@@ -223,12 +227,12 @@ def _wanted(datasets: list[str], methods: list[str], seeds: list[int]) -> "list[
     return found
 
 
-def _there(names: Sequence[str] | dict[str, object], lack: Callable[[str], str]) -> Iterator[str]:
+def _there(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str]:
     """The names that lack nothing, each once; the others are told."""
 
     for name in dict.fromkeys(names):
         if missing := lack(name):
-            print(f"bitveil: note: {name} is left out: there is no {missing}.", file=sys.stderr)
+            print(f"bitveil: note: {name} is left out. Missing: {missing}", file=sys.stderr)
         else:
             yield name
 
@@ -299,12 +303,23 @@ def _fetch(dataset: str) -> None:
         find(file)
 
 
+def _unavailable(dataset: str) -> str:
+    """Why a data set cannot be had, or nothing."""
+
+    try:
+        _fetch(dataset)
+    except FileNotFoundError as error:
+        return str(error)
+
+    return ""
+
+
 def _file(dataset: str, lacking: str) -> str:
     if not lacking:
         return "here" if _files(dataset) else "bundled"
     address = all(file.address for file in _files(dataset))
 
-    return "to be downloaded" if address else f"missing: {lacking}"
+    return "download" if address else "missing"
 
 
 def _package(method: str) -> str:
