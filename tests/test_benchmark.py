@@ -364,7 +364,7 @@ def test_a_report_of_nothing_is_refused(tmp_path):
 
 def test_the_same_records_give_the_same_bytes(tmp_path):
     pytest.importorskip("matplotlib")
-    records = against("paper")
+    records = [r for r in against("paper") if r["seed"] == 0]
     for name in ("one", "two"):
         write(records, tmp_path / name)
     one, two = (

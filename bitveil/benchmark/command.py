@@ -338,11 +338,11 @@ def _counted(dataset: str) -> tuple[str, str, str, str]:
 
     rows, sizes = group_sizes(dataset)
     certify = [round(SHARES["certify"] * size) for size in sizes]
-    delta = 0.05 / 16
+    shares, delta = [float(size) for size in certify], 0.05 / 16
 
     return (
         f"{rows:,}",
         " + ".join(f"{size:,}" for size in certify),
         f"{least_gap(certify, delta):.3f}",
-        f"{rows_needed(SHOWN, certify, delta=delta):,}",
+        f"{rows_needed(SHOWN, shares, delta=delta):,}",
     )
