@@ -41,7 +41,7 @@ def planted(n=4000, k=2, seed=0):
     return X, y, s
 
 
-def numeric(n=4000, seed=0):
+def numeric(n=3000, seed=0):
     """The same, but s is a standard normal number."""
 
     source = np.random.RandomState(seed)
@@ -161,10 +161,10 @@ def test_without_strength_a_penalty_changes_nothing():
 def test_a_number_is_hidden_too(kind):
     X, y, s = numeric()
     weak = fitted(kind, X, y, s, strength=0.0).transform(X)
-    strong = fitted(kind, X, y, s, strength=3.0).transform(X)
+    strong = fitted(kind, X, y, s, strength=10.0).transform(X)
 
     assert correlation(strong, s) < correlation(weak, s) - 0.1
-    assert auc(strong, y) > 0.87
+    assert auc(strong, y) > 0.82
 
 
 @pytest.mark.parametrize("kind", NUMERIC)
@@ -185,6 +185,7 @@ def test_several_numbers_are_taken(kind):
         ({"y": np.zeros(8, int)}, "at least two classes"),
         ({"y": np.arange(7)}, r"shape \(8,\)"),
         ({"y": np.full(8, np.nan)}, "NaN"),
+        ({"y": np.array(["a", None] * 4)}, "one kind"),
         ({"y": np.linspace(0, 1, 8)}, "as integers"),
     ],
 )

@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.baselines.networks import (
+    FitRows,
     Published,
     check_rows,
     check_settings,
@@ -23,7 +24,10 @@ from bitveil.baselines.networks import (
     seeds,
 )
 
-WIDTH, STEPS, RATE = 64, 5, 1e-2
+WIDTH = 64
+STEPS = 5
+"""The steps of the adversary for each of the encoder."""
+RATE = 1e-2
 
 
 @dataclass(eq=False, kw_only=True)
@@ -34,11 +38,14 @@ class Adversary:
     with one hidden layer of 64 units, minimises that of the sensitive attribute, and its gradient
     reaches the encoder times :math:`-\lambda`. So :math:`\lambda` is the strength; it rises in
     training as :math:`\lambda (2 / (1 + e^{-10 p}) - 1)`, where p is the part that is done. An
-    adversary that fails proves little: a fresh one may succeed.
+    adversary that fails proves little: a fresh one may succeed. Sensitive features that are
+    floats are numbers, which the adversary predicts with the squared error, standardised.
 
     This is bitveil's own implementation, not the authors'. It differs: tables instead of images,
-    Adam instead of SGD with momentum, and a last hidden layer of tanh units. Sensitive features
-    that are floats are numbers, which the adversary predicts with the squared error, standardised.
+    Adam instead of SGD with momentum, and a last hidden layer of tanh units. The adversary has an
+    optimiser of its own and takes five steps for each of the encoder. In plain reversal, with one
+    step at the encoder's rate, boosted trees found the sex in Adult better than with strength 0,
+    at each of five strengths from 0.3 to 50 (one seed).
 
     Source:
         Unsupervised Domain Adaptation by Backpropagation (Ganin, Lempitsky, 2015),
@@ -83,20 +90,13 @@ class Adversary:
         check_settings(self)
         rows = check_rows(X, y, sensitive_features=sensitive_features, numeric=True)
         generator, _ = seeds(self.random_state)
-        outputs = rows.n_groups or rows.s.shape[1]
-        adversary = perceptron([self.dimensions, WIDTH, outputs], generator)
-        optimiser = torch.optim.Adam(adversary.parameters(), lr=RATE)
-        error = F.cross_entropy if rows.n_groups else F.mse_loss
+        adversary = _Adversary(rows, self.dimensions, generator)
 
         def penalty(z: Tensor, batch: Tensor, done: float) -> Tensor:
-            seen, s = z.detach(), rows.s[batch]
-            for _ in range(STEPS):
-                optimiser.zero_grad()
-                error(adversary(seen), s).backward()
-                optimiser.step()
+            adversary.learn(z.detach(), batch)
             weight = self.strength * (2 / (1 + math.exp(-10 * done)) - 1)
 
-            return -weight * error(adversary(z), s)
+            return -weight * adversary.error(z, batch)
 
         self._published = fit_penalised(self, rows, generator, penalty)
 
@@ -106,3 +106,23 @@ class Adversary:
         """The representation, from -1 to 1, with shape (n, dimensions)."""
 
         return published(self._published)(X)
+
+
+class _Adversary:
+    """A network that looks for the sensitive attribute, with an optimiser of its own."""
+
+    def __init__(self, rows: FitRows, dimensions: int, generator: torch.Generator) -> None:
+        self.s = rows.s
+        self.loss = F.cross_entropy if rows.n_groups else F.mse_loss
+        outputs = rows.n_groups or rows.s.shape[1]
+        self.network = perceptron([dimensions, WIDTH, outputs], generator)
+        self.optimiser = torch.optim.Adam(self.network.parameters(), lr=RATE)
+
+    def error(self, z: Tensor, batch: Tensor) -> Tensor:
+        return self.loss(self.network(z), self.s[batch])
+
+    def learn(self, z: Tensor, batch: Tensor) -> None:
+        for _ in range(STEPS):
+            self.optimiser.zero_grad()
+            self.error(z, batch).backward()
+            self.optimiser.step()

@@ -89,7 +89,7 @@ class ConditionalBottleneck:
         decoder = perceptron([self.dimensions + rows.n_groups, 64, d], generator)
 
         def loss(batch: Tensor, done: float) -> Tensor:
-            x = rows.x[batch]
+            x = rows.x.index_select(0, batch)
             mean, deviation = gaussian(encoder(x))
             z = draw(mean, deviation, generator)
             task = F.cross_entropy(head(z), rows.y[batch])

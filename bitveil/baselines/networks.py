@@ -244,7 +244,12 @@ def _classes(name: str, kind: str, values: ArrayLike, n: int) -> tuple[Tensor, i
         raise ValueError(
             f"`{name}` expects {kind} as integers, got {given.dtype}: cast them, or bin numbers."
         )
-    found, numbers = np.unique(given, return_inverse=True)
+    try:
+        found, numbers = np.unique(given, return_inverse=True)
+    except TypeError as error:  # text beside None or NaN cannot be sorted
+        raise ValueError(
+            f"`{name}` expects {kind} of one kind, none missing; numpy says: {error}."
+        ) from error
     if len(found) < 2:
         raise ValueError(f"`{name}` expects at least two {kind}, got only {found.tolist()}.")
 
@@ -360,7 +365,6 @@ def fit_penalised(
     rows: FitRows,
     generator: torch.Generator,
     penalty: Penalty | None = None,
-    others: Sequence[nn.Module] = (),
 ) -> Published:
     """Fit a network with a last hidden layer of tanh units, which is the representation.
 
@@ -369,7 +373,6 @@ def fit_penalised(
         rows: The rows.
         generator: Where initial weights and the order of the rows come from.
         penalty: What is added to the cross-entropy of the target, or None.
-        others: Networks that the penalty fits along.
     """
 
     widths = [rows.x.shape[1], *settings.hidden, settings.dimensions]
@@ -377,11 +380,11 @@ def fit_penalised(
     head = perceptron([settings.dimensions, rows.n_classes], generator)
 
     def loss(batch: Tensor, done: float) -> Tensor:
-        z = encoder(rows.x[batch])
+        z = encoder(rows.x.index_select(0, batch))
         task = F.cross_entropy(head(z), rows.y[batch])
 
         return task if penalty is None else task + penalty(z, batch, done)
 
-    fit_network([encoder, head, *others], loss, len(rows), settings, generator)
+    fit_network([encoder, head], loss, len(rows), settings, generator)
 
     return Published(encoder, rows.mean, rows.deviation)

@@ -25,13 +25,13 @@ class Sweep:
         name: The name of the setting.
         low: Its least value.
         high: Its largest value.
-        scale: `"log"`: equal ratios; `"power"`: denser at the low end.
+        scale: `"log"`: equal ratios; `"linear"`: equal steps; `"power"`: denser at the low end.
     """
 
     name: str
     low: float
     high: float
-    scale: Literal["log", "power"] = "log"
+    scale: Literal["log", "linear", "power"] = "log"
 
     def value(self, number: int, of: int) -> float:
         """The value of a configuration: every part of the range is tried early.
@@ -44,7 +44,9 @@ class Sweep:
         place = _scattered(of)[number] / max(1, of - 1)
         if self.scale == "log":
             return float(self.low * (self.high / self.low) ** place)
-        return float(self.low + (self.high - self.low) * place**1.6)
+        if self.scale == "power":
+            place **= 1.6
+        return float(self.low + (self.high - self.low) * place)
 
 
 def _scattered(n: int) -> list[int]:
@@ -91,9 +93,11 @@ _BITS: dict[str, Range] = {
 }
 _NETWORK: dict[str, Range] = {
     "dimensions": [3, 6, 12],
-    "hidden": [(32,), (64, 64)],
+    "hidden": [(64, 64), (128, 128)],
     "learning_rate": (0.001, 0.01),
+    "epochs": [20, 40],
 }
+_LEAVES: dict[str, Range] = {"max_leaves": [8, 16, 32, 64], "min_leaf": [60, 150, 400]}
 
 
 def _of(module: str, name: str) -> Callable[..., Any]:
@@ -151,13 +155,13 @@ METHODS: dict[str, Method] = {
         "ICVAE / CVIB",
         _of("cvib", "ConditionalBottleneck"),
         Sweep("strength", 0.001, 3.0),
-        _NETWORK,
+        {**_NETWORK, "compression": (1e-4, 1e-2)},
     ),
     "fcrl": Method(
         "FCRL",
         _of("fcrl", "Contrastive"),
         Sweep("strength", 0.001, 3.0),
-        _NETWORK,
+        {**_NETWORK, "compression": (0.1, 1.0)},
     ),
     "characteristic": Method(
         "characteristic-function distance",
@@ -185,12 +189,14 @@ METHODS: dict[str, Method] = {
     "tree": Method(
         "FARE-style tree",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "power"),
+        Sweep("strength", 0.1, 0.999, "linear"),
+        _LEAVES,
     ),
     "tree-posterior": Method(
         "FARE-style tree, posterior features",
         _of("tree", "FairTree"),
-        Sweep("strength", 0.1, 0.999, "power"),
+        Sweep("strength", 0.1, 0.999, "linear"),
+        _LEAVES,
         posterior=True,
     ),
     "kmeans": Method("k-means codes", _of("kmeans", "KMeansCodes")),

@@ -29,6 +29,9 @@ STARTUP = 6
 """Configurations of a cell whose settings are random before Optuna learns from them."""
 
 
+_SPENT = ("seconds", "seconds_shared", "seconds_scoring")
+
+
 @dataclass(frozen=True)
 class Plan:
     """What all cells of a run share.
@@ -141,7 +144,7 @@ def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
     """One configuration. It depends on the seed and the records before it, on nothing else."""
 
     method = METHODS[cell.method]
-    spent = sum(record["seconds"] + record["seconds_scoring"] for record in before)
+    spent = sum(value for record in before for name, value in record.items() if name in _SPENT)
     settings = _settings(method, cell.seed, trial, before, plan.configurations)
     record = _head(cell, trial, settings, plan)
     if spent > 60 * plan.minutes:
