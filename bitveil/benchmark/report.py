@@ -3,6 +3,7 @@
 The same records give the same Markdown, byte by byte.
 """
 
+import json
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -15,7 +16,7 @@ from bitveil.benchmark.document import Block, Heading, Items, Table, Text, html,
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
-from bitveil.benchmark.plots import draw_all, title
+from bitveil.benchmark.plots import draw_all, ranked, title
 from bitveil.benchmark.sections import sections
 
 __all__ = ["blocks", "write"]
@@ -180,19 +181,44 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "select."
     )
     yield Table(
-        ("method", "short name", "swept", "chosen by Optuna", "ranked"),
-        tuple(
-            (
-                title(name),
-                f"`{name}`",
-                f"{m.sweep.name}, {m.sweep.low:g} to {m.sweep.high:g}" if m.sweep else "–",
-                ", ".join(m.ranges) or "–",
-                "yes" if m.ranked else "no",
-            )
-            for name, m in METHODS.items()
-            if name in set(table["method"])
-        ),
+        ("method", "short name", "swept", "chosen by Optuna", "competes"),
+        tuple(_tried(str(name), rows) for name, rows in table.groupby("method", sort=False)),
     )
+
+
+def _tried(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
+    """A method, and the values of its settings that were tried."""
+
+    method = METHODS.get(name)
+    swept = method.sweep.name if method is not None and method.sweep is not None else ""
+    values: dict[str, list[Any]] = {}
+    for settings in rows["settings"]:
+        for setting, value in settings.items():
+            values.setdefault(setting, []).append(value)
+    told = {setting: f"{setting} {_range(some)}" for setting, some in values.items()}
+
+    return (
+        title(name),
+        f"`{name}`",
+        told.pop(swept, "–"),
+        "; ".join(told.values()) or "–",
+        "yes" if ranked(name) else "no",
+    )
+
+
+def _range(values: Sequence[Any]) -> str:
+    """Few values one by one, many by their ends.
+
+    Example:
+        >>> _range([[64], [64, 64], [64]]), _range([0.5, 1, 2, 3, 4, 5, 6])
+        ('[64], [64, 64]', '0.5 to 6')
+    """
+
+    few = {json.dumps(value): value for value in values}
+    if len(few) > 5 and not isinstance(values[0], list | str):
+        return f"{min(values):.3g} to {max(values):.3g}"
+
+    return ", ".join(sorted(few, key=lambda text: (len(text), text)))
 
 
 def _silent() -> Iterator[Block]:

@@ -66,6 +66,13 @@ def label(method: str) -> str:
 
 
 def of_splits(splits: int, of: int) -> str:
+    """On how many splits something is, where it is not on all.
+
+    Example:
+        >>> of_splits(2, 3), of_splits(3, 3)
+        (' (2 of 3)', '')
+    """
+
     return "" if splits == of else f" ({splits:.0f} of {of:.0f})"
 
 
