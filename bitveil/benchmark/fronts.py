@@ -62,7 +62,7 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
         ...     "select_accuracy": [0.8, 0.9, 0.7],
         ...     "bound": [0.10, 0.30, 0.05],
         ... })
-        >>> choice(cell, "bound", 0.2)["select_accuracy"]
+        >>> float(choice(cell, "bound", 0.2)["select_accuracy"])
         0.8
         >>> choice(cell, "bound", 0.01) is None
         True

@@ -207,18 +207,17 @@ def _tried(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
 
 
 def _range(values: Sequence[Any]) -> str:
-    """Few values one by one, many by their ends.
+    """Fractions by their ends, all else one by one.
 
     Example:
-        >>> _range([[64], [64, 64], [64]]), _range([0.5, 1, 2, 3, 4, 5, 6])
-        ('[64], [64, 64]', '0.5 to 6')
+        >>> _range([[64], [64, 64], [64]]), _range([0.5, 0.01, 30.0])
+        ('[64], [64, 64]', '0.01 to 30')
     """
 
-    few = {json.dumps(value): value for value in values}
-    if len(few) > 5 and not isinstance(values[0], list | str):
+    if any(isinstance(value, float) for value in values):
         return f"{min(values):.3g} to {max(values):.3g}"
 
-    return ", ".join(sorted(few, key=lambda text: (len(text), text)))
+    return ", ".join(sorted({json.dumps(v) for v in values}, key=lambda text: (len(text), text)))
 
 
 def _silent() -> Iterator[Block]:
