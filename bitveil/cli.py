@@ -14,6 +14,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bitveil.benchmark import command
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -28,6 +30,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+app.add_typer(command.app, name="bench")
 
 File = Annotated[Path, typer.Argument(help="A table: .csv or .parquet.")]
 Model = Annotated[Path, typer.Argument(help="The folder that `bitveil fit` wrote.")]

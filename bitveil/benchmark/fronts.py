@@ -22,12 +22,17 @@ __all__ = [
     "Gap",
     "area",
     "areas",
+    "beaten",
     "certified",
     "choice",
+    "chosen",
     "done",
     "front",
     "interval",
     "least_certified",
+    "reached",
+    "standing",
+    "standings",
 ]
 
 Gap = Literal["gap", "attack_gap", "bound"]
@@ -57,7 +62,7 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
         ...     "select_accuracy": [0.8, 0.9, 0.7],
         ...     "bound": [0.10, 0.30, 0.05],
         ... })
-        >>> choice(cell, "bound", 0.2)["select_accuracy"]
+        >>> float(choice(cell, "bound", 0.2)["select_accuracy"])
         0.8
         >>> choice(cell, "bound", 0.01) is None
         True
@@ -74,10 +79,14 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
 def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
     """The test accuracy of what is chosen at each level; that of the majority where nothing is."""
 
-    chosen = [choice(cell, gap, level) for level in levels]
-    nothing = cell["test_majority"].iloc[0]
+    nothing, column = cell["test_majority"].iloc[0], gap if gap == "bound" else f"select_{gap}"
+    if column not in cell:
+        return np.full(len(levels), nothing)
+    best_first = np.argsort(-cell["select_accuracy"].to_numpy(), kind="stable")
+    within = cell[column].to_numpy()[best_first] <= np.asarray(levels)[:, None]
+    reached = cell["test_accuracy"].to_numpy()[best_first[within.argmax(1)]]
 
-    return np.array([nothing if c is None else c["test_accuracy"] for c in chosen])
+    return np.where(within.any(1), reached, nothing)
 
 
 def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> float:
@@ -167,17 +176,27 @@ def certified(
         mean and the largest total variation of the choices on the test rows.
     """
 
-    found = []
     if bound not in table:
         return pd.DataFrame(columns=_CERTIFIED)
+
+    return reached(table.assign(bound=table[bound]), "bound", levels)
+
+
+def reached(table: pd.DataFrame, gap: Gap, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """The test accuracy at gaps of any kind, of every data set and method: as `certified`.
+
+    Methods that have no gap of this kind have no rows.
+    """
+
+    found = []
     for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
-        cells = [cell.assign(bound=cell[bound]) for _, cell in rows.groupby("seed")]
-        if not any(_bounded(cell) for cell in cells):
+        cells = [cell for _, cell in rows.groupby("seed")]
+        if gap == "bound" and not any(_bounded(cell) for cell in cells):
             continue
         for level in levels:
-            chosen = [c for cell in cells if (c := choice(cell, "bound", level)) is not None]
+            chosen = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
             accuracies = [c["test_accuracy"] for c in chosen] or [np.nan]
-            variations = [c["test_variation"] for c in chosen] or [np.nan]
+            variations = [c.get("test_variation", np.nan) for c in chosen] or [np.nan]
             found.append(
                 (
                     *(dataset, method, level, np.mean(accuracies), np.std(accuracies)),
@@ -189,6 +208,81 @@ def certified(
 
 
 _CERTIFIED = "dataset method level accuracy sd certified splits variation worst".split()
+
+
+def chosen(table: pd.DataFrame, gap: Gap, level: float) -> pd.DataFrame:
+    """The configurations that are chosen at a level, one for each split where there is one."""
+
+    cells = [cell for _, cell in table.groupby(["dataset", "method", "seed"], sort=False)]
+    rows = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
+
+    return pd.DataFrame(rows, columns=table.columns)
+
+
+def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
+    """All by which methods are compared, one number a row.
+
+    Returns:
+        A row for each data set, kind of gap, level and method: the accuracy at the level, or the
+        area where the level is missing; and on how many splits it is there, of how many.
+    """
+
+    found = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
+    kinds: tuple[Gap, ...] = ("gap", "attack_gap", "bound")
+    some = [
+        found.assign(level=np.nan, of=found["splits"])[_STANDING],
+        *(standing(reached(table, gap), gap) for gap in kinds),
+    ]
+
+    return pd.concat([each for each in some if len(each)], ignore_index=True)
+
+
+def standing(found: pd.DataFrame, kind: str) -> pd.DataFrame:
+    """What `certified` or `reached` found, in the form of `standings`, as some kind."""
+
+    names = {"accuracy": "value", "splits": "of", "certified": "splits"}
+
+    return found.rename(columns=names).assign(kind=kind)[_STANDING]
+
+
+_STANDING = "dataset kind level method value splits of".split()
+
+
+def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
+    """Where some of the methods are beaten by others: everything where another one is higher.
+
+    An accuracy counts wherever it is there on one split at least; one that is there beats one
+    that is not.
+
+    Arguments:
+        stands: As `standings` gives them.
+        ours: The methods that may be beaten, of which the others are told.
+
+    Returns:
+        The rows of the winners, with columns `over`, the methods that each beats, and `all`,
+        whether these are all of `ours` that were run on the data set.
+
+    Example:
+        >>> stands = pd.DataFrame({
+        ...     "dataset": "d", "kind": "gap", "level": 0.1, "method": ["ours", "a", "b"],
+        ...     "value": [0.8, 0.9, 0.7],
+        ... })
+        >>> beaten(stands, ["ours"])["method"].tolist()
+        ['a']
+    """
+
+    there = stands[stands["method"].isin(ours)].groupby("dataset")["method"].unique().to_dict()
+    found = []
+    for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
+        values = rows.set_index("method")["value"]
+        for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
+            mine = [
+                name for name in there.get(dataset, []) if not values.get(name) >= row["value"]
+            ]
+            if mine:
+                found.append({**row, "over": mine, "all": len(mine) == len(there[dataset])})
+
+    return pd.DataFrame(found, columns=[*stands.columns, "over", "all"])
 
 
 def least_certified(table: pd.DataFrame) -> pd.DataFrame:
@@ -221,9 +315,9 @@ def interval(
     drawn = []
     for name in names:
         counts = np.asarray(record[name]).reshape(-1, 4)
-        drawn.append([_scores(c) for c in resampled(counts, n_boot, random_state)])
-    accuracy = np.mean([[a for a, _ in each] for each in drawn], axis=0)
-    gap = np.max([[g for _, g in each] for each in drawn], axis=0)
+        drawn.append(_scores(np.stack(list(resampled(counts, n_boot, random_state)))))
+    accuracy = np.mean([accuracy for accuracy, _ in drawn], axis=0)
+    gap = np.max([gap for _, gap in drawn], axis=0)
     low, high = (np.quantile([accuracy, gap], q, axis=1) for q in (0.025, 0.975))
 
     return {
@@ -232,9 +326,10 @@ def interval(
     }
 
 
-def _scores(counts: NDArray[np.int64]) -> tuple[float, float]:
-    """Accuracy and parity gap, from counts over (group, target and answer)."""
+def _scores(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracies and parity gaps, from counts over (draw, group, target and answer)."""
 
-    positive = (counts[:, 1] + counts[:, 3]) / np.maximum(counts.sum(1), 1)
+    positive = (counts[..., 1] + counts[..., 3]) / np.maximum(counts.sum(-1), 1)
+    right = counts[..., 0] + counts[..., 3]
 
-    return float((counts[:, 0] + counts[:, 3]).sum() / counts.sum()), float(np.ptp(positive))
+    return right.sum(-1) / counts.sum((-2, -1)), np.ptp(positive, axis=-1)

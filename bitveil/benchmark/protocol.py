@@ -39,7 +39,16 @@ from bitveil.features import Features
 from bitveil.information import BITS, mutual_information, neuron_information, total_variation
 from bitveil.tables import neuron_tables
 
-__all__ = ["DATASETS", "Part", "Problem", "counts", "problem", "scores", "split"]
+__all__ = [
+    "DATASETS",
+    "Part",
+    "Problem",
+    "counts",
+    "group_sizes",
+    "problem",
+    "scores",
+    "split",
+]
 
 SHARES = {"fit": 0.5, "select": 0.2, "certify": 0.3}
 """The shares of the rows that are not for the test."""
@@ -156,10 +165,7 @@ def problem(name: str, seed: int) -> Problem:
     if name not in DATASETS:
         raise ValueError(f"There is no data set {name!r}. Those there are: {list(DATASETS)}.")
     source = DATASETS[name]
-    data = source.load()
-    taken = np.ones(len(data.target), dtype=bool)
-    if source.groups is not None:
-        taken = data.sensitive[source.sensitive].isin(source.groups).to_numpy()
+    data, taken = _load(source)
     table = data.without(source.sensitive)[taken]
     y = data.target[taken].to_numpy(np.int64)
     s, groups = pd.factorize(data.sensitive.loc[taken, source.sensitive], sort=True)
@@ -174,6 +180,25 @@ def problem(name: str, seed: int) -> Problem:
     }
 
     return Problem(name, tuple(map(str, groups)), parts)
+
+
+def group_sizes(name: str) -> tuple[int, list[int]]:
+    """How many rows a data set has, and how many of each group are not for the test."""
+
+    data, taken = _load(DATASETS[name])
+    rest = data.sensitive.loc[taken & ~data.test, DATASETS[name].sensitive]
+
+    return int(taken.sum()), rest.value_counts(sort=False).sort_index().tolist()
+
+
+def _load(source: Source) -> tuple[Dataset, NDArray[np.bool_]]:
+    """A data set, and which of its rows take part."""
+
+    data = source.load()
+    if source.groups is None:
+        return data, np.ones(len(data.target), dtype=bool)
+
+    return data, data.sensitive[source.sensitive].isin(source.groups).to_numpy()
 
 
 def counts(likelihoods: NDArray[np.float64], s: NDArray[np.int64], k: int) -> torch.Tensor:

@@ -1,0 +1,157 @@
+"""A document of a few kinds of blocks, written once, and rendered as Markdown and as HTML.
+
+Text may have `**strong**` and backticks, and nothing else that is not plain.
+"""
+
+import base64
+import hashlib
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import ClassVar
+
+__all__ = ["Block", "Figure", "Heading", "Items", "Table", "Text", "html", "markdown"]
+
+
+@dataclass(frozen=True)
+class Heading:
+    """A heading.
+
+    Attributes:
+        text: What it says.
+        level: 2 for a section, 3 for a part of one.
+    """
+
+    text: str
+    level: int = 2
+    kind: ClassVar[str] = "heading"
+
+    @property
+    def key(self) -> str:
+        """Its name in links.
+
+        Example:
+            >>> Heading("Where a baseline is better").key
+            'where-a-baseline-is-better'
+        """
+
+        return re.sub(r"\W+", "-", self.text.lower()).strip("-")
+
+
+@dataclass(frozen=True)
+class Text:
+    """A paragraph."""
+
+    text: str
+    kind: ClassVar[str] = "text"
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list."""
+
+    items: tuple[str, ...]
+    kind: ClassVar[str] = "items"
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table, whose first column names its rows."""
+
+    head: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+    kind: ClassVar[str] = "table"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A drawing in a file beside the document."""
+
+    file: str
+    alt: str
+    kind: ClassVar[str] = "figure"
+
+
+Block = Heading | Text | Items | Table | Figure
+
+
+def markdown(title: str, blocks: Sequence[Block]) -> str:
+    """The document as Markdown.
+
+    Example:
+        >>> print(markdown("Title", [Table(("a", "b"), (("1", "x|y"),))]), end="")
+        # Title
+        <BLANKLINE>
+        | a | b |
+        | --- | --- |
+        | 1 | x\\|y |
+    """
+
+    return "\n\n".join([f"# {title}", *map(_markdown, blocks)]) + "\n"
+
+
+def _markdown(block: Block) -> str:
+    match block:
+        case Heading(text, level):
+            return f"{'#' * level} {text}"
+        case Text(text):
+            return text
+        case Items(items):
+            return "\n".join(f"- {item}" for item in items)
+        case Figure(file, alt):
+            return f"![{alt}]({file})"
+        case Table(head, rows):
+            return "\n".join(map(_row, [head, ("---",) * len(head), *rows]))
+
+
+def _row(cells: Sequence[str]) -> str:
+    # A line break or a bar would end the row or the cell.
+    safe = [" ".join(cell.split()).replace("|", "\\|") for cell in cells]
+
+    return f"| {' | '.join(safe)} |"
+
+
+def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> str:
+    """The document as one page that opens offline.
+
+    Arguments:
+        title: Its title.
+        blocks: Its blocks.
+        drawings: The SVG of each figure, by the name of its file.
+    """
+
+    from importlib.resources import files
+
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    environment = Environment(
+        loader=PackageLoader("bitveil.benchmark", "pages"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters["inline"] = _inline
+    sheets = [("bitveil.audits", "page.css"), ("bitveil.benchmark", "report.css")]
+    style = "".join(files(of).joinpath("pages", name).read_text("utf-8") for of, name in sheets)
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    images = {name: base64.b64encode(content).decode() for name, content in drawings.items()}
+
+    return environment.get_template("report.html").render(
+        title=title, blocks=blocks, images=images, style=style, hash=f"sha256-{digest}"
+    )
+
+
+def _inline(text: str) -> str:
+    r"""Text as HTML, with all that is not `**strong**` or code escaped.
+
+    Example:
+        >>> print(_inline("a **b** < `c`"))
+        a <strong>b</strong> &lt; <code>c</code>
+    """
+
+    from markupsafe import Markup, escape
+
+    safe = re.sub(r"\*\*(.+?)\*\*", r"<strong>\1</strong>", str(escape(text)))
+
+    return Markup(re.sub(r"`([^`]+)`", r"<code>\1</code>", safe))

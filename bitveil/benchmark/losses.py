@@ -1,0 +1,120 @@
+"""Where other methods do better than bitveil: every number in which one is higher."""
+
+import math
+from collections.abc import Iterator
+from typing import Any
+
+import pandas as pd
+
+from bitveil.benchmark.document import Block, Heading, Table, Text
+from bitveil.benchmark.fronts import beaten, certified, standing, standings
+from bitveil.benchmark.methods import UNPROTECTED
+from bitveil.benchmark.plots import ranked, title
+from bitveil.benchmark.sections import NAMES, OUTSIDE, TREES, label, of_splits
+
+__all__ = ["losses"]
+
+_PLACE = ["dataset", "kind", "level"]
+
+
+def losses(table: pd.DataFrame) -> Iterator[Block]:
+    """Every place where another method is higher than one of bitveil's."""
+
+    yield Heading("Where a baseline is better than bitveil")
+    ours = [str(m) for m in table["method"].unique() if str(m).startswith("bitveil")]
+    if not ours:
+        yield Text("These records are of no method of bitveil.")
+        return
+    stands = _standings(table, ours)
+    found = beaten(stands, ours)
+    competing = found[found["method"].map(ranked).astype(bool)]
+    places = _places(stands[stands["value"].notna()])
+    yield Text(
+        f"Compared are {places} numbers: for every data set three areas, and the accuracies at "
+        "every level of the three kinds of gaps, and of trees by FARE's own bound against "
+        "bitveil by the corrected one. Here is every one in which another method is higher than "
+        "bitveil, however little; what cannot be reached at a level counts as lower than what "
+        f"can. In **{_places(competing[competing['all'].astype(bool)])} of {places}** a method "
+        "that competes is better than every form of bitveil that was run, in "
+        f"{_places(competing)} better than one of them at least; with the methods outside the "
+        f"ranking it is {_places(found[found['all'].astype(bool)])} and {_places(found)}."
+    )
+    if found.empty:
+        return
+    yield Table(
+        ("data set", "number", *map(title, ours), "better"),
+        tuple(
+            (
+                str(rows["dataset"].iloc[0]),
+                _measure(rows.iloc[0]),
+                *(_mine(stands, rows.iloc[0], name) for name in ours),
+                "; ".join(_better(row) for _, row in rows.iterrows()),
+            )
+            for _, rows in _sorted(found).groupby(_PLACE, dropna=False, sort=False)
+        ),
+    )
+    yield Text(
+        f"Areas, and accuracies in %. Bold: better than every form of bitveil. {OUTSIDE} outside "
+        "the ranking. In brackets: on how many splits, where it is not on all."
+    )
+
+
+def _standings(table: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
+    """All numbers that are compared, trees by FARE's own bound among them."""
+
+    trees, mine = (table[table["method"].isin(names)] for names in (TREES, ours))
+    fare = standing(certified(trees, bound="bound_fare"), "bound_fare")
+    if len(fare):
+        fare = pd.concat([fare, standing(certified(mine), "bound_fare")])
+    some = [standings(table, unprotected=UNPROTECTED), fare]
+
+    return pd.concat([each for each in some if len(each)], ignore_index=True)
+
+
+def _places(found: pd.DataFrame) -> int:
+    return len(found[_PLACE].drop_duplicates())
+
+
+def _sorted(found: pd.DataFrame) -> pd.DataFrame:
+    """Data set by data set: areas first, and the certified before the others."""
+
+    order = found.assign(place=found["kind"].map(list(NAMES).index), high=-found["value"])
+
+    return order.sort_values(
+        ["dataset", "place", "level", "high"], na_position="first", kind="stable"
+    )
+
+
+def _better(row: "pd.Series[Any]") -> str:
+    text = f"{label(row['method'])} {_value(row)}"
+
+    return f"**{text}**" if row["all"] else text
+
+
+def _measure(row: "pd.Series[Any]") -> str:
+    if math.isnan(row["level"]):
+        return f"area, {NAMES[row['kind']]}"
+
+    return f"accuracy at {NAMES[row['kind']]} ≤ {row['level']:.2f}"
+
+
+def _value(row: "pd.Series[Any]") -> str:
+    value = f"{row['value']:.3f}" if math.isnan(row["level"]) else f"{100 * row['value']:.2f}"
+
+    return value + of_splits(row["splits"], row["of"])
+
+
+def _mine(stands: pd.DataFrame, row: "pd.Series[Any]", name: str) -> str:
+    """What a method of bitveil has where another one is better."""
+
+    at = stands["level"].eq(row["level"]) | (stands["level"].isna() & math.isnan(row["level"]))
+    same = stands[
+        (stands["dataset"] == row["dataset"])
+        & (stands["kind"] == row["kind"])
+        & (stands["method"] == name)
+        & at
+    ]
+    if same.empty or math.isnan(same["value"].iloc[0]):
+        return "–"
+
+    return _value(same.iloc[0])
