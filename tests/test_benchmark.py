@@ -347,14 +347,14 @@ def test_the_report_says_what_these_rows_cannot_certify():
 
 def test_failures_and_what_is_missing_are_told():
     failed = {
-        **{k: v for k, v in record(0.5, 0.1, method="leace").items() if "_" not in k},
+        **{k: v for k, v in record(0.5, 0.1, method="cvib").items() if "_" not in k},
         **{"status": "failed", "error": "ValueError('a | b')", "seconds_scoring": 0.0},
     }
     text = said([*against(), failed])
 
-    assert r"| toy | LEACE | failed | `ValueError('a \| b')` | 1 |" in text
-    assert "toy, LEACE: no split 1" in text
-    assert "toy, LEACE, split 0: 1 of 2 configurations" in text
+    assert r"| toy | ICVAE / CVIB | failed | `ValueError('a \| b')` | 1 |" in text
+    assert "toy, ICVAE / CVIB: no split 1" in text
+    assert "toy, ICVAE / CVIB, split 0: 1 of 2 configurations" in text
 
 
 def test_a_report_of_nothing_is_refused(tmp_path):

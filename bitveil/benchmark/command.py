@@ -240,6 +240,7 @@ def _there(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str]:
 def _left(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]":
     """The cells that are not at their end. Records of another plan are refused."""
 
+    from bitveil.benchmark.methods import METHODS
     from bitveil.benchmark.run import read_cell
 
     left = []
@@ -252,7 +253,7 @@ def _left(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]":
                 f"and certificates are not those of {plan.configurations}. Give that number as "
                 "--configurations, or another folder as --out."
             )
-        if len(records) < plan.configurations:
+        if len(records) < plan.trials(METHODS[cell.method]):
             left.append(cell)
 
     return left

@@ -17,6 +17,7 @@ from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
 from bitveil.benchmark.plots import draw_all, ranked, title
+from bitveil.benchmark.run import Plan
 from bitveil.benchmark.sections import sections
 
 __all__ = ["blocks", "write"]
@@ -83,7 +84,8 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "Every choice, of a configuration at a gap, is made on the rows to select. What is "
             "told of it is its score on the test rows.",
             "All methods see the same columns (those with posterior features what boosted trees "
-            "say of them), and get the same number of configurations and the same minutes.",
+            "say of them), and get the same number of configurations (one where there is nothing to choose) and the same "
+            "minutes.",
             "The accuracy is the mean of a linear model, a network, a forest and boosting that "
             "are trained on the representation; the classifiers' gap is the worst of theirs, the "
             "attack gap the worst of the same four families trained to tell the group.",
@@ -133,10 +135,9 @@ def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
 
     found = _cells(records)
     short = [
-        f"{dataset}, {title(method)}, split {seed}: {len(some)} of {some[0]['configurations']} "
-        "configurations"
+        f"{dataset}, {title(method)}, split {seed}: {len(some)} of {of} configurations"
         for (dataset, method, seed), some in found.items()
-        if len(some) < some[0]["configurations"]
+        if len(some) < (of := _planned(some[0]))
     ]
     for dataset in dict.fromkeys(d for d, _, _ in found):
         seeds = {seed for d, _, seed in found if d == dataset}
@@ -148,6 +149,14 @@ def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
                 )
 
     return short
+
+
+def _planned(record: dict[str, Any]) -> int:
+    """How many configurations the cell of a record is to have."""
+
+    plan, method = Plan(record["configurations"]), METHODS.get(record["method"])
+
+    return plan.configurations if method is None else plan.trials(method)
 
 
 def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
