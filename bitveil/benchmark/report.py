@@ -84,7 +84,8 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "Every choice, of a configuration at a gap, is made on the rows to select. What is "
             "told of it is its score on the test rows.",
             "All methods see the same columns (those with posterior features what boosted trees "
-            "say of them), and get the same number of configurations (one where there is nothing to choose) and the same "
+            "say of them), and get the same number of configurations (one where there is nothing "
+            "to choose) and the same "
             "minutes.",
             "The accuracy is the mean of a linear model, a network, a forest and boosting that "
             "are trained on the representation; the classifiers' gap is the worst of theirs, the "
