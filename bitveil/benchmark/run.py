@@ -5,6 +5,7 @@ and what no time was left for are records too.
 """
 
 import json
+import os
 import platform
 import time
 from collections.abc import Iterable, Iterator
@@ -189,6 +190,7 @@ def _head(cell: Cell, trial: int, settings: Record, plan: Plan) -> Record:
         "settings": settings,
         "date": datetime.now(UTC).date().isoformat(),
         "python": platform.python_version(),
+        "cores": os.cpu_count(),
         **versions,
         "seconds": 0.0,
         "seconds_scoring": 0.0,
