@@ -73,13 +73,14 @@ METHODS = {
     "unprotected": Method(64, bits=False),
     "unprotected, 64 bits": Method(64),
     "per neuron, 64 bits (paper)": Method(64, "neuron", 20.0),
-    "joint, 12 bits": Method(12, "exact", 20.0, listed=True),
-    "sampled, 64 bits": Method(64, "sampled", 20.0, n_draws=256),
+    "joint, 12 bits": Method(12, "exact", 20.0),
+    "joint, 12 bits, table decodes": Method(12, "exact", 20.0, listed=True),
+    "sampled, 64 bits": Method(64, "sampled", 20.0, n_draws=128),
     "unprotected, balanced": Method(64, balanced=True, bits=False),
     "unprotected, 64 bits, balanced": Method(64, balanced=True),
     "per neuron, 64 bits, balanced": Method(64, "neuron", 0.2, ramp=True, balanced=True),
-    "joint, 12 bits, balanced": Method(12, "exact", 5.0, ramp=True, balanced=True, listed=True),
-    "sampled, 64 bits, balanced": Method(64, "sampled", 5.0, True, True, n_draws=256),
+    "joint, 12 bits, balanced": Method(12, "exact", 5.0, ramp=True, balanced=True),
+    "sampled, 64 bits, balanced": Method(64, "sampled", 5.0, True, True, n_draws=128),
     "sampled, 256 bits, balanced": Method(256, "sampled", 5.0, True, True, n_draws=128),
 }
 
