@@ -73,7 +73,7 @@ class Information(NamedTuple):
 def information_slope(posterior: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
     """The mutual information I(T; S): see `sampled_reading`."""
 
-    log_ratio = _log(posterior / prior)
+    log_ratio = _log(posterior / _positive(prior))
 
     return (posterior * log_ratio).sum(-1), log_ratio
 
@@ -84,8 +84,9 @@ def conditional_information_slope(n_classes: int) -> Slope:
     def slope(posterior: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         p = posterior.view(len(posterior), n_classes, -1)
         of_y = prior.view(1, n_classes, -1)
-        given = p / p.sum(-1, keepdim=True).clamp_min(torch.finfo(p.dtype).tiny)
-        log_ratio = _log(given / (of_y / of_y.sum(-1, keepdim=True))).flatten(1)
+        given = p / _positive(p.sum(-1, keepdim=True))
+        share = of_y / _positive(of_y.sum(-1, keepdim=True))
+        log_ratio = _log(given / _positive(share)).flatten(1)
 
         return (posterior * log_ratio).sum(-1), log_ratio
 
@@ -333,6 +334,12 @@ def _flipped(rows: _Rows, codes: Tensor, likelihood: Tensor, members: Tensor) ->
     odds = rows.odds[members]
 
     return torch.where(codes > 0, seen @ (1 / odds), seen @ odds)
+
+
+def _positive(share: Tensor) -> Tensor:
+    """Something to divide by: a group without rows has a share of 0, and tells nothing."""
+
+    return share.clamp_min(torch.finfo(share.dtype).tiny)
 
 
 def _log(ratio: Tensor) -> Tensor:

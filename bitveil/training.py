@@ -14,8 +14,9 @@ from torch import Tensor, nn
 from bitveil.layers import stochastic_layers
 from bitveil.objectives import Batch, Objective, Terms
 from bitveil.shapes import Groups, Weights
+from bitveil.tables import pair_groups
 
-__all__ = ["Epoch", "History", "Rows", "batch_rows", "train"]
+__all__ = ["Epoch", "History", "Rows", "balancing_chances", "batch_rows", "train"]
 
 
 @dataclass(frozen=True)
@@ -132,6 +133,33 @@ def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:
     return max(1024, left // (32 * halves))
 
 
+def balancing_chances(rows: Rows) -> Tensor:
+    """How often to take each row for all groups to be equally frequent within each target.
+
+    For `train(..., chances=...)`. Where one group in a hundred rows carries all the evidence, a
+    batch holds a few of its rows, and no reading of so few is good. Groups that a target lacks are
+    left out; rows without a target are balanced among themselves. Rows with weights are taken so
+    that the groups' weights are equal.
+
+    Returns:
+        Numbers with mean one, with shape (n,).
+
+    Example:
+        >>> y, s = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 0])
+        >>> balancing_chances(Rows(torch.zeros(5, 1), y, s, n_classes=2, n_groups=2))
+        tensor([0.6667, 0.6667, 0.6667, 2.0000, 1.0000])
+    """
+
+    pairs = pair_groups(torch.where(rows.y < 0, rows.n_classes, rows.y), rows.s, rows.n_groups)
+    each = torch.ones(len(rows)) if rows.weights is None else rows.weights
+    sizes = torch.zeros((rows.n_classes + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
+    cells = sizes.view(-1, rows.n_groups)
+    share = cells.sum(1, keepdim=True) / (cells > 0).sum(1, keepdim=True).clamp_min(1)
+    chances = (share.expand_as(cells).flatten() / sizes.clamp_min(1e-12))[pairs]
+
+    return chances / chances.mean()
+
+
 def train(
     encoder: nn.Module,
     objective: Objective,
@@ -144,6 +172,7 @@ def train(
     patience: int | None = None,
     device: str = "cpu",
     precision: str = "32-true",
+    chances: Tensor | None = None,
     generator: torch.Generator | None = None,
     after_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
@@ -165,6 +194,8 @@ def train(
         device: `"cpu"`, `"cuda"`, or any accelerator that Fabric names.
         precision: The numbers of the encoder, as Fabric names them: `"32-true"`, `"64-true"`,
             `"bf16-mixed"`. Tables are made in single precision at least.
+        chances: How often each row is taken in a pass, relative to others, as
+            `balancing_chances` gives it; None: each once. A pass is as long either way.
         generator: Where the order of the rows comes from.
         after_epoch: Called with every epoch, for logging or a progress bar.
         checkpoint: A file that is written after every epoch. Where it is there already, training
@@ -172,8 +203,8 @@ def train(
             generator and all else have to be as they were.
 
     Raises:
-        ValueError: If there are no rows, patience is asked for without held-out rows, or the
-            checkpoint is that of another training.
+        ValueError: If there are no rows, patience is asked for without held-out rows, the chances
+            are none, or the checkpoint is that of another training.
     """
 
     from lightning_fabric import Fabric
@@ -182,6 +213,8 @@ def train(
         raise ValueError("`train` expects at least one row, got none.")
     if patience is not None and held_out is None:
         raise ValueError("`patience` needs `held_out` rows to wait on, got none.")
+    if chances is not None:
+        _check_chances(chances, len(rows))
 
     fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
@@ -199,7 +232,7 @@ def train(
     while len(history.epochs) < epochs and not _waited(history, patience):
         model.train()
         sums = torch.zeros(len(Terms._fields), device=fabric.device)
-        for chosen in torch.randperm(len(rows), generator=generator).chunk(n_batches):
+        for chosen in _order(len(rows), chances, generator).chunk(n_batches):
             objective.progress = schedule.last_epoch / (epochs * n_batches)
             terms = objective(rows.batch(run, chosen.to(fabric.device)))
             optimizer.zero_grad()
@@ -217,6 +250,31 @@ def train(
     model.eval().cpu()
 
     return history
+
+
+def _order(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
+    """The rows of a pass in a random order: each once, or as often as its chances say.
+
+    A row comes as often as it should on average, rounded down or up at random.
+    """
+
+    order = torch.randperm(n, generator=generator)
+    if chances is None:
+        return order
+    stops = chances.double().cpu()[order].cumsum(0)
+    points = (torch.arange(n) + torch.rand(1, generator=generator).double()) * (stops[-1] / n)
+    taken = order[torch.searchsorted(stops, points, right=True).clamp_max(n - 1)]
+
+    return taken[torch.randperm(n, generator=generator)]
+
+
+def _check_chances(chances: Tensor, n: int) -> None:
+    good = chances.shape == (n,) and bool(chances.isfinite().all())
+    if not good or not (chances >= 0).all() or not (chances > 0).any():
+        raise ValueError(
+            f"`chances` expects a number from 0 on for each of the {n} rows, not all 0; got a "
+            f"tensor of shape {tuple(chances.shape)}. See `balancing_chances`."
+        )
 
 
 def _waited(history: History, patience: int | None) -> bool:

@@ -188,6 +188,33 @@ def test_sure_bits_and_absent_groups_have_finite_gradients():
     assert logits.grad.isfinite().all()
 
 
+def estimate_and_gradient(slope, groups, k):
+    logits, _ = rows(8)
+    value = sampled_reading(
+        logits, groups, k, slope, generator=torch.Generator().manual_seed(0)
+    ).value
+    value.backward()
+    return value.detach(), logits.grad
+
+
+def test_absent_groups_change_nothing():
+    groups = torch.arange(200) % 2
+    value, gradient = estimate_and_gradient(information_slope, groups, 2)
+    wider, same_gradient = estimate_and_gradient(information_slope, groups, 5)
+
+    assert torch.allclose(value, wider)
+    assert torch.allclose(gradient, same_gradient)
+
+
+def test_targets_and_pairs_without_rows_change_nothing():
+    y, s = torch.arange(200) % 2, torch.arange(200) // 2 % 2
+    value, gradient = estimate_and_gradient(conditional_information_slope(2), 2 * y + s, 4)
+    wider, same_gradient = estimate_and_gradient(conditional_information_slope(3), 3 * y + s, 9)
+
+    assert torch.allclose(value, wider)
+    assert torch.allclose(gradient, same_gradient)
+
+
 def test_the_engine_is_chosen_by_width_and_said_and_can_be_told():
     logits, groups = random_rows(n=60, m=6)
     exact = joint_information(logits, groups, 3)

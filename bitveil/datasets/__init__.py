@@ -1,7 +1,10 @@
 """Data sets for a benchmark, one loader a file: some come with the package, some are fetched."""
 
 __all__ = [
+    "BiasedMnist",
     "Dataset",
+    "Mnist",
+    "fetch_mnist",
     "load_adult",
     "load_bank_marketing",
     "load_census_income",
@@ -12,6 +15,7 @@ __all__ = [
     "load_heritage_health",
     "load_law_school",
     "make_additive_leak",
+    "make_biased_mnist",
     "make_gaussian_groups",
     "make_parity_trap",
     "make_resonance_search",
@@ -29,6 +33,7 @@ from bitveil.datasets.dataset import Dataset
 from bitveil.datasets.german_credit import load_german_credit
 from bitveil.datasets.heritage_health import load_heritage_health
 from bitveil.datasets.law_school import load_law_school
+from bitveil.datasets.mnist import BiasedMnist, Mnist, fetch_mnist, make_biased_mnist
 from bitveil.datasets.worlds import (
     make_additive_leak,
     make_gaussian_groups,
