@@ -109,6 +109,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             160 steps of them.
         batch_size: The most rows of a batch. Small batches make every code look leaky. `"auto"`:
             as many as 1 GiB holds.
+        balanced: Whether rows are taken so that, within each target, all groups are as frequent in
+            every batch: for rare groups that carry all the evidence. Reports and certificates are
+            of the rows as they are.
         learning_rate: The highest learning rate of the one-cycle schedule.
         patience: The epochs to wait for a better one; None: all.
         warm_start: Whether to start from the network of the fit before, with its key. Not with a
@@ -186,6 +189,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         hidden: Sequence[int] = (64, 64),
         epochs: int | None = None,
         batch_size: int | Literal["auto"] = 8192,
+        balanced: bool = False,
         learning_rate: float = 0.01,
         patience: int | None = None,
         warm_start: bool = False,
@@ -219,6 +223,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.hidden = hidden
         self.epochs = epochs
         self.batch_size = batch_size
+        self.balanced = balanced
         self.learning_rate = learning_rate
         self.patience = patience
         self.warm_start = warm_start
@@ -458,6 +463,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         _check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
         _check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
         _check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
+        if not isinstance(self.balanced, bool | np.bool_):
+            raise ValueError(f"`balanced` expects True or False, got {self.balanced!r}.")
         self._check_wish()
 
     def _check_wish(self) -> None:
@@ -648,6 +655,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             self.verbose if self.n_jobs in (None, 1) else 0,
             self.after_epoch,
             None if self.checkpoint is None else Path(self.checkpoint),
+            self.balanced,
         )
 
     def _gap(self, measure: Measure, n_groups: int) -> Measure:

@@ -38,7 +38,7 @@ from bitveil.objectives import (
     Weighted,
     explained,
 )
-from bitveil.training import Epoch, History, Rows, train
+from bitveil.training import Epoch, History, Rows, balancing_chances, train
 
 __all__ = ["Candidate", "Counts", "Step", "Trainer", "Wish", "certified", "counts"]
 
@@ -265,6 +265,7 @@ class Trainer:
         verbose: Whether a progress bar is shown.
         after_epoch: Called with every epoch of every encoder.
         checkpoint: A folder for the state of each training, or None.
+        balanced: Whether rows of rare groups are taken more often: see `balancing_chances`.
     """
 
     network: Callable[[torch.Generator], nn.Module]
@@ -281,6 +282,7 @@ class Trainer:
     verbose: int
     after_epoch: Callable[[Epoch], None] | None = None
     checkpoint: Path | None = None
+    balanced: bool = False
 
     def __call__(self, form: Form, fit: Rows, select: Rows) -> Candidate:
         """Train an encoder, and judge it by the rows for selection."""
@@ -303,6 +305,7 @@ class Trainer:
                 patience=self.patience,
                 device=self.device,
                 precision=self.precision,
+                chances=balancing_chances(fit) if self.balanced else None,
                 generator=generator,
                 after_epoch=after_epoch,
                 checkpoint=self.checkpoint and self.checkpoint / f"{form}.pt",

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch import nn
 
+from bitveil.estimators import InvariantClassifier
 from bitveil.layers import table_encoder
 from bitveil.objectives import Measure, Weighted, task_information
 from bitveil.training import Rows, balancing_chances, train
@@ -135,3 +136,22 @@ def test_a_rare_group_is_heard_when_groups_are_balanced():
 def test_chances_that_are_none(chances):
     with pytest.raises(ValueError, match="`chances` expects a number from 0 on for each of the"):
         seen(chances)
+
+
+def test_an_estimator_hears_a_rare_group_when_it_is_balanced():
+    rows, test = shortcut(4_000, 0.01, seed=0), shortcut(4_000, 0.5, seed=1)
+    settings = {"n_bits": 3, "criterion": "separation", "measure": "mutual_information"}
+    settings |= {"strength": 3.0, "features": "raw", "hidden": (16,), "epochs": 20}
+    settings |= {"batch_size": 500, "random_state": 0}
+    scores = []
+    for balanced in (False, True):
+        model = InvariantClassifier(balanced=balanced, **settings)
+        model.fit(rows.x.numpy(), rows.y.numpy(), sensitive_features=rows.s.numpy())
+        scores.append(model.score(test.x.numpy(), test.y.numpy()))
+
+    assert scores[1] > scores[0] + 0.1
+
+
+def test_balanced_is_yes_or_no():
+    with pytest.raises(ValueError, match="`balanced` expects True or False, got 'yes'"):
+        InvariantClassifier(balanced="yes").fit([[0.0]], [0], sensitive_features=[0])
