@@ -11,6 +11,9 @@ import torch
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
+import brute
+from bitveil.audits.certificates import certify_gap
+from bitveil.audits.comparison import fare_certificate
 from bitveil.baselines.boosting import Boosting
 from bitveil.baselines.ceiling import Ceiling
 from bitveil.baselines.correlation import CorrelationRemoved
@@ -238,6 +241,36 @@ def test_a_strong_tree_gives_less_of_the_groups_away():
     assert leaks[0] > 0.4
     assert leaks[0] > leaks[1] > leaks[2]
     assert leaks[2] < 0.05
+
+
+def test_certificates_of_leaves_hold_where_the_truth_is_known():
+    """Three columns of zeros and ones whose rates differ by group: all eight rows are known."""
+
+    rng, delta, worlds = np.random.default_rng(0), 0.1, 200
+    points = np.array(list(product([0.0, 1.0], repeat=3)))
+    ones = np.array([[0.5, 0.4, 0.5], [0.7, 0.5, 0.4]])
+    p = np.stack([np.where(points, rate, 1 - rate).prod(1) for rate in ones])
+    s = rng.integers(2, size=2000)
+    X = (rng.random((2000, 3)) < ones[s]).astype(float)
+    y = (X.sum(1) + rng.integers(2, size=2000) > 1.5).astype(int)
+    leaves = FairTree(0.3, min_leaf=50).fit(X, y, sensitive_features=s).transform(points)
+    truth = brute.total_variation(p @ leaves)
+
+    def drawn(n):
+        return torch.from_numpy(np.stack([rng.multinomial(n, law) @ leaves for law in p]))
+
+    bounds = np.empty((worlds, 2))
+    for world in range(worlds):
+        base, cells, others = drawn(4000), drawn(4000), drawn(4000)
+        bounds[world] = (
+            fare_certificate(base.sum(1), cells, others.sum(0), delta=delta).bound,
+            certify_gap(cells, delta=delta, draws="hard").bound,
+        )
+
+    assert leaves.shape[1] > 2
+    assert truth > 0.1
+    assert (bounds < truth).mean(0).max() <= delta
+    assert bounds.max() < 2 * truth
 
 
 def test_kmeans_finds_clusters_that_are_there():

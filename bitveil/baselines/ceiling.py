@@ -37,8 +37,9 @@ class Ceiling:
 
     The posteriors are scikit-learn's `HistGradientBoostingClassifier`; :math:`\lambda` is found by
     bisection, on posteriors out of five folds, as the nearest to 0 with a gap within the limit.
-    The models that answer are fitted to all rows, and are surer than those of the folds, so the
-    gap on fresh rows may be other than the limit: on Adult, 0.03 at 0.05. Plot what was measured.
+    The models that answer are fitted to all rows and not to four folds, so the gap on fresh rows
+    may be other than the limit: on Adult at 0.05, from 0.03 to 0.05 in three runs with other
+    splits and seeds. Plot what was measured.
     This is bitveil's own code; the authors below treat fairness at test time more generally.
 
     Source:
