@@ -269,6 +269,9 @@ def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
         ... })
         >>> beaten(stands, ["ours"])["method"].tolist()
         ['a']
+        >>> certified = stands.assign(kind="bound")[stands["method"] != "ours"]
+        >>> beaten(pd.concat([stands, certified]), ["ours"])[["kind", "method"]].values.tolist()
+        [['bound', 'a'], ['bound', 'b'], ['gap', 'a']]
     """
 
     there = stands[stands["method"].isin(ours)].groupby("dataset")["method"].unique().to_dict()
@@ -276,9 +279,8 @@ def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
     for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
         values = rows.set_index("method")["value"]
         for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
-            mine = [
-                name for name in there.get(dataset, []) if not values.get(name) >= row["value"]
-            ]
+            known = ((name, values.get(name, np.nan)) for name in there.get(dataset, []))
+            mine = [name for name, value in known if not value >= row["value"]]
             if mine:
                 found.append({**row, "over": mine, "all": len(mine) == len(there[dataset])})
 
