@@ -1,4 +1,4 @@
-"""What the baselines without a network share: input that is checked, and codes as columns."""
+"""What the baselines share: input that is checked; and codes as columns."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,16 +7,16 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from bitveil.baselines.networks import check_features
-
 __all__ = [
     "Table",
     "binary",
     "check_columns",
+    "check_features",
     "check_groups",
     "check_number",
     "check_table",
     "check_whole",
+    "numbered",
     "one_hot",
     "seed",
 ]
@@ -60,19 +60,45 @@ def check_table(X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) ->
     """
 
     features = check_features(X)
-    classes, numbers = _numbered("y", "classes", y, len(features))
-    groups, s = _numbered("sensitive_features", "groups", sensitive_features, len(features))
+    classes, numbers = numbered("y", "classes", y, len(features))
+    groups, s = numbered("sensitive_features", "groups", sensitive_features, len(features))
 
     return Table(features, numbers, s, classes, groups)
 
 
-def _numbered(
+def check_features(X: ArrayLike) -> NDArray[np.float64]:
+    """Features as an array of shape (n, d).
+
+    Raises:
+        ValueError: If they are no finite numbers, or of another shape.
+    """
+
+    try:
+        table = np.asarray(X, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"`X` expects numbers, encode text and categories first; numpy says: {error}."
+        ) from error
+    if table.ndim != 2 or 0 in table.shape:
+        raise ValueError(f"`X` expects an array of shape (n, d), got one of shape {table.shape}.")
+    if not np.isfinite(table).all():
+        raise ValueError("`X` expects finite numbers, got NaN or infinity: impute them first.")
+
+    return table
+
+
+def numbered(
     name: str, kind: str, values: ArrayLike, n: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
     """The different values, and the number of each row's."""
 
     given = _one_each(name, kind, values, n)
-    found, numbers = np.unique(given, return_inverse=True)
+    try:
+        found, numbers = np.unique(given, return_inverse=True)
+    except TypeError as error:  # text beside None or NaN cannot be sorted
+        raise ValueError(
+            f"`{name}` expects {kind} of one kind, none missing; numpy says: {error}."
+        ) from error
     if len(found) < 2:
         raise ValueError(f"`{name}` expects at least two {kind}, got only {found.tolist()}.")
 

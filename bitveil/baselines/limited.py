@@ -14,15 +14,13 @@ from scipy.special import expit
 from sklearn.utils import check_random_state
 
 from bitveil.codes import code_likelihood
+from bitveil.estimators import LISTED
 from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import Measure
 from bitveil.training import Rows
 from bitveil.wishes import Form, Trainer
 
-__all__ = ["LISTED", "LimitedCode"]
-
-LISTED = 16
-"""Codes with more bits than this are not listed."""
+__all__ = ["LimitedCode"]
 
 
 class LimitedCode:

@@ -12,6 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
+from bitveil.baselines.inputs import check_features, numbered
 from bitveil.layers import table_encoder
 
 __all__ = [
@@ -188,38 +189,18 @@ def check_rows(
     """
 
     table = check_features(X)
-    classes, n_classes = _classes("y", "classes", y, len(table))
+    classes, y_numbers = numbered("y", "classes", y, len(table))
     nuisance = np.asarray(sensitive_features)
     if numeric and nuisance.dtype.kind == "f":
         s, n_groups = _numbers(nuisance, len(table)), 0
     else:
-        s, n_groups = _classes("sensitive_features", "groups", nuisance, len(table))
+        groups, numbers = numbered("sensitive_features", "groups", nuisance, len(table))
+        s, n_groups = torch.from_numpy(numbers), len(groups)
     mean, deviation = table.mean(0), table.std(0)
     deviation = np.where(deviation > 1e-12 * (1 + np.abs(mean)), deviation, 1.0)
     x = _standard(table, mean, deviation)
 
-    return FitRows(x, classes, s, n_classes, n_groups, mean, deviation)
-
-
-def check_features(X: ArrayLike) -> NDArray[np.float64]:
-    """Features as an array of shape (n, d).
-
-    Raises:
-        ValueError: If they are no finite numbers, or of another shape.
-    """
-
-    try:
-        table = np.asarray(X, dtype=np.float64)
-    except (TypeError, ValueError) as error:
-        raise ValueError(
-            f"`X` expects numbers, encode text and categories first; numpy says: {error}."
-        ) from error
-    if table.ndim != 2 or 0 in table.shape:
-        raise ValueError(f"`X` expects an array of shape (n, d), got one of shape {table.shape}.")
-    if not np.isfinite(table).all():
-        raise ValueError("`X` expects finite numbers, got NaN or infinity: impute them first.")
-
-    return table
+    return FitRows(x, torch.from_numpy(y_numbers), s, len(classes), n_groups, mean, deviation)
 
 
 def _standard(
@@ -228,32 +209,6 @@ def _standard(
     scaled = ((table - mean) / deviation).clip(-FARTHEST, FARTHEST)
 
     return torch.from_numpy(scaled.astype(np.float32))
-
-
-def _classes(name: str, kind: str, values: ArrayLike, n: int) -> tuple[Tensor, int]:
-    """Numbers from 0 for the different values, and how many there are."""
-
-    given = np.asarray(values)
-    if given.shape != (n,):
-        raise ValueError(
-            f"`{name}` expects {kind} of shape ({n},), one a row of `X`, got {given.shape}."
-        )
-    if given.dtype.kind == "f":
-        if np.isnan(given).any():
-            raise ValueError(f"`{name}` expects {kind}, got NaN: leave these rows out.")
-        raise ValueError(
-            f"`{name}` expects {kind} as integers, got {given.dtype}: cast them, or bin numbers."
-        )
-    try:
-        found, numbers = np.unique(given, return_inverse=True)
-    except TypeError as error:  # text beside None or NaN cannot be sorted
-        raise ValueError(
-            f"`{name}` expects {kind} of one kind, none missing; numpy says: {error}."
-        ) from error
-    if len(found) < 2:
-        raise ValueError(f"`{name}` expects at least two {kind}, got only {found.tolist()}.")
-
-    return torch.from_numpy(numbers.astype(np.int64)), len(found)
 
 
 def _numbers(values: NDArray[Any], n: int) -> Tensor:

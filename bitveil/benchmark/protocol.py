@@ -22,7 +22,6 @@ from bitveil.audits.certificates import certify_gap
 from bitveil.audits.comparison import fare_certificate
 from bitveil.audits.fairness import fairness_differences, parity_gap
 from bitveil.audits.families import Configuration, distinct, fit
-from bitveil.baselines.limited import LISTED
 from bitveil.datasets import (
     Dataset,
     load_adult,
@@ -35,6 +34,7 @@ from bitveil.datasets import (
     load_heritage_health,
     load_law_school,
 )
+from bitveil.estimators import LISTED
 from bitveil.features import Features
 from bitveil.information import BITS, mutual_information, neuron_information, total_variation
 from bitveil.tables import neuron_tables
