@@ -168,7 +168,7 @@ def test_coins_are_independent_of_group_and_bits(share):
     X, _, s = people(8000, seed=4)
     first, _ = pair()
     same = linear([[4, 1], [1, 4], [2, -2]], people(), key=first.key_)  # shares the bits' draws
-    coins = Mixture([first, same], [1 - share, share]).transform(X)[:, 0]
+    coins = Mixture([first, same], [1 - share, share], key=first.key_).transform(X)[:, 0]
 
     for part in (s == 0, s == 1, first.transform(X)[:, 0] == 1, same.transform(X)[:, 2] == 0):
         n = part.sum()
@@ -300,7 +300,7 @@ def test_the_certificate_is_wrong_at_most_a_share_delta_of_the_time():
 def test_a_share_for_a_wish_breaks_it_at_most_a_share_delta_of_the_time():
     # The true gap of the share w is 0.1 + 0.4 w. A share for a wish that lets the slack go breaks
     # it half of the time.
-    worlds, wish = 150, 0.3
+    worlds, wish = 100, 0.3
     safe, useful = (
         sure([rates]).tables([(1000, 1000)], seed=seed, worlds=worlds)[:, 0]
         for seed, rates in enumerate(([0.3, 0.4], [0.2, 0.7]))
@@ -308,7 +308,9 @@ def test_a_share_for_a_wish_breaks_it_at_most_a_share_delta_of_the_time():
     room = slack([1000, 1000], DELTA)
     both = list(zip(safe, useful, strict=True))
     shares = np.array([largest_share(*tables, wish, delta=DELTA)[0] for tables in both])
-    greedy = np.array([largest_share(*tables, wish + room, delta=DELTA)[0] for tables in both])
+    greedy = np.array(
+        [largest_share(*tables, wish + room, delta=DELTA)[0] for tables in both[:50]]
+    )
 
     assert (shares > 0).all()
     assert (shares < 1).all()
@@ -337,7 +339,10 @@ def test_the_share_is_the_largest_that_is_certified(k):
 def test_all_of_the_useful_encoder_is_taken_where_the_wish_allows_it():
     X, _, s = people(seed=7)
 
-    assert Mixture.for_gap(*pair(), 1.0, X, sensitive_features=s).shares.tolist() == [0, 1]
+    mixture = Mixture.for_gap(*pair(), 1.0, X, sensitive_features=s)
+
+    assert mixture.shares.tolist() == [0, 1]
+    assert mixture.transform(X)[:, 0].all()
 
 
 def test_a_wish_below_both_bounds_says_what_is_possible():
