@@ -11,7 +11,7 @@ ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "shapes codes tables information finite sampled blocks gradients layers objectives networks "
     "training labels targets features release exports audits wishes plots sample saved estimators "
-    "baselines datasets benchmark demo cli".split()
+    "mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 

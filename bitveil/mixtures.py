@@ -1,0 +1,506 @@
+r"""Mixtures: for each row a coin chooses which of several encoders encodes it.
+
+Training finds encoders at some gaps and none in between, or worse ones. A mixture fills the space
+between: coin and bits of the chosen encoder are published, and the coin is independent of the row.
+So the table of the mixture is the tables of the encoders side by side, each times its share
+:math:`w_i`, and every reading that is a sum over codes is the mean by the shares, exactly:
+
+- the total variation of two groups, :math:`\sum_i w_i TV_i`, the information :math:`I(T;S)`, the
+  :math:`\chi^2`-information, and the accuracy of the best attacker;
+- the accuracy of the best classifier of the codes for a target, and :math:`I(T;Y)`.
+
+Between two encoders the mixtures lie on the line from one to the other in the plane of gap and
+accuracy, and all mixtures of many fill the convex hull. With more than two groups each pair has
+the mean of its variations, so that the largest of them is at most the mean of the largest.
+
+**A share for a wish.** Two encoders and their order are fixed before the held-out rows are looked
+at. Let :math:`b(w)` be the bound of `certify_gap` at the share w of the second, from the same rows
+for all w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have
+:math:`b \le` the wish. The gap of that mixture is at most the wish with probability at least
+:math:`1 - \delta`, with no correction for the choice.
+
+**Proof.** The true gap g is continuous in the share. If no share exceeds the wish there is nothing
+to show. Otherwise let :math:`w^*` be the last share up to which none does (0 if the first encoder
+does): :math:`g(w^*) \ge` the wish. A wrong choice is beyond :math:`w^*` or at 0, so it needs
+:math:`b(w^*) \le` the wish :math:`\le g(w^*)`. But :math:`w^*` depends on no held-out row, and the
+certificate of this one mixture is as low as that with probability at most :math:`\delta`. ∎ It is
+`certify_sequence` with a continuum of codes.
+
+Another bound holds for all shares at once: the mean by the shares of the encoders' own bounds,
+each at its part of :math:`\delta` (union bound, and convexity). It has the slack of a smaller
+:math:`\delta`, so that `certify` at a share given beforehand, and `largest_share`, are sharper.
+
+Source:
+    Robust Classification for Imprecise Environments (Provost, Fawcett, 2001),
+    https://arxiv.org/abs/cs/0009007, for two classifiers and their ROC curve
+"""
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any, Self
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import ArrayLike, NDArray
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from bitveil.audits.certificates import Certificate, UncertifiableError, certify_gap
+from bitveil.codes import code_likelihood
+from bitveil.estimators import LISTED, InvariantEncoder
+from bitveil.features import check_table
+from bitveil.release import Secret, check_key, frozen_uniforms, row_digests
+from bitveil.sample import warn
+from bitveil.tables import joint_table, observed_table
+
+__all__ = ["Mixture", "largest_share", "mixed_table"]
+
+_COIN = 2**32 - 1  # the last of the layers that draws are told apart by: no network is so deep
+
+_HALVINGS = 20  # of the interval that holds the largest share: to one in a million
+
+_SHARED = 0.01  # with more rows than this sharing their content, soft certificates do not hold
+
+
+class Mixture:
+    """Several fitted encoders, and for each row a coin that says which of them encodes it.
+
+    A row's coin is drawn as its bits are, from a keyed hash of its name or content, and frozen as
+    they are. Published is the coin, followed by the bits of the encoder that it chose, with zeros
+    up to the widest. The coin is not worth hiding: it tells nothing of the row, and without it
+    nobody knows what the bits mean.
+
+    Publish the codes of the mixture only, and not those of its encoders beside them: that would be
+    a second draw of each row. The encoders are used as they are: fitting one of them again changes
+    the mixture. There is no `save`: save the encoders, and make the mixture anew from them, in
+    this order and with these shares. Without a `key` of its own that gives the same codes.
+
+    Arguments:
+        encoders: Two or more fitted encoders of the same columns and groups.
+        shares: The probability of each, none below 0; they sum to 1.
+        key: The secret key of the coin, 16 to 64 bytes. None: one that follows from the keys of
+            the encoders, and from which these do not follow.
+
+    Attributes:
+        encoders: The encoders.
+        shares: Their shares.
+        key: The secret key of the coin.
+        n_bits: The number of bits of a code: those of the coin and of the widest encoder.
+        certificate_: The certificate of a mixture that was made by `for_gap`; None otherwise.
+
+    Raises:
+        ValueError: If there are fewer than two encoders, one is not fitted or was fitted on other
+            columns or groups, or the shares are not as described.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> X = rng.normal(size=(200, 2))
+        >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+        >>> one, two = (
+        ...     InvariantEncoder(m, features="raw", hidden=(4,), epochs=2, random_state=0)
+        ...     .fit(X, y, sensitive_features=s) for m in (1, 2)
+        ... )
+        >>> mixture = Mixture([one, two], [0.25, 0.75])
+        >>> mixture.get_feature_names_out().tolist()
+        ['coin0', 'bit0', 'bit1']
+        >>> mixture.transform(X).shape
+        (200, 3)
+        >>> p = mixture.likelihoods(X[:1])  # two codes of the first, then four of the second
+        >>> p.shape, p[0, :2].sum().round(6).item(), p[0, 2:].sum().round(6).item()
+        ((1, 6), 0.25, 0.75)
+    """
+
+    def __init__(
+        self,
+        encoders: Sequence[InvariantEncoder],
+        shares: ArrayLike,
+        *,
+        key: bytes | None = None,
+    ) -> None:
+        self.encoders = _checked_encoders(encoders)
+        self.shares = _checked_shares(shares, len(self.encoders))
+        self.key = _derived_key(self.encoders) if key is None else Secret(key)
+        check_key(self.key)
+        self._n_coins = (len(self.encoders) - 1).bit_length()
+        self._widest = max(encoder.n_bits for encoder in self.encoders)
+        self.n_bits = self._n_coins + self._widest
+        self.certificate_: Certificate | None = None
+
+    @classmethod
+    def for_gap(
+        cls,
+        safe: InvariantEncoder,
+        useful: InvariantEncoder,
+        max_gap: float,
+        X: ArrayLike | pd.DataFrame,
+        *,
+        sensitive_features: ArrayLike,
+        delta: float = 0.05,
+        ids: ArrayLike | None = None,
+        key: bytes | None = None,
+    ) -> Self:
+        """The mixture with as much of the more useful encoder as a wish allows.
+
+        Its `certificate_` says that the parity gap of every classifier is at most the wish, with
+        probability 1 - delta over the held-out rows. No correction for the choice of the share is
+        needed: see the proof above.
+
+        Arguments:
+            safe: The encoder that tells less. Which of the two that is, must not come from these
+                rows: say it by what each was fitted for, or by its `path_`.
+            useful: The encoder that tells more.
+            max_gap: The largest gap that can be lived with, above 0 and up to 1.
+            X: Rows that were used neither in fitting, nor in selecting or certifying either of
+                the encoders: `InvariantEncoder.used_rows` counts those that were.
+            sensitive_features: The attribute of these rows.
+            delta: The probability that the certificate may be wrong.
+            ids: A name for each row, if codes will be drawn by name.
+            key: The secret key of the coin: see `Mixture`.
+
+        Raises:
+            UncertifiableError: If not even the safe encoder meets the wish with these rows.
+            ValueError: If the input is not as described.
+
+        Warns:
+            UserWarning: As `certify`.
+        """
+
+        mixture = cls([safe, useful], [1.0, 0.0], key=key)
+        _warn_of_shared_rows(safe, X, ids)
+        first, second = mixture._tables(X, mixture._groups(X, sensitive_features), ids)
+        share, certificate = largest_share(first, second, max_gap, delta=delta)
+        mixture.shares = np.array([1 - share, share])
+        mixture.certificate_ = certificate
+
+        return mixture
+
+    def transform(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[np.uint8]:
+        """Frozen coins and bits, with shape (n, n_bits): what may be published.
+
+        Arguments:
+            X: The table, with the columns that were fitted.
+            ids: A name for each row; it alone then decides its draws, the coin's too.
+        """
+
+        bits = [self._padded(encoder.transform(X, ids=ids)) for encoder in self.encoders]
+        coins = self._coins(X, ids)
+        shifts = np.arange(self._n_coins - 1, -1, -1)
+        tossed = (coins[:, None] >> shifts & 1).astype(np.uint8)
+
+        return np.hstack([tossed, _chosen(bits, coins)])
+
+    def predict(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[Any]:
+        """The answers of the encoders that the coins chose, where these are models with answers.
+
+        They come from the published coins and bits alone, so the certificate covers them.
+
+        Arguments:
+            X: The table, with the columns that were fitted.
+            ids: A name for each row, as for `transform`.
+        """
+
+        answers = [model.predict(X, ids=ids) for model in self._models()]
+
+        return _chosen(answers, self._coins(X, ids))
+
+    def likelihoods(
+        self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
+    ) -> NDArray[np.float64]:
+        """The probability of each code for each row, those of one encoder after the other.
+
+        Not for publishing. With m_i bits of encoder i the shape is (n, sum of 2^m_i), in the order
+        of the coin and then of the numbers of the codes; rows sum to 1.
+
+        Raises:
+            ValueError: If the codes of an encoder are too wide to be listed.
+        """
+
+        return np.hstack(
+            [
+                share * code_likelihood(logits).numpy()
+                for share, logits in zip(self.shares, self._logits(X, ids), strict=True)
+            ]
+        )
+
+    def certify(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        *,
+        sensitive_features: ArrayLike,
+        delta: float = 0.05,
+        draws: str = "soft",
+        ids: ArrayLike | None = None,
+    ) -> Certificate:
+        """Certify the parity gap of every classifier of the mixture, from rows held out.
+
+        The shares must not have been chosen by these rows: `for_gap` does that.
+
+        Arguments:
+            X: Rows that were used neither in fitting, nor in selecting or certifying any of the
+                encoders.
+            sensitive_features: The attribute of these rows.
+            delta: The probability that the bound may be wrong.
+            draws: `"soft"` counts what is expected of coins and codes; `"hard"` the drawn ones,
+                for codes that are too wide to be listed, or where many rows share a draw.
+            ids: A name for each row, if codes will be drawn by name.
+
+        Raises:
+            ValueError: If the input is not as described, or a group has no rows.
+
+        Warns:
+            UserWarning: If expected codes are counted and more than 1 % of the rows share their
+                content with another, and so coin and bits. The certificate does not cover that.
+        """
+
+        groups = self._groups(X, sensitive_features)
+        if draws == "hard":
+            table = self._drawn_table(X, groups, ids)
+        else:
+            _warn_of_shared_rows(self.encoders[0], X, ids)
+            table = mixed_table(self._tables(X, groups, ids), self.shares.tolist())
+
+        return certify_gap(table, delta=delta, draws=draws)
+
+    def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
+        """The names of the coin's bits and of the code's."""
+
+        names = [f"coin{j}" for j in range(self._n_coins)]
+        names += [f"bit{j}" for j in range(self._widest)]
+
+        return np.array(names, dtype=object)
+
+    def _padded(self, bits: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        return np.pad(bits, ((0, 0), (0, self._widest - bits.shape[1])))
+
+    def _coins(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> NDArray[np.intp]:
+        """The number of each row's encoder. An encoder has checked the rows and their names."""
+
+        uniforms = frozen_uniforms(self._named(X, ids), 1, self.key, layer=_COIN)[:, 0]
+
+        return np.searchsorted(self.shares.cumsum()[:-1], uniforms, side="right")
+
+    def _named(self, X: ArrayLike | pd.DataFrame, ids: Any) -> NDArray[np.uint8]:
+        """The bytes that decide the coin of each row: of its name, or of its content."""
+
+        if ids is not None:
+            return row_digests(pd.Series(ids).reset_index(drop=True).to_frame())
+        table, names = check_table(X), self.encoders[0].feature_names_in_
+
+        return row_digests(pd.DataFrame(table, columns=names) if names else table)
+
+    def _models(self) -> list[Any]:
+        if silent := [
+            type(each).__name__ for each in self.encoders if not hasattr(each, "decode")
+        ]:
+            raise AttributeError(
+                f"Only models have answers, and {silent[0]} is an encoder without: fit "
+                "`InvariantClassifier` or `InvariantRegressor`, or a classifier on the codes."
+            )
+
+        return list(self.encoders)
+
+    def _logits(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> list[Tensor]:
+        """The logits of each encoder, where all codes can be listed."""
+
+        if self._widest > LISTED:
+            raise ValueError(
+                f"Codes of up to {LISTED} bits can be listed, got {self._widest}. Certify drawn "
+                "codes: `draws='hard'`."
+            )
+
+        return [torch.from_numpy(encoder.logits(X, ids=ids)) for encoder in self.encoders]
+
+    def _groups(self, X: Any, sensitive_features: ArrayLike) -> Tensor:
+        """The number of each row's group."""
+
+        labels = self.encoders[0].sensitive_groups(sensitive_features)
+        n = len(check_table(X))
+        if len(labels) != n:
+            raise ValueError(
+                f"`sensitive_features` expects one value for each of the {n} rows, got "
+                f"{len(labels)} values."
+            )
+        numbers = {group: number for number, group in enumerate(self._known)}
+
+        return torch.tensor([numbers[label] for label in labels.tolist()], dtype=torch.int64)
+
+    @property
+    def _known(self) -> list[Any]:
+        return self.encoders[0].groups_.tolist()
+
+    def _tables(self, X: Any, groups: Tensor, ids: ArrayLike | None) -> list[Tensor]:
+        """The expected counts of each encoder over (group, code)."""
+
+        return [joint_table(logits, groups, len(self._known)) for logits in self._logits(X, ids)]
+
+    def _drawn_table(self, X: Any, groups: Tensor, ids: ArrayLike | None) -> Tensor:
+        """The counts of drawn coins and bits, of those that occur."""
+
+        packed = np.packbits(self.transform(X, ids=ids), axis=1)
+        distinct, numbers = np.unique(packed, axis=0, return_inverse=True)
+        codes = torch.from_numpy(numbers.ravel())
+
+        return observed_table(codes, groups, len(self._known), len(distinct)).double()
+
+
+def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
+    """The table of a mixture: those of its encoders side by side, each times its share.
+
+    Arguments:
+        tables: The counts of the same rows over (group, code), with shapes (k, c_i).
+        shares: The probability of each encoder.
+
+    Returns:
+        The counts, with shape (k, sum of c_i).
+
+    Raises:
+        ValueError: If the tables are not of the same rows: of as many in each group.
+
+    Example:
+        >>> none, all = torch.tensor([[4.0], [2.0]]), torch.tensor([[4.0, 0.0], [1.0, 1.0]])
+        >>> mixed_table([none, all], [0.5, 0.5])
+        tensor([[2.0000, 2.0000, 0.0000],
+                [1.0000, 0.5000, 0.5000]])
+    """
+
+    sizes = [table.sum(-1) for table in tables]
+    if any(s.shape != sizes[0].shape or not torch.allclose(s, sizes[0]) for s in sizes):
+        raise ValueError(
+            "The tables of a mixture are those of the same rows, and so of as many in each group; "
+            f"got {[size.tolist() for size in sizes]}."
+        )
+
+    return torch.cat([share * t for t, share in zip(tables, shares, strict=True)], -1)
+
+
+def largest_share(
+    safe: Tensor, useful: Tensor, max_gap: float, *, delta: float = 0.05
+) -> tuple[float, Certificate]:
+    """The largest share of the more useful code with which a mixture is certified for a wish.
+
+    Arguments:
+        safe: The counts of held-out rows over (group, code) of the code that tells less, with
+            shape (k, c). Which of the two that is, must not come from these rows.
+        useful: The counts of the same rows of the code that tells more.
+        max_gap: The wish, above 0 and up to 1.
+        delta: The probability that the certificate may be wrong.
+
+    Returns:
+        The share, and the certificate. Its bound is the wish, not the measured value plus slack,
+        which was looked at in choosing.
+
+    Raises:
+        UncertifiableError: If not even the safe code alone meets the wish.
+        ValueError: If the wish is out of its range, or the tables are not of the same rows.
+
+    Example:
+        >>> safe, useful = torch.full((2, 2), 500.0), torch.tensor([[900.0, 100], [500, 500]])
+        >>> share, certificate = largest_share(safe, useful, 0.1547)  # 0.25 * 0.4 + 0.0547
+        >>> round(share, 3), certificate.bound
+        (0.25, 0.1547)
+    """
+
+    if not isinstance(max_gap, int | float | np.number) or not 0 < max_gap <= 1:
+        raise ValueError(f"`max_gap` expects a number above 0 and up to 1, got {max_gap!r}.")
+
+    def certificate(share: float) -> Certificate:
+        return certify_gap(mixed_table([safe, useful], [1 - share, share]), delta=delta)
+
+    if (least := certificate(0.0)).bound > max_gap:
+        raise UncertifiableError(
+            f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
+            "the groups held back, the safe encoder alone is certified at "
+            f"{least.bound:.3f} (delta = {delta}). Wish for more than that, or bring a safer "
+            "encoder or more rows."
+        )
+    share = _last(lambda share: certificate(share).bound <= max_gap)
+
+    return share, replace(certificate(share), bound=float(max_gap))
+
+
+def _last(passes: Any) -> float:
+    """The last share that passes. They are an interval from 0, since the bound is convex."""
+
+    low, high = 0.0, 1.0
+    if passes(high):
+        return high
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (middle, high) if passes(middle) else (low, middle)
+
+    return low
+
+
+def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[Any]:
+    """Of each row, the values of the encoder that its coin chose."""
+
+    return np.stack(values)[coins, np.arange(len(coins))]
+
+
+def _warn_of_shared_rows(encoder: InvariantEncoder, X: Any, ids: ArrayLike | None) -> None:
+    shared = 0 if ids is not None else encoder.shared_rows(X)
+    if shared > _SHARED * len(check_table(X)):
+        warn(
+            f"{shared} rows have the content of another row and share its coin and bits, which a "
+            "certificate of expected counts does not cover. Give `ids`, here and to `transform`, "
+            "or certify drawn codes: `Mixture.certify(..., draws='hard')`."
+        )
+
+
+def _derived_key(encoders: Sequence[InvariantEncoder]) -> Secret:
+    """A key that follows from those of the encoders, so that there is none to keep beside them."""
+
+    digests = [hashlib.blake2b(encoder.key_).digest() for encoder in encoders]
+
+    return Secret(hashlib.blake2b(b"".join(digests), digest_size=32, person=b"mixture").digest())
+
+
+def _checked_encoders(encoders: Sequence[InvariantEncoder]) -> list[InvariantEncoder]:
+    """Fitted encoders, two or more, of the same columns and groups."""
+
+    encoders = list(encoders)
+    if len(encoders) < 2:
+        raise ValueError(f"A mixture expects two encoders or more, got {len(encoders)}.")
+    for encoder in encoders:
+        if not isinstance(encoder, InvariantEncoder):
+            raise ValueError(
+                f"A mixture expects encoders of bitveil, got {type(encoder).__name__}."
+            )
+        check_is_fitted(encoder, "encoder_")
+        _check_alike("columns", _columns(encoders[0]), _columns(encoder))
+        groups, others = encoders[0].groups_.tolist(), encoder.groups_.tolist()
+        _check_alike("groups", groups, others)
+
+    return encoders
+
+
+def _columns(encoder: InvariantEncoder) -> Any:
+    """The names of the columns, or their number where they have none."""
+
+    return encoder.feature_names_in_ or encoder.n_features_in_
+
+
+def _check_alike(what: str, first: Any, other: Any) -> None:
+    if first != other:
+        raise ValueError(
+            f"The encoders of a mixture are fitted on the same {what}, in the same order; got "
+            f"{first} and {other}. Fit them on the same table."
+        )
+
+
+def _checked_shares(shares: ArrayLike, n: int) -> NDArray[np.float64]:
+    found = np.asarray(shares)
+    numbers = found.dtype.kind in "fiu" and found.shape == (n,)
+    if not numbers or not (found >= 0).all() or not abs(found.sum() - 1) < 1e-6:
+        raise ValueError(
+            f"`shares` expects one number for each of the {n} encoders, none below 0, that sum to "
+            f"1, got {shares!r}."
+        )
+
+    return found / found.sum()

@@ -1,0 +1,468 @@
+"""Mixtures: every reading is the mean by the shares, coins know nothing, wishes are kept to."""
+
+import math
+from functools import cache
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from sklearn.exceptions import NotFittedError
+from torch import nn
+
+import brute
+from bitveil.audits.certificates import UncertifiableError, certify_gap, slack
+from bitveil.codes import code_likelihood
+from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.mixtures import Mixture, largest_share, mixed_table
+from populations import sure
+
+DELTA = 0.1
+QUICK = {"features": "raw", "hidden": (4,), "epochs": 1, "batch_size": 500, "random_state": 0}
+
+
+def linear(weights, rows, *, cls=InvariantEncoder, **settings):
+    """A fitted encoder whose logits are these products of the columns: one row of them a bit."""
+
+    X, y, s = rows
+    weights = torch.tensor(weights, dtype=torch.float64)
+    model = cls(len(weights), **QUICK | settings).fit(X, y, sensitive_features=s)
+    model.encoder_ = nn.Linear(*weights.T.shape, bias=False).double().eval().requires_grad_(False)
+    model.encoder_.weight.copy_(weights)
+
+    return model
+
+
+def people(n=1200, k=2, seed=0):
+    """Two columns, of which the first says the target and both say a little of the group."""
+
+    rng = np.random.default_rng(seed)
+    s = np.r_[np.arange(k), rng.integers(k, size=n - k)]
+    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
+
+    return X, (X[:, 0] > 0.4).astype(int), s
+
+
+@cache
+def pair(k=2):
+    """An encoder of two bits that tells little, and one of three that tells more."""
+
+    rows = people(k=k)
+
+    return linear([[0.3, 0], [0, 0.2]], rows), linear([[4, 1], [1, 4], [2, -2]], rows)
+
+
+def table_of(likelihoods, groups):
+    return np.array([likelihoods[groups == g].sum(0) for g in np.unique(groups)])
+
+
+# --- The laws.
+
+
+def pairs_of(reading):
+    return lambda counts: [
+        reading(counts[[i, j]]) for i in range(len(counts)) for j in range(i + 1, len(counts))
+    ]
+
+
+READINGS = {
+    "variation of each pair": pairs_of(brute.total_variation),
+    "information": brute.mutual_information,
+    "chi-square information": brute.chi_square_information,
+    "attack": brute.attack_accuracy,
+}
+
+
+@pytest.mark.parametrize("k", [2, 3])
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+@pytest.mark.parametrize("name", READINGS)
+def test_a_reading_of_the_mixture_is_the_mean_by_the_shares(name, share, k):
+    X, _, s = people(k=k, seed=1)
+    mixed = table_of(Mixture(pair(k), [1 - share, share]).likelihoods(X), s)
+    tables = [table_of(code_likelihood(torch.from_numpy(e.logits(X))).numpy(), s) for e in pair(k)]
+    first, second = (np.asarray(READINGS[name](table)) for table in tables)
+
+    expected = (1 - share) * first + share * second
+    np.testing.assert_allclose(READINGS[name](mixed), expected, atol=1e-12)
+
+
+def test_so_are_information_and_accuracy_for_the_target():
+    X, y, _ = people(seed=1)
+    mixture = Mixture(pair(), [0.25, 0.75])
+    mixed = table_of(mixture.likelihoods(X), y)
+    parts = [table_of(code_likelihood(torch.from_numpy(e.logits(X))).numpy(), y) for e in pair()]
+
+    for reading in (brute.attack_accuracy, brute.mutual_information):
+        assert reading(mixed) == pytest.approx(0.25 * reading(parts[0]) + 0.75 * reading(parts[1]))
+
+
+def test_the_largest_gap_of_three_groups_is_at_most_the_mean():
+    # The first code tells groups 0 and 1 apart, the second 1 and 2: the coin halves both.
+    first = torch.tensor([[0.0, 4.0], [4.0, 0.0], [2.0, 2.0]])
+    second = torch.tensor([[2.0, 2.0], [4.0, 0.0], [0.0, 4.0]])
+    estimates = [
+        certify_gap(table).estimate
+        for table in (first, second, mixed_table([first, second], [0.5, 0.5]))
+    ]
+
+    assert estimates == [1.0, 1.0, 0.75]
+
+
+def test_a_mixture_lies_above_the_dent_of_a_front():
+    # b agrees with the target in three rows of five and says the group; a is the target.
+    rng = np.random.default_rng(0)
+    n = 3000
+    a, s = rng.choice([-1.0, 1.0], n), rng.integers(2, size=n)
+    a = np.where(rng.random(n) < 0.3, 2.0 * s - 1, a)
+    b = np.where(rng.random(n) < 0.6, a, -a)
+    b = np.where(rng.random(n) < 0.1, 2.0 * s - 1, b)
+    rows = np.column_stack([a, b]), (a > 0).astype(int), s
+    none, dent, whole = (linear([w], rows) for w in ([0.0, 0], [0, 50.0], [50.0, 0]))
+
+    def front(mixture):
+        likelihoods = mixture.likelihoods(rows[0])
+        gap = brute.total_variation(table_of(likelihoods, s))
+        return gap, brute.attack_accuracy(table_of(likelihoods, rows[1]))
+
+    (gap, accuracy), (most, best) = (front(Mixture([none, e], [0, 1])) for e in (dent, whole))
+    found = front(Mixture([none, whole], [1 - gap / most, gap / most]))
+
+    assert 0 < gap < most
+    assert best == 1
+    assert found[0] == pytest.approx(gap)
+    assert found[1] > accuracy + 0.05
+
+
+# --- Coins and bits.
+
+
+def test_bits_are_those_of_the_encoder_that_the_coin_chose():
+    X, _, _ = people(seed=2)
+    encoders = [*pair(), linear([[1, 1]], people())]
+    mixture = Mixture(encoders, [0.2, 0.3, 0.5])
+    bits = mixture.transform(X)
+    coins = 2 * bits[:, 0] + bits[:, 1]
+
+    assert mixture.get_feature_names_out().tolist() == ["coin0", "coin1", "bit0", "bit1", "bit2"]
+    assert bits.shape == (len(X), mixture.n_bits) == (len(X), 5)
+    assert bits.dtype == np.uint8
+    for number, encoder in enumerate(encoders):
+        chosen, m = coins == number, encoder.n_bits
+        np.testing.assert_array_equal(bits[chosen, 2 : 2 + m], encoder.transform(X)[chosen])
+        assert not bits[chosen, 2 + m :].any()
+
+
+def test_drawn_codes_are_as_frequent_as_the_likelihoods_say():
+    X, _, _ = people(8000, seed=3)
+    mixture = Mixture(pair(), [0.6, 0.4])
+    bits = mixture.transform(X)
+    codes = np.where(bits[:, 0] == 0, bits[:, 1:3] @ [2, 1], 4 + bits[:, 1:] @ [4, 2, 1])
+    expected = mixture.likelihoods(X)
+    spread = np.sqrt((expected * (1 - expected)).sum(0))
+
+    assert np.abs(np.bincount(codes, minlength=12) - expected.sum(0) <= 4 * spread).all()
+
+
+@pytest.mark.parametrize("share", [0.5, 0.1])
+def test_coins_are_independent_of_group_and_bits(share):
+    X, _, s = people(8000, seed=4)
+    first, _ = pair()
+    same = linear([[4, 1], [1, 4], [2, -2]], people(), key=first.key_)  # shares the bits' draws
+    coins = Mixture([first, same], [1 - share, share], key=first.key_).transform(X)[:, 0]
+
+    for part in (s == 0, s == 1, first.transform(X)[:, 0] == 1, same.transform(X)[:, 2] == 0):
+        n = part.sum()
+        assert abs(coins[part].mean() - share) < 4 * math.sqrt(share * (1 - share) / n)
+
+
+def test_a_row_has_its_coin_wherever_it_stands_and_whenever_it_is_asked_for():
+    X, _, _ = people(seed=5)
+    bits = Mixture(pair(), [0.5, 0.5]).transform(X)
+    order = np.random.default_rng(0).permutation(len(X))
+
+    np.testing.assert_array_equal(Mixture(pair(), [0.5, 0.5]).transform(X[order]), bits[order])
+    np.testing.assert_array_equal(Mixture(pair(), [0.5, 0.5]).transform(X[7:8]), bits[7:8])
+    assert Mixture(pair(), [0.5, 0.5]).transform(X[:0]).shape == (0, 4)
+
+
+def test_another_key_tosses_other_coins_and_draws_the_same_bits():
+    X, _, _ = people(seed=5)
+    one, other = (Mixture(pair(), [0.5, 0.5], key=key * 4) for key in (b"abcd", b"efgh"))
+    first, second = one.transform(X), other.transform(X)
+    alike = first[:, 0] == second[:, 0]
+
+    assert 0.4 < alike.mean() < 0.6
+    np.testing.assert_array_equal(first[alike], second[alike])
+    assert repr(one.key) == "'secret'"
+
+
+def test_names_decide_the_draws_where_there_are_any():
+    X, _, _ = people(40)
+    ids = np.arange(3000)
+    alike = np.repeat(X[:1], 3000, axis=0)
+    mixture = Mixture(pair(), [0.5, 0.5])
+
+    assert len(np.unique(mixture.transform(alike), axis=0)) == 1
+    assert mixture.transform(alike, ids=ids)[:, 0].mean() == pytest.approx(0.5, abs=0.04)
+    np.testing.assert_array_equal(
+        mixture.transform(alike[:9], ids=pd.Series(ids[:9], index=ids[:9] + 5)),
+        mixture.transform(alike, ids=ids)[:9],
+    )
+
+
+def test_a_frame_may_have_its_columns_in_any_order():
+    X, y, s = people(300)
+    frame = pd.DataFrame(X, columns=["a", "b"])
+    encoders = [linear(w, (frame, y, s)) for w in ([[1, 0]], [[0, 9]])]
+    mixture = Mixture(encoders, [0.5, 0.5])
+
+    np.testing.assert_array_equal(mixture.transform(frame[["b", "a"]]), mixture.transform(frame))
+
+
+def test_answers_are_those_of_the_model_that_the_coin_chose():
+    X, y, s = people()
+    models = [linear(w, (X, y, s), cls=InvariantClassifier) for w in ([[0.1, 0]], [[9, 0]])]
+    mixture = Mixture(models, [0.5, 0.5])
+    coins = mixture.transform(X)[:, 0]
+
+    for number, model in enumerate(models):
+        np.testing.assert_array_equal(
+            mixture.predict(X)[coins == number], model.predict(X)[coins == number]
+        )
+    with pytest.raises(AttributeError, match="InvariantEncoder is an encoder without"):
+        Mixture(pair(), [0.5, 0.5]).predict(X)
+
+
+def test_a_mixture_is_made_anew_from_saved_encoders(tmp_path):
+    X, y, s = people(200)
+    encoders = [InvariantEncoder(m, **QUICK).fit(X, y, sensitive_features=s) for m in (1, 2)]
+    bits = Mixture(encoders, [0.3, 0.7]).transform(X)
+    for number, encoder in enumerate(encoders):
+        encoder.save(tmp_path / str(number))
+    again = Mixture([load(tmp_path / "0"), load(tmp_path / "1")], [0.3, 0.7])
+
+    np.testing.assert_array_equal(again.transform(X), bits)
+
+
+# --- Certificates.
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_certificate_is_that_of_the_tables_side_by_side(k):
+    X, _, s = people(k=k, seed=6)
+    mixture = Mixture(pair(k), [0.3, 0.7])
+    found = mixture.certify(X, sensitive_features=s, delta=DELTA)
+    table = torch.from_numpy(table_of(mixture.likelihoods(X), s))
+
+    assert found.bound == pytest.approx(certify_gap(table, delta=DELTA).bound)
+    assert found.sizes == tuple(np.bincount(s).tolist())
+    # Sharper than the mean of the encoders' bounds at parts of delta, which is a bound too.
+    each = [
+        Mixture(pair(k), shares).certify(X, sensitive_features=s, delta=DELTA / 2).bound
+        for shares in ([1, 0], [0, 1])
+    ]
+    assert found.bound < 0.3 * each[0] + 0.7 * each[1]
+
+
+def test_drawn_codes_are_certified_as_drawn():
+    X, _, s = people(seed=6)
+    mixture = Mixture(pair(), [0.3, 0.7])
+    found = mixture.certify(X, sensitive_features=s, draws="hard")
+    codes = np.unique(mixture.transform(X), axis=0, return_inverse=True)[1].ravel()
+    rates = np.array([np.bincount(codes[s == g], minlength=12) / (s == g).sum() for g in (0, 1)])
+
+    assert found.draws == "hard"
+    assert found.estimate == pytest.approx(np.abs(rates[0] - rates[1]).sum() / 2)
+
+
+def bounds_and_truths(share=0.5, worlds=300, sizes=(1000, 1000)):
+    """Certificates of a mixture of two sure bits, in many worlds, and its true gap: 0.3."""
+
+    populations = sure([[0.3, 0.4]]), sure([[0.2, 0.7]])
+    tables = [p.tables([sizes], seed=i, worlds=worlds)[:, 0] for i, p in enumerate(populations)]
+    found = [
+        certify_gap(mixed_table(both, [1 - share, share]), delta=DELTA)
+        for both in zip(*tables, strict=True)
+    ]
+
+    return found, (1 - share) * 0.1 + share * 0.5
+
+
+def test_the_certificate_is_wrong_at_most_a_share_delta_of_the_time():
+    found, truth = bounds_and_truths()
+    wrong = np.mean([c.bound < truth for c in found])
+    without_slack = np.mean([c.estimate < truth for c in found])
+
+    assert wrong <= DELTA + 3 * math.sqrt(DELTA * (1 - DELTA) / 300)
+    assert without_slack > 2 * DELTA
+
+
+def test_a_share_for_a_wish_breaks_it_at_most_a_share_delta_of_the_time():
+    # The true gap of the share w is 0.1 + 0.4 w. A share for a wish that lets the slack go breaks
+    # it half of the time.
+    worlds, wish = 100, 0.3
+    safe, useful = (
+        sure([rates]).tables([(1000, 1000)], seed=seed, worlds=worlds)[:, 0]
+        for seed, rates in enumerate(([0.3, 0.4], [0.2, 0.7]))
+    )
+    room = slack([1000, 1000], DELTA)
+    both = list(zip(safe, useful, strict=True))
+    shares = np.array([largest_share(*tables, wish, delta=DELTA)[0] for tables in both])
+    greedy = np.array(
+        [largest_share(*tables, wish + room, delta=DELTA)[0] for tables in both[:50]]
+    )
+
+    assert (shares > 0).all()
+    assert (shares < 1).all()
+    assert np.mean(0.1 + 0.4 * shares > wish) <= DELTA + 3 * math.sqrt(DELTA * 0.9 / worlds)
+    assert np.mean(0.1 + 0.4 * greedy > wish) > 2 * DELTA
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_the_share_is_the_largest_that_is_certified(k):
+    X, _, s = people(k=k, seed=7)
+    wish = np.mean(
+        [
+            e.certify(X, sensitive_features=s).bound
+            for e in (Mixture(pair(k), w) for w in np.eye(2))
+        ]
+    )
+    mixture = Mixture.for_gap(*pair(k), wish, X, sensitive_features=s)
+    share = mixture.shares[1]
+
+    assert mixture.certify(X, sensitive_features=s).bound == pytest.approx(wish, abs=1e-5)
+    assert mixture.certificate_.bound == wish
+    more = Mixture(pair(k), [0.99 - share, share + 0.01])
+    assert more.certify(X, sensitive_features=s).bound > wish
+
+
+def test_all_of_the_useful_encoder_is_taken_where_the_wish_allows_it():
+    X, _, s = people(seed=7)
+
+    mixture = Mixture.for_gap(*pair(), 1.0, X, sensitive_features=s)
+
+    assert mixture.shares.tolist() == [0, 1]
+    assert mixture.transform(X)[:, 0].all()
+
+
+def test_a_wish_below_both_bounds_says_what_is_possible():
+    X, _, s = people(seed=7)
+    safe, useful = (Mixture(pair(), w).certify(X, sensitive_features=s).bound for w in np.eye(2))
+
+    with pytest.raises(
+        UncertifiableError, match=rf"safe encoder alone is certified at {safe:.3f}"
+    ):
+        Mixture.for_gap(*pair(), min(safe, useful) - 0.01, X, sensitive_features=s)
+
+
+def test_several_columns_of_groups_are_taken_together():
+    X, y, _ = people(400)
+    both = pd.DataFrame({"sex": np.arange(400) % 2, "old": np.arange(400) // 2 % 2})
+    encoders = [linear(w, (X, y, both)) for w in ([[0.1, 0]], [[9, 0]])]
+    found = Mixture(encoders, [0.5, 0.5]).certify(X, sensitive_features=both)
+
+    assert found.sizes == (100, 100, 100, 100)
+
+
+# --- What is refused.
+
+
+def other_columns():
+    X, y, s = people(200)
+    return InvariantEncoder(2, **QUICK).fit(np.c_[X, X], y, sensitive_features=s)
+
+
+def named_columns():
+    X, y, s = people(200)
+    return InvariantEncoder(2, **QUICK).fit(
+        pd.DataFrame(X, columns=["a", "b"]), y, sensitive_features=s
+    )
+
+
+BAD = {
+    "one encoder": (lambda e: (e[:1], [1.0]), "two encoders or more, got 1"),
+    "none": (lambda e: ([], []), "two encoders or more, got 0"),
+    "no encoder": (lambda e: ([e[0], "b"], [0.5, 0.5]), "encoders of bitveil, got str"),
+    "other columns": (lambda e: ([e[0], other_columns()], [0.5, 0.5]), "same columns.*2 and 4"),
+    "names": (lambda e: ([e[0], named_columns()], [0.5, 0.5]), r"got 2 and \['a', 'b'\]"),
+    "other groups": (
+        lambda e: ([e[0], pair(3)[0]], [0.5, 0.5]),
+        r"groups.*\[0, 1\] and \[0, 1, 2",
+    ),
+    "shares above 1": (lambda e: (e, [0.5, 0.6]), "sum to 1, got"),
+    "shares below 1": (lambda e: (e, [0.5, 0.4]), "sum to 1, got"),
+    "a negative share": (lambda e: (e, [1.5, -0.5]), "none below 0"),
+    "NaN": (lambda e: (e, [np.nan, 1.0]), "none below 0"),
+    "three shares": (lambda e: (e, [0.5, 0.2, 0.3]), "each of the 2 encoders"),
+    "a text": (lambda e: (e, ["a", "b"]), "each of the 2 encoders"),
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_mixture_that_is_none_is_refused(name):
+    arguments, message = BAD[name]
+
+    with pytest.raises(ValueError, match=message):
+        Mixture(*arguments(list(pair())))
+
+
+def test_encoders_are_fitted_before_and_keys_are_long():
+    with pytest.raises(NotFittedError):
+        Mixture([pair()[0], InvariantEncoder(2)], [0.5, 0.5])
+    with pytest.raises(ValueError, match="16 to 64 bytes, got 5"):
+        Mixture(pair(), [0.5, 0.5], key=b"short")
+
+
+def test_rows_and_groups_belong_together():
+    X, _, s = people(100)
+    mixture = Mixture(pair(), [0.5, 0.5])
+
+    with pytest.raises(ValueError, match="each of the 100 rows, got 99 values"):
+        mixture.certify(X, sensitive_features=s[1:])
+    with pytest.raises(ValueError, match=r"groups that were not fitted: \[7\]"):
+        mixture.certify(X, sensitive_features=np.r_[s[1:], 7])
+    with pytest.raises(ValueError, match="held-out rows of each of at least two"):
+        mixture.certify(X, sensitive_features=0 * s)
+    with pytest.raises(ValueError, match="`draws` expects 'soft' or 'hard'"):
+        mixture.certify(X, sensitive_features=s, draws="dry")
+    with pytest.raises(ValueError, match="Expected 2 columns"):
+        mixture.certify(X[:, :1], sensitive_features=s)
+
+
+@pytest.mark.parametrize("wish", [0.0, -1.0, 1.1, np.nan, "wide"])
+def test_a_wish_is_a_gap(wish):
+    X, _, s = people(100)
+
+    with pytest.raises(ValueError, match="`max_gap` expects a number above 0 and up to 1"):
+        Mixture.for_gap(*pair(), wish, X, sensitive_features=s)
+
+
+def test_tables_of_a_mixture_are_of_the_same_rows():
+    with pytest.raises(ValueError, match="those of the same rows"):
+        mixed_table([torch.ones(2, 2), torch.ones(3, 2)], [0.5, 0.5])
+    with pytest.raises(ValueError, match="those of the same rows"):
+        largest_share(torch.ones(2, 2), torch.ones(2, 3), 0.5)
+
+
+def test_rows_that_share_a_coin_are_not_certified_as_if_they_had_their_own():
+    X, _, s = people(100)
+    X = np.r_[X, X]
+    mixture = Mixture(pair(), [0.5, 0.5])
+
+    for certify in (mixture.certify, lambda X, **kw: Mixture.for_gap(*pair(), 0.9, X, **kw)):
+        with pytest.warns(UserWarning, match="200 rows have the content of another row"):
+            certify(X, sensitive_features=np.r_[s, s])
+        certify(X, sensitive_features=np.r_[s, s], ids=np.arange(200))
+    mixture.certify(X, sensitive_features=np.r_[s, s], draws="hard")
+
+
+def test_wide_codes_are_certified_as_drawn():
+    rows = people(300)
+    wide = [linear([[1, 0]] * m, rows) for m in (1, 20)]
+    mixture = Mixture(wide, [0.5, 0.5])
+
+    with pytest.raises(ValueError, match=r"up to 16 bits can be listed, got 20.*draws='hard'"):
+        mixture.likelihoods(rows[0])
+    with pytest.warns(UserWarning, match="more drawn codes"):
+        found = mixture.certify(rows[0], sensitive_features=rows[2], draws="hard")
+    assert found.draws == "hard"
