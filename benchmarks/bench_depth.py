@@ -57,11 +57,11 @@ class Deep(Method):
 
     Attributes:
         inner: After how many of the two convolutions bits are drawn in place of a ReLU.
-        charged: Whether these bits are charged for too, or the last layer alone.
+        share: Of the last layer's strength, that of an inner layer's mean bit times 64; 0: free.
     """
 
     inner: int = 0
-    charged: bool = True
+    share: float = 0.1
 
 
 def _both_rows(strength: dict[bool, float], engine: str, **rest: Any) -> dict[bool, Deep]:
@@ -78,7 +78,7 @@ KINDS = {
     "full precision": {b: Deep(64, bits=False, balanced=b) for b in (False, True)},
     "last": _both_rows(NEURON, "neuron"),
     "last, sampled": _both_rows(SAMPLED, "sampled", n_draws=128),
-    "first free, last": _both_rows(NEURON, "neuron", inner=1, charged=False),
+    "first free, last": _both_rows(NEURON, "neuron", inner=1, share=0.0),
     "first, last": _both_rows(NEURON, "neuron", inner=1),
     "first, second, last": _both_rows(NEURON, "neuron", inner=2),
 }
@@ -128,9 +128,9 @@ def charge(method: Deep, generator: torch.Generator) -> Term:
         bits = layer.logits.shape[1]
         if bits == method.width:
             return information(layer)
-        if not method.charged:
+        if not method.share:
             return layer.logits.sum() * 0
-        return information(layer) * (method.width / bits)
+        return information(layer) * (method.share * method.width / bits)
 
     return of_layer
 
