@@ -7,8 +7,8 @@ convolution, 32x7x7 after the second, 64 at the end. The information on the colo
 is that of single neurons, summed over a layer.
 
 A layer of 3,136 bits would outweigh one of 64 in the plain sum over layers, and its sum is mostly
-the noise of few rows. An inner layer is therefore charged for 64 times its mean bit, with the
-strength of the last one.
+the noise of few rows. An inner layer is therefore charged for 64 times its mean bit, with a share
+of the last layer's strength: see `INNER`.
 
 The attack guesses the colour from a layer's drawn bits (or units) and the digit, as there: from
 the last layer, and from each of the two inside, whether they are bits or not.
@@ -61,32 +61,45 @@ class Deep(Method):
     """
 
     inner: int = 0
-    share: float = 0.1
+    share: float = 0.0
 
 
-def _both_rows(strength: dict[bool, float], engine: str, **rest: Any) -> dict[bool, Deep]:
-    """A method on rows as they are, and on balanced ones, where the strength grows."""
+# By whether the rows are balanced. For the last layer as in bench_biased_mnist.py. Inside, three
+# runs were made, scored on training images held out: on balanced rows a share of 1 ended in a
+# network that says nothing, 0.1 in one of use; on rows as they are 0.1 said nothing. The 0.01
+# there was not tried: it charges ten times what balanced rows are charged for, and given the digit
+# their colours have an entropy of 2.3 nats, those of rows as they are of 0.08.
+NEURON, SAMPLED = {False: 20.0, True: 0.2}, {False: 20.0, True: 5.0}
+INNER, THREEFOLD = {False: 0.01, True: 0.1}, {False: 0.03, True: 0.3}
+FREE = {False: 0.0, True: 0.0}
+
+
+def rows_of(balanced: bool) -> dict[str, Deep]:
+    """The methods on rows as they are, or on balanced ones, where the strength grows."""
+
+    taken = {"ramp": balanced, "balanced": balanced}
+    sampled = Deep(64, "sampled", SAMPLED[balanced], n_draws=128, **taken)
+
+    def neuron(inner: int, share: dict[bool, float] = INNER) -> Deep:
+        return Deep(64, "neuron", NEURON[balanced], **taken, inner=inner, share=share[balanced])
 
     return {
-        balanced: Deep(64, engine, strength[balanced], ramp=balanced, balanced=balanced, **rest)
-        for balanced in (False, True)
+        "full precision": Deep(64, bits=False, balanced=balanced),
+        "last": neuron(0),
+        "last, sampled": sampled,
+        "first free, last": neuron(1, FREE),
+        "first, last": neuron(1),
+        "first threefold, last": neuron(1, THREEFOLD),
+        "first, second, last": neuron(2),
     }
 
 
-NEURON, SAMPLED = {False: 20.0, True: 0.2}, {False: 20.0, True: 5.0}  # as at the last layer alone
-KINDS = {
-    "full precision": {b: Deep(64, bits=False, balanced=b) for b in (False, True)},
-    "last": _both_rows(NEURON, "neuron"),
-    "last, sampled": _both_rows(SAMPLED, "sampled", n_draws=128),
-    "first free, last": _both_rows(NEURON, "neuron", inner=1, share=0.0),
-    "first, last": _both_rows(NEURON, "neuron", inner=1),
-    "first, second, last": _both_rows(NEURON, "neuron", inner=2),
-}
 METHODS = {
-    f"{name}{', balanced' * balanced}": kind[balanced]
+    f"{name}{', balanced' * balanced}": method
     for balanced in (False, True)
-    for name, kind in KINDS.items()
+    for name, method in rows_of(balanced).items()
 }
+STEPS = [name for name in rows_of(False) if "threefold" not in name]
 
 
 def model(method: Deep, generator: torch.Generator) -> Model:
@@ -227,7 +240,7 @@ def steps() -> str:
         "| --- | --- | --- | --- |",
     ]
     for batch in (500, 2000):
-        for name in KINDS:
+        for name in STEPS:
             found = alone(step, name, batch)
             cells = f"{found['ms_per_step']:.0f} | {found['added_mib']:.0f}"
             lines.append(f"| {name} | {batch:,} | {cells} |")
