@@ -180,10 +180,20 @@ def measure(method: Method, generator: torch.Generator) -> Term:
 def run(name: str, rho: float, seed: int) -> dict[str, Any]:
     """Train one network, and score it."""
 
-    torch.set_num_threads(1)
     method, generator = METHODS[name], torch.Generator().manual_seed(seed)
+    measured = trained(method, model(method, generator), rho, seed, generator)
+
+    return {"method": name, "rho": rho, "seed": seed, **asdict(method), **measured}
+
+
+def trained(
+    method: Method, network: Model, rho: float, seed: int, generator: torch.Generator
+) -> dict[str, Any]:
+    """Train a network in place, and score it."""
+
+    torch.set_num_threads(1)
+    encoder, objective = network
     rows = Rows(*images(rho, seed), 10, 10)
-    encoder, objective = model(method, generator)
     chances = balancing_chances(rows) if method.balanced else None
     start = time.perf_counter()
     train(
@@ -201,10 +211,6 @@ def run(name: str, rho: float, seed: int) -> dict[str, Any]:
     answer = answers(encoder, objective, rows, chances)
 
     return {
-        "method": name,
-        "rho": rho,
-        "seed": seed,
-        **asdict(method),
         "epochs": EPOCHS,
         "batch": BATCH,
         **scores(encoder, answer, method, rho, seed),
@@ -276,9 +282,17 @@ STEP_METHODS = {
 def step(name: str, batch: int) -> dict[str, Any]:
     """The time and the memory of steps at 256 bits, on noise in place of images."""
 
+    network = model(STEP_METHODS[name], torch.Generator().manual_seed(0))
+
+    return {"method": name, "bits": 256, "batch": batch, **stepped(network, batch)}
+
+
+def stepped(network: Model, batch: int) -> dict[str, float]:
+    """The median time of a step, and what the process grew by."""
+
     torch.set_num_threads(1)
+    encoder, objective = network
     generator = torch.Generator().manual_seed(0)
-    encoder, objective = model(STEP_METHODS[name], generator)
     x = torch.randn(batch, *SHAPE, generator=generator)
     y, s = (torch.randint(10, (batch,), generator=generator) for _ in range(2))
     rows = Rows(x, y, s, 10, 10)
@@ -290,9 +304,6 @@ def step(name: str, batch: int) -> dict[str, Any]:
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 
     return {
-        "method": name,
-        "bits": 256,
-        "batch": batch,
         "ms_per_step": float(np.median(milliseconds[2:])),
         "added_mib": (peak - before) / 1024,
     }
