@@ -22,6 +22,9 @@ from bitveil.wishes import Form, Trainer
 
 __all__ = ["LimitedCode"]
 
+STEPS = 480
+"""With fewer steps a limit below what the task wants ends in a code that says next to nothing."""
+
 
 class LimitedCode:
     """Stochastic bits whose measure is held to a limit in training.
@@ -32,7 +35,8 @@ class LimitedCode:
         engine: `"exact"` lists the codes; `"sampled"` draws them, and trains a decoder along.
         hidden: The widths of the hidden layers.
         epochs: The passes over the rows.
-        batch_size: The most rows of a batch.
+        batch_size: The most rows of a batch; None: 8,192, or fewer, down to 256, where that makes
+            fewer than 480 steps of all epochs.
         learning_rate: The highest learning rate of the one-cycle schedule.
         random_state: The seed of weights, order of rows, and draws.
 
@@ -57,7 +61,7 @@ class LimitedCode:
         engine: Literal["exact", "sampled"] = "exact",
         hidden: Sequence[int] = (64, 64),
         epochs: int = 80,
-        batch_size: int = 8192,
+        batch_size: int | None = None,
         learning_rate: float = 0.01,
         random_state: int | None = None,
     ) -> None:
@@ -89,7 +93,8 @@ class LimitedCode:
             Rows(_single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes)
             for rows in (fit, select)
         ]
-        self.encoder_ = self._trainer(X.shape[1], sizes[0])(self._form(), *parts).encoder
+        trainer = self._trainer(len(fit), X.shape[1], sizes[0])
+        self.encoder_ = trainer(self._form(), *parts).encoder
 
         return self
 
@@ -123,10 +128,11 @@ class LimitedCode:
     def _form(self) -> Form:
         return Form.limited(self.limit)
 
-    def _trainer(self, n_columns: int, n_classes: int) -> Trainer:
+    def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
         sampled = self.engine == "sampled"
         hidden = tuple(self.hidden)
         measure = Measure(engine=self.engine, n_draws=256)
+        batch_size = self.batch_size or min(8192, max(256, n_rows * self.epochs // STEPS))
 
         return Trainer(
             Encoding(None, (n_columns,), self.n_bits, hidden),
@@ -134,7 +140,7 @@ class LimitedCode:
             measure,
             measure,
             self.epochs,
-            self.batch_size,
+            batch_size,
             self.learning_rate,
             None,
             "cpu",

@@ -64,9 +64,9 @@ class PerNeuron(LimitedCode):
     def _form(self) -> Form:
         return Form.weighted(self.gamma, 1 - self.gamma)
 
-    def _trainer(self, n_columns: int, n_classes: int) -> Trainer:
+    def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
         return replace(
-            super()._trainer(n_columns, n_classes),
+            super()._trainer(n_rows, n_columns, n_classes),
             task=Decoding("target", True, None, self.n_bits, n_classes, hidden=()),
             measure=Measure("mutual_information", engine="neuron"),
         )
