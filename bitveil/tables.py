@@ -430,4 +430,4 @@ def _codes(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
     codes = all_codes(m, like=torch.empty(0, dtype=dtype, device=device)).T
 
-    return torch.cat([codes, torch.ones_like(codes[:1])])
+    return torch.cat([codes, codes.new_ones(1, codes.shape[1])])
