@@ -373,7 +373,7 @@ def draw_widths(axes: Any, rows: pd.DataFrame) -> None:
     axes.set_xticks(list(mean.index), [str(bits) for bits in mean.index])
     axes.set_xlabel("bits of a code for all, at strength 1")
     axes.set_ylabel("accuracy, 100 x AUC on test rows")
-    axes.legend(fontsize="x-small")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="x-small")
 
 
 def main() -> None:
