@@ -332,6 +332,7 @@ def draw(records: pd.DataFrame, test: People, path: Path) -> None:
             draw_targets(axes, records, test, gap)
         draw_widths(panels[-1], widths(records))
         panels[1].set_yticklabels([])
+        panels[1].sharex(panels[0])
         handles = panels[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower left", ncols=5, fontsize="small")
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
