@@ -328,11 +328,11 @@ def draw(records: pd.DataFrame, test: People, path: Path) -> None:
     style = {"svg.fonttype": "none", "svg.hashsalt": "bitveil"}  # text as text, the same names
     with matplotlib.rc_context(style):
         figure, panels = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
+        panels[1].sharex(panels[0])  # before anything is drawn: the limits are of both
         for axes, gap in zip(panels, GAPS, strict=False):
             draw_targets(axes, records, test, gap)
         draw_widths(panels[-1], widths(records))
         panels[1].set_yticklabels([])
-        panels[1].sharex(panels[0])
         handles = panels[0].get_legend_handles_labels()
         figure.legend(*handles, loc="outside lower left", ncols=5, fontsize="small")
         figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
