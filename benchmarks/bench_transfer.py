@@ -4,22 +4,32 @@ Adult, blind to sex, official test rows. Four targets: income, more than 40 hour
 a bachelor's degree or more; the columns that state one of them are dropped for all. Codes are made
 for one target, for all four, or for none (reconstruction), with `max_gap`; then every target is
 predicted from the bits by boosted trees, which learn from the rows held back for the certificate.
-A second table has codes of 4 to 256 bits at a fixed strength: how use grows with the bits, and
-what an attacker makes of them. Each fit is a line of JSON in --records, and those that are there
-already are not run again.
+The reference are boosted trees that learn from all columns of all training rows. A second table
+has codes of 4 to 256 bits at a fixed strength: how use grows with the bits, and what an attacker
+makes of them.
 
-    python benchmarks/bench_transfer.py [--records FILE] [--seeds 3] [--figure FILE]
+Each fit is a line of JSON in --records, and those that are there already are not run again. Runs
+are seed by seed, so that a table that was cut short is even. --page writes both tables into a page
+between comments: `<!-- table: transfer -->` or `<!-- table: widths -->`, and `<!-- end -->`.
+
+    python benchmarks/bench_transfer.py [--records FILE] [--seeds 3] [--jobs 2]
+        [--figure FILE] [--page FILE]
 """
 
 import argparse
 import json
+import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
+from joblib import Parallel, delayed
 from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
@@ -33,8 +43,9 @@ TARGETS = ("income", "hours", "married", "bachelor")
 STATING = ["hours_per_week", "marital_status", "relationship", "education", "education_num"]
 GAPS = (0.10, 0.20)
 MADE_FOR = (*TARGETS, "all", "none")
-BITS = {"all": 8, "none": 12}  # six for one target
+BITS = {"all": 8, "none": 8}  # six for one target
 WIDTHS = (4, 8, 12, 16, 64, 128, 256)
+KEYS = ("kind", "made_for", "gap", "bits", "seed")
 
 
 class People(NamedTuple):
@@ -110,7 +121,12 @@ def certified(rows: People, test: People, made_for: str, gap: float, seed: int) 
     assert encoder.certificate_ is not None
     found = used(encoder.transform(known.X), known, encoder.transform(test.X), test)
 
-    return {"bound": encoder.certificate_.bound, "seconds": seconds, **found}
+    return {
+        "bound": encoder.certificate_.bound,
+        "measured": encoder.certificate_.estimate,
+        "seconds": seconds,
+        **found,
+    }
 
 
 def wide(rows: People, test: People, bits: int, seed: int) -> dict[str, Any]:
@@ -138,97 +154,248 @@ def raw(rows: People, test: People) -> dict[str, Any]:
     return used(features.transform(rows.X), rows, features.transform(test.X), test)
 
 
-def missing(done: set[Any], seeds: int) -> Iterator[dict[str, Any]]:
-    """What is not recorded yet."""
+def wanted(seeds: int) -> Iterator[dict[str, Any]]:
+    """All runs, seed by seed."""
 
-    runs = [{"kind": "raw", "made_for": "nothing", "gap": 1.0, "bits": 0, "seed": 0}]
+    yield which("raw", "nothing", 1.0, 0, 0)  # the same for all seeds
     for seed in range(seeds):
         for made_for in MADE_FOR:
-            bits = BITS.get(made_for, 6)
-            runs += [
-                {"kind": "certified", "made_for": made_for, "gap": gap, "bits": bits, "seed": seed}
-                for gap in GAPS
-            ]
-    runs += [
-        {"kind": "wide", "made_for": "all", "gap": 1.0, "bits": bits, "seed": 0} for bits in WIDTHS
-    ]
-
-    yield from (run for run in runs if tuple(run.values()) not in done)
+            for gap in GAPS:
+                yield which("certified", made_for, gap, BITS.get(made_for, 6), seed)
+        for bits in WIDTHS:
+            yield which("wide", "all", 1.0, bits, seed)
 
 
-def run(which: dict[str, Any], rows: People, test: People) -> dict[str, Any]:
+def which(*values: Any) -> dict[str, Any]:
+    """What tells a run from others."""
+
+    return dict(zip(KEYS, values, strict=True))
+
+
+def run(one: dict[str, Any], rows: People, test: People) -> dict[str, Any]:
     """One line of the records."""
 
-    if which["kind"] == "raw":
-        return which | raw(rows, test)
-    if which["kind"] == "wide":
-        return which | wide(rows, test, which["bits"], which["seed"])
+    torch.set_num_threads(1)
+    head = one | {
+        "date": datetime.now(UTC).date().isoformat(),
+        "bitveil": version("bitveil"),
+        "torch": torch.__version__,
+    }
+    if one["kind"] == "raw":
+        return head | raw(rows, test)
+    if one["kind"] == "wide":
+        return head | wide(rows, test, one["bits"], one["seed"])
 
-    return which | certified(rows, test, which["made_for"], which["gap"], which["seed"])
+    return head | certified(rows, test, one["made_for"], one["gap"], one["seed"])
 
 
-def table(records: pd.DataFrame, test: People) -> str:
-    """Means over seeds, as Markdown."""
+def ran(
+    path: Path, runs: Iterable[dict[str, Any]], rows: People, test: People, n_jobs: int
+) -> pd.DataFrame:
+    """The records, when those that are missing were added; each as soon as it is there."""
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    lines = path.read_text().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut off
+    path.write_text("".join(whole))
+    done = {tuple(json.loads(line)[key] for key in KEYS) for line in whole}
+    jobs = (delayed(run)(one, rows, test) for one in runs if tuple(one.values()) not in done)
+    for record in Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs):
+        with path.open("a") as file:
+            file.write(json.dumps(record) + "\n")
+
+    return pd.DataFrame(map(json.loads, path.read_text().splitlines()))
+
+
+def spread(values: pd.Series, digits: int = 1) -> str:
+    """The mean, and the standard deviation where there are several."""
+
+    beside = f" ± {values.std():.{digits}f}" if values.count() > 1 else ""
+
+    return f"{values.mean():.{digits}f}{beside}" if values.count() else ""
+
+
+def scores(some: pd.DataFrame) -> str:
+    """The cells of the accuracies, in percent, and of the attacker's AUC."""
+
+    return " | ".join(
+        [*(spread(100 * some[target]) for target in TARGETS), spread(some.attack_auc, 3)]
+    )
+
+
+def most_frequent(test: People) -> pd.Series:
+    """The accuracy of the most frequent answer."""
+
+    shares = test.targets[list(TARGETS)].mean()
+
+    return shares.where(shares > 0.5, 1 - shares)
+
+
+def transfer_table(records: pd.DataFrame, test: People) -> str:
+    """What codes are good for, as Markdown: means over seeds, and standard deviations."""
 
     lines = [
-        "| code | certified gap | bits | income | hours | married | bachelor | attack | seeds |",
-        "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| code | bits | certified gap | measured | "
+        + " | ".join(TARGETS)
+        + " | attack | seeds |",
+        "| --- " * (6 + len(TARGETS)) + "|",
     ]
-    majority = " | ".join(f"{100 * max(m, 1 - m):.1f}" for m in test.targets[list(TARGETS)].mean())
-    lines.append(f"| most frequent answer | 0 | 0 | {majority} | 0.500 | |")
-    order = ["kind", "gap", "bits", "made_for"]
-    for (kind, gap, bits, made_for), some in records.groupby(order, sort=False):
-        name = {"raw": "all columns", "wide": "for all, strength 1"}.get(kind, f"for {made_for}")
-        bound = f"≤ {gap:.2f}" if kind == "certified" else "none"
-        there = some.dropna(subset=["attack_auc"])
-        scores = [f"{100 * there[target].mean():.1f}" for target in TARGETS]
-        cells = " | ".join([*scores, f"{there['attack_auc'].mean():.3f}"])
-        lines.append(f"| {name} | {bound} | {bits} | {cells} | {len(there)} of {len(some)} |")
+    guess = " | ".join(f"{100 * share:.1f}" for share in most_frequent(test))
+    lines.append(f"| most frequent answer | | | | {guess} | 0.500 | |")
+    lines.append(f"| all columns | | | | {scores(records[records.kind == 'raw'])} | |")
+    for made_for in MADE_FOR:
+        for gap in GAPS:
+            tried = codes(records, made_for, gap)
+            some = tried.dropna(subset=["attack_auc"])  # the others were refused
+            cells = f"{BITS.get(made_for, 6)} | ≤ {gap:.2f} | | | | | |"
+            if len(some):
+                measured = spread(some.measured, 3) if "measured" in some else ""
+                cells = f"{some.bits.max()} | ≤ {some.bound.mean():.2f} | {measured} | "
+                cells += scores(some)
+            if len(tried):
+                lines.append(f"| for {made_for} | {cells} | {len(some)} of {len(tried)} |")
+
+    return "\n".join([*lines, "", origin(records)])
+
+
+def codes(records: pd.DataFrame, made_for: str, gap: float) -> pd.DataFrame:
+    """The records of codes with a certificate that were made for something."""
+
+    at_gap = (records.kind == "certified") & (records.gap == gap)
+
+    return records[at_gap & (records.made_for == made_for)]
+
+
+def widths(records: pd.DataFrame) -> pd.DataFrame:
+    """The records of wide codes, with the seeds that every width has."""
+
+    some = records[records.kind == "wide"]
+    counted = some.groupby("seed").bits.nunique()
+
+    return some[some.seed.isin(counted.index[counted == some.bits.nunique()])]
+
+
+def widths_table(records: pd.DataFrame) -> str:
+    """How use grows with the bits, as Markdown: means over seeds, and standard deviations."""
+
+    some = widths(records)
+    lines = [
+        "| bits | " + " | ".join(TARGETS) + " | attack | seconds | seeds |",
+        "| --- " * (4 + len(TARGETS)) + "|",
+    ]
+    for bits, of in some.groupby("bits"):
+        lines.append(f"| {bits} | {scores(of)} | {of.seconds.median():.0f} | {len(of)} |")
 
     return "\n".join(lines)
 
 
-def draw(records: pd.DataFrame, path: Path) -> None:
+def origin(records: pd.DataFrame) -> str:
+    """When and with what the dated records were made."""
+
+    dates = records.reindex(columns=["date", "bitveil", "torch"]).dropna()
+    if dates.empty:
+        return "Records without a date."
+    bitveil, torch_, date = (
+        ", ".join(sorted(set(dates[n]))) for n in ("bitveil", "torch", "date")
+    )
+
+    return f"Measured on {date} with bitveil {bitveil} and torch {torch_}."
+
+
+def fill(page: Path, tables: dict[str, str]) -> None:
+    """Write tables into a page, each between its comments."""
+
+    text = page.read_text()
+    for name, table in tables.items():
+        start, end = f"<!-- table: {name} -->", "<!-- end -->"
+        between = re.compile(f"{re.escape(start)}\n.*?{end}", re.DOTALL)
+        if len(between.findall(text)) != 1:
+            raise ValueError(f"{page} is expected to have `{start}` once, and `{end}` after it.")
+        whole = f"{start}\n\n{table}\n\n{end}"
+        text = between.sub(lambda _, whole=whole: whole, text)
+    page.write_text(text)
+
+
+def draw(records: pd.DataFrame, test: People, path: Path) -> None:
+    """The use of codes for each target at each gap, and how it grows with the bits."""
+
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot as plt
+
+    style = {"svg.fonttype": "none", "svg.hashsalt": "bitveil"}  # text as text, the same names
+    with matplotlib.rc_context(style):
+        figure, panels = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
+        panels[1].sharex(panels[0])  # before anything is drawn: the limits are of both
+        for axes, gap in zip(panels, GAPS, strict=False):
+            draw_targets(axes, records, test, gap)
+        draw_widths(panels[-1], widths(records))
+        panels[1].set_yticklabels([])
+        handles = panels[0].get_legend_handles_labels()
+        figure.legend(*handles, loc="outside lower left", ncols=5, fontsize="small")
+        figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+
+
+def draw_targets(axes: Any, records: pd.DataFrame, test: People, gap: float) -> None:
+    """A line of dots for each target: one for each kind of code, and what bounds them."""
+
+    made_for = {"code made for it": None, "code for all": "all", "code for none": "none"}
+    raw_rows, guesses = records[records.kind == "raw"], most_frequent(test)
+    places = np.arange(len(TARGETS))[::-1]
+    for (name, of), marker, up in zip(made_for.items(), "osD", (0.2, 0, -0.2), strict=True):
+        rows = [codes(records, of or target, gap)[target].dropna() for target in TARGETS]
+        axes.errorbar(
+            [100 * some.mean() for some in rows],
+            places + up,
+            xerr=[100 * some.std() if len(some) > 1 else 0 for some in rows],
+            fmt=marker,
+            label=name,
+        )
+    ends = {"most frequent answer": guesses, "all columns": raw_rows[list(TARGETS)].mean()}
+    for (name, shares), line in zip(ends.items(), (":", "-"), strict=True):
+        low, high = places - 0.35, places + 0.35
+        axes.vlines(100 * shares, low, high, color="black", ls=line, label=name)
+    axes.set_yticks(places, TARGETS)
+    axes.set_xlabel("accuracy on test rows (%)")
+    axes.set_title(f"certified gap ≤ {gap:.2f}", fontsize="medium")
+
+
+def draw_widths(axes: Any, rows: pd.DataFrame) -> None:
     """How accuracy for each target and the attacker's AUC grow with the bits."""
 
-    import matplotlib.pyplot as plt
-
-    rows = records[records.kind == "wide"].sort_values("bits")
-    figure, axes = plt.subplots(figsize=(6, 3.6), layout="constrained")
-    for name, marker in zip(TARGETS, "os^v", strict=True):
-        axes.plot(rows.bits, rows[name], marker=marker, label=f"accuracy: {name}")
-    axes.plot(rows.bits, rows.attack_auc, "k--", marker="x", label="attacker's AUC")
+    over = rows.groupby("bits")[[*TARGETS, "attack_auc"]]
+    mean, deviation = 100 * over.mean(), 100 * over.std().fillna(0)
+    for name, style in zip(mean, ("o-", "s-", "^-", "v-", "kx--"), strict=True):
+        label = "attacker's AUC" if name == "attack_auc" else name
+        axes.errorbar(mean.index, mean[name], yerr=deviation[name], fmt=style, label=label)
     axes.set_xscale("log", base=2)
-    axes.set_xticks(list(rows.bits), [str(bits) for bits in rows.bits])
-    axes.set_xlabel("bits of the code")
-    axes.set_ylabel("test rows")
-    axes.legend(fontsize="small")
-    figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
+    axes.set_xticks(list(mean.index), [str(bits) for bits in mean.index])
+    axes.set_xlabel("bits of a code for all, at strength 1")
+    axes.set_ylabel("accuracy, 100 x AUC on test rows")
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1), ncols=3, fontsize="x-small")
 
 
 def main() -> None:
-    """Run what is missing, and print the table."""
+    """Run what is missing, and print the tables."""
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--records", type=Path, default=Path("benchmarks/records/transfer.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--seeds", type=int, default=3, help="0: run nothing")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--figure", type=Path)
+    parser.add_argument("--page", type=Path, help="the page to write the tables into")
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = list(map(json.loads, arguments.records.read_text().splitlines()))
-    keys = ("kind", "made_for", "gap", "bits", "seed")
-    done = {tuple(line[key] for key in keys) for line in lines}
     rows, test = people()
-    for which in missing(done, arguments.seeds):
-        record = run(which, rows, test)
-        with arguments.records.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-
-    records = pd.read_json(arguments.records, lines=True)
-    print(table(records, test))
+    runs = wanted(arguments.seeds) if arguments.seeds else ()
+    records = ran(arguments.records, runs, rows, test, arguments.jobs)
+    tables = {"transfer": transfer_table(records, test), "widths": widths_table(records)}
+    print(*tables.values(), sep="\n\n")
     if arguments.figure is not None:
-        draw(records, arguments.figure)
+        draw(records, test, arguments.figure)
+    if arguments.page is not None:
+        fill(arguments.page, tables)
 
 
 if __name__ == "__main__":

@@ -238,7 +238,9 @@ def explained(batch: Batch) -> Float[Tensor, " d"]:
     if batch.weights is not None:
         known = known * batch.weights.to(values).unsqueeze(1)
     numbers = values.nan_to_num()
-    counts, sums = moment_table(batch.logits, torch.cat([known, known * numbers], 1)).chunk(2)
+    alike = known[:, :1] if (known == known[:, :1]).all() else known  # one count serves all
+    moments = moment_table(batch.logits, torch.cat([alike, known * numbers], 1))
+    counts, sums = moments.split([alike.shape[1], known.shape[1]])
     total, whole = known.sum(0), (known * numbers).sum(0)
     spread = (known * numbers.square()).sum(0) - whole.square() / total
     between = (sums.square() / counts.clamp_min(1e-12)).sum(1) - whole.square() / total

@@ -138,10 +138,7 @@ def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, 
     if logits.shape[0] << logits.shape[1] <= _LISTED:
         return (_likelihood(_pairs(logits)) @ values.to(logits)).T
 
-    one = torch.zeros(len(logits), dtype=torch.long, device=logits.device)
-    columns = [joint_table(logits, one, 1, weights=column.to(logits)) for column in values.T]
-
-    return torch.cat(columns)
+    return _MomentTable.apply(logits, values.to(logits))
 
 
 def neuron_tables(
@@ -279,6 +276,43 @@ class _JointTable(torch.autograd.Function):
         return result if ctx.weights is None else result * ctx.weights[:, None], None, None, None
 
 
+class _MomentTable(torch.autograd.Function):
+    """The summed values with their own backward: all columns share the likelihoods of halves."""
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, values: Tensor) -> Tensor:
+        keep = len(logits) << (logits.shape[1] + 1) // 2 <= _KEPT
+        ctx.chunks = list(_chunks(logits, _one_group(logits), 1)) if keep else None
+        ctx.save_for_backward(logits, values)
+        h, m = logits.shape[1] // 2, logits.shape[1]
+        table = logits.new_zeros(values.shape[1], 2**h, 2 ** (m - h))
+        for chunk in ctx.chunks or _chunks(logits, _one_group(logits), 1):
+            for of, column in zip(table, values[chunk.rows].T.contiguous(), strict=True):
+                of.addmm_(chunk.left * column, chunk.right.T)
+
+        return table.flatten(1)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        logits, values = ctx.saved_tensors
+        m = logits.shape[1]
+        grad = grad.reshape(len(grad), 2 ** (m // 2), 2 ** (m - m // 2))
+        result = torch.empty_like(logits)
+        for chunk in ctx.chunks or _chunks(logits, _one_group(logits), 1):
+            weight_left, weight_right = map(torch.zeros_like, (chunk.left, chunk.right))
+            for of, column in zip(grad, values[chunk.rows].T.contiguous(), strict=True):
+                weight_left.addmm_(of, chunk.right * column)
+                weight_right.addmm_(of.T, chunk.left * column)
+            result.index_copy_(0, chunk.rows, _slope(chunk, weight_left, weight_right))
+
+        return result, None
+
+
+def _one_group(logits: Tensor) -> Tensor:
+    return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
+
+
 def _check_weights(name: str, weights: Tensor | None, n: int) -> None:
     if weights is not None and (weights.shape != (n,) or not weights.isfinite().all()):
         raise ValueError(
@@ -306,23 +340,31 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
     """The gradient of the logits: two products for each group of each chunk."""
 
     m = logits.shape[1]
-    h = m // 2
-    grad = grad.reshape(-1, 2**h, 2 ** (m - h))
-    left_codes, right_codes = (_codes(bits, logits.dtype, logits.device) for bits in (h, m - h))
+    grad = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2))
     result = torch.empty_like(logits)
 
-    for rows, segments, pairs, left, right in chunks:
-        weight_left, weight_right = torch.empty_like(left), torch.empty_like(right)
-        for g, segment in segments:
-            torch.mm(grad[g], right[:, segment], out=weight_left[:, segment])
-            torch.mm(grad[g].T, left[:, segment], out=weight_right[:, segment])
-        weight_left *= left
-        weight_right *= right
-        of_left, of_right = left_codes @ weight_left, right_codes @ weight_right
-        sums = torch.cat([of_left[:-1], of_right[:-1]])
-        result.index_copy_(0, rows, (sums - pairs[:, 1] * of_left[-1]).T)
+    for chunk in chunks:
+        weight_left, weight_right = map(torch.empty_like, (chunk.left, chunk.right))
+        for g, segment in chunk.segments:
+            torch.mm(grad[g], chunk.right[:, segment], out=weight_left[:, segment])
+            torch.mm(grad[g].T, chunk.left[:, segment], out=weight_right[:, segment])
+        result.index_copy_(0, chunk.rows, _slope(chunk, weight_left, weight_right))
 
     return result
+
+
+def _slope(chunk: _Chunk, weight_left: Tensor, weight_right: Tensor) -> Tensor:
+    """The gradient of a chunk's logits, from what each code of a half is worth to each row.
+
+    The weights are multiplied in place.
+    """
+
+    codes = [_codes(len(half).bit_length() - 1, half.dtype, half.device) for half in chunk[3:]]
+    of_left = codes[0] @ weight_left.mul_(chunk.left)
+    of_right = codes[1] @ weight_right.mul_(chunk.right)
+    sums = torch.cat([of_left[:-1], of_right[:-1]])
+
+    return (sums - chunk.pairs[:, 1] * of_left[-1]).T
 
 
 def _chunk_size(logits: Tensor) -> int:
@@ -388,4 +430,4 @@ def _codes(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
 
     codes = all_codes(m, like=torch.empty(0, dtype=dtype, device=device)).T
 
-    return torch.cat([codes, torch.ones_like(codes[:1])])
+    return torch.cat([codes, codes.new_ones(1, codes.shape[1])])

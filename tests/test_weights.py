@@ -71,7 +71,7 @@ def test_weighted_moments_are_those_of_repeated_rows(m, monkeypatch):
     expected = moment_table(logits[rows], values[rows])
 
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
-    monkeypatch.setattr("bitveil.tables._LISTED", 0)  # by way of tables with weights
+    monkeypatch.setattr("bitveil.tables._LISTED", 0)  # by way of the halves
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
 
 
@@ -105,6 +105,22 @@ def test_many_weighted_rows_in_many_chunks_are_as_in_one(monkeypatch):
         found.append((table, *torch.autograd.grad(table.square().sum(), logits)))
 
     torch.testing.assert_close(found[0], found[1])
+
+
+@pytest.mark.parametrize("m", [1, 8])
+def test_moments_are_the_same_listed_and_by_way_of_halves_in_any_chunks(m, monkeypatch):
+    logits = random_rows(2000, m, k=1)[0].requires_grad_()
+    values = torch.randn(2000, 5, generator=torch.Generator().manual_seed(1)).double()
+    found = []
+    for listed, kept, cached in ((2**24, 0, 1), (0, 2**22, 2**19), (0, 0, 1)):
+        monkeypatch.setattr("bitveil.tables._LISTED", listed)
+        monkeypatch.setattr("bitveil.tables._KEPT", kept)
+        monkeypatch.setattr("bitveil.tables._CACHED", cached)
+        table = moment_table(logits, values)
+        found.append((table, *torch.autograd.grad(table.square().sum(), logits)))
+
+    torch.testing.assert_close(found[1], found[0])
+    torch.testing.assert_close(found[2], found[0])
 
 
 @pytest.mark.parametrize("prior", ["empirical", "uniform"])
@@ -187,6 +203,21 @@ def test_tasks_of_weighted_rows_are_those_of_repeated_rows(term):
     one, many = batches()
 
     torch.testing.assert_close(term(one), term(many))
+
+
+@pytest.mark.parametrize("lost", ["nothing", "the same rows", "others"])
+def test_what_is_explained_of_a_number_does_not_depend_on_numbers_beside_it(lost):
+    logits, s = random_rows(60, 4, k=1)
+    values = torch.randn(60, 3, generator=torch.Generator().manual_seed(1)).double()
+    if lost != "nothing":
+        values[::7] = torch.nan
+    if lost == "others":
+        values[::5, 1] = torch.nan
+
+    def of(some):
+        return explained(Batch(logits, s, s, n_classes=1, n_groups=1, values=some))
+
+    torch.testing.assert_close(of(values), torch.cat([of(one) for one in values.split(1, 1)]))
 
 
 def test_the_loss_of_a_decoder_of_weighted_rows_is_that_of_repeated_rows():
