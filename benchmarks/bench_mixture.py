@@ -1,0 +1,224 @@
+"""Between two encoders: what a coin is worth beside training for the wish itself, on Adult.
+
+Adult, blind to sex, six bits, official test rows. Of the training rows 70 % fit (and select), 30 %
+are held out for certificates, at random within each sex. Encoders are fitted at several strengths;
+with their tables on the test rows, each in turn is compared with the best mixture of the others at
+its gap: how far it lies below their concave hull is a dent. Then, for each wish, the encoder of
+strength 3 and that of strength 0.1, fixed beforehand, are mixed by `Mixture.for_gap`; beside it is
+one `InvariantClassifier(max_gap=...)` on all training rows, which trains for the wish.
+
+The posterior features are made once a seed, of the rows to fit. Each result is a line of JSON in
+--records, and seeds that are there already are not run again.
+
+    python benchmarks/bench_mixture.py [--records FILE] [--seeds 2]
+"""
+
+import argparse
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from bitveil.audits import UncertifiableError
+from bitveil.codes import all_codes
+from bitveil.datasets import load_adult
+from bitveil.estimators import InvariantClassifier
+from bitveil.features import Features
+from bitveil.information import total_variation
+from bitveil.mixtures import Mixture
+from bitveil.tables import joint_table
+
+STRENGTHS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0)
+SAFE, USEFUL = 3.0, 0.1
+WISHES = (0.05, 0.08, 0.10, 0.15, 0.20)
+
+
+class Rows(NamedTuple):
+    """Posterior features, the target, the attribute, and names that decide the draws."""
+
+    X: NDArray[np.float32]
+    y: NDArray[np.int64]
+    s: NDArray[np.int64]
+    ids: NDArray[np.int64]
+
+    def take(self, rows: NDArray[np.int64]) -> "Rows":
+        """Some of them."""
+
+        return Rows(*(each[rows] for each in self))
+
+
+def adult(seed: int) -> tuple[Rows, Rows, Rows]:
+    """The rows to fit, those held out, and the official test rows."""
+
+    data = load_adult()
+    X, test = data.without("sex"), np.asarray(data.official_test)
+    y, s = data.target.to_numpy(), (data.sensitive["sex"] == "Male").to_numpy(np.int64)
+    held = np.zeros(len(y), dtype=bool)
+    for group in (0, 1):
+        rows = np.random.RandomState(seed).permutation(np.flatnonzero(~test & (s == group)))
+        held[rows[: round(0.3 * len(rows))]] = True
+    fit, features = ~test & ~held, Features("posterior", random_state=seed)
+    known = features.fit_transform(X[fit], y[fit], s[fit])
+    seen = [known, features.transform(X[held]), features.transform(X[test])]
+    names = np.arange(len(y))
+    parts = [
+        Rows(x, y[rows], s[rows], names[rows])
+        for x, rows in zip(seen, (fit, held, test), strict=True)
+    ]
+
+    return parts[0], parts[1], parts[2]
+
+
+def fitted(rows: Rows, seed: int, **wish: float) -> InvariantClassifier:
+    """One encoder, on features that are made already."""
+
+    model = InvariantClassifier(features="raw", random_state=seed, **wish)
+
+    return model.fit(rows.X, rows.y, sensitive_features=rows.s, ids=rows.ids)
+
+
+def point(model: InvariantClassifier, test: Rows) -> dict[str, float]:
+    """The gap of the codes on the test rows, and the accuracy that is expected of the draws."""
+
+    logits = torch.from_numpy(model.logits(test.X, ids=test.ids))
+    table = joint_table(logits, torch.from_numpy(test.s), 2)
+    by_target = joint_table(logits, torch.from_numpy(test.y), 2)
+    codes = all_codes(model.n_bits).numpy().astype(np.uint8)
+    answers = torch.from_numpy(model.decode(codes).argmax(1))
+    right = by_target.gather(0, answers.unsqueeze(0)).sum() / by_target.sum()
+
+    return {"gap": total_variation(table).item(), "accuracy": right.item()}
+
+
+def hull(points: NDArray[np.float64], gap: float) -> float:
+    """The accuracy of the best mixture of two of the points at a gap, or of one below it."""
+
+    best = max((a for g, a in points if g <= gap), default=-np.inf)
+    for g0, a0 in points:
+        for g1, a1 in points:
+            if g0 <= gap < g1:
+                best = max(best, a0 + (a1 - a0) * (gap - g0) / (g1 - g0))
+
+    return float(best)
+
+
+def run(seed: int) -> Iterator[dict[str, Any]]:
+    """All results of a seed."""
+
+    fit, held, test = adult(seed)
+    models = {strength: fitted(fit, seed, strength=strength) for strength in STRENGTHS}
+    for strength, model in models.items():
+        yield {"kind": "strength", "strength": strength, "seed": seed, **point(model, test)}
+    both = Rows(*(np.concatenate(pair) for pair in zip(fit, held, strict=True)))
+    for wish in WISHES:
+        yield {"kind": "mixture", "wish": wish, "seed": seed, **mixed(models, held, test, wish)}
+        yield {"kind": "trained", "wish": wish, "seed": seed, **trained(both, test, wish, seed)}
+
+
+def mixed(
+    models: dict[float, InvariantClassifier], held: Rows, test: Rows, wish: float
+) -> dict[str, Any]:
+    """Two encoders mixed for a wish: what is expected, and what one draw of coins and bits gave."""
+
+    pair = models[SAFE], models[USEFUL]
+    try:
+        mixture = Mixture.for_gap(*pair, wish, held.X, sensitive_features=held.s, ids=held.ids)
+    except UncertifiableError as error:
+        return {"refused": str(error)}
+    safe, useful = (point(model, test) for model in pair)
+    share = float(mixture.shares[1])
+    drawn = mixture.predict(test.X, ids=test.ids) == test.y
+
+    return {
+        "share": share,
+        **{name: (1 - share) * safe[name] + share * useful[name] for name in safe},
+        "drawn": float(drawn.mean()),
+    }
+
+
+def trained(rows: Rows, test: Rows, wish: float, seed: int) -> dict[str, Any]:
+    """One encoder that was trained and certified for the wish."""
+
+    try:
+        model = fitted(rows, seed, max_gap=wish)
+    except UncertifiableError as error:
+        return {"refused": str(error)}
+
+    return {**point(model, test), "drawn": float(model.score(test.X, test.y))}
+
+
+def table(records: pd.DataFrame) -> str:
+    """Both tables, as Markdown: means over seeds."""
+
+    lines = [
+        "| strength | gap | accuracy | below the hull of the others, points |",
+        "| --- | --- | --- | --- |",
+    ]
+    for strength, rows in records[records.kind == "strength"].groupby("strength"):
+        dents = [max(0.0, 100 * dent(records, row)) for row in rows.itertuples()]
+        cells = f"{rows.gap.mean():.3f} | {100 * rows.accuracy.mean():.1f} %"
+        lines.append(f"| {strength:g} | {cells} | {', '.join(f'{d:.2f}' for d in dents)} |")
+    lines += [
+        "",
+        "| certified gap ≤ | share of the useful | mixture: gap | accuracy | trained: gap | accuracy |",
+        "| --- | --- | --- | --- | --- | --- |",
+    ]
+    for wish, rows in records[records.kind != "strength"].groupby("wish"):
+        ways = [rows[rows.kind == kind] for kind in ("mixture", "trained")]
+        lines.append(f"| {wish:.2f} | {share(ways[0])} | {scores(ways[0])} | {scores(ways[1])} |")
+
+    return "\n".join(lines)
+
+
+def dent(records: pd.DataFrame, row: Any) -> float:
+    """How far an encoder lies below the concave hull of the others of its seed."""
+
+    others = records[(records.kind == "strength") & (records.seed == row.seed)]
+    points = others[others.strength != row.strength][["gap", "accuracy"]].to_numpy()
+
+    return hull(points, row.gap) - row.accuracy
+
+
+def share(rows: pd.DataFrame) -> str:
+    """The mean share, or that none was certified."""
+
+    return f"{rows.share.mean():.2f}" if rows.share.notna().all() else "none on some seed"
+
+
+def scores(rows: pd.DataFrame) -> str:
+    """Gap and accuracy, over the seeds that certified."""
+
+    known = rows[rows.accuracy.notna()]
+    if known.empty:
+        return "none | none"
+    some = "" if len(known) == len(rows) else f" ({len(known)} of {len(rows)})"
+
+    return f"{known.gap.mean():.3f} | {100 * known.accuracy.mean():.1f} %{some}"
+
+
+def main() -> None:
+    """Run what is missing, and print the tables."""
+
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/mixture.jsonl"))
+    parser.add_argument("--seeds", type=int, default=2)
+    arguments = parser.parse_args()
+    arguments.records.parent.mkdir(parents=True, exist_ok=True)
+    arguments.records.touch()
+    done = {json.loads(line)["seed"] for line in arguments.records.read_text().splitlines()}
+    for seed in range(arguments.seeds):
+        if seed not in done:
+            lines = [json.dumps(record) + "\n" for record in run(seed)]
+            with arguments.records.open("a") as file:
+                file.writelines(lines)
+
+    print(table(pd.read_json(arguments.records, lines=True)))
+
+
+if __name__ == "__main__":
+    main()
