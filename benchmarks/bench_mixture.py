@@ -123,7 +123,7 @@ def run(seed: int) -> Iterator[dict[str, Any]]:
 def mixed(
     models: dict[float, InvariantClassifier], held: Rows, test: Rows, wish: float
 ) -> dict[str, Any]:
-    """Two encoders mixed for a wish: what is expected, and what one draw of coins and bits gave."""
+    """Two encoders mixed for a wish: what is expected, and what one draw gave."""
 
     pair = models[SAFE], models[USEFUL]
     try:
@@ -165,7 +165,7 @@ def table(records: pd.DataFrame) -> str:
         lines.append(f"| {strength:g} | {cells} | {', '.join(f'{d:.2f}' for d in dents)} |")
     lines += [
         "",
-        "| certified gap ≤ | share of the useful | mixture: gap | accuracy | trained: gap | accuracy |",
+        "| certified gap ≤ | share | mixture: gap | accuracy | trained: gap | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
     for wish, rows in records[records.kind != "strength"].groupby("wish"):
