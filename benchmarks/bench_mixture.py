@@ -185,9 +185,9 @@ def dent(records: pd.DataFrame, row: Any) -> float:
 
 
 def share(rows: pd.DataFrame) -> str:
-    """The mean share, or that none was certified."""
+    """The mean share, over the seeds that certified."""
 
-    return f"{rows.share.mean():.2f}" if rows.share.notna().all() else "none on some seed"
+    return "none" if rows.share.isna().all() else f"{rows.share.mean():.2f}"
 
 
 def scores(rows: pd.DataFrame) -> str:
