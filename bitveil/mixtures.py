@@ -416,7 +416,7 @@ def largest_share(
         raise UncertifiableError(
             f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
             "the groups held back, the safe encoder alone is certified at "
-            f"{least.bound:.3f} (delta = {delta}). Wish for more than that, or bring a safer "
+            f"{least.bound:.4f} (delta = {delta}). Wish for more than that, or bring a safer "
             "encoder or more rows."
         )
     share = _last(lambda share: certificate(share).bound <= max_gap)
