@@ -350,7 +350,7 @@ def test_a_wish_below_both_bounds_says_what_is_possible():
     safe, useful = (Mixture(pair(), w).certify(X, sensitive_features=s).bound for w in np.eye(2))
 
     with pytest.raises(
-        UncertifiableError, match=rf"safe encoder alone is certified at {safe:.3f}"
+        UncertifiableError, match=rf"safe encoder alone is certified at {safe:.4f}"
     ):
         Mixture.for_gap(*pair(), min(safe, useful) - 0.01, X, sensitive_features=s)
 
