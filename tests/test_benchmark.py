@@ -133,6 +133,14 @@ def test_areas_go_from_the_majority_to_perfection():
     assert area(pd.DataFrame([record(0.9, 0.2)]), "gap", **box) == pytest.approx(0.5, abs=0.01)
 
 
+def test_there_is_no_area_where_nothing_is_to_be_kept():
+    free = pd.DataFrame([record(0.502, 0.4)]).assign(dataset="d", method="free", seed=0)
+    useful = free.assign(test_accuracy=0.51, seed=1)
+
+    assert areas(free, unprotected="free").empty
+    assert areas(pd.concat([free, useful]), unprotected="free")["splits"].tolist() == [1, 1, 1]
+
+
 def test_what_is_certified_is_within_its_bound():
     rows = pd.concat([cell_of(seed).assign(seed=seed) for seed in range(3)])
 

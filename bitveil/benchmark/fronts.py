@@ -42,6 +42,9 @@ LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
 
 FRONT = 201  # levels of a front between 0 and its largest
 
+LEAST_USE = 0.005
+"""How far the unprotected accuracy has to be above the majority's for an area to mean anything."""
+
 
 def done(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """The records that came to an end, as a table."""
@@ -125,6 +128,8 @@ def areas(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
 
     Returns:
         A row for each data set, method and kind of gap, with columns `mean`, `sd` and `splits`.
+        Splits on which the unprotected accuracy is not `LEAST_USE` above the majority's are left
+        out: a share of next to nothing would be noise.
     """
 
     found = []
@@ -148,13 +153,18 @@ def _bounded(cell: pd.DataFrame) -> bool:
 def _box(
     table: pd.DataFrame, dataset: str, seed: int, unprotected: str, gap: str
 ) -> tuple[float, float] | None:
-    """The accuracy and the gap without protection, by the configuration of the best accuracy."""
+    """The accuracy and the gap without protection, by the configuration of the best accuracy.
+
+    None where there are no records, or nothing that a method could keep.
+    """
 
     of = table[table["dataset"] == dataset]
     cell = of[(of["method"] == unprotected) & (of["seed"] == seed)]
     if cell.empty:
         return None
     best = cell.iloc[cell["select_accuracy"].argmax()]
+    if best["test_accuracy"] < best["test_majority"] + LEAST_USE:
+        return None
 
     return best["test_accuracy"], best["test_attack_gap" if gap == "attack_gap" else "test_gap"]
 

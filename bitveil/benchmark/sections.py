@@ -9,6 +9,7 @@ import pandas as pd
 
 from bitveil.benchmark.document import Block, Figure, Heading, Table, Text
 from bitveil.benchmark.fronts import (
+    LEAST_USE,
     LEVELS,
     Gap,
     areas,
@@ -199,7 +200,8 @@ def _areas(rows: pd.DataFrame) -> Iterator[Block]:
     yield Heading(f"{rows['dataset'].iloc[0]}: areas", 3)
     if found.empty:
         yield Text(
-            f"Areas need the records of `{UNPROTECTED}`, whose gap and accuracy they are of."
+            f"There are no areas: they need the records of `{UNPROTECTED}`, and its accuracy at "
+            f"least {100 * LEAST_USE:.1f} points above that of the majority class."
         )
         return
     there = {(row["method"], row["kind"]): row for _, row in found.iterrows()}
@@ -227,7 +229,7 @@ def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str
     text = f"{row['mean']:.3f}" + (f" ± {row['sd']:.3f}" if row["splits"] > 1 else "")
     known = [each["mean"] for (m, k), each in there.items() if k == kind and ranked(m)]
 
-    return f"**{text}**" if ranked(method) and row["mean"] == max(known) else text
+    return f"**{text}**" if ranked(method) and row["mean"] == max(known) > 0 else text
 
 
 def _levels(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
