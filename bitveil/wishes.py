@@ -218,7 +218,9 @@ class Step:
     Attributes:
         limit: The limit that it was trained for, or None where a weight was given.
         strength: The weight of the measure, or None where a limit was given.
-        information: What its codes tell of the target, in nats.
+        information: What its codes tell of the target, in nats. Of several targets it is the sum
+            over them, and of numbers what it would be if they were Gaussian: where they say much
+            of one another, or are categories in disguise, it is more than a code can hold.
         measure: What its codes were charged for.
         gap: The total variation of the groups' codes by the criterion, or, where an information
             is wished for, one less their overlap.
