@@ -18,7 +18,7 @@ import json
 import multiprocessing
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from functools import cache
@@ -384,18 +384,18 @@ def alone(call: Any, *arguments: Any) -> Any:
         return pool.submit(call, *arguments).result()
 
 
-def steps() -> str:
-    """Time and memory of a step at 256 bits, each method in a process of its own, as Markdown."""
+def steps(step: Callable[[str, int], dict[str, float]], names: Iterable[str]) -> str:
+    """Time and memory of a step, each method in a process of its own, as Markdown."""
 
     lines = [
         "| method | rows a step | ms a step | memory added (MiB) |",
         "| --- | --- | --- | --- |",
     ]
     for batch in (500, 2000):
-        for name in STEP_METHODS:
+        for name in names:
             found = alone(step, name, batch)
             cells = f"{found['ms_per_step']:.0f} | {found['added_mib']:.0f}"
-            lines.append(f"| {name} | {batch} | {cells} |")
+            lines.append(f"| {name} | {batch:,} | {cells} |")
 
     return "\n".join(lines)
 
@@ -413,7 +413,7 @@ def main() -> None:
     parser.add_argument("--steps", action="store_true", help="time and memory of a step instead")
     arguments = parser.parse_args()
     if arguments.steps:
-        print(steps())
+        print(steps(step, STEP_METHODS))
         return
     arguments.records.parent.mkdir(parents=True, exist_ok=True)
     arguments.records.touch()

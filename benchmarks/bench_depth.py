@@ -21,7 +21,6 @@ Each run is a line of JSON in --records, and those that are there already are no
 
 import argparse
 import json
-import re
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -34,15 +33,16 @@ from bench_biased_mnist import (
     Images,
     Method,
     Model,
-    alone,
     colour_attack,
     images,
     measure,
     percent,
     stepped,
+    steps,
     task,
     trained,
 )
+from bench_transfer import fill
 from torch import Tensor, nn
 
 from bitveil.layers import StochasticBinary, conv_encoder
@@ -214,38 +214,10 @@ def table(records: pd.DataFrame) -> str:
     return "\n".join(lines)
 
 
-def fill(page: Path, made: str) -> None:
-    """Put the table between the page's marks."""
-
-    marks = r"(<!-- table: depth -->\n).*?(<!-- end of table: depth -->)"
-    text, found = re.subn(
-        marks, lambda mark: f"{mark[1]}\n{made}\n\n{mark[2]}", page.read_text(), flags=re.DOTALL
-    )
-    if found != 1:
-        raise ValueError(f"{page} has {found} places for the table of depth, expected one.")
-    page.write_text(text)
-
-
 def step(name: str, batch: int) -> dict[str, float]:
     """The time and the memory of steps, on noise in place of images."""
 
     return stepped(model(METHODS[name], torch.Generator().manual_seed(0)), batch)
-
-
-def steps() -> str:
-    """Time and memory of a step, each method in a process of its own, as Markdown."""
-
-    lines = [
-        "| bits and charges | rows a step | ms a step | memory added (MiB) |",
-        "| --- | --- | --- | --- |",
-    ]
-    for batch in (500, 2000):
-        for name in STEPS:
-            found = alone(step, name, batch)
-            cells = f"{found['ms_per_step']:.0f} | {found['added_mib']:.0f}"
-            lines.append(f"| {name} | {batch:,} | {cells} |")
-
-    return "\n".join(lines)
 
 
 def missing(done: set[Any], seeds: int) -> Iterator[tuple[str, int]]:
@@ -266,7 +238,7 @@ def main() -> None:
     parser.add_argument("--steps", action="store_true", help="time and memory of a step instead")
     arguments = parser.parse_args()
     if arguments.steps:
-        print(steps())
+        print(steps(step, STEPS))
         return
     arguments.records.parent.mkdir(parents=True, exist_ok=True)
     arguments.records.touch()
@@ -282,7 +254,7 @@ def main() -> None:
     made = table(pd.read_json(arguments.records, lines=True))
     print(made)
     if arguments.page is not None:
-        fill(arguments.page, made)
+        fill(arguments.page, {"depth": made})
 
 
 if __name__ == "__main__":
