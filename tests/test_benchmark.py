@@ -17,6 +17,7 @@ from bitveil.benchmark.document import Table, markdown
 from bitveil.benchmark.fronts import (
     LEVELS,
     area,
+    area_interval,
     areas,
     beaten,
     certified,
@@ -41,8 +42,8 @@ GRID = np.linspace(0, 0.5, 26).tolist()
 def record(accuracy, gap, *, method="bitveil", seed=0, trial=0, bound=True, dataset="toy", **more):
     """A record of what its arguments say, on all rows alike."""
 
-    n, wrong = 1000, round(500 * (1 - accuracy))
-    counts = [300, wrong // 2, wrong - wrong // 2, 200] * 2
+    n, right = 1000, round(250 * accuracy)
+    counts = [right, 250 - right, 250 - right, right] * 2
     found = {
         **{"dataset": dataset, "method": method, "seed": seed, "trial": trial},
         **{"configurations": 2, "delta": 0.05, "settings": {"gamma": 0.1 * trial + 0.1}},
@@ -164,12 +165,39 @@ def test_without_codes_there_is_no_certificate():
 
 
 def test_the_interval_is_around_the_counts_and_narrows_with_rows():
-    few = {"test_counts_linear": [60, 20, 20, 100, 80, 20, 20, 80]}
-    many = {"test_counts_linear": [100 * n for n in few["test_counts_linear"]]}
+    counts = np.array([60, 20, 20, 100, 80, 20, 20, 80])
+    few = {"test_counts_linear": counts, "test_majority": 0.55}
+    many = few | {"test_counts_linear": 100 * counts}
     (low, high), (lower, higher) = interval(few)["accuracy"], interval(many)["accuracy"]
 
     assert low < lower < 0.8 < higher < high
     assert interval(few)["gap"][0] <= 0.1 <= interval(few)["gap"][1]
+    assert interval(many)["gain"] == pytest.approx((0.25, 0.25), abs=0.01)
+
+
+@pytest.mark.parametrize("gap", KINDS)
+def test_the_interval_of_an_area_is_around_it_and_narrows_with_rows(gap):
+    rows = [record(accuracy, 0.8 - accuracy, trial=i) for i, accuracy in enumerate((0.6, 0.7))]
+    few, box = pd.DataFrame(rows), {"accuracy": 0.9, "largest": 0.4}
+    counts = few["test_counts_linear"].map(lambda n: (100 * np.array(n)).tolist())
+    many = few.assign(test_counts_linear=counts)
+    (low, high), (lower, higher) = (area_interval(c, gap, **box) for c in (few, many))
+
+    assert low < lower < area(few, gap, **box) < higher < high
+
+
+def test_an_area_without_counts_has_no_interval():
+    bare = pd.DataFrame([record(0.9, 0.1)]).drop(columns="test_counts_linear")
+
+    assert np.isnan(area_interval(bare, "gap", accuracy=0.9, largest=0.4)).all()
+    assert area_interval(bare, "gap", accuracy=0.9, largest=0.05) == (0, 0)
+
+
+def test_always_the_majoritys_answer_gains_nothing_for_sure():
+    for label, counts in enumerate(([70, 0, 30, 0], [0, 30, 0, 70])):
+        always = {"test_counts_linear": counts, "test_majority": 0.7}
+        assert interval(always)["gain"] == (0, 0), label
+        assert interval(always)["accuracy"][0] < 0.7
 
 
 def test_where_others_are_higher_is_found_once_each():

@@ -8,7 +8,7 @@ the test rows.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ __all__ = [
     "LEVELS",
     "Gap",
     "area",
+    "area_interval",
     "areas",
     "beaten",
     "certified",
@@ -40,6 +41,8 @@ Gap = Literal["gap", "attack_gap", "bound"]
 LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
 """The gaps at which certified accuracies are told."""
 
+NOTHING = -1  # the place of no configuration
+NO_ENDS = (np.nan, np.nan)  # of an interval that was not asked for
 FRONT = 201  # levels of a front between 0 and its largest
 
 LEAST_USE = 0.005
@@ -82,14 +85,22 @@ def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None
 def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
     """The test accuracy of what is chosen at each level; that of the majority where nothing is."""
 
-    nothing, column = cell["test_majority"].iloc[0], gap if gap == "bound" else f"select_{gap}"
+    picked = _picked(cell, gap, levels)
+    reached = cell["test_accuracy"].to_numpy()[picked]
+
+    return np.where(picked == NOTHING, cell["test_majority"].iloc[0], reached)
+
+
+def _picked(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.intp]:
+    """The place of the configuration that is chosen at each level, or `NOTHING`."""
+
+    column = gap if gap == "bound" else f"select_{gap}"
     if column not in cell:
-        return np.full(len(levels), nothing)
+        return np.full(len(levels), NOTHING)
     best_first = np.argsort(-cell["select_accuracy"].to_numpy(), kind="stable")
     within = cell[column].to_numpy()[best_first] <= np.asarray(levels)[:, None]
-    reached = cell["test_accuracy"].to_numpy()[best_first[within.argmax(1)]]
 
-    return np.where(within.any(1), reached, nothing)
+    return np.where(within.any(1), best_first[within.argmax(1)], NOTHING)
 
 
 def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> float:
@@ -113,21 +124,55 @@ def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> fl
         0.5
     """
 
-    reached = front(cell, gap, np.linspace(0, largest, FRONT).tolist())
+    reached = front(cell, gap, _levels(largest))
     majority = cell["test_majority"].iloc[0]
 
     return float((reached - majority).mean() / max(accuracy - majority, 1e-12))
 
 
-def areas(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
+def area_interval(
+    cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float, n_boot: int = 200
+) -> tuple[float, float]:
+    """A bootstrap interval of 95 % of an area over the test rows: see `area`.
+
+    All that was chosen is as good as the ends of its own interval at once, which is the widest
+    that the interval of their mean can be. The choices and the box are held as they are. Not a
+    number where the records have no counts of the test rows.
+
+    Example:
+        >>> cell = pd.DataFrame({
+        ...     "select_accuracy": [0.9], "bound": [0.0], "test_accuracy": [0.8],
+        ...     "test_majority": [0.5], "test_counts_linear": [[40, 10, 10, 40]],
+        ... })
+        >>> low, high = area_interval(cell, "bound", accuracy=0.8, largest=0.1)
+        >>> low < area(cell, "bound", accuracy=0.8, largest=0.1) < high
+        True
+    """
+
+    picked = _picked(cell, gap, _levels(largest))
+    places, times = np.unique(picked[picked != NOTHING], return_counts=True)
+    ends = [interval(cell.iloc[place], n_boot=n_boot)["gain"] for place in places]
+    total = (times[:, None] * np.reshape(ends, (-1, 2))).sum(0) / len(picked)
+    low, high = total / max(accuracy - cell["test_majority"].iloc[0], 1e-12)
+
+    return float(low), float(high)
+
+
+def _levels(largest: float) -> list[float]:
+    return [float(level) for level in np.linspace(0, largest, FRONT)]
+
+
+def areas(table: pd.DataFrame, *, unprotected: str, n_boot: int = 0) -> pd.DataFrame:
     """The three areas of every data set and method, mean and spread over splits.
 
     Arguments:
         table: The records that are done: see `done`.
         unprotected: The method whose accuracy and gap make the box.
+        n_boot: The number of bootstrap draws for intervals; 0 for none.
 
     Returns:
-        A row for each data set, method and kind of gap, with columns `mean`, `sd` and `splits`.
+        A row for each data set, method and kind of gap, with columns `mean`, `sd`, `splits`, and
+        `low` and `high`, the ends of the interval in the mean of the splits: see `area_interval`.
         Splits on which the unprotected accuracy is not `LEAST_USE` above the majority's are left
         out: a share of next to nothing would be noise.
     """
@@ -139,11 +184,14 @@ def areas(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
             for seed, cell in rows.groupby("seed"):
                 box = _box(table, str(dataset), int(str(seed)), unprotected, gap)
                 if box is not None and (gap != "bound" or _bounded(cell)):
-                    each.append(area(cell, gap, accuracy=box[0], largest=box[1]))
+                    ends = area_interval(cell, gap, **box, n_boot=n_boot) if n_boot else NO_ENDS
+                    each.append((area(cell, gap, **box), *ends))
             if each:
-                found.append((dataset, method, gap, np.mean(each), np.std(each), len(each)))
+                mean, low, high = np.mean(each, axis=0)
+                sd = np.std(each, axis=0)[0]
+                found.append((dataset, method, gap, mean, sd, low, high, len(each)))
 
-    return pd.DataFrame(found, columns=["dataset", "method", "kind", "mean", "sd", "splits"])
+    return pd.DataFrame(found, columns="dataset method kind mean sd low high splits".split())
 
 
 def _bounded(cell: pd.DataFrame) -> bool:
@@ -152,10 +200,11 @@ def _bounded(cell: pd.DataFrame) -> bool:
 
 def _box(
     table: pd.DataFrame, dataset: str, seed: int, unprotected: str, gap: str
-) -> tuple[float, float] | None:
+) -> "_Box | None":
     """The accuracy and the gap without protection, by the configuration of the best accuracy.
 
-    None where there are no records, or nothing that a method could keep.
+    They are in the form in which `area` takes them. None where there are no records, or nothing
+    that a method could keep.
     """
 
     of = table[table["dataset"] == dataset]
@@ -166,7 +215,14 @@ def _box(
     if best["test_accuracy"] < best["test_majority"] + LEAST_USE:
         return None
 
-    return best["test_accuracy"], best["test_attack_gap" if gap == "attack_gap" else "test_gap"]
+    gap = "test_attack_gap" if gap == "attack_gap" else "test_gap"
+
+    return {"accuracy": float(best["test_accuracy"]), "largest": float(best[gap])}
+
+
+class _Box(TypedDict):
+    accuracy: float
+    largest: float
 
 
 def certified(
@@ -317,30 +373,54 @@ def least_certified(table: pd.DataFrame) -> pd.DataFrame:
 def interval(
     record: "pd.Series[Any] | dict[str, Any]", *, n_boot: int = 400, random_state: int = 0
 ) -> dict[str, tuple[float, float]]:
-    """Bootstrap intervals of 95 % over the test rows: of the accuracy and of the worst gap.
+    """Bootstrap intervals of 95 % over the test rows.
 
     Rows are drawn anew for each family by its own counts, and the ends are averaged: as if all
     families erred on the same rows, which is the widest that the interval of their mean can be.
+
+    Returns:
+        Of `"accuracy"`; of the worst `"gap"`; and of `"gain"`, the accuracy above that of always
+        answering as `test_majority` does, which is of the same rows. Not a number where the
+        record has no counts.
     """
 
     names = [name for name in dict(record) if name.startswith("test_counts_")]
-    ends = []
+    ends = [np.full((2, 3), np.nan)] if not names else []
     for name in names:
         counts = np.asarray(record[name]).reshape(-1, 4)
-        drawn = _scores(np.stack(list(resampled(counts, n_boot, random_state))))
+        majority = _majority(counts, record["test_majority"])
+        drawn = _scores(np.stack(list(resampled(counts, n_boot, random_state))), majority)
         ends.append(np.quantile(drawn, (0.025, 0.975), axis=1))
     low, high = np.transpose(ends, (1, 2, 0))
 
     return {
         "accuracy": (float(low[0].mean()), float(high[0].mean())),
         "gap": (float(low[1].max()), float(high[1].max())),
+        "gain": (float(low[2].mean()), float(high[2].mean())),
     }
 
 
-def _scores(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracies and parity gaps, from counts over (draw, group, target and answer)."""
+def _scores(
+    counts: NDArray[np.int64], majority: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracies, parity gaps and gains, from counts over (draw, group, target and answer)."""
 
     positive = (counts[..., 1] + counts[..., 3]) / np.maximum(counts.sum(-1), 1)
-    right = counts[..., 0] + counts[..., 3]
+    total = counts.sum((-2, -1))
+    accuracy = (counts[..., 0] + counts[..., 3]).sum(-1) / total
 
-    return right.sum(-1) / counts.sum((-2, -1)), np.ptp(positive, axis=-1)
+    return accuracy, np.ptp(positive, axis=-1), accuracy - _share(counts, majority)
+
+
+def _majority(counts: NDArray[np.int64], share: float) -> int:
+    """Which of the two answers the majority's is, from its share of the test rows."""
+
+    return int(np.argmin([abs(_share(counts, answer) - share) for answer in (0, 1)]))
+
+
+def _share(counts: NDArray[np.int64], target: int) -> NDArray[np.float64]:
+    """The share of rows of a target, from counts over (..., group, target and answer)."""
+
+    of: NDArray[np.int64] = counts[..., 2 * target] + counts[..., 2 * target + 1]
+
+    return np.asarray(of.sum(-1) / counts.sum((-2, -1)))
