@@ -211,12 +211,36 @@ def test_where_others_are_higher_is_found_once_each():
     assert beaten(stands, ["bitveil", "fcrl"]).empty
 
 
+@pytest.mark.parametrize(("spread", "clear"), [(0.0, True), (0.04, True), (0.06, False)])
+def test_a_difference_is_clear_beyond_both_spreads(spread, clear):
+    """Another method is 0.1 above ours; each has this standard deviation over two splits."""
+
+    rows = [
+        record(accuracy + sign * spread, 0.05, method=method, seed=seed)
+        for method, accuracy in (("bitveil", 0.7), ("fcrl", 0.8))
+        for seed, sign in enumerate((-1, 1))
+    ]
+    found = beaten(standings(done(rows), unprotected="unprotected"), ["bitveil"])
+
+    assert found["all"].all()
+    assert (found["clear"] == clear).all()
+
+
 def test_a_number_that_is_there_beats_one_that_is_not():
     table = done([record(0.9, 0.3), record(0.6, 0.0, method="tree")])
     found = beaten(standings(table, unprotected="unprotected"), ["bitveil"])
 
     assert found["level"].max() < 0.3
     assert found["all"].all()
+    assert found["clear"].all()
+
+
+def test_what_bitveil_has_no_number_for_is_clear():
+    table = done([record(0.9, 0.3, bound=False), record(0.6, 0.0, method="tree")])
+    found = beaten(standings(table, unprotected="unprotected"), ["bitveil"])
+
+    assert found.loc[found["kind"] == "bound", "clear"].all()
+    assert (found["kind"] == "bound").any()
 
 
 # Splits and cells
@@ -317,10 +341,29 @@ def test_a_failure_is_a_record_and_stops_nothing(toys, tmp_path):
 
 
 def test_a_cell_without_time_left_says_so(toys, tmp_path, monkeypatch):
-    monkeypatch.setattr(running.time, "perf_counter", count(0, 100).__next__)
+    monkeypatch.setattr(running.time, "process_time", count(0, 100).__next__)
     (records,) = ran(tmp_path, Plan(configurations=3, minutes=1), "toy").values()
 
     assert [r["status"] for r in records] == ["done", "over budget", "over budget"]
+
+
+def test_waiting_for_a_busy_machine_costs_no_budget(toys, tmp_path, monkeypatch):
+    monkeypatch.setattr(running.time, "perf_counter", count(0, 100).__next__)
+    (records,) = ran(tmp_path, Plan(configurations=3, minutes=1), "toy").values()
+
+    assert [r["status"] for r in records] == ["done"] * 3
+    assert all(0 < r["seconds_cpu"] < 60 for r in records)
+
+
+def test_records_without_processor_time_count_by_the_clock(toys, tmp_path):
+    plan = Plan(configurations=2, minutes=1)
+    (records,) = ran(tmp_path, plan, "toy").values()
+    file = Cell("toy", "toy", 0).file(tmp_path)
+    older = {k: v for k, v in records[0].items() if k != "seconds_cpu"} | {"seconds": 100.0}
+    file.write_text(json.dumps(older) + "\n")
+    (records,) = ran(tmp_path, plan, "toy").values()
+
+    assert [r["status"] for r in records] == ["done", "over budget"]
 
 
 # The report

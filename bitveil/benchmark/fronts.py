@@ -290,7 +290,8 @@ def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
 
     Returns:
         A row for each data set, kind of gap, level and method: the accuracy at the level, or the
-        area where the level is missing; and on how many splits it is there, of how many.
+        area where the level is missing; its spread over splits; and on how many splits it is
+        there, of how many.
     """
 
     found = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
@@ -311,7 +312,7 @@ def standing(found: pd.DataFrame, kind: str) -> pd.DataFrame:
     return found.rename(columns=names).assign(kind=kind)[_STANDING]
 
 
-_STANDING = "dataset kind level method value splits of".split()
+_STANDING = "dataset kind level method value sd splits of".split()
 
 
 def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
@@ -325,13 +326,14 @@ def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
         ours: The methods that may be beaten, of which the others are told.
 
     Returns:
-        The rows of the winners, with columns `over`, the methods that each beats, and `all`,
-        whether these are all of `ours` that were run on the data set.
+        The rows of the winners, with columns `over`, the methods that each beats; `all`, whether
+        these are all of `ours` that were run on the data set; and `clear`, whether it is also
+        above the best of them by more than the spreads of both over splits.
 
     Example:
         >>> stands = pd.DataFrame({
         ...     "dataset": "d", "kind": "gap", "level": 0.1, "method": ["ours", "a", "b"],
-        ...     "value": [0.8, 0.9, 0.7],
+        ...     "value": [0.8, 0.9, 0.7], "sd": 0.01,
         ... })
         >>> beaten(stands, ["ours"])["method"].tolist()
         ['a']
@@ -344,13 +346,17 @@ def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
     found = []
     for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
         values = rows.set_index("method")["value"]
+        best = rows[rows["method"].isin(ours)].nlargest(1, "value")
+        beyond = max((best["value"] + best["sd"]).dropna(), default=-np.inf)
         for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
             known = ((name, values.get(name, np.nan)) for name in there.get(dataset, []))
             mine = [name for name, value in known if not value >= row["value"]]
             if mine:
-                found.append({**row, "over": mine, "all": len(mine) == len(there[dataset])})
+                every = len(mine) == len(there[dataset])
+                clear = every and row["value"] - row["sd"] > beyond
+                found.append({**row, "over": mine, "all": every, "clear": clear})
 
-    return pd.DataFrame(found, columns=[*stands.columns, "over", "all"])
+    return pd.DataFrame(found, columns=[*stands.columns, "over", "all", "clear"])
 
 
 def least_certified(table: pd.DataFrame) -> pd.DataFrame:

@@ -36,8 +36,11 @@ def losses(table: pd.DataFrame) -> Iterator[Block]:
         "bitveil, however little; what cannot be reached at a level counts as lower than what "
         f"can. In **{_places(competing[competing['all'].astype(bool)])} of {places}** a method "
         "that competes is better than every form of bitveil that was run, in "
-        f"{_places(competing)} better than one of them at least; with the methods outside the "
-        f"ranking it is {_places(found[found['all'].astype(bool)])} and {_places(found)}."
+        f"{_places(competing[competing['clear'].astype(bool)])} of them by more than the standard "
+        f"deviations of both over splits; in {_places(competing)} it is better than one form at "
+        "least. With the methods outside the ranking it is "
+        f"{_places(found[found['all'].astype(bool)])}, "
+        f"{_places(found[found['clear'].astype(bool)])} and {_places(found)}."
     )
     if found.empty:
         return

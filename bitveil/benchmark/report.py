@@ -85,8 +85,8 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "told of it is its score on the test rows.",
             "All methods see the same columns (those with posterior features what boosted trees "
             "say of them), and get the same number of configurations (one where there is nothing "
-            "to choose) and the same "
-            "minutes.",
+            "to choose) and the same minutes: of processor time, or by the clock in records that "
+            "do not tell it.",
             "The accuracy is the mean of a linear model, a network, a forest and boosting that "
             "are trained on the representation; the classifiers' gap is the worst of theirs, the "
             "attack gap the worst of the same four families trained to tell the group.",
