@@ -31,6 +31,7 @@ from bitveil.benchmark.fronts import (
 )
 from bitveil.benchmark.methods import METHODS, Method, Sweep
 from bitveil.benchmark.protocol import Source, problem, split
+from bitveil.benchmark.published import PUBLISHED, beside
 from bitveil.benchmark.report import blocks, write
 from bitveil.benchmark.run import Cell, Plan, cells, read
 from bitveil.datasets import make_gaussian_groups
@@ -241,6 +242,39 @@ def test_what_bitveil_has_no_number_for_is_clear():
 
     assert found.loc[found["kind"] == "bound", "clear"].all()
     assert (found["kind"] == "bound").any()
+
+
+# Beside published figures
+
+
+def beside_of(records):
+    return [block for block in beside(done(records)) if isinstance(block, Table)]
+
+
+def test_published_figures_stand_beside_the_same_score_of_the_records():
+    counts = [40, 10, 10, 40, 50, 0, 20, 30]  # accuracy 160 of 200, rates 0.5 and 0.3
+    free = record(0.8, 0.2, method="unprotected", dataset="adult", test_counts_mlp=counts)
+    (table,) = beside_of([free, record(0.8, 0.1, dataset="adult")])
+
+    assert {row[0] for row in table.rows} == {METHODS["unprotected"].title}
+    here = {row[2]: row[4] for row in table.rows}
+    assert here == {"accuracy of a network": "0.800", "parity gap of a network": "0.200"}
+
+
+def test_a_trees_own_bound_makes_its_own_area():
+    free = record(0.9, 0.4, method="unprotected", dataset="heritage")
+    tree = record(0.9, 0.1, method="tree", dataset="heritage", bound_fare=0.2)
+    (table,) = beside_of([free, tree])
+    here = {row[2]: float(row[4]) for row in table.rows if row[0] == METHODS["tree"].title}
+
+    assert here["area, classifiers"] == pytest.approx(0.75, abs=0.01)
+    assert here["area, certified by FARE's own bound"] == pytest.approx(0.5, abs=0.01)
+
+
+def test_without_such_records_nothing_published_is_told():
+    assert not beside_of([record(0.9, 0.1)])
+    assert {p.method for p in PUBLISHED} <= set(METHODS)
+    assert {p.dataset for p in PUBLISHED} <= set(protocol.DATASETS)
 
 
 # Splits and cells

@@ -17,6 +17,7 @@ from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
 from bitveil.benchmark.plots import draw_all, ranked, title
+from bitveil.benchmark.published import beside
 from bitveil.benchmark.run import Plan
 from bitveil.benchmark.sections import sections
 
@@ -65,6 +66,7 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield from losses(table)
     for dataset in table["dataset"].unique():
         yield from sections([record for record in records if record["dataset"] == dataset])
+    yield from beside(table)
     yield from _failures(records)
     yield from _made(records)
     yield from _silent()
