@@ -4,8 +4,8 @@ The figures below are facts of others, from the sources that stand with them; al
 from records.
 
 Source:
-    Controllable Guarantees for Fair Outcomes via Contrastive Information Estimation (Gupta, Ferber,
-    Dilkina, Ver Steeg, 2021), https://arxiv.org/abs/2101.04108
+    Controllable Guarantees for Fair Outcomes via Contrastive Information Estimation (Gupta,
+    Ferber, Dilkina, Ver Steeg, 2021), https://arxiv.org/abs/2101.04108
     FFB: A Fair Fairness Benchmark for In-Processing Group Fairness Methods (Han, Chi, Chen, Wang,
     Zhao, Zou, Hu, 2024), https://arxiv.org/abs/2306.09468
     FARE: Provably Fair Representation Learning with Practical Certificates (Jovanović, Balunović,
