@@ -107,8 +107,8 @@ def beside(table: pd.DataFrame) -> Iterator[Block]:
     yield Text(
         "This shows whether a baseline is in the range of what others found of it and, as rows, "
         "splits and choices differ, not which of two is better. The network is that among the "
-        "four classifiers, on the configuration of the best accuracy on the rows to select. ± as "
-        "above. "
+        "four classifiers, on the configuration of the best accuracy on the rows to select. "
+        "Published areas are by the definition of this page, from the points in the source. "
         + (f"Of {', '.join(there)} no figure on these data sets is known to us. " if there else "")
         + "The paper's own tables were not available to us; its authors' code is beside ours in "
         "the page of measurements."
