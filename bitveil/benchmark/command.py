@@ -105,7 +105,9 @@ def run(
     configurations: Annotated[
         int, typer.Option(min=1, help="How many of each method are tried on each split.")
     ] = 16,
-    minutes: Annotated[float, typer.Option(help="The most minutes of a method on a split.")] = 10,
+    minutes: Annotated[
+        float, typer.Option(help="The most minutes of processor time of a method on a split.")
+    ] = 10,
     jobs: Annotated[int, typer.Option(min=1, help="How many processes run at once.")] = 1,
     out: Annotated[
         Path | None, typer.Option(help="The folder of the records; else bench or bench-quick.")
