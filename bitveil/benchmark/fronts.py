@@ -20,6 +20,7 @@ from bitveil.audits.fairness import resampled
 __all__ = [
     "LEVELS",
     "Gap",
+    "accuracy_and_gap",
     "area",
     "area_interval",
     "areas",
@@ -42,7 +43,6 @@ LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
 """The gaps at which certified accuracies are told."""
 
 NOTHING = -1  # the place of no configuration
-NO_ENDS = (np.nan, np.nan)  # of an interval that was not asked for
 FRONT = 201  # levels of a front between 0 and its largest
 
 LEAST_USE = 0.005
@@ -131,7 +131,7 @@ def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> fl
 
 
 def area_interval(
-    cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float, n_boot: int = 200
+    cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float
 ) -> tuple[float, float]:
     """A bootstrap interval of 95 % of an area over the test rows: see `area`.
 
@@ -151,7 +151,7 @@ def area_interval(
 
     picked = _picked(cell, gap, _levels(largest))
     places, times = np.unique(picked[picked != NOTHING], return_counts=True)
-    ends = [interval(cell.iloc[place], n_boot=n_boot)["gain"] for place in places]
+    ends = [interval(cell.iloc[place])["gain"] for place in places]
     total = (times[:, None] * np.reshape(ends, (-1, 2))).sum(0) / len(picked)
     low, high = total / max(accuracy - cell["test_majority"].iloc[0], 1e-12)
 
@@ -162,19 +162,19 @@ def _levels(largest: float) -> list[float]:
     return [float(level) for level in np.linspace(0, largest, FRONT)]
 
 
-def areas(table: pd.DataFrame, *, unprotected: str, n_boot: int = 0) -> pd.DataFrame:
+def areas(table: pd.DataFrame, *, unprotected: str, intervals: bool = False) -> pd.DataFrame:
     """The three areas of every data set and method, mean and spread over splits.
 
     Arguments:
         table: The records that are done: see `done`.
         unprotected: The method whose accuracy and gap make the box.
-        n_boot: The number of bootstrap draws for intervals; 0 for none.
+        intervals: Whether intervals are made, which takes a while: see `area_interval`.
 
     Returns:
         A row for each data set, method and kind of gap, with columns `mean`, `sd`, `splits`, and
-        `low` and `high`, the ends of the interval in the mean of the splits: see `area_interval`.
-        Splits on which the unprotected accuracy is not `LEAST_USE` above the majority's are left
-        out: a share of next to nothing would be noise.
+        `low` and `high`, the ends of the interval in the mean of the splits, if any. Splits on
+        which the unprotected accuracy is not `LEAST_USE` above the majority's are left out: a
+        share of next to nothing would be noise.
     """
 
     found = []
@@ -184,7 +184,7 @@ def areas(table: pd.DataFrame, *, unprotected: str, n_boot: int = 0) -> pd.DataF
             for seed, cell in rows.groupby("seed"):
                 box = _box(table, str(dataset), int(str(seed)), unprotected, gap)
                 if box is not None and (gap != "bound" or _bounded(cell)):
-                    ends = area_interval(cell, gap, **box, n_boot=n_boot) if n_boot else NO_ENDS
+                    ends = area_interval(cell, gap, **box) if intervals else (np.nan, np.nan)
                     each.append((area(cell, gap, **box), *ends))
             if each:
                 mean, low, high = np.mean(each, axis=0)
@@ -377,7 +377,7 @@ def least_certified(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def interval(
-    record: "pd.Series[Any] | dict[str, Any]", *, n_boot: int = 400, random_state: int = 0
+    record: "pd.Series[Any] | dict[str, Any]", *, n_boot: int = 200, random_state: int = 0
 ) -> dict[str, tuple[float, float]]:
     """Bootstrap intervals of 95 % over the test rows.
 
@@ -395,8 +395,10 @@ def interval(
     for name in names:
         counts = np.asarray(record[name]).reshape(-1, 4)
         majority = _majority(counts, record["test_majority"])
-        drawn = _scores(np.stack(list(resampled(counts, n_boot, random_state))), majority)
-        ends.append(np.quantile(drawn, (0.025, 0.975), axis=1))
+        drawn = np.stack(list(resampled(counts, n_boot, random_state)))
+        accuracy, gap = accuracy_and_gap(drawn)
+        scores = accuracy, gap, accuracy - _share(drawn, majority)
+        ends.append(np.quantile(scores, (0.025, 0.975), axis=1))
     low, high = np.transpose(ends, (1, 2, 0))
 
     return {
@@ -406,16 +408,19 @@ def interval(
     }
 
 
-def _scores(
-    counts: NDArray[np.int64], majority: int
-) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
-    """Accuracies, parity gaps and gains, from counts over (draw, group, target and answer)."""
+def accuracy_and_gap(counts: NDArray[np.int64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Accuracies and parity gaps, from counts over (..., group, target and answer).
+
+    Example:
+        >>> accuracy, gap = accuracy_and_gap(np.array([[3, 1, 1, 3], [4, 0, 4, 0]]))
+        >>> float(accuracy), float(gap)  # right: 3 + 3 and 4 + 0; "1": 4 of 8 and 0 of 8
+        (0.625, 0.5)
+    """
 
     positive = (counts[..., 1] + counts[..., 3]) / np.maximum(counts.sum(-1), 1)
-    total = counts.sum((-2, -1))
-    accuracy = (counts[..., 0] + counts[..., 3]).sum(-1) / total
+    right = counts[..., 0] + counts[..., 3]
 
-    return accuracy, np.ptp(positive, axis=-1), accuracy - _share(counts, majority)
+    return right.sum(-1) / counts.sum((-2, -1)), np.ptp(positive, axis=-1)
 
 
 def _majority(counts: NDArray[np.int64], share: float) -> int:

@@ -189,7 +189,7 @@ def _intervals(axes: "Axes", rows: pd.DataFrame, gap: Gap, aside: float) -> None
         known: list[Any] = [record for record in picked if record is not None]
         if not known or len(known) < len(picked):
             continue
-        ends = np.mean([interval(record, n_boot=200)["accuracy"] for record in known], axis=0)
+        ends = np.mean([interval(record)["accuracy"] for record in known], axis=0)
         axes.vlines(
             level + aside, *ends, color=COLOURS[str(rows["method"].iloc[0])], lw=1.1, zorder=4
         )

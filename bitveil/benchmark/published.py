@@ -14,13 +14,13 @@ Source:
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Heading, Table, Text
-from bitveil.benchmark.fronts import areas, chosen
+from bitveil.benchmark.fronts import accuracy_and_gap, areas, chosen
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import title
 
@@ -119,48 +119,34 @@ def _here(table: pd.DataFrame, published: Published) -> str | None:
     """The same score by the records, with its spread over splits, or None where there is none."""
 
     rows = table[table["dataset"] == published.dataset]
-    found = _areas(rows, published) if "area" in published.score else _networks(rows, published)
-    if not len(found):
+    found = _area(rows, published) if "area" in published.score else _network(rows, published)
+    if found is None:
         return None
-    spread = f" ± {np.std(found):.3f}" if len(found) > 1 else ""
+    mean, sd, splits = found
 
-    return f"{np.mean(found):.3f}{spread}"
+    return f"{mean:.3f}" + (f" ± {sd:.3f}" if splits > 1 else "")
 
 
-def _areas(rows: pd.DataFrame, published: Published) -> "pd.Series[float]":
-    """The area on each split."""
+def _area(rows: pd.DataFrame, published: Published) -> tuple[float, float, int] | None:
+    """The area of a method: mean and spread over splits, and their number."""
 
-    if published.score == "area_fare":
-        if "bound_fare" not in rows:
-            return pd.Series(dtype=float)
-        rows = rows.assign(bound=rows["bound_fare"])
     kind = "bound" if published.score == "area_fare" else "gap"
-    each = [areas(some, unprotected=UNPROTECTED) for _, some in rows.groupby("seed")]
-    found = pd.concat([pd.DataFrame(columns=["method", "kind", "mean"]), *each])
+    if kind == "bound":
+        rows = rows.assign(bound=rows.get("bound_fare", np.nan))
+    found = areas(rows, unprotected=UNPROTECTED)
+    mine = found[(found["method"] == published.method) & (found["kind"] == kind)]
 
-    return found.loc[(found["method"] == published.method) & (found["kind"] == kind), "mean"]
+    return None if mine.empty else tuple(mine[["mean", "sd", "splits"]].iloc[0])
 
 
-def _networks(rows: pd.DataFrame, published: Published) -> "pd.Series[float]":
-    """The score of the network among the classifiers, on each split."""
+def _network(rows: pd.DataFrame, published: Published) -> tuple[float, float, int] | None:
+    """The score of the network among the classifiers of a method, in the same form."""
 
     free = chosen(rows[rows["method"] == published.method], "attack_gap", np.inf)
     if free.empty or "test_counts_mlp" not in free:
-        return pd.Series(dtype=float)
+        return None
+    counts = [np.reshape(each, (-1, 4)) for each in free["test_counts_mlp"]]
+    accuracy, gap = accuracy_and_gap(np.stack(counts))
+    score = accuracy if published.score == "accuracy" else gap
 
-    return free["test_counts_mlp"].map(lambda counts: _network(counts)[published.score])
-
-
-def _network(counts: Any) -> dict[str, float]:
-    """Accuracy and parity gap from counts over (group, target, answer).
-
-    Example:
-        >>> _network([3, 1, 1, 3, 4, 0, 4, 0])  # right: 3 + 3 and 4 + 0; "1": 4 of 8 and 0 of 8
-        {'accuracy': 0.625, 'gap': 0.5}
-    """
-
-    cells = np.asarray(counts).reshape(-1, 2, 2)
-    positive = cells[:, :, 1].sum(1) / cells.sum((1, 2))
-    right = cells[:, 0, 0].sum() + cells[:, 1, 1].sum()
-
-    return {"accuracy": float(right / cells.sum()), "gap": float(np.ptp(positive))}
+    return score.mean(), score.std(), len(score)

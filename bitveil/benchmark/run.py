@@ -148,12 +148,12 @@ def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Record]]:
 def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
     """One configuration. It depends on the seed and the records before it, on nothing else."""
 
-    method, begun = METHODS[cell.method], time.process_time()
+    method = METHODS[cell.method]
     settings = _settings(method, cell.seed, trial, before, plan.configurations)
     record = _head(cell, trial, settings, plan)
     if sum(map(_spent, before)) > 60 * plan.minutes:
         return record | {"status": "over budget"}
-    started = time.perf_counter()
+    started, begun = time.perf_counter(), time.process_time()
     try:
         _problem(cell.dataset, cell.seed)
         begun = time.process_time()  # reading the file counts for no method

@@ -28,9 +28,6 @@ TREES = ("tree", "tree-posterior")
 """The methods that have FARE's own bound too."""
 
 FARE = "FARE's own bound, not corrected"
-N_BOOT = 200
-"""Bootstrap draws of an interval."""
-
 LEVEL = 0.10
 """The gap of the worst attacker at which chosen models are shown in full."""
 
@@ -199,7 +196,7 @@ def _figure(dataset: str, gap: Gap) -> Figure:
 
 
 def _areas(rows: pd.DataFrame) -> Iterator[Block]:
-    found = areas(rows, unprotected=UNPROTECTED, n_boot=N_BOOT)
+    found = areas(rows, unprotected=UNPROTECTED, intervals=True)
     yield Heading(f"{rows['dataset'].iloc[0]}: areas", 3)
     if found.empty:
         yield Text(
