@@ -152,7 +152,7 @@ def fit(
     """
 
     from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
-    from bitveil.release import check_place
+    from bitveil.folders import check_place
     from bitveil.targets import Target
 
     check_place(output)
@@ -229,7 +229,7 @@ def encode(
     """
 
     from bitveil.estimators import load
-    from bitveil.release import staged
+    from bitveil.folders import staged
 
     _check_suffix(output)
     encoder = load(model)
@@ -534,7 +534,7 @@ def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) 
     import hashlib
 
     from bitveil.audits.page import html_report
-    from bitveil.release import staged
+    from bitveil.folders import staged
 
     lines = [
         f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
@@ -545,7 +545,7 @@ def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) 
 
 
 def _check_report(path: Path) -> None:
-    from bitveil.release import check_place
+    from bitveil.folders import check_place
 
     if path.suffix != ".html":
         raise ValueError(f"Expected a report that ends in .html, got {path}.")

@@ -24,20 +24,12 @@ from torch import Tensor, nn
 
 from bitveil.codes import code_index
 from bitveil.features import Features, Table, check_table
+from bitveil.folders import Parts, load_parts, save_parts
+from bitveil.frozen import Secret, check_key, freeze, frozen_uniforms, row_digests
 from bitveil.labels import Grouping
 from bitveil.layers import drawing_from
 from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
-from bitveil.release import (
-    Parts,
-    Secret,
-    check_key,
-    freeze,
-    frozen_uniforms,
-    load_parts,
-    row_digests,
-    save_parts,
-)
 from bitveil.sample import Sample, check_weights, conditions, warn
 from bitveil.saved import manifest, restore, tensors
 from bitveil.tables import moment_table, observed_table

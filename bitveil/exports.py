@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitveil.release import staged
+from bitveil.folders import staged
 
 __all__ = ["to_onnx"]
 
@@ -40,8 +40,8 @@ def to_onnx(
     Inputs are `features`, as the encoder takes them, and `uniforms`, with shape (n, m), in double
     precision. Outputs are `probabilities`, with shape (n, m), in double precision, and `bits`,
     with shape (n, m), as whole numbers of 8 bits: 1 where the uniform number is less than the
-    probability, which is the rule of `bitveil.release.freeze`. With
-    `bitveil.release.frozen_uniforms` they are the frozen bits.
+    probability, which is the rule of `bitveil.frozen.freeze`. With
+    `bitveil.frozen.frozen_uniforms` they are the frozen bits.
 
     Probabilities agree with those of torch but for rounding: 1e-12 in double precision, 1e-5 for
     an encoder of float32. A bit differs only where its uniform number lies in between. Before

@@ -51,7 +51,7 @@ from bitveil.audits.certificates import Certificate, UncertifiableError, certify
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
-from bitveil.release import Secret, check_key, frozen_uniforms, row_digests
+from bitveil.frozen import Secret, check_key, frozen_uniforms, row_digests
 from bitveil.sample import warn
 from bitveil.tables import joint_table, observed_table
 

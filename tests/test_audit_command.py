@@ -12,7 +12,7 @@ import pytest
 from bitveil import cli, estimators
 from bitveil.audits import audit, audit_table
 from bitveil.estimators import InvariantClassifier, load
-from bitveil.release import row_digests
+from bitveil.frozen import row_digests
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 

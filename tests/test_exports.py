@@ -10,9 +10,9 @@ from torch import nn
 
 from bitveil.estimators import InvariantEncoder
 from bitveil.exports import to_onnx
+from bitveil.frozen import freeze, frozen_uniforms, row_digests
 from bitveil.gradients import straight_through
 from bitveil.layers import table_encoder
-from bitveil.release import freeze, frozen_uniforms, row_digests
 
 KEY = b"0123456789abcdef"
 ROWS = (0, 1, 2, 1000)

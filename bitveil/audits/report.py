@@ -45,6 +45,7 @@ from bitveil.audits.probes import (
 )
 from bitveil.audits.published import Published, group_name
 from bitveil.finite import leave_one_out
+from bitveil.frozen import row_digests
 from bitveil.information import (
     BITS,
     attack_accuracy,
@@ -53,7 +54,6 @@ from bitveil.information import (
     neuron_information,
 )
 from bitveil.labels import Labels, number_labels, split_rows
-from bitveil.release import row_digests
 from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_table"]

@@ -1,20 +1,14 @@
-"""Release: bits that stay the same, and encoders on disk.
+"""Folders: an encoder on disk, all of it or nothing.
 
-**Frozen draws.** A certificate speaks of one draw a row. Who can ask again averages the noise away
-and learns the probabilities, which tell more. So the random numbers of a row are a keyed hash of
-its id, or of its content where it has none: the same row under the same key has the same bits,
-however often one asks, and another key gives others.
-
-**On disk** an encoder is a folder: `encoder.json` (what it is, with checksums),
-`weights.safetensors`, `features.skops` and `secret.key`. Loading executes nothing: tensors and
-JSON cannot, and skops rebuilds a fixed list of types. The checksums find damage and careless
-edits; they do not stop a forger who computes new ones.
+An encoder is a folder: `encoder.json` (what it is, with checksums), `weights.safetensors`,
+`features.skops` and `secret.key`. Loading executes nothing: tensors and JSON cannot, and skops
+rebuilds a fixed list of types. The checksums find damage and careless edits; they do not stop a
+forger who computes new ones.
 """
 
 import hashlib
 import json
 import os
-import re
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,29 +18,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import pandas as pd
-from numpy.typing import NDArray
 from torch import Tensor
 
-__all__ = [
-    "Parts",
-    "Secret",
-    "check_key",
-    "check_place",
-    "freeze",
-    "frozen_uniforms",
-    "load_parts",
-    "row_digests",
-    "save_parts",
-    "staged",
-]
+__all__ = ["Parts", "check_place", "load_parts", "save_parts", "staged"]
 
 FORMAT = 1
 """The version of the folder's layout: an encoder of another one is refused."""
-
-_WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
-
-_MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d)[ T]00:00:00(\.0+)?$")
 
 _TRUSTED = [
     "numpy.dtype",
@@ -77,114 +54,6 @@ _TRUSTED = [
     "skrub.selectors._selectors._cardinality_below",
     "bitveil.features.Features",
 ]
-
-
-def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
-    """Sixteen bytes for each row's content, with shape (n, 16).
-
-    Equal content gives equal bytes, whatever the type it is stored in: a column read from CSV as
-    integers and from Parquet as floats counts as equal, and so do -0.0 and 0.0, and all kinds of
-    missing values. The order of the columns counts. Arrays with more dimensions, as images, are
-    taken as float64.
-
-    Example:
-        >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
-        >>> b = row_digests(pd.DataFrame({"age": [30.0, 40.0], "job": ["clerk", float("nan")]}))
-        >>> bool((a == b).all()), bool((a[0] == a[1]).all())
-        (True, False)
-    """
-
-    if not isinstance(X, pd.DataFrame) and X.ndim > 2:
-        flat = np.ascontiguousarray(X.reshape(len(X), -1), dtype="<f8") + 0.0
-        return _stack([_digest(row.tobytes()) for row in flat])
-
-    columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
-    cells = np.hstack([_cells(pd.Series(column)) for column in columns])
-
-    return _stack([_digest(row.tobytes()) for row in cells])
-
-
-def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
-    """The frozen bits of rows with the probabilities theta, with shape (n, m).
-
-    A bit is 1 where its `frozen_uniforms` is less than its probability.
-
-    Arguments:
-        theta: The probability that each bit is 1, with shape (n, m).
-        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
-        key: The secret key, 16 to 64 bytes.
-
-    Example:
-        >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
-        >>> once = freeze(np.full((4, 8), 0.5), rows, b"0123456789abcdef")
-        >>> again = freeze(np.full((4, 8), 0.5), rows, b"0123456789abcdef")
-        >>> bool((once == again).all())
-        True
-    """
-
-    return (frozen_uniforms(rows, theta.shape[1], key) < theta).astype(np.uint8)
-
-
-def frozen_uniforms(
-    rows: NDArray[np.uint8], m: int, key: bytes, *, layer: int = 0
-) -> NDArray[np.float64]:
-    """The uniform numbers of rows under a key, from 0 to less than 1, with shape (n, m).
-
-    Multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same bits. They
-    are as secret as the key: beside a bit, its uniform number says on which side of it the
-    probability lies, which is more than the bit says.
-
-    Arguments:
-        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
-        m: The number of bits.
-        key: The secret key, 16 to 64 bytes.
-        layer: 0 for the code itself, and from 1 on for the stochastic layers before it.
-
-    Example:
-        >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
-        >>> uniforms = frozen_uniforms(rows, 8, b"0123456789abcdef")
-        >>> uniforms.shape, bool((uniforms < 1).all())
-        ((4, 8), True)
-    """
-
-    check_key(key)
-    blocks = -(-m // _WORDS)
-    first = layer << 32
-    digests = [
-        b"".join(
-            hashlib.blake2b(row.tobytes(), key=key, salt=block.to_bytes(8, "little")).digest()
-            for block in range(first, first + blocks)
-        )
-        for row in rows
-    ]
-    words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)
-
-    return (words[:, :m] >> 11).astype(np.float64) * 2.0**-53
-
-
-def check_key(key: bytes) -> None:
-    """Refuse a key that is too short to be secret, or too long for the hash."""
-
-    if not 16 <= len(key) <= 64:
-        raise ValueError(
-            f"The secret key has 16 to 64 bytes, got {len(key)}. Make one: "
-            "`secrets.token_bytes(32)`."
-        )
-
-
-class Secret(bytes):
-    """Bytes that are not shown by whatever prints them, be it what holds them.
-
-    Example:
-        >>> key = Secret(b"0123456789abcdef")
-        >>> key, key == b"0123456789abcdef"
-        ('secret', True)
-    """
-
-    def __repr__(self) -> str:
-        return repr("secret")
-
-    __str__ = __repr__
 
 
 class Parts(NamedTuple):
@@ -348,48 +217,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, datetime):
         return {"datetime": value.isoformat()}
     raise TypeError(f"An encoder with {type(value).__name__} {value!r} in it cannot be saved.")
-
-
-def _digest(content: bytes) -> bytes:
-    return hashlib.blake2b(content, digest_size=16).digest()
-
-
-def _stack(digests: list[bytes]) -> NDArray[np.uint8]:
-    return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
-
-
-def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
-    """Sixteen bytes for each cell; each different value is hashed once."""
-
-    codes, values = pd.factorize(column)
-    digests = [_digest(_canonical(value)) for value in values]
-    digests.append(_digest(b"missing"))  # factorize gives missing values the code -1
-
-    return _stack(digests)[codes]
-
-
-def _canonical(value: object) -> bytes:
-    """The bytes of a value: what float64 can hold as that, everything else as text.
-
-    A time of midnight is left out of dates, as CSV files do.
-    """
-
-    if isinstance(value, bool | int | float | np.number | np.bool_):
-        number = _number(value)
-        if number is not None:
-            return b"number" + number.tobytes()
-
-    return b"text" + _MIDNIGHT.sub(r"\1", str(value)).encode()
-
-
-def _number(value: Any) -> np.float64 | None:
-    """The value in double precision, if that is exact; -0.0 is 0.0."""
-
-    if isinstance(value, np.float16 | np.float32):
-        return np.float64(str(value)) + 0.0  # as a file would have it, where 0.1 is 0.1
-    try:
-        number = float(value)
-    except OverflowError:
-        return None
-
-    return np.float64(number + 0.0) if number == value else None
