@@ -291,8 +291,9 @@ def audit(
         typer.Option(help="Another encoder to compare on the same rows; may be given again."),
     ] = None,
     delta: Annotated[
-        float, typer.Option(help="How probably the certificate may be wrong.")
-    ] = 0.05,
+        float | None,
+        typer.Option(help="How probably the certificate may be wrong; else as fitted, or 0.05."),
+    ] = None,
     attackers: Annotated[
         Attackers | None,
         typer.Option(help="all takes minutes. Else all with --report, and quick without."),
@@ -351,7 +352,7 @@ population, of two draws for one row, or of someone who holds other columns of t
 row beside its code."""
 
 
-_CLASSES = 50  # a fitted target of more values is no target of classes
+_DELTA = 0.05  # where no encoder says another
 
 
 class _Asked(NamedTuple):
@@ -359,7 +360,7 @@ class _Asked(NamedTuple):
 
     target: str | None
     sensitive: list[str]
-    delta: float
+    delta: float | None
     attackers: Attackers
     id: str | None
 
@@ -367,7 +368,6 @@ class _Asked(NamedTuple):
 def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     """Audit the codes that an encoder gives to the rows of a table."""
 
-    from bitveil.audits import audit as run
     from bitveil.estimators import load
 
     encoder = load(model)
@@ -376,55 +376,16 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
     _require(table, [*names, *([asked.target] if asked.target else [])], file)
-    groups = _as_fitted(encoder, table[names])
-    _check_sensitive(groups)
-    rows = _features(encoder, table, model, file)
-    ids = _ids(table, asked.id, file)
-    _refuse_used(encoder, rows, model, file)
-    settings: dict[str, Any] = {"delta": asked.delta, "attackers": asked.attackers}
-    if asked.attackers == "all":
-        settings |= {"encode": encoder.logits, "X": rows}
+    target = asked.target or encoder.target_name_
 
-    return run(
-        encoder.logits(rows, ids=ids),
-        _columns(groups, names),
-        _target(encoder, table, asked),
-        bits=encoder.transform(rows, ids=ids),
-        shared_rows=encoder.shared_rows(rows) if ids is None else None,
-        path=getattr(encoder, "path_", ()),
-        **settings,
+    return encoder.audit(
+        _features(encoder, table, model, file),
+        table.get(target),
+        sensitive_features=_columns(table, names),
+        ids=_ids(table, asked.id, file),
+        delta=asked.delta,
+        attackers=asked.attackers,
     )
-
-
-def _as_fitted(encoder: Any, columns: "pd.DataFrame") -> "pd.DataFrame":
-    """Sensitive columns with numbers cut, and missing values taken, as in fitting."""
-
-    grouping = getattr(encoder, "grouping_", None)
-    if grouping is None or list(columns) != list(grouping.columns):
-        return columns
-    cut: pd.DataFrame = grouping.cut("--sensitive", columns)
-
-    return cut
-
-
-def _target(encoder: Any, table: "pd.DataFrame", asked: _Asked) -> "pd.Series[Any] | None":
-    """The target that was asked for, or as fitted, where it is there and has classes."""
-
-    if asked.target is not None:
-        return table[asked.target]
-    column = table.get(encoder.target_name_)
-    if column is None:
-        return None
-    missing, values = int(column.isna().sum()), column.nunique()
-    if missing or not 2 <= values <= _CLASSES:
-        print(
-            f"bitveil: note: use is not scored: the target {encoder.target_name_!r} has {values} "
-            f"values and {missing} rows without one, and classes are expected.",
-            file=sys.stderr,
-        )
-        return None
-
-    return column
 
 
 def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Asked) -> "Audit":
@@ -449,11 +410,11 @@ def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Ask
         raise ValueError(f"{codes} has no column left that could be a code.")
 
     return run(
-        None,
+        _columns(table, published),
         _columns(table, asked.sensitive),
         table[asked.target] if asked.target else None,
-        codes=_columns(table, published),
-        delta=asked.delta,
+        ids=_ids(table, asked.id, file or codes),
+        delta=asked.delta or _DELTA,
         attackers=asked.attackers,
     )
 
@@ -471,7 +432,7 @@ def _audit_counts(file: Path, asked: _Asked) -> "Audit":
     _require(table, asked.sensitive, file)
 
     return audit_table(
-        table.set_index(asked.sensitive[0]), delta=asked.delta, attackers=asked.attackers
+        table.set_index(asked.sensitive[0]), delta=asked.delta or _DELTA, attackers=asked.attackers
     )
 
 
@@ -495,39 +456,6 @@ def _joined(
         raise ValueError(f"{extra} are in {codes} and in {file}: take them out of one.")
 
     return table.merge(attributes[[asked.id, *roles]], on=asked.id, validate="one_to_one")
-
-
-def _refuse_used(encoder: Any, rows: "pd.DataFrame", model: Path, file: Path) -> None:
-    """Refuse rows that the encoder was fitted on, where it knows them."""
-
-    if getattr(encoder, "used_rows", None) is None:
-        return
-    used, chance = encoder.used_rows(rows), _by_chance(encoder, rows)
-    if used > chance:
-        raise ValueError(
-            f"{used} of the {len(rows)} rows of {file} have the content of rows that were used to "
-            f"make {model}; by chance no more than {chance} would. An audit on such rows says too "
-            "little of what its codes reveal: audit it on new ones."
-        )
-    if used:
-        print(
-            f"bitveil: note: {used} of {len(rows)} rows have the content of rows that were used "
-            f"to make {model}; chance makes up to {chance} equal.",
-            file=sys.stderr,
-        )
-
-
-def _by_chance(encoder: Any, rows: "pd.DataFrame") -> int:
-    """How many new rows could have the content of rows that the encoder was fitted on.
-
-    As many, in the mean, as these rows have the content of others among them, for as many more
-    contents as the encoder has seen. Twice that is allowed, and four standard deviations.
-    """
-
-    more = max(1.0, len(encoder.fitted_digests_) / len(rows))
-    expected = min(float(len(rows)), encoder.shared_rows(rows) * more)
-
-    return int(max(2 * expected, expected + 4 * expected**0.5))
 
 
 def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) -> None:

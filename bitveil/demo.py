@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
-from bitveil.audits import Audit, audit
+from bitveil.audits import Audit
 from bitveil.audits.probes import FAMILIES, Split, attack, parity_gap
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantClassifier
@@ -67,18 +67,13 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     sex, sex_test = adult.sensitive["sex"][~rows], adult.sensitive["sex"][rows]
     s, s_test = (np.asarray(column == "Male", np.int64) for column in (sex, sex_test))
 
+    # The number of a row in the table is the name of its person: no two draw together.
     model = InvariantClassifier(max_gap=max_gap, random_state=random_state, verbose=verbose)
-    model.fit(X, y, sensitive_features=sex)
+    model.fit(X, y, sensitive_features=sex, ids=X.index)
     certificate = model.certificate_
     assert certificate is not None
-    codes, codes_test = model.transform(X), model.transform(X_test)
-    found = audit(
-        model.logits(X_test),
-        sex_test,
-        y_test,
-        bits=codes_test,
-        shared_rows=model.shared_rows(X_test),
-    )
+    codes, codes_test = model.transform(X, ids=X.index), model.transform(X_test, ids=X_test.index)
+    found = model.audit(X_test, y_test, sensitive_features=sex_test, ids=X_test.index)
 
     raw, raw_test = _numbers(X, X_test)
     answers = model.classes_[model.decode(codes_test).argmax(1)]

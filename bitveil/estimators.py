@@ -22,14 +22,24 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
+from bitveil.audits import Audit, audit
+from bitveil.audits.published import check_names
 from bitveil.codes import code_index
 from bitveil.features import Features, Table, check_table
 from bitveil.folders import Parts, load_parts, save_parts
-from bitveil.frozen import Secret, check_key, freeze, frozen_uniforms, row_digests
-from bitveil.labels import Grouping
+from bitveil.frozen import (
+    Secret,
+    check_key,
+    freeze,
+    frozen_uniforms,
+    name_digests,
+    row_digests,
+)
+from bitveil.labels import Grouping, as_frame
 from bitveil.layers import drawing_from
 from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
+from bitveil.repeats import UsedRows, check_copies
 from bitveil.sample import Sample, check_weights, conditions, warn
 from bitveil.saved import manifest, restore, tensors
 from bitveil.tables import moment_table, observed_table
@@ -47,8 +57,6 @@ LISTED = 16
 
 DRAWS = 1024
 """The most draws of a batch where codes are drawn."""
-
-_SHARED = 0.01  # with more rows than this sharing their content, drawn codes are certified
 
 
 class InvariantEncoder(TransformerMixin, BaseEstimator):
@@ -139,7 +147,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         decoder_: The network from bits to targets, or None where the table is the decoder.
         key_: The secret key.
         rows_: The numbers of the rows for `"fit"`, `"select"` and `"certify"`.
-        fitted_digests_: Keyed digests of the rows that were used: see `used_rows`.
+        used_: Digests of the rows that were used, under a key of their own: see `used_rows`.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
         target_name_: The name of the target, where it has one.
@@ -250,11 +258,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             sample_weight: How much each row counts, in every term. A certificate then speaks of
                 the weighted population: the rows to certify are thinned in proportion to their
                 weights, and weights above the largest of the other rows count as that one.
-            ids: A name for each row, if codes will be drawn by name: see `transform`.
+            ids: A name for each row, such as a person's number; no two rows may have the same.
+                Give it where codes will be drawn by name (see `transform`): then expected counts
+                are certified. Without names the codes are counted as they are drawn, which takes
+                more rows, since rows of equal content share a draw.
 
         Raises:
             UncertifiableError: If no code meets the wish with the rows that are there.
-            ValueError: If the input is not as described, or no clear wish is given.
+            ValueError: If the input is not as described, no clear wish is given, or rows are
+                copies of each other.
         """
 
         self._check_settings()
@@ -313,21 +325,124 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return (self.probabilities(X) >= 0.5).astype(np.uint8)
 
+    def audit(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | None = None,
+        *,
+        sensitive_features: ArrayLike,
+        ids: ArrayLike | None = None,
+        delta: float | None = None,
+        random_state: int = 0,
+        attackers: Literal["quick", "all"] = "quick",
+    ) -> Audit:
+        """Audit the codes that rows get, by rows that were not used in fitting.
+
+        Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
+        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes.
+
+        Arguments:
+            X: New rows, with the columns that were fitted.
+            y: Their target, as in `fit`, for classifiers of the codes and for equalised odds; or
+                None. Numbers are cut at quantiles of the fitted rows.
+            sensitive_features: The attribute of these rows, as in `fit`.
+            ids: A name for each row, where its code is drawn by name. None may stand twice.
+            delta: The probability that the certificate may be wrong; None: as fitted.
+            random_state: The seed of the halves and of the attackers.
+            attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
+
+        Raises:
+            ValueError: If rows were used in fitting, are copies of each other, or are not as
+                described.
+
+        Example:
+            >>> rng = np.random.default_rng(0)
+            >>> X = rng.normal(size=(800, 2))
+            >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+            >>> model = InvariantClassifier(n_bits=2, features="raw", epochs=2, random_state=0)
+            >>> fitted = model.fit(X[:400], y[:400], sensitive_features=s[:400])
+            >>> new = {"sensitive_features": s[400:], "ids": range(400)}
+            >>> fitted.audit(X[400:], y[400:], **new).counted
+            'expected counts, since every row has a name of its own'
+            >>> fitted.audit(X[:400], y[:400], sensitive_features=s[:400])
+            Traceback (most recent call last):
+            ValueError: 400 of 400 rows have the content of rows that the encoder was fitted on...
+        """
+
+        table = self._conform(X)
+        groups = self._as_groups(sensitive_features, len(table))
+        target = None if y is None else self._as_target(y, len(table))
+        caution = self.check_new(table, groups, target, ids=ids)
+        named = _named(table, ids)
+        logits = self._logits(table, named)
+        thorough = attackers == "all"
+
+        return audit(
+            freeze(expit(logits), named, self.key_),
+            groups,
+            target,
+            logits=None if ids is None else logits,
+            ids=ids,
+            criterion=self.criterion if target is not None else "independence",
+            positive=self._opportunity,
+            goal=self.max_gap,
+            delta=self.delta if delta is None else delta,
+            random_state=random_state,
+            attackers=attackers,
+            encode=self.logits if thorough else None,
+            X=table if thorough else None,
+            path=self.path_,
+            notes=self._notes(target, caution),
+        )
+
+    def check_new(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        sensitive_features: ArrayLike,
+        y: ArrayLike | None = None,
+        *,
+        ids: ArrayLike | None = None,
+    ) -> str | None:
+        """Refuse rows that were used in fitting, and rows that are copies of each other.
+
+        Arguments:
+            X: The rows.
+            sensitive_features: Their attribute: rows of equal content that never disagree in it
+                look like copies.
+            y: Their target, or None.
+            ids: Their names, or None.
+
+        Returns:
+            What a reader must watch for where contents cannot tell, or None.
+
+        Raises:
+            ValueError: If there are such rows.
+        """
+
+        contents = row_digests(self._conform(X))
+        names = None if ids is None else name_digests(ids, len(contents))
+        if names is None:
+            labels = [part for part in (sensitive_features, y) if part is not None]
+            check_copies(contents, *(_factors(part, len(contents)) for part in labels))
+
+        return self.used_.check(contents, names)
+
     def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
         """How many rows have the same content as another, and without an id share its draw."""
 
         return _shared(row_digests(self._conform(X)))
 
-    def used_rows(self, X: ArrayLike | pd.DataFrame) -> int:
-        """How many rows have the content of a row that was used in fitting.
+    def used_rows(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> int:
+        """How many rows were used in fitting, by their ids or, without any, by their contents.
 
-        An audit of them says nothing of others. Rows may also be equal by chance.
+        An audit of them says too little of what others reveal, and `audit` refuses them. Contents
+        may also be equal by chance.
         """
 
         table = self._conform(X)
-        if not len(table):
-            return 0
-        return int(np.isin(_keyed(row_digests(table), self.key_), self.fitted_digests_).sum())
+        names = None if ids is None else name_digests(ids, len(table))
+
+        return self.used_.overlap(row_digests(table), names)
 
     def sensitive_groups(self, sensitive_features: ArrayLike) -> NDArray[Any]:
         """The groups of other rows, in the values of `groups_`: numbers are cut as when fitting.
@@ -398,9 +513,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
         seed = int(rng.randint(2**31))
         drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_ = before.get("key_", drawn) if self.key is None else self.key
+        self.key_: bytes = Secret(before.get("key_", drawn) if self.key is None else self.key)
         wish = self._wish()
         if wish is not None:  # refuse what cannot be met before anything is trained
+            sample.check_copies()
             wish.room(sample.sizes(self.rows_["certify"]))
         if self.checkpoint is not None:
             self._mark(Path(self.checkpoint), sample)
@@ -409,7 +525,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.encoder_, self.history_ = chosen.encoder, chosen.history
         self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
         self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
-        self.fitted_digests_ = np.unique(_keyed(row_digests(sample.table), self.key_))
+        self.used_ = UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32))
 
     def _forget(self) -> None:
         """A fit that fails leaves no encoder, and no half of one."""
@@ -506,7 +622,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
         self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
         self.target_, labels, values = Target.fit(
-            y, len(table), kind=self._targets, missing=self.missing_target
+            y, len(table), kind=self._targets, missing=self.missing_target, bins=self.bins
         )
         self.grouping_, s = Grouping.fit(
             "sensitive_features",
@@ -519,7 +635,13 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         weights = check_weights(sample_weight, len(table))
         within = conditions(labels, values, self.criterion, self.bins)
 
-        return Sample(table, labels, values, s, self.groups_, *within, weights, _named(table, ids))
+        names = None if ids is None else name_digests(ids, len(table))
+        if ids is not None:
+            check_names(ids, len(table))
+
+        return Sample(
+            table, labels, values, s, self.groups_, *within, weights, row_digests(table), names
+        )
 
     def _check_target(self, y: Any) -> None:
         if y is None and self._targets != "auto":
@@ -719,15 +841,17 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             self.certificate_, self.path_ = None, [chosen.step]
             return chosen
 
-        draws = self._draws(sample)
+        draws = "soft" if self._listed and sample.names is not None else "hard"
+        named = {name: sample.named[rows] for name, rows in self.rows_.items()}
         chosen, self.certificate_, self.path_ = certified(
             trainer,
             wish,
             fit,
             select,
-            partial(self._held_out, parts["certify"], sample.named[self.rows_["certify"]], draws),
+            partial(self._counted, parts["certify"], named["certify"], draws),
             sizes=sample.sizes(self.rows_["certify"]),
             draws=draws,
+            drawn=partial(self._counted, select, named["select"], "hard"),
             n_jobs=self.n_jobs,
         )
 
@@ -739,19 +863,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return Form.weighted(1.0 if self.strength is None else self.strength)
 
-    def _draws(self, sample: Sample) -> str:
-        """Whether expected counts are certified, or drawn codes: where codes cannot be listed, or
-        many rows share a draw. That must not be read off the rows for certification."""
-
-        others = np.concatenate([self.rows_["fit"], self.rows_["select"]])
-        shared = _shared(sample.named[others]) > _SHARED * len(others)
-
-        return "hard" if shared or not self._listed else "soft"
-
-    def _held_out(
+    def _counted(
         self, rows: Rows, named: NDArray[np.uint8], draws: str, encoder: nn.Module
     ) -> Counts:
-        """The counts of the rows for certification."""
+        """The counts of rows: expected where draws are soft, of the published codes otherwise."""
 
         with self._drawn(encoder, named):
             if draws == "soft":
@@ -797,6 +912,60 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             found["counts"], found["sums"] = (sum(part) for part in zip(*sums, strict=True))
 
         return found
+
+    def _as_groups(self, sensitive_features: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
+        """The attribute of other rows, with its columns cut as when fitting."""
+
+        cut = self.grouping_.cut("sensitive_features", sensitive_features)
+        if len(cut) != n:
+            raise ValueError(
+                f"`sensitive_features` expects one value for each of the {n} rows, got "
+                f"{len(cut)} values."
+            )
+        names = self.sensitive_names_ or [f"column {j}" for j in range(len(cut.columns))]
+        if len(names) > 1:
+            return cut.set_axis(names, axis=1)
+        name = names[0] if self.sensitive_names_ else None
+
+        return cut.iloc[:, 0].rename(name)
+
+    def _as_target(self, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
+        """The target of other rows as classes: numbers in the bins of the fitted rows."""
+
+        if not self.target_.kinds:
+            raise ValueError("This encoder was fitted without a target: audit it without `y`.")
+        cut = self.target_.cut(y, n, missing=self.missing_target)
+        if len(cut.columns) > 1 and self.criterion != "independence":
+            return cut
+
+        return cut.iloc[:, 0].rename(self.target_name_ or str(self.target_.names[0]))
+
+    @property
+    def _opportunity(self) -> Any:
+        """The value of the target that is the opportunity."""
+
+        if self.criterion != "equal_opportunity":
+            return None
+        return self.target_.classes[0].tolist()[self._positive]
+
+    def _notes(self, target: Any, caution: str | None) -> list[str]:
+        """What a reader of an audit must know about the fit."""
+
+        notes = [] if caution is None else [caution]
+        if target is None and self.criterion != "independence":
+            notes.append(
+                f"The encoder was fitted by the criterion {self.criterion!r}, which needs the "
+                "target: without `y` the parity gap is certified."
+            )
+        if target is not None and np.ndim(target) == 1 and len(self.target_.kinds) > 1:
+            notes.append(f"Of {len(self.target_.kinds)} targets the first one is used here.")
+        if target is not None and any(edges is not None for edges in self.target_.edges):
+            notes.append(
+                f"Targets of numbers were cut at quantiles of the fitted rows into {self.bins} "
+                "bins: uses and gaps within targets are of these bins."
+            )
+
+        return notes
 
     def _conform(self, X: ArrayLike | pd.DataFrame) -> Table:
         """The rows as a table with the columns that were fitted, in their order."""
@@ -995,7 +1164,7 @@ def load(
     form = {form.__name__: form for form in forms}[parts.manifest["class"]]
     model = form(**parts.manifest["params"])
     restore(model, parts.manifest, parts.weights, encoder, decoder)
-    model.features_, model.key_ = parts.features, parts.key
+    model.features_, model.key_ = parts.features, Secret(parts.key)
 
     return model
 
@@ -1044,18 +1213,18 @@ def _shares(table: Tensor, codes: Tensor) -> NDArray[np.float64]:
     return (counted / counted.sum(0)).T.numpy()
 
 
-def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:
-    """Eight bytes for each row, of which nobody without the key learns the row."""
-
-    words = [hashlib.blake2b(d.tobytes(), key=key, digest_size=8).digest() for d in digests]
-
-    return np.frombuffer(b"".join(words), dtype=np.uint64)
-
-
 def _named(table: Table, ids: Any) -> NDArray[np.uint8]:
     """The bytes that decide the draw of each row: of its name, or of its content."""
 
-    return row_digests(table if ids is None else _column(ids, len(table)))
+    return row_digests(table) if ids is None else name_digests(ids, len(table))
+
+
+def _factors(columns: Any, n: int) -> NDArray[np.int64]:
+    """The number of each value in its column, -1 where it is missing."""
+
+    frame = as_frame("labels", columns, n)
+
+    return np.stack([pd.factorize(column)[0] for _, column in frame.items()], 1)
 
 
 def _shared(digests: NDArray[np.uint8]) -> int:
@@ -1094,18 +1263,3 @@ def _names(table: Any) -> list[Any] | None:
 
 def _take(table: Table, rows: NDArray[np.int64]) -> Table:
     return table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
-
-
-def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
-    """The ids of rows as a table of one column."""
-
-    if np.ndim(ids) != 1:
-        raise ValueError(f"`ids` expects one name a row, got {np.ndim(ids)} dimensions.")
-    column = pd.Series(ids).reset_index(drop=True)
-    if len(column) != n or column.isna().any():
-        raise ValueError(
-            f"`ids` expects a name for each of the {n} rows, got {len(column)} values, "
-            f"{int(column.isna().sum())} of them missing."
-        )
-
-    return column.to_frame()

@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["Secret", "check_key", "freeze", "frozen_uniforms", "row_digests"]
+__all__ = ["Secret", "check_key", "freeze", "frozen_uniforms", "name_digests", "row_digests"]
 
 _WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
 
@@ -44,6 +44,25 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
     cells = np.hstack([_cells(pd.Series(column)) for column in columns])
 
     return _stack([_digest(row.tobytes()) for row in cells])
+
+
+def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
+    """Sixteen bytes for each of n rows, of its name, with shape (n, 16).
+
+    Raises:
+        ValueError: If there is not one name for each row.
+    """
+
+    if np.ndim(ids) != 1:
+        raise ValueError(f"`ids` expects one name a row, got {np.ndim(ids)} dimensions.")
+    column = pd.Series(ids).reset_index(drop=True)
+    if len(column) != n or column.isna().any():
+        raise ValueError(
+            f"`ids` expects a name for each of the {n} rows, got {len(column)} values, "
+            f"{int(column.isna().sum())} of them missing."
+        )
+
+    return row_digests(column.to_frame())
 
 
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:

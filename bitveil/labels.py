@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["CONTINUOUS", "Grouping", "Labels", "as_frame", "number_labels", "split_rows"]
+__all__ = ["CONTINUOUS", "Grouping", "Labels", "as_frame", "binned", "number_labels", "split_rows"]
 
 CONTINUOUS = 20
 """A column of numbers with more different values than this is cut into bins."""
@@ -224,7 +224,7 @@ def _cut(
 
     columns = {}
     for name, cuts, text in zip(frame, edges, textual, strict=True):
-        column = frame[name] if cuts is None else _binned(frame[name], cuts)
+        column = frame[name] if cuts is None else binned(frame[name], cuts)
         known = column.notna()
         columns[name] = column.astype(object).map(_text).where(known, MISSING) if text else column
 
@@ -235,7 +235,9 @@ def _text(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _binned(column: "pd.Series[Any]", edges: tuple[float, ...]) -> "pd.Series[Any]":
+def binned(column: "pd.Series[Any]", edges: tuple[float, ...]) -> "pd.Series[Any]":
+    """Numbers as the names of the bins between these edges, missing ones as None."""
+
     names = [
         f"below {_text(edges[0])}" if edges else "all",
         *(f"{_text(low)} to below {_text(high)}" for low, high in pairwise(edges)),

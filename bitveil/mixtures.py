@@ -13,18 +13,23 @@ Between two encoders the mixtures lie on the line from one to the other in the p
 accuracy, and all mixtures of many fill the convex hull. With more than two groups each pair has
 the mean of its variations, so that the largest of them is at most the mean of the largest.
 
-**A share for a wish.** Two encoders and their order are fixed before the held-out rows are looked
-at. Let :math:`b(w)` be the bound of `certify_gap` at the share w of the second, from the same rows
-for all w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have
-:math:`b \le` the wish. The gap of that mixture is at most the wish with probability at least
+**A share for a goal.** Two encoders and their order are fixed before the held-out rows are looked
+at. Rows with names of their own have draws of their own, and expected counts are certified. Let
+:math:`b(w)` be the bound of `certify_gap` at the share w of the second, from the same rows for all
+w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have :math:`b \le`
+the goal. The gap of that mixture is at most the goal with probability at least
 :math:`1 - \delta`, with no correction for the choice.
 
-**Proof.** The true gap g is continuous in the share. If no share exceeds the wish there is nothing
+**Proof.** The true gap g is continuous in the share. If no share exceeds the goal there is nothing
 to show. Otherwise let :math:`w^*` be the last share up to which none does (0 if the first encoder
-does): :math:`g(w^*) \ge` the wish. A wrong choice is beyond :math:`w^*` or at 0, so it needs
-:math:`b(w^*) \le` the wish :math:`\le g(w^*)`. But :math:`w^*` depends on no held-out row, and the
+does): :math:`g(w^*) \ge` the goal. A wrong choice is beyond :math:`w^*` or at 0, so it needs
+:math:`b(w^*) \le` the goal :math:`\le g(w^*)`. But :math:`w^*` depends on no held-out row, and the
 certificate of this one mixture is as low as that with probability at most :math:`\delta`. ∎ It is
 `certify_sequence` with a continuum of codes.
+
+Rows without names share the coin and the draws of their content. The published map then jumps from
+share to share, and is certified as it is drawn: the shares 0, 0.05, 0.10, ... are tested in this
+order up to the first that fails, which needs no correction either (`certify_sequence`).
 
 Another bound holds for all shares at once: the mean by the shares of the encoders' own bounds,
 each at its part of :math:`\delta` (union bound, and convexity). It has the slack of a smaller
@@ -48,6 +53,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from bitveil.audits.certificates import Certificate, UncertifiableError, certify_gap
+from bitveil.audits.published import check_names
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
@@ -61,7 +67,8 @@ _COIN = 2**32 - 1  # the last of the layers that draws are told apart by: no net
 
 _HALVINGS = 20  # of the interval that holds the largest share: to one in a million
 
-_SHARED = 0.01  # with more rows than this sharing their content, soft certificates do not hold
+_TESTED = tuple(step / 20 for step in range(21))
+"""The shares that are tested in turn where drawn codes are counted."""
 
 
 class Mixture:
@@ -141,9 +148,9 @@ class Mixture:
         ids: ArrayLike | None = None,
         key: bytes | None = None,
     ) -> Self:
-        """The mixture with as much of the more useful encoder as a wish allows.
+        """The mixture with as much of the more useful encoder as a goal allows.
 
-        Its `certificate_` says that the parity gap of every classifier is at most the wish, with
+        Its `certificate_` says that the parity gap of every classifier is at most the goal, with
         probability 1 - delta over the held-out rows. No correction for the choice of the share is
         needed: see the proof above.
 
@@ -153,24 +160,28 @@ class Mixture:
             useful: The encoder that tells more.
             max_gap: The largest gap that can be lived with, above 0 and up to 1.
             X: Rows that were used neither in fitting, nor in selecting or certifying either of
-                the encoders: `InvariantEncoder.used_rows` counts those that were.
+                the encoders.
             sensitive_features: The attribute of these rows.
             delta: The probability that the certificate may be wrong.
-            ids: A name for each row, if codes will be drawn by name.
+            ids: A name for each row, if codes will be drawn by name. Without names drawn codes
+                are counted, at twenty-one shares.
             key: The secret key of the coin: see `Mixture`.
 
         Raises:
-            UncertifiableError: If not even the safe encoder meets the wish with these rows.
-            ValueError: If the input is not as described.
+            UncertifiableError: If not even the safe encoder meets the goal with these rows.
+            ValueError: If the input is not as described, or rows were used in fitting.
 
         Warns:
-            UserWarning: As `certify`.
+            UserWarning: If contents cannot tell whether these rows are new.
         """
 
         mixture = cls([safe, useful], [1.0, 0.0], key=key)
-        _warn_of_shared_rows(safe, X, ids)
-        first, second = mixture._tables(X, mixture._groups(X, sensitive_features), ids)
-        share, certificate = largest_share(first, second, max_gap, delta=delta)
+        groups = mixture._groups(X, sensitive_features, ids)
+        if ids is not None and mixture._widest <= LISTED:
+            first, second = mixture._tables(X, groups, ids)
+            share, certificate = largest_share(first, second, max_gap, delta=delta)
+        else:
+            share, certificate = mixture._largest_drawn(X, groups, ids, max_gap, delta)
         mixture.shares = np.array([1 - share, share])
         mixture.certificate_ = certificate
 
@@ -234,38 +245,36 @@ class Mixture:
         *,
         sensitive_features: ArrayLike,
         delta: float = 0.05,
-        draws: str = "soft",
         ids: ArrayLike | None = None,
     ) -> Certificate:
         """Certify the parity gap of every classifier of the mixture, from rows held out.
 
-        The shares must not have been chosen by these rows: `for_gap` does that.
+        The shares must not have been chosen by these rows: `for_gap` does that. What is counted is
+        what is published: of rows with names (`ids`) what is expected of coins and codes,
+        otherwise the drawn ones.
 
         Arguments:
             X: Rows that were used neither in fitting, nor in selecting or certifying any of the
                 encoders.
             sensitive_features: The attribute of these rows.
             delta: The probability that the bound may be wrong.
-            draws: `"soft"` counts what is expected of coins and codes; `"hard"` the drawn ones,
-                for codes that are too wide to be listed, or where many rows share a draw.
             ids: A name for each row, if codes will be drawn by name.
 
         Raises:
-            ValueError: If the input is not as described, or a group has no rows.
+            ValueError: If the input is not as described, a group has no rows, or rows were used in
+                fitting.
 
         Warns:
-            UserWarning: If expected codes are counted and more than 1 % of the rows share their
-                content with another, and so coin and bits. The certificate does not cover that.
+            UserWarning: If contents cannot tell whether these rows are new.
         """
 
-        groups = self._groups(X, sensitive_features)
-        if draws == "hard":
-            table = self._drawn_table(X, groups, ids)
-        else:
-            _warn_of_shared_rows(self.encoders[0], X, ids)
-            table = mixed_table(self._tables(X, groups, ids), self.shares.tolist())
+        groups = self._groups(X, sensitive_features, ids)
+        if ids is None or self._widest > LISTED:
+            return certify_gap(self._drawn_table(X, groups, ids), delta=delta, draws="hard")
 
-        return certify_gap(table, delta=delta, draws=draws)
+        return certify_gap(
+            mixed_table(self._tables(X, groups, ids), self.shares.tolist()), delta=delta
+        )
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """The names of the coin's bits and of the code's."""
@@ -309,15 +318,12 @@ class Mixture:
         """The logits of each encoder, where all codes can be listed."""
 
         if self._widest > LISTED:
-            raise ValueError(
-                f"Codes of up to {LISTED} bits can be listed, got {self._widest}. Certify drawn "
-                "codes: `draws='hard'`."
-            )
+            raise ValueError(f"Codes of up to {LISTED} bits can be listed, got {self._widest}.")
 
         return [torch.from_numpy(encoder.logits(X, ids=ids)) for encoder in self.encoders]
 
-    def _groups(self, X: Any, sensitive_features: ArrayLike) -> Tensor:
-        """The number of each row's group."""
+    def _groups(self, X: Any, sensitive_features: ArrayLike, ids: Any) -> Tensor:
+        """The number of each row's group, of rows that no encoder was fitted on."""
 
         labels = self.encoders[0].sensitive_groups(sensitive_features)
         n = len(check_table(X))
@@ -326,9 +332,39 @@ class Mixture:
                 f"`sensitive_features` expects one value for each of the {n} rows, got "
                 f"{len(labels)} values."
             )
+        self._check_new(check_table(X), pd.Series(labels), ids)
         numbers = {group: number for number, group in enumerate(self._known)}
 
         return torch.tensor([numbers[label] for label in labels.tolist()], dtype=torch.int64)
+
+    def _check_new(self, X: Any, groups: "pd.Series[Any]", ids: Any) -> None:
+        """Refuse copies, and rows that one of the encoders was fitted on."""
+
+        if ids is not None:
+            check_names(ids, len(groups))
+        for encoder in self.encoders:
+            if caution := encoder.check_new(X, groups, ids=ids):
+                warn(caution)
+
+    def _largest_drawn(
+        self, X: Any, groups: Tensor, ids: Any, max_gap: float, delta: float
+    ) -> tuple[float, Certificate]:
+        """The largest of the tested shares that drawn coins and codes are certified at."""
+
+        _check_gap(max_gap)
+        passed: tuple[float, Certificate] | None = None
+        for share in _TESTED:
+            self.shares = np.array([1 - share, share])
+            table = self._drawn_table(X, groups, ids)
+            certificate = certify_gap(table, delta=delta, draws="hard")
+            if certificate.bound > max_gap:
+                if passed is None:
+                    raise _refused(max_gap, certificate)
+                break
+            passed = (share, replace(certificate, bound=float(max_gap)))
+        assert passed is not None
+
+        return passed
 
     @property
     def _known(self) -> list[Any]:
@@ -406,22 +442,29 @@ def largest_share(
         (0.25, 0.1547)
     """
 
-    if not isinstance(max_gap, int | float | np.number) or not 0 < max_gap <= 1:
-        raise ValueError(f"`max_gap` expects a number above 0 and up to 1, got {max_gap!r}.")
+    _check_gap(max_gap)
 
     def certificate(share: float) -> Certificate:
         return certify_gap(mixed_table([safe, useful], [1 - share, share]), delta=delta)
 
     if (least := certificate(0.0)).bound > max_gap:
-        raise UncertifiableError(
-            f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
-            "the groups held back, the safe encoder alone is certified at "
-            f"{least.bound:.4f} (delta = {delta}). Wish for more than that, or bring a safer "
-            "encoder or more rows."
-        )
+        raise _refused(max_gap, least)
     share = _last(lambda share: certificate(share).bound <= max_gap)
 
     return share, replace(certificate(share), bound=float(max_gap))
+
+
+def _check_gap(max_gap: Any) -> None:
+    if not isinstance(max_gap, int | float | np.number) or not 0 < max_gap <= 1:
+        raise ValueError(f"`max_gap` expects a number above 0 and up to 1, got {max_gap!r}.")
+
+
+def _refused(max_gap: float, least: Certificate) -> UncertifiableError:
+    return UncertifiableError(
+        f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
+        f"the groups held back, the safe encoder alone is certified at {least.bound:.4f} (delta "
+        f"= {least.delta}). Ask for more than that, or bring a safer encoder or more rows."
+    )
 
 
 def _last(passes: Any) -> float:
@@ -441,16 +484,6 @@ def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[
     """Of each row, the values of the encoder that its coin chose."""
 
     return np.stack(values)[coins, np.arange(len(coins))]
-
-
-def _warn_of_shared_rows(encoder: InvariantEncoder, X: Any, ids: ArrayLike | None) -> None:
-    shared = 0 if ids is not None else encoder.shared_rows(X)
-    if shared > _SHARED * len(check_table(X)):
-        warn(
-            f"{shared} rows have the content of another row and share its coin and bits, which a "
-            "certificate of expected counts does not cover. Give `ids`, here and to `transform`, "
-            "or certify drawn codes: `Mixture.certify(..., draws='hard')`."
-        )
 
 
 def _derived_key(encoders: Sequence[InvariantEncoder]) -> Secret:

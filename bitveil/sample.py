@@ -14,6 +14,7 @@ from torch import Tensor
 from bitveil.features import Table
 from bitveil.labels import split_rows
 from bitveil.objectives import Criterion
+from bitveil.repeats import check_copies
 from bitveil.training import Rows
 from bitveil.wishes import Counts
 
@@ -38,7 +39,8 @@ class Sample:
         condition: What separation compares groups within, -1 where it is not known.
         n_conditions: The number of its values.
         weights: How much each row counts, or None.
-        named: The bytes that decide the draw of each row.
+        contents: The bytes of each row's content, with shape (n, 16).
+        names: The bytes of each row's name, or None where rows have none.
     """
 
     table: Table
@@ -49,7 +51,20 @@ class Sample:
     condition: Numbers
     n_conditions: int
     weights: NDArray[np.float64] | None
-    named: NDArray[np.uint8]
+    contents: NDArray[np.uint8]
+    names: NDArray[np.uint8] | None
+
+    @property
+    def named(self) -> NDArray[np.uint8]:
+        """The bytes that decide the draw of each row: its name, or else its content."""
+
+        return self.contents if self.names is None else self.names
+
+    def check_copies(self) -> None:
+        """Refuse rows without names that look like copies of each other."""
+
+        if self.names is None:
+            check_copies(self.contents, self.labels, np.nan_to_num(self.values), self.s)
 
     @property
     def n_groups(self) -> int:

@@ -1,5 +1,6 @@
 """Saved: what of a fitted estimator is written into its folder, and how it is made anew."""
 
+from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
 from typing import Any
@@ -10,8 +11,10 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitveil.audits.certificates import Certificate
+from bitveil.frozen import Secret
 from bitveil.labels import Grouping
 from bitveil.networks import Decoding, Encoding
+from bitveil.repeats import UsedRows
 from bitveil.targets import Target
 from bitveil.wishes import Step
 
@@ -47,11 +50,10 @@ def manifest(model: Any) -> dict[str, Any]:
 def tensors(model: Any) -> dict[str, Tensor]:
     """The tensors of a fitted estimator, each under the name of what it belongs to."""
 
-    digests = torch.from_numpy(model.fitted_digests_.view(np.int64).copy())
     decoder = {} if model.decoder_ is None else model.decoder_.state_dict()
 
     return {
-        "digests": digests,
+        **{f"used.{name}": torch.from_numpy(part) for name, part in _used(model.used_)},
         **{f"tables.{name}": table for name, table in model.tables_.items()},
         **{f"encoder.{name}": tensor for name, tensor in model.encoder_.state_dict().items()},
         **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
@@ -85,7 +87,7 @@ def restore(
     model.target_, model.grouping_ = _target(said["target"]), _grouping(said["grouping"])
     model.certificate_ = said["certificate"] and _certificate(said["certificate"])
     model.path_ = [Step(**step) for step in said["path"]]
-    model.fitted_digests_ = weights["digests"].numpy().view(np.uint64)
+    model.used_ = _used_rows(_under("used", weights))
     model.tables_ = _under("tables", weights)
     hidden = tuple(model.hidden)
     model.encoder_ = Encoding(encoder, model.shape_, model.n_bits, hidden)(torch.Generator())
@@ -95,6 +97,28 @@ def restore(
         decoding = Decoding("target", True, decoder, model.n_bits, model.n_outputs_, hidden)
         model.decoder_ = decoding.decoder(torch.Generator()).double().eval()
         _fill("decoder", model.decoder_, weights)
+
+
+def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:
+    """What is known of used rows, as whole numbers; safetensors has no unsigned ones."""
+
+    yield "key", np.frombuffer(used.key, np.uint8).astype(np.int64)
+    yield "contents", used.contents.view(np.int64).copy()
+    yield "counts", used.counts
+    if used.names is not None:
+        yield "names", used.names.view(np.int64).copy()
+
+
+def _used_rows(parts: dict[str, Tensor]) -> UsedRows:
+    arrays = {name: part.numpy() for name, part in parts.items()}
+    names = arrays["names"].view(np.uint64) if "names" in arrays else None
+
+    return UsedRows(
+        Secret(arrays["key"].astype(np.uint8).tobytes()),
+        arrays["contents"].view(np.uint64),
+        arrays["counts"],
+        names,
+    )
 
 
 def _fill(name: str, network: nn.Module, weights: dict[str, Tensor]) -> None:
@@ -113,9 +137,12 @@ def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _target(said: dict[str, Any]) -> Target:
-    parts = {name: tuple(part) for name, part in said.items() if name != "classes"}
+    parts = {name: tuple(part) for name, part in said.items() if name not in ("classes", "edges")}
+    edges = tuple(None if cuts is None else tuple(cuts) for cuts in said["edges"])
 
-    return Target(**parts, classes=tuple(_values(classes) for classes in said["classes"]))
+    return Target(
+        **parts, edges=edges, classes=tuple(_values(classes) for classes in said["classes"])
+    )
 
 
 def _grouping(said: dict[str, Any]) -> Grouping:

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.labels import as_frame, number_labels
+from bitveil.labels import as_frame, binned, number_labels
 
 __all__ = ["MAX_CLASSES", "Kind", "Missing", "Target"]
 
@@ -28,6 +28,8 @@ class Target:
         classes: The classes of each column that has classes.
         means: The mean of each column that has numbers.
         scales: Its standard deviation.
+        edges: Where each column is cut into classes for an audit: at quantiles of its numbers, or
+            None for a column of classes.
 
     Example:
         >>> y = pd.DataFrame({"hired": ["no", "yes", "yes"], "pay": [10.5, 20.25, 30.0]})
@@ -41,10 +43,11 @@ class Target:
     classes: tuple[NDArray[Any], ...] = ()
     means: tuple[float, ...] = ()
     scales: tuple[float, ...] = ()
+    edges: tuple[tuple[float, ...] | None, ...] = ()
 
     @classmethod
     def fit(
-        cls, y: Any, n: int, *, kind: Kind = "auto", missing: Missing = "error"
+        cls, y: Any, n: int, *, kind: Kind = "auto", missing: Missing = "error", bins: int = 5
     ) -> "tuple[Target, NDArray[np.int64], NDArray[np.float64]]":
         """Learn a target, and give its labels and its standardised numbers.
 
@@ -54,6 +57,7 @@ class Target:
             kind: `"classes"` or `"numbers"`; `"auto"`: numbers where a column has more than
                 two values, some with fractions, or more than `MAX_CLASSES`.
             missing: `"unlabelled"` lets values be missing.
+            bins: Into how many bins of equal numbers of rows `cut` cuts numbers.
 
         Returns:
             The target, labels with shape (n, q), -1 where missing, and numbers with shape (n, d),
@@ -79,9 +83,46 @@ class Target:
             tuple(classes for classes, _ in numbered),
             tuple(means.tolist()),
             tuple(scales.tolist()),
+            tuple(
+                _edges(frame[name], bins) if kind == "numbers" else None
+                for name, kind in zip(frame, kinds, strict=True)
+            ),
         )
 
         return target, labels, (values - means) / scales
+
+    def cut(self, y: Any, n: int, *, missing: Missing = "error") -> pd.DataFrame:
+        """The target of other rows as classes, its numbers in the bins of the fitted rows.
+
+        Arguments:
+            y: The target of n rows, in as many columns as were fitted.
+            n: The number of rows.
+            missing: `"unlabelled"` lets values be missing.
+
+        Raises:
+            ValueError: If there are other columns, values are missing, or classes were not fitted.
+
+        Example:
+            >>> target, _, _ = Target.fit(np.arange(100) / 4, 100, bins=2)
+            >>> target.cut([3.5, 20], 2)[0].tolist()
+            ['below 12.375', 'from 12.375']
+        """
+
+        frame = as_frame("y", y, n)
+        if len(frame.columns) != len(self.kinds):
+            raise ValueError(
+                f"`y` expects {len(self.kinds)} columns, as fitted, got {len(frame.columns)}."
+            )
+        _check_missing(frame, missing)
+        classes, columns = iter(self.classes), {}
+        for name, edges in zip(frame, self.edges, strict=True):
+            if edges is None:
+                _check_fitted(frame[name], next(classes))
+                columns[name] = frame[name]
+            else:
+                columns[name] = binned(pd.Series(_numbers(frame[name])), edges)
+
+        return pd.DataFrame(columns)
 
     @property
     def n_labels(self) -> tuple[int, ...]:
@@ -137,6 +178,25 @@ def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
     labels[known] = numbered
 
     return classes, labels
+
+
+def _edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...]:
+    """The inner quantiles of a column of numbers."""
+
+    known = _numbers(column.dropna())
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
+
+    return tuple(edge for edge in edges.tolist() if edge > known.min())
+
+
+def _check_fitted(column: "pd.Series[Any]", classes: NDArray[Any]) -> None:
+    known = column.dropna()
+    strange = known[~known.isin(classes.tolist())]
+    if len(strange):
+        raise ValueError(
+            f"`y` has values that were not fitted: {strange.unique().tolist()[:5]}. Known are "
+            f"{classes.tolist()}."
+        )
 
 
 def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:

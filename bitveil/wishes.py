@@ -346,7 +346,8 @@ def certified(
     held_out: Callable[[nn.Module], Counts],
     *,
     sizes: Counts,
-    draws: str = "soft",
+    draws: str,
+    drawn: Callable[[nn.Module], Counts],
     n_jobs: int | None = None,
 ) -> tuple[Candidate, Certificate, list[Step]]:
     """The most useful encoder that the rows for certification pass.
@@ -359,6 +360,8 @@ def certified(
         held_out: The counts of the rows for certification, for an encoder.
         sizes: The numbers of rows for certification, over (target, group) and over (group).
         draws: What the counts are of: `"soft"` (expected) or `"hard"` (drawn) codes.
+        drawn: The counts of the drawn codes of the rows for selection, for an encoder: they order
+            the encoders where drawn codes are certified.
         n_jobs: How many encoders are trained at once; None: one.
 
     Raises:
@@ -371,6 +374,8 @@ def certified(
     train_one = delayed(trainer)
     forms = _forms(trainer, wish, left, fit, select)
     candidates = Parallel(n_jobs)(train_one(form, fit, select) for form in forms)
+    if draws == "hard":
+        candidates = [_as_drawn(candidate, wish, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]
     settings: Any = {"certify": wish.certify, "delta": wish.delta, "draws": draws}
@@ -385,6 +390,14 @@ def certified(
     ]
 
     return candidates[chosen], passed[chosen], path
+
+
+def _as_drawn(candidate: Candidate, wish: Wish, drawn: Callable[[nn.Module], Counts]) -> Candidate:
+    """An encoder with the gap of its drawn codes, which is what is published."""
+
+    gap = wish.certify(drawn(candidate.encoder), draws="hard").estimate
+
+    return replace(candidate, step=replace(candidate.step, gap=gap))
 
 
 def _forms(trainer: Trainer, wish: Wish, left: float, fit: Rows, select: Rows) -> list[Form]:
@@ -430,9 +443,8 @@ def _refusal(wish: Wish, left: float, safest: Certificate, expected: float) -> s
         could = "No smaller gap can be certified for such codes: take fewer bits"
     else:
         could = f"Wish for a little more than {advice:.3f}"
-    drawn = " The codes were certified as drawn, since many rows have equal content and share a "
-    drawn += "draw, or their bits are many: that measures more than there is. Names for the rows "
-    drawn += "(`ids`) and fewer bits help."
+    drawn = " The drawn codes were counted, since rows have no names of their own (`ids`), or too "
+    drawn += "many bits: that measures more than expected counts do. Names and fewer bits help."
 
     return (
         f"`{wish.name}` could not be certified. The safest code found: {safest}. {could}, "

@@ -100,6 +100,9 @@ class UncertifiableError(ValueError):
     """No code meets the wish with the rows that are there."""
 
 
+_COUNTED = {"soft": "expected counts", "hard": "drawn codes"}
+
+
 @dataclass(frozen=True)
 class Certificate:
     """The quantity is at most `bound`, but for a share `delta`.
@@ -139,7 +142,8 @@ class Certificate:
         codes = "" if self.candidates == 1 else f" for all of {self.candidates} codes at once"
         return (
             f"{_SAYS[self.quantity]} ≤ {self.bound:.4f}{of_all} with probability "
-            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, measured {self.estimate:.4f})"
+            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, {_COUNTED[self.draws]}, measured "
+            f"{self.estimate:.4f})"
         )
 
 
@@ -235,7 +239,7 @@ def certify_opportunity(
         >>> table = torch.tensor([[[900.0, 100.0], [100, 900]], [[600, 400], [500, 500]]])
         >>> print(certify_opportunity(table, positive=1))
         equal-opportunity gap of every classifier that sees the code ≤ 0.1547 with probability
-        ≥ 0.95 (1000 + 1000 held-out rows, measured 0.1000)
+        ≥ 0.95 (1000 + 1000 held-out rows, expected counts, measured 0.1000)
     """
 
     if table.ndim != 3 or not 0 <= positive < len(table):
@@ -381,7 +385,7 @@ def certify_information(
     Example:
         >>> print(certify_information(torch.tensor([[600.0, 400.0], [500.0, 500.0]])))
         bits that the code tells of the group ≤ 0.1547 of 1.0000 with probability ≥ 0.95
-        (1000 + 1000 held-out rows, measured 0.1000)
+        (1000 + 1000 held-out rows, expected counts, measured 0.1000)
     """
 
     check_counts("certify_information", table, 2, delta, draws, candidates, dobrushin)

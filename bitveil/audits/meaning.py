@@ -229,7 +229,7 @@ def meaning(
     Example:
         >>> bits = np.tile([[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]], (250, 1))
         >>> trap = bits[:, 0] ^ bits[:, 1]  # the third bit is a copy of the second
-        >>> found = meaning(Published.of_bits(None, bits[:, [0, 1]], seed=0), trap, ["f", "m"])
+        >>> found = meaning(Published.of_bits(bits[:, [0, 1]]), trap, ["f", "m"])
         >>> found.telling.parts, round(found.telling.information, 2), found.telling.alone
         (('bit 0', 'bit 1'), 1.0, (0.0, 0.0))
     """

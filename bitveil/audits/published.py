@@ -1,14 +1,20 @@
-"""What was published: the codes of some rows, whoever made them.
+"""What was published: the codes of some rows, whoever made them, and how they may be counted.
 
-Bits with the logits that they were drawn from, bits alone, or columns of any discrete values: the
-number of a cluster, the leaf of a tree, a postcode. A code is a row of *parts*: bits, or columns.
+A code is a row of *parts*: bits, or columns of any discrete values, as the number of a cluster,
+the leaf of a tree, a postcode.
+
+What is counted is what is published. The probabilities that an encoder gives to a row may be
+counted in place of its code only where draws are independent between rows, and so only where every
+row has a name of its own: `Published.of_named` is the one way to expected counts. Everything else
+is counted as it was drawn. Rows of equal content and no name share a draw, and the published map
+from content to code can leak far more than its probabilities do.
 """
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -17,9 +23,11 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.codes import check_logits, draw
+from bitveil.frozen import name_digests
+from bitveil.labels import split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
-__all__ = ["Published", "group_name"]
+__all__ = ["Published", "check_names", "group_name"]
 
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
@@ -36,7 +44,8 @@ class Published:
         parts: The number of the value of each part, with shape (n, p).
         names: The name of each part.
         values: The values of each part, in the order of their numbers.
-        logits: The logits of bits, with shape (n, m), where they are known.
+        logits: The logits of bits, with shape (n, m), where every row has a name of its own.
+        counts: How many rows each row of `parts` stands for; None: one.
         n_distinct: The number of different codes among these rows.
     """
 
@@ -44,35 +53,113 @@ class Published:
     names: tuple[str, ...]
     values: tuple[tuple[Any, ...], ...]
     logits: Tensor | None
+    counts: NDArray[np.int64] | None
     n_distinct: int
 
     @classmethod
-    def of_bits(
-        cls, logits: ArrayLike | None, bits: ArrayLike | None, *, seed: int
-    ) -> "Published":
-        """Bits, drawn from the logits where none were given.
+    def of(cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int) -> "Published":
+        """What an audit was given: codes, or the logits and the names of rows, or both.
 
         Raises:
-            ValueError: If the logits are not finite, the bits not 0 and 1, or they do not fit.
+            ValueError: If there are neither codes nor logits, logits come without names, or a
+                name stands twice.
+        """
+
+        if logits is None and codes is None:
+            raise ValueError("`audit` expects `codes`, or `logits` with `ids`, got neither.")
+        if logits is not None:
+            return cls.of_named(logits, ids, codes, seed=seed)
+        published = cls.of_bits(codes) if _look_like_bits(codes) else cls.of_columns(codes)
+        if ids is not None:
+            check_names(ids, len(published))
+
+        return published
+
+    @classmethod
+    def of_bits(cls, bits: ArrayLike) -> "Published":
+        """Bits as they were published, with shape (n, m).
+
+        Raises:
+            ValueError: If they are not 0 and 1.
 
         Example:
-            >>> Published.of_bits(None, [[0, 1], [1, 1]], seed=0).names
+            >>> Published.of_bits([[0, 1], [1, 1]]).names
             ('bit 0', 'bit 1')
         """
 
-        theta = None
-        if logits is not None:
-            theta = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
-            check_logits("audit", theta)
-        if bits is None:
-            assert theta is not None
-            bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
         drawn = np.asarray(bits)
-        _check_bits(drawn, theta)
+        _check_bits(drawn)
         m = drawn.shape[1]
-        names = tuple(f"bit {j}" for j in range(m))
 
-        return cls(drawn.astype(np.int64), names, ((0, 1),) * m, theta, _distinct(drawn))
+        return cls(
+            drawn.astype(np.int64),
+            tuple(f"bit {j}" for j in range(m)),
+            ((0, 1),) * m,
+            None,
+            None,
+            _distinct(drawn),
+        )
+
+    @classmethod
+    def of_named(
+        cls, logits: ArrayLike, ids: Any, bits: ArrayLike | None = None, *, seed: int = 0
+    ) -> "Published":
+        """Bits of rows that each have a name of their own: their expected counts are read.
+
+        Arguments:
+            logits: The logits of the bits, with shape (n, m).
+            ids: The name of each row. No two rows may have the same.
+            bits: The published bits; drawn from the logits where there are none.
+            seed: The seed of that.
+
+        Raises:
+            ValueError: If names are missing or stand twice, the logits are not finite, the bits
+                not 0 and 1, or they do not fit.
+
+        Example:
+            >>> Published.of_named([[0.0], [9.0]], ids=["ann", "bob"]).draws
+            'soft'
+        """
+
+        theta = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
+        check_logits("audit", theta)
+        if ids is None:
+            raise ValueError(
+                "`audit` counts what `logits` say only where every row has a name of its own, "
+                "which also decides its draw: give `ids`. Of rows without names give the "
+                "published bits as `codes`; `model.audit(X, ...)` chooses by itself."
+            )
+        check_names(ids, len(theta))
+        if bits is None:
+            bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
+        drawn = cls.of_bits(bits)
+        if drawn.parts.shape != theta.shape:
+            raise ValueError(
+                "`audit` expects `logits` and `codes` of the same rows and bits, got shapes "
+                f"{tuple(theta.shape)} and {drawn.parts.shape}."
+            )
+
+        return replace(drawn, logits=theta)
+
+    @classmethod
+    def of_counts(
+        cls, counts: NDArray[np.int64], codes: Sequence[Any]
+    ) -> "tuple[Published, NDArray[np.int64]]":
+        """A table of counts over (group, code): one row for each cell, and the row's group.
+
+        Example:
+            >>> published, groups = Published.of_counts(np.array([[600, 0], [500, 400]]), "ab")
+            >>> len(published), groups.tolist()
+            (1500, [0, 1, 1])
+        """
+
+        groups, numbers = np.nonzero(counts)
+        values = tuple(codes)
+        column = numbers.astype(np.int64)[:, None]
+
+        return cls(
+            column, ("code",), (values,), None, counts[groups, numbers], _distinct(column)
+        ), groups.astype(np.int64)
 
     @classmethod
     def of_columns(cls, codes: Any) -> "Published":
@@ -109,11 +196,12 @@ class Published:
             ("code",) if names == ["column 0"] else tuple(names),
             tuple(values for _, values in numbered),
             None,
+            None,
             _distinct(parts),
         )
 
     def __len__(self) -> int:
-        return len(self.parts)
+        return len(self.parts) if self.counts is None else int(self.counts.sum())
 
     @property
     def draws(self) -> str:
@@ -122,6 +210,16 @@ class Published:
         listed = self.logits is not None and 2 ** len(self.names) <= _LISTED
 
         return "soft" if listed else "hard"
+
+    @property
+    def counted(self) -> str:
+        """What was counted, and why, as a sentence for people."""
+
+        if self.draws == "soft":
+            return "expected counts, since every row has a name of its own"
+        if self.logits is not None:
+            return f"the drawn codes, since {2 ** len(self.names)} codes are too many to list"
+        return "the codes as they were published"
 
     @property
     def are_bits(self) -> bool:
@@ -161,8 +259,45 @@ class Published:
         if k * c > MAX_CELLS:
             raise ValueError(f"A table of {k} groups and {c} codes does not fit into memory.")
         drawn = torch.from_numpy(numbers)
+        if self.counts is None:
+            return observed_table(drawn[rows], groups[rows], k, c).double()
+        each = torch.from_numpy(self.counts)[rows].double()
 
-        return observed_table(drawn[rows], groups[rows], k, c).double()
+        return torch.bincount(groups[rows] * c + drawn[rows], each, k * c).view(k, c)
+
+    def halves(self, labels: NDArray[np.int64], seed: int) -> "tuple[_Half, _Half]":
+        """Half of the rows of each label, and the other half.
+
+        Of counts each row goes to one half or the other by a coin of its own.
+        """
+
+        rng = np.random.RandomState(seed)
+        if self.counts is None:
+            first, second = split_rows(labels, (0.5, 0.5), rng)
+            return _Half(self, torch.from_numpy(first)), _Half(self, torch.from_numpy(second))
+        some = np.random.default_rng(seed).binomial(self.counts, 0.5)
+        every = slice(None)
+
+        return (
+            _Half(replace(self, counts=some), every),
+            _Half(replace(self, counts=self.counts - some), every),
+        )
+
+    def sampled(
+        self, labels: NDArray[np.int64], most: int, seed: int
+    ) -> "tuple[Published, NDArray[np.int64]]":
+        """Single rows in place of counts, at random about as many as asked for, and their labels.
+
+        A label with few rows keeps a thousand of them, or all.
+        """
+
+        assert self.counts is not None
+        sizes = np.bincount(labels, self.counts)
+        chance = np.minimum(1, np.maximum(most / len(self), 1000 / np.maximum(sizes, 1)))
+        some = np.random.default_rng(seed).binomial(self.counts, chance[labels])
+        rows = np.repeat(np.arange(len(labels)), some)
+
+        return replace(self, parts=self.parts[rows], counts=None), labels[rows]
 
     def numbers(self, parts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The number of each row's code in some parts, and the values that each number stands for.
@@ -230,16 +365,48 @@ def group_name(group: Any) -> str:
     return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)
 
 
-def _check_bits(drawn: NDArray[Any], theta: Tensor | None) -> None:
+class _Half(NamedTuple):
+    """Some of the rows that were published."""
+
+    published: Published
+    rows: Tensor | slice
+
+    def table(self, groups: Tensor, k: int) -> Tensor:
+        return self.published.table(groups, k, rows=self.rows)
+
+
+def check_names(ids: Any, n: int) -> None:
+    """Refuse names that do not tell rows apart: copies of one person are no independent rows.
+
+    Raises:
+        ValueError: If there is not one name for each of n rows, or one stands twice.
+    """
+
+    names = name_digests(ids, n)
+    twice = n - len(np.unique(names, axis=0))
+    if twice:
+        raise ValueError(
+            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are no "
+            "independent rows: leave one row of each person. In `fit`, `sample_weight` can say "
+            "how often it counts."
+        )
+
+
+def _look_like_bits(codes: Any) -> bool:
+    """Whether these are an array of bits: zeros and ones in several columns."""
+
+    if isinstance(codes, pd.DataFrame | pd.Series) or np.ndim(codes) != 2:
+        return False
+    found = np.asarray(codes)
+
+    return found.dtype.kind in "biuf" and found.size > 0 and bool(np.isin(found, (0, 1)).all())
+
+
+def _check_bits(drawn: NDArray[Any]) -> None:
     if drawn.ndim != 2 or not drawn.shape[1] or not np.isin(drawn, (0, 1)).all():
         raise ValueError(
-            "`audit` expects `bits` as 0 and 1 with shape (n, m), got "
-            f"{drawn.dtype} of shape {drawn.shape}. Codes of other values go into `codes`."
-        )
-    if theta is not None and theta.shape != drawn.shape:
-        raise ValueError(
-            "`audit` expects `logits` and `bits` of the same rows and bits, got shapes "
-            f"{tuple(theta.shape)} and {drawn.shape}."
+            "`audit` expects bits as 0 and 1 with shape (n, m), got "
+            f"{drawn.dtype} of shape {drawn.shape}."
         )
 
 

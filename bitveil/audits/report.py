@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,6 +22,7 @@ from bitveil.audits.attacker import (
     certain_gap,
     certain_information,
     certain_odds,
+    certain_opportunity,
 )
 from bitveil.audits.certificates import (
     Certificate,
@@ -29,6 +30,7 @@ from bitveil.audits.certificates import (
     certify_gap,
     certify_information,
     certify_odds,
+    certify_opportunity,
 )
 from bitveil.audits.families import FAMILIES
 from bitveil.audits.meaning import Meaning, follows, meaning
@@ -53,7 +55,8 @@ from bitveil.information import (
     mutual_information,
     neuron_information,
 )
-from bitveil.labels import Labels, number_labels, split_rows
+from bitveil.labels import Labels, as_frame, number_labels, split_rows
+from bitveil.objectives import CRITERIA, Criterion
 from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_table"]
@@ -61,6 +64,8 @@ __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_tabl
 SCHEMA = "bitveil.audit/1"
 """The version of the JSON: fields may be added to it, none change their meaning or go."""
 
+_SAMPLED = 100_000  # rows of a table of counts that attackers are given
+_CERTAIN = 200.0  # a logit of a bit that is drawn for certain
 _MOST = 50  # values of an attribute or a target: more look like numbers or names
 _SHOWN = 255  # values of a foreign column that trained attackers tell apart
 _BOOT = 200  # resamples of a bootstrap interval
@@ -146,19 +151,24 @@ class Audit:
         neuron_information_bits: The paper's sum over single bits, which is no bound.
         total_variation: The largest gap that a classifier of these rows can have; too large.
         total_variation_left_out: The same with each row read by the others; too small.
-        certificate: The upper bound for new rows, and with which probability.
+        certificate: What the audit leads with: the upper bound for new rows, on the parity gap
+            or, by another criterion, on that of equal opportunity or equalised odds.
         certain_gap: A gap that some classifier certainly reaches on new rows, with the same one.
         attack_accuracy: The accuracy of the best attacker.
         balanced_attack_accuracy: Its balanced accuracy: one half (of two groups) is a guess.
         attackers: Trained attackers on drawn bits, half of the rows for training, half for scores.
         use_accuracy: The accuracy of boosting for the target on drawn bits, scored likewise.
         use_gap: The parity gap of its answers.
-        shared_rows: How many rows have the content of another row and no id of their own. They
-            share its frozen draw; None where it was not looked for.
+        counted: What was counted, and why: expected counts of rows that have names of their own,
+            or codes as they were published.
+        criterion: What the audit leads with.
+        positive: The target that equal opportunity speaks of; None where it does not.
+        goal: The gap that was to be kept, where there was one.
         sensitive: The names of the sensitive columns.
         target: The name of the target.
-        intervals: Both sides of each certified quantity: the parity gap, the balanced accuracy of
-            attackers, the information, and with a target the gap of equalised odds.
+        intervals: Both sides of each certified quantity, what the audit leads with first: the
+            parity gap, the balanced accuracy of attackers, the information, and with a target the
+            gap of equalised odds.
         checks: Each attacker beside the certificate, which none may exceed but by chance.
         repeated_draws: What an attacker finds from several draws of each row, and from the logits:
             no certificate covers them. Only with all attackers.
@@ -189,7 +199,10 @@ class Audit:
     attackers: tuple[Probe, ...]
     use_accuracy: float | None
     use_gap: float | None
-    shared_rows: int | None
+    counted: str
+    criterion: str
+    positive: str | None
+    goal: float | None
     sensitive: tuple[str, ...]
     target: str | None
     intervals: tuple[Interval, ...]
@@ -263,8 +276,7 @@ class Audit:
         if self.use_accuracy is not None:
             scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
             lines.append(("use: boosting", f"{scores} ({seen})"))
-        if self.shared_rows:
-            lines.append(("rows that share a draw", f"{self.shared_rows} (equal content, no id)"))
+        lines.append(("counted", self.counted))
 
         return lines + list(self._more_lines())
 
@@ -307,35 +319,46 @@ class Audit:
 
 
 def audit(
-    logits: ArrayLike | None,
+    codes: Any,
     sensitive_features: ArrayLike,
     y: ArrayLike | None = None,
     *,
-    bits: ArrayLike | None = None,
-    codes: Any = None,
+    logits: ArrayLike | None = None,
+    ids: Any = None,
+    criterion: Criterion = "independence",
+    positive: Any = None,
+    goal: float | None = None,
     delta: float = 0.05,
-    shared_rows: int | None = None,
     random_state: int = 0,
     attackers: Literal["quick", "all"] = "quick",
     encode: Callable[[Any], Any] | None = None,
     X: Any = None,
     path: Iterable[Any] = (),
+    notes: Sequence[str] = (),
 ) -> Audit:
-    """Audit a code on rows that were used neither in training nor in selection.
+    """Audit codes that anybody made, on rows used neither in training nor in selection.
 
-    From logits the tables are exact expected counts; without them, from `bits` or `codes` alone,
-    the drawn codes are counted, which is coarser: for foreign codes, and where many rows share a
-    draw.
+    Of an encoder of bitveil `model.audit(X, y, sensitive_features=...)` does all of this with the
+    groups, bins and targets that it was fitted with.
+
+    Codes are counted as they were published. Expected counts, which are less coarse, are read from
+    `logits`, and only of rows that each have a name of their own: without names rows of equal
+    content share a draw, and the published codes can tell more than their probabilities do.
 
     Arguments:
-        logits: The logits of the code, with shape (n, m), or None.
+        codes: What was published: an array of bits with shape (n, m), or any discrete values, in
+            one column or several that are published together, such as the number of a cluster or
+            a postcode. None: drawn from the logits.
         sensitive_features: The sensitive attribute of each row, in one column or several.
-        y: The target of each row, for the downstream classifier, or None.
-        bits: The published bits, with shape (n, m); drawn from the logits where there are none.
-        codes: In place of logits and bits: any discrete values, in one column or several that are
-            published together, such as the number of a cluster or a postcode.
+        y: The target of each row, for the downstream classifier, or None. Where it is missing, a
+            row counts for the attribute alone.
+        logits: The logits of the bits, with shape (n, m), together with `ids`.
+        ids: The name of each row, by which its code was drawn. None may stand twice.
+        criterion: What the audit leads with: `"independence"` the parity gap, `"separation"` that
+            of equalised odds, `"equal_opportunity"` that among rows whose target is `positive`.
+        positive: The value of the target that is the opportunity; None: the last one.
+        goal: The gap that was to be kept, to be printed beside the one that is certified.
         delta: The probability that the certificate may be wrong, and again that `certain_gap` may.
-        shared_rows: How many rows share a frozen draw with another, to be reported.
         random_state: The seed of the draws and of the halves for the attackers.
         attackers: `"quick"`: linear and boosting. `"all"`: all families with bootstrap intervals,
             a search over their settings, and repeated draws; takes minutes.
@@ -343,17 +366,19 @@ def audit(
             found which columns each bit follows.
         X: The rows, as `encode` takes them.
         path: The encoders among which this one was chosen: `path_` of an estimator.
+        notes: What else a reader must know.
 
     Raises:
-        ValueError: If there are no codes, lengths differ, a value is missing, there are fewer than
-            two groups, or one of them has fewer than two rows.
+        ValueError: If there are no codes, lengths differ, logits come without names, a name stands
+            twice, a value is missing, there are fewer than two groups, or one of them has fewer
+            than two rows.
 
     Warns:
         UserWarning: If there are more codes than rows: the bounds hold, and are loose.
 
     Example:
         >>> trap = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (500, 1))
-        >>> found = audit(400.0 * trap - 200, trap[:, 0] ^ trap[:, 1])
+        >>> found = audit(trap, trap[:, 0] ^ trap[:, 1])
         >>> round(found.information_bits, 3), round(found.neuron_information_bits, 3)
         (1.0, 0.0)
         >>> [(p.family, round(p.auc, 1)) for p in found.attackers]
@@ -361,25 +386,69 @@ def audit(
         >>> print(found.meaning.telling)
         bit 0 and bit 1 together tell 1.0000 of 1.0000 bits; alone 0.0000 and 0.0000
     """
-    if attackers not in ("quick", "all"):
-        raise ValueError(f"`attackers` expects 'quick' or 'all', got {attackers!r}.")
-    published = _published(logits, bits, codes, random_state)
+    _check_choice("attackers", attackers, ("quick", "all"))
+    _check_choice("criterion", criterion, CRITERIA)
+    published = Published.of(codes, logits, ids, seed=random_state)
     groups = number_labels("sensitive_features", sensitive_features, len(published), most=_MOST)
-    target = None if y is None else number_labels("y", y, len(published), most=_MOST)
+    target = None if y is None else _labels(y, len(published))
     rows = _Rows(published, groups, target, delta, random_state, thorough=attackers == "all")
-    table = published.table(rows.s, rows.k)
+    asked = _Asked(criterion, _positive(criterion, positive, target), goal)
+    moved = (None, ()) if encode is None or X is None else follows(encode, X, seed=random_state)
+
+    return _audit(
+        rows,
+        rows,
+        asked,
+        columns=rows.columns(sensitive_features),
+        sensitive=_names(sensitive_features),
+        target_name=None if y is None else str(getattr(y, "name", None) or "target"),
+        moved=moved,
+        path=path,
+        notes=notes,
+        attackers=attackers,
+    )
+
+
+class _Asked(NamedTuple):
+    """What an audit leads with: the criterion, the number of the opportunity, and the goal."""
+
+    criterion: Criterion
+    positive: int | None
+    goal: float | None
+
+
+def _audit(
+    whole: "_Rows",
+    rows: "_Rows",
+    asked: _Asked,
+    *,
+    columns: tuple[Column, ...] = (),
+    sensitive: tuple[str, ...],
+    target_name: str | None,
+    moved: "tuple[NDArray[np.float64] | None, Sequence[str]]" = (None, ()),
+    path: Iterable[Any] = (),
+    notes: Sequence[str] = (),
+    attackers: str,
+) -> Audit:
+    """The record: certificates and readings of all rows, attackers and meanings of single ones.
+
+    Both are the same rows, but where counts of very many are audited: then the second is a sample.
+    """
+
+    groups, published = whole.groups, whole.published
+    table = published.table(whole.s, whole.k)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "There are more drawn codes")  # said once, below
-        intervals = rows.intervals()
-    gap = intervals[0].certificate
-    probes = rows.attack(groups)
-    columns = rows.columns(sensitive_features)
+        parity, intervals = whole.intervals(asked)
+    gap = parity.certificate
+    probes = rows.attack(rows.groups)
     uses = rows.uses([interval.certificate for interval in intervals])
-    information, variation = rows.left_out()
-    notes = rows.notes(uses)
-    for note in notes:
+    information, variation = whole.left_out()
+    said = [*whole.notes(uses, asked), *notes]
+    for note in said:
         if note.startswith(_LOOSE):
-            warnings.warn(note, stacklevel=2)
+            warnings.warn(note, stacklevel=3)
+    target = whole.target
 
     return Audit(
         n_rows=len(published),
@@ -389,29 +458,34 @@ def audit(
         information_bits=mutual_information(table).item() * BITS,
         information_left_out_bits=information,
         entropy_bits=group_entropy(table).item() * BITS,
-        neuron_information_bits=rows.neuron_information(),
+        neuron_information_bits=whole.neuron_information(),
         total_variation=gap.estimate,
         total_variation_left_out=variation,
-        certificate=gap,
+        certificate=intervals[0].certificate,
         certain_gap=intervals[0].least,
         attack_accuracy=attack_accuracy(table).item(),
         balanced_attack_accuracy=attack_accuracy(table, prior="uniform").item(),
         attackers=probes,
         use_accuracy=next((u.probe.accuracy for u in uses if u.probe.family == "boosting"), None),
         use_gap=next((u.gap for u in uses if u.probe.family == "boosting"), None),
-        shared_rows=shared_rows,
-        sensitive=_names(sensitive_features),
-        target=None if y is None else str(getattr(y, "name", None) or "target"),
+        counted=published.counted,
+        criterion=asked.criterion,
+        positive=None
+        if asked.positive is None or target is None
+        else str(target.values[asked.positive]),
+        goal=asked.goal,
+        sensitive=sensitive,
+        target=target_name,
         intervals=intervals,
         checks=_checks([(gap, probes), *((c.interval.certificate, c.attackers) for c in columns)]),
         repeated_draws=rows.repeated_draws(),
         uses=uses,
         most_frequent_target=None if target is None else _most_frequent(target),
         columns=columns,
-        meaning=rows.meaning(encode, X),
+        meaning=rows.meaning(*moved),
         path=tuple(map(_path_step, path)),
-        notes=tuple(notes),
-        made=rows.made(attackers),
+        notes=tuple(said),
+        made=whole.made(attackers),
     )
 
 
@@ -419,7 +493,10 @@ def audit_table(
     table: ArrayLike | pd.DataFrame,
     groups: Sequence[Any] | None = None,
     codes: Sequence[Any] | None = None,
-    **settings: Any,
+    *,
+    delta: float = 0.05,
+    random_state: int = 0,
+    attackers: Literal["quick", "all"] = "quick",
 ) -> Audit:
     """Audit a code from a table of counts: how many rows of each group got each code.
 
@@ -428,7 +505,10 @@ def audit_table(
             the codes as columns.
         groups: The groups; None: those of the DataFrame, or numbers.
         codes: The codes; None: those of the DataFrame, or numbers.
-        settings: `delta`, `random_state` and `attackers`, as `audit` takes them.
+        delta: The probability that the certificate may be wrong.
+        random_state: The seed of the halves, of the sample of rows and of the attackers.
+        attackers: `"quick"` or `"all"`, as for `audit`. Of more than 100,000 rows they are given
+            a sample.
 
     Raises:
         ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the
@@ -440,12 +520,13 @@ def audit_table(
         ((1000, 1000), 0.1, 0.1547)
     """
 
+    _check_choice("attackers", attackers, ("quick", "all"))
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
     counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    if (counts < 0).any() or (counts != np.round(counts)).any():
+    if not (counts >= 0).all() or (counts != np.round(counts)).any() or counts.max() >= 2**53:
         raise ValueError(
             "`audit_table` expects how many rows of each group got each code, whole numbers from "
-            "0 on. Expected counts are certified by `certify_gap`."
+            "0 to 2^53. Expected counts are certified by `certify_gap`."
         )
     names = list(frame.index) if groups is None else list(groups)
     values = list(frame.columns) if codes is None else list(codes)
@@ -456,10 +537,65 @@ def audit_table(
         )
     if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
         raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
-    s, t = np.divmod(np.repeat(np.arange(counts.size), counts.ravel().astype(int)), len(values))
-    column = pd.Series(pd.Index(names)[s], name=frame.index.name)
+    published, s = Published.of_counts(counts.astype(np.int64), values)
+    thorough, settings = attackers == "all", (delta, random_state)
+    labels = number_labels("groups", pd.Series(pd.Index(names)[s]), len(s), most=_MOST)
+    whole = _Rows(published, labels, None, *settings, thorough=thorough)
+    single, t = published.sampled(labels.numbers, _SAMPLED, random_state)
+    rows = _Rows(single, Labels(labels.values, t), None, *settings, thorough=thorough)
+    name = frame.index.name
 
-    return audit(None, column, codes=pd.Series(pd.Index(values)[t], name="code"), **settings)
+    return _audit(
+        whole,
+        rows,
+        _Asked("independence", None, None),
+        sensitive=() if name is None else (str(name),),
+        target_name=None,
+        notes=_notes_on_sample(published, single),
+        attackers=attackers,
+    )
+
+
+def _notes_on_sample(published: Published, single: Published) -> list[str]:
+    if len(single) == len(published):
+        return []
+    return [
+        f"Attackers were trained, and the meaning of codes was read, on a random {len(single)} of "
+        f"the {len(published)} rows, with more of the rare groups. Certificates count all rows."
+    ]
+
+
+def _labels(y: Any, n: int) -> Labels:
+    """The target's values and each row's number, -1 where it is missing."""
+
+    frame = as_frame("y", y, n)
+    known = frame.notna().all(axis=1).to_numpy()
+    values, numbers = number_labels("y", frame[known], int(known.sum()), most=_MOST)
+    of_all = np.full(n, -1, dtype=np.int64)
+    of_all[known] = numbers
+
+    return Labels(values, of_all)
+
+
+def _positive(criterion: Criterion, positive: Any, target: Labels | None) -> int | None:
+    """The number of the target that is the opportunity, where one is asked for."""
+
+    if criterion == "independence":
+        return None
+    if target is None:
+        raise ValueError(f"`criterion={criterion!r}` compares rows of one target: give `y`.")
+    values = target.values.tolist()
+    if criterion == "separation":
+        return None
+    if positive is not None and positive not in values:
+        raise ValueError(f"`positive` expects one of {values}, got {positive!r}.")
+
+    return len(values) - 1 if positive is None else values.index(positive)
+
+
+def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    if value not in known:
+        raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
 
 
 class _Rows:
@@ -478,20 +614,30 @@ class _Rows:
         self.published, self.groups, self.target = published, groups, target
         self.delta, self.seed, self.thorough = delta, seed, thorough
         self.s, self.k = torch.from_numpy(groups.numbers), len(groups.values)
-        _check_sizes(groups)
+        self.sizes = _sizes(published, groups)
 
-    def intervals(self) -> tuple[Interval, ...]:
-        """Both sides of all that is certified, the parity gap first."""
+    def intervals(self, asked: _Asked) -> tuple[Interval, tuple[Interval, ...]]:
+        """Both sides of the parity gap, and of all that is certified: what is asked for first."""
 
-        found = [
-            self._interval(self.s, self.k, certain_gap, certify_gap),
+        parity = self._interval(self.s, self.k, certain_gap, certify_gap)
+        others = [
             self._interval(self.s, self.k, certain_attack, certify_attack),
             self._interval(self.s, self.k, certain_information, certify_information),
         ]
-        if self.target is not None and self._pairs_are_there():
-            found.append(self._odds())
+        leading = None
+        if asked.criterion == "equal_opportunity":
+            assert asked.positive is not None
+            leading = self._opportunity(asked.positive)
+        elif self.target is not None and (
+            asked.criterion == "separation" or self._pairs_are_there()
+        ):
+            odds = self._odds()
+            if asked.criterion == "separation":
+                leading = odds
+            else:
+                others.append(odds)
 
-        return tuple(found)
+        return parity, (parity, *others) if leading is None else (leading, parity, *others)
 
     def attack(self, labels: Labels) -> tuple[Probe, ...]:
         """Trained attackers of a column."""
@@ -543,12 +689,13 @@ class _Rows:
     def uses(self, certificates: Sequence[Certificate]) -> tuple[Use, ...]:
         """Classifiers of the target on codes that they were not trained on."""
 
-        if self.target is None or min(np.bincount(self.target.numbers)) < 2:
+        if self.target is None or min(np.bincount(_known(self.target))) < 2:
             return ()
-        first, second = _halves(self.target.numbers, self.seed)
-        seen, y = self.published.seen(_SHOWN), self.target.numbers
+        known = np.flatnonzero(self.target.numbers >= 0)
+        seen, y = self.published.seen(_SHOWN)[known], self.target.numbers[known]
+        first, second = _halves(y, self.seed)
         split = Split(seen[first], y[first], seen[second], y[second])
-        groups = self.groups.numbers[second]
+        groups = self.groups.numbers[known][second]
         if not self.thorough:
             return tuple(use(split, groups))
 
@@ -565,47 +712,54 @@ class _Rows:
         )
 
     def left_out(self) -> tuple[float | None, float | None]:
-        if self.published.draws == "hard":
+        """Information in bits and total variation, each row read by the others."""
+
+        if self.published.logits is None or self.published.draws == "hard":
             return None, None
-        assert self.published.logits is not None
         nats, variation = leave_one_out(self.published.logits, self.s, self.k)
 
         return nats * BITS, variation
 
     def neuron_information(self) -> float | None:
-        if self.published.logits is None:
+        """The paper's sum over single bits, in bits; None where the code is not of bits."""
+
+        logits, parts = self.published.logits, self.published.parts
+        if logits is None and not (self.published.are_bits and self.published.counts is None):
             return None
-        tables = neuron_tables(self.published.logits, self.s, self.k)
+        if logits is None:
+            logits = torch.from_numpy(parts).double() * 2 * _CERTAIN - _CERTAIN
+        tables = neuron_tables(logits, self.s, self.k)
 
         return neuron_information(tables).item() * BITS
 
-    def meaning(self, encode: Callable[[Any], Any] | None, X: Any) -> Meaning:
-        moved: NDArray[np.float64] | None = None
-        columns: list[str] = []
-        if encode is not None and X is not None:
-            moved, columns = follows(encode, X, seed=self.seed)
-            if moved.shape[1] != len(self.published.names):
-                raise ValueError(
-                    f"`encode` expects to make the {len(self.published.names)} parts of the code, "
-                    f"got {moved.shape[1]}."
-                )
+    def meaning(
+        self, moved: NDArray[np.float64] | None = None, columns: Sequence[str] = ()
+    ) -> Meaning:
+        """What the parts mean, and which columns move them."""
+
+        if moved is not None and moved.shape[1] != len(self.published.names):
+            raise ValueError(
+                f"`encode` expects to make the {len(self.published.names)} parts of the code, got "
+                f"{moved.shape[1]}."
+            )
         target = self.target
+        complete = target is not None and (target.numbers >= 0).all()
 
         return meaning(
             self.published,
             self.groups.numbers,
             self.groups.values.tolist(),
-            None if target is None else target.numbers,
-            0 if target is None else len(target.values),
+            target.numbers if target is not None and complete else None,
+            len(target.values) if target is not None and complete else 0,
             delta=self.delta,
             moved=moved,
             columns=columns,
         )
 
-    def notes(self, uses: tuple[Use, ...]) -> list[str]:
+    def notes(self, uses: tuple[Use, ...], asked: _Asked) -> list[str]:
         """What a reader must know."""
 
-        published, fewest = self.published, int(np.bincount(self.groups.numbers).min())
+        published, fewest = self.published, min(self.sizes)
         notes = []
         if published.logits is not None and published.draws == "hard":
             notes.append(
@@ -633,7 +787,7 @@ class _Rows:
                 "take the others as one; certificates count all of them."
             )
         if self.target is not None:
-            notes += self._notes_on_target(uses)
+            notes += self._notes_on_target(uses, asked)
 
         return notes
 
@@ -654,8 +808,7 @@ class _Rows:
     ) -> Interval:
         delta, draws = self.delta / share, self.published.draws
         halves = [
-            self.published.table(groups, k, rows=torch.from_numpy(rows))
-            for rows in _halves(groups.numpy(), self.seed)
+            half.table(groups, k) for half in self.published.halves(groups.numpy(), self.seed)
         ]
         whole = self.published.table(groups, k)
 
@@ -666,15 +819,37 @@ class _Rows:
     def _odds(self) -> Interval:
         """The gap of equalised odds, from the table over pairs of target and group."""
 
+        return self._within_targets(
+            certain_odds,
+            certify_odds,
+        )
+
+    def _opportunity(self, positive: int) -> Interval:
+        """The gap among the rows of one target."""
+
+        return self._within_targets(
+            lambda a, b, delta: certain_opportunity(a, b, positive, delta=delta),
+            lambda table, **settings: certify_opportunity(table, positive, **settings),
+        )
+
+    def _within_targets(
+        self, certain: Callable[..., float], certify: Callable[..., Certificate]
+    ) -> Interval:
+        """Both sides of what compares groups among the rows of a target. Rows without one are a
+        target more, which is left out again."""
+
         assert self.target is not None
         classes, y = len(self.target.values), torch.from_numpy(self.target.numbers)
-        shape = (classes, self.k, -1)
+        pairs = pair_groups(torch.where(y < 0, classes, y), self.s, self.k)
+
+        def cells(table: Tensor) -> Tensor:
+            return table.view(classes + 1, self.k, -1)[:classes]
 
         return self._interval(
-            pair_groups(y, self.s, self.k),
-            classes * self.k,
-            lambda a, b, delta: certain_odds(a.view(shape), b.view(shape), delta=delta),
-            lambda table, **settings: certify_odds(table.view(shape), **settings),
+            pairs,
+            (classes + 1) * self.k,
+            lambda a, b, delta: certain(cells(a), cells(b), delta=delta),
+            lambda table, **settings: certify(cells(table), **settings),
         )
 
     def _pairs_are_there(self) -> bool:
@@ -686,9 +861,16 @@ class _Rows:
         """The fewest rows that a group has of one of the target's values."""
 
         assert self.target is not None
-        pairs = self.target.numbers * self.k + self.groups.numbers
+        return int(self._pairs().min())
 
-        return int(np.bincount(pairs, minlength=len(self.target.values) * self.k).min())
+    def _pairs(self) -> NDArray[np.int64]:
+        """How many rows there are of each target and group."""
+
+        assert self.target is not None
+        known = self.target.numbers >= 0
+        pairs = (self.target.numbers * self.k + self.groups.numbers)[known]
+
+        return np.bincount(pairs, minlength=len(self.target.values) * self.k)
 
     def _fairness(self) -> str | None:
         """Why there can be no fairness metrics, or None."""
@@ -696,17 +878,16 @@ class _Rows:
         assert self.target is not None
         if len(self.target.values) != 2:
             return "they are made for targets of two values"
-        pairs = np.bincount(
-            self.target.numbers * self.k + self.groups.numbers, minlength=2 * self.k
-        )
-        if pairs.min() < _FEW:
+        if self._pairs().min() < _FEW:
             return f"a group has fewer than {_FEW} rows of one of the target's values"
 
         return "they need fairlearn" if find_spec("fairlearn") is None else None
 
-    def _notes_on_target(self, uses: tuple[Use, ...]) -> Iterator[str]:
+    def _notes_on_target(self, uses: tuple[Use, ...], asked: _Asked) -> Iterator[str]:
         assert self.target is not None
-        if not self._pairs_are_there():
+        if unknown := int((self.target.numbers < 0).sum()):
+            yield f"{unknown} rows have no target. They count for the attribute alone."
+        if asked.criterion == "independence" and not self._pairs_are_there():
             yield (
                 "Equalised odds are not certified: a group has fewer than two rows of one of the "
                 "target's values."
@@ -720,32 +901,29 @@ class _Rows:
         columns = [*self.published.content(), _content(self.groups)]
         if self.target is not None:
             columns.append(_content(self.target))
+        if self.published.counts is not None:
+            columns.append(pd.Series(self.published.counts))
         digests = row_digests(pd.concat(columns, axis=1, keys=range(len(columns))))
 
         return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
-def _published(
-    logits: ArrayLike | None, bits: ArrayLike | None, codes: Any, seed: int
-) -> Published:
-    if codes is None and logits is None and bits is None:
-        raise ValueError("`audit` expects `logits` or `bits`, got neither; or `codes`.")
-    if codes is None:
-        return Published.of_bits(logits, bits, seed=seed)
-    if logits is not None or bits is not None:
-        raise ValueError("`audit` expects `codes`, or `logits` and `bits`, got both.")
+def _sizes(published: Published, groups: Labels) -> list[int]:
+    """The number of rows of each group: at least two, or there is no audit."""
 
-    return Published.of_columns(codes)
-
-
-def _check_sizes(groups: Labels) -> None:
-    sizes = np.bincount(groups.numbers)
+    sizes = np.bincount(groups.numbers, published.counts)
     if sizes.min() < 2:
         rare = [groups.values[g] for g in np.flatnonzero(sizes < 2)]
         raise ValueError(
             "An audit judges rows of each group by others of the same and expects at least two of "
             f"each, got one of {rare}. Leave rare groups out, or join them."
         )
+
+    return [int(size) for size in sizes]
+
+
+def _known(target: Labels) -> NDArray[np.int64]:
+    return target.numbers[target.numbers >= 0]
 
 
 def _halves(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
@@ -773,7 +951,7 @@ def _checks(
 
 
 def _most_frequent(target: Labels) -> float:
-    return float(np.bincount(target.numbers).max() / len(target.numbers))
+    return float(np.bincount(_known(target)).max() / len(_known(target)))
 
 
 def _names(sensitive_features: Any) -> tuple[str, ...]:
@@ -801,4 +979,6 @@ def _path_step(step: Any) -> PathStep:
 def _content(labels: Labels) -> "pd.Series[Any]":
     """The label of each row, as text."""
 
-    return pd.Series(np.array([str(value) for value in labels.values])[labels.numbers])
+    values = np.array([*map(str, labels.values), None], dtype=object)
+
+    return pd.Series(values[labels.numbers])  # the last where a label is missing
