@@ -372,6 +372,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         table = self._conform(X)
         groups = self._as_groups(sensitive_features, len(table))
         target = None if y is None else self._as_target(y, len(table))
+        as_fitted = not self._is_other(_names(y), [*self.target_.names])
         caution = self.check_new(table, groups, target, ids=ids)
         named = _named(table, ids)
         logits = self._logits(table, named)
@@ -383,9 +384,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             target,
             logits=None if ids is None else logits,
             ids=ids,
-            criterion=self.criterion if target is not None else "independence",
-            positive=self._opportunity,
-            goal=self.max_gap,
+            criterion="independence" if target is None or not as_fitted else self.criterion,
+            positive=self._opportunity if as_fitted else None,
+            goal=None if self._is_other(_names(groups), self.sensitive_names_) else self.max_gap,
             delta=self.delta if delta is None else delta,
             random_state=random_state,
             attackers=attackers,
@@ -914,31 +915,50 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         return found
 
     def _as_groups(self, sensitive_features: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
-        """The attribute of other rows, with its columns cut as when fitting."""
+        """The attribute of other rows, with its columns cut as when fitting.
 
-        cut = self.grouping_.cut("sensitive_features", sensitive_features)
-        if len(cut) != n:
-            raise ValueError(
-                f"`sensitive_features` expects one value for each of the {n} rows, got "
-                f"{len(cut)} values."
+        Columns of other names are another attribute, which is taken as it is.
+        """
+
+        names, fitted = _names(sensitive_features), self.sensitive_names_
+        if self._is_other(names, fitted):
+            grouping, _ = Grouping.fit(
+                "sensitive_features", sensitive_features, n=n, bins=self.bins, missing="error"
             )
-        names = self.sensitive_names_ or [f"column {j}" for j in range(len(cut.columns))]
-        if len(names) > 1:
-            return cut.set_axis(names, axis=1)
-        name = names[0] if self.sensitive_names_ else None
+        else:
+            as_frame("sensitive_features", sensitive_features, n)
+            grouping, names = self.grouping_, fitted
+        cut = grouping.cut("sensitive_features", sensitive_features)
+        if len(cut.columns) > 1:
+            return cut.set_axis(names or [f"column {j}" for j in range(len(cut.columns))], axis=1)
+        name = names[0] if names else None
 
         return cut.iloc[:, 0].rename(name)
 
     def _as_target(self, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
-        """The target of other rows as classes: numbers in the bins of the fitted rows."""
+        """The target of other rows as classes: numbers in the bins of the fitted rows.
 
-        if not self.target_.kinds:
-            raise ValueError("This encoder was fitted without a target: audit it without `y`.")
-        cut = self.target_.cut(y, n, missing=self.missing_target)
+        A column of another name is another target, which is taken as it is.
+        """
+
+        if not self.target_.kinds or self._is_other(_names(y), [*self.target_.names]):
+            target, _, _ = Target.fit(y, n, missing=self.missing_target, bins=self.bins)
+        else:
+            target = self.target_
+        cut = target.cut(y, n, missing=self.missing_target)
         if len(cut.columns) > 1 and self.criterion != "independence":
             return cut
+        name = _name(y)
 
-        return cut.iloc[:, 0].rename(self.target_name_ or str(self.target_.names[0]))
+        return cut.iloc[:, 0].rename(self.target_name_ if name is None else name)
+
+    def _is_other(self, names: list[Any] | None, fitted: list[Any] | None) -> bool:
+        """Whether both have names, and these differ."""
+
+        def real(names: list[Any] | None) -> set[Any]:
+            return {name for name in names or [] if name is not None and name != 0}
+
+        return bool(real(names) and real(fitted)) and real(names) != real(fitted)
 
     @property
     def _opportunity(self) -> Any:

@@ -14,7 +14,7 @@ from bitveil.audits.families import FAMILIES
 from bitveil.audits.probes import Split, attack, use
 from bitveil.datasets import load_adult
 from bitveil.information import BITS
-from worlds import noisy_copy, parity_trap
+from worlds import audit_named, noisy_copy, parity_trap
 
 
 def rows_of(world, copies):
@@ -22,7 +22,7 @@ def rows_of(world, copies):
 
 
 def test_the_parity_trap_is_seen_by_the_table_and_by_boosting_but_not_by_a_linear_attacker():
-    found = audit(*rows_of(parity_trap(extra=3), 500))
+    found = audit_named(*rows_of(parity_trap(extra=3), 500))
     attackers = {probe.family: probe.auc for probe in found.attackers}
 
     assert found.information_bits == pytest.approx(1)
@@ -35,7 +35,7 @@ def test_the_parity_trap_is_seen_by_the_table_and_by_boosting_but_not_by_a_linea
 def test_a_noisy_copy_is_read_exactly_and_the_certificate_contains_it():
     logits, s = rows_of(noisy_copy(0.3, extra=2), 2_000)
     y = np.where(logits[:, 0] > 0, "yes", "no")
-    found = audit(logits, np.array(["f", "m"])[s], y, delta=0.1)
+    found = audit_named(logits, np.array(["f", "m"])[s], y, delta=0.1)
 
     assert found.total_variation == pytest.approx(0.4)
     assert found.certain_gap <= 0.4 <= found.certificate.gap
@@ -47,7 +47,7 @@ def test_a_noisy_copy_is_read_exactly_and_the_certificate_contains_it():
 
 def test_drawn_bits_alone_are_audited_as_hard_codes():
     logits, s = rows_of(parity_trap(), 500)
-    found = audit(None, s, bits=(logits > 0).astype(int))
+    found = audit((logits > 0).astype(int), s)
 
     assert found.information_bits == pytest.approx(1)
     assert found.certificate.draws == "hard"
@@ -56,20 +56,20 @@ def test_drawn_bits_alone_are_audited_as_hard_codes():
 
 
 def test_an_audit_goes_to_json_and_to_text():
-    found = audit(*rows_of(noisy_copy(0.3), 500), shared_rows=3)
+    found = audit_named(*rows_of(noisy_copy(0.3), 500))
     back = json.loads(found.to_json())
 
     assert back["certificate"]["bound"] == found.certificate.gap
     assert back["attackers"][0]["family"] == "linear"
     for line in ("held-out rows", "joint information", "certified, δ = 0.05", "best attacker"):
         assert line in str(found)
-    assert "3 (equal content, no id)" in str(found)
+    assert "expected counts, since every row has a name of its own" in str(found)
 
 
 def test_several_sensitive_columns_are_one_attribute_of_tuples():
     logits, s = rows_of(parity_trap(), 500)
     table = pd.DataFrame({"sex": np.where(s, "f", "m"), "old": logits[:, 0] > 0})
-    found = audit(logits, table)
+    found = audit_named(logits, table)
 
     assert found.groups == (("f", False), ("f", True), ("m", False), ("m", True))
     assert found.information_bits == pytest.approx(2)
@@ -78,10 +78,9 @@ def test_several_sensitive_columns_are_one_attribute_of_tuples():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((None, [0, 1]), r"`logits` or `bits`, got neither"),
+        ((None, [0, 1]), r"`codes`, or `logits` with `ids`, got neither"),
         ((np.zeros((2, 2)), [0]), r"`sensitive_features` expects one value for each of the 2"),
         ((np.zeros((2, 2)), [0, 0]), r"`sensitive_features` has one value only"),
-        ((np.full((2, 2), np.nan), [0, 1]), r"finite `logits`, got NaN"),
         ((np.zeros((2, 2)), [0, None]), r"`sensitive_features` has 1 missing values"),
     ],
 )
@@ -91,11 +90,33 @@ def test_bad_input_is_named(arguments, message):
         audit(*arguments)
 
 
-def test_bits_that_are_no_bits_or_do_not_fit_are_refused():
-    with pytest.raises(ValueError, match=r"`bits` as 0 and 1"):
-        audit(None, [0, 1], bits=np.array([[0.5], [1]]))
-    with pytest.raises(ValueError, match=r"same rows and bits, got shapes \(2, 1\) and \(3, 1\)"):
-        audit(np.zeros((2, 1)), [0, 1, 1], bits=np.zeros((3, 1)))
+@pytest.mark.usefixtures("unchecked")
+def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
+    logits = np.zeros((3, 1))
+    with pytest.raises(ValueError, match=r"only where every row has a name.*give `ids`"):
+        audit(None, [0, 1, 1], logits=logits)
+    with pytest.raises(ValueError, match=r"`ids` names 1 of 3 rows like a row before them"):
+        audit(None, [0, 1, 1], logits=logits, ids=["a", "b", "a"])
+    with pytest.raises(ValueError, match=r"a name for each of the 3 rows, got 3 values, 1 of"):
+        audit(None, [0, 1, 1], logits=logits, ids=["a", "b", None])
+    with pytest.raises(ValueError, match=r"finite `logits`, got NaN"):
+        audit(None, [0, 1, 1], logits=logits * np.nan, ids=range(3))
+    with pytest.raises(ValueError, match=r"bits as 0 and 1"):
+        audit([[0.5], [1], [0]], [0, 1, 1], logits=logits, ids=range(3))
+    with pytest.raises(ValueError, match=r"same rows and bits, got shapes \(3, 1\) and \(2, 1\)"):
+        audit([[0], [1]], [0, 1, 1], logits=logits, ids=range(3))
+
+
+def test_copies_of_one_person_are_refused_among_anybodys_codes_too():
+    with pytest.raises(ValueError, match="`ids` names 20 of 40 rows like a row before them"):
+        audit(np.arange(40) % 4, np.arange(40) % 2, ids=np.tile(np.arange(20), 2))
+
+
+def test_bits_in_an_array_are_bits_though_one_of_them_never_changes():
+    found = audit(np.stack([np.arange(40) % 2, np.zeros(40)], 1), np.arange(40) // 20)
+
+    assert [part.name for part in found.meaning.parts] == ["bit 0", "bit 1"]
+    assert found.counted == "the codes as they were published"
 
 
 def test_a_probe_is_scored_on_rows_that_it_was_not_trained_on():
@@ -143,7 +164,7 @@ def test_a_cluster_a_leaf_and_a_postcode_are_audited_as_what_they_are():
     )
 
     for codes in (cluster, leaf, postcode, leaf.astype(str), pd.Categorical(leaf)):
-        found = audit(None, sex, y, codes=codes)
+        found = audit(codes, sex, y)
         table = pd.crosstab(np.asarray(sex), np.asarray(codes)).to_numpy()
         p = table / table.sum(1, keepdims=True)
         assert found.total_variation == pytest.approx(abs(p[0] - p[1]).sum() / 2)
@@ -160,7 +181,7 @@ def test_a_cluster_a_leaf_and_a_postcode_are_audited_as_what_they_are():
 def test_several_columns_are_one_code():
     s = np.arange(400) % 2
     coin = np.repeat([0, 1], 200)
-    found = audit(None, s, codes=pd.DataFrame({"a": coin, "b": np.where(coin ^ s, "x", "y")}))
+    found = audit(pd.DataFrame({"a": coin, "b": np.where(coin ^ s, "x", "y")}), s)
 
     assert found.information_bits == pytest.approx(1)
     assert found.meaning.telling.parts == ("a", "b")
@@ -170,7 +191,7 @@ def test_several_columns_are_one_code():
 def test_a_table_of_counts_is_audited_as_its_rows_are():
     s, codes = np.random.default_rng(0).integers(0, [2, 5], (900, 2)).T
     table = pd.crosstab(pd.Series(s, name="sex"), pd.Series(codes, name="leaf"))
-    by_table, by_rows = audit_table(table), audit(None, pd.Series(s, name="sex"), codes=codes)
+    by_table, by_rows = audit_table(table), audit(codes, pd.Series(s, name="sex"))
 
     assert by_table.sizes == by_rows.sizes == tuple(np.bincount(s))
     assert by_table.total_variation == pytest.approx(by_rows.total_variation)
@@ -182,7 +203,7 @@ def test_a_table_of_counts_is_audited_as_its_rows_are():
 
 
 def test_a_constant_code_tells_nothing():
-    found = audit(None, np.arange(100) % 2, codes=np.zeros(100))
+    found = audit(np.zeros(100), np.arange(100) % 2)
 
     assert found.information_bits == 0
     assert found.total_variation == 0
@@ -191,7 +212,7 @@ def test_a_constant_code_tells_nothing():
 
 def test_a_column_of_many_values_is_audited_whole_though_attackers_see_the_frequent_ones():
     s = np.arange(3_000) % 2
-    found = audit(None, s, codes=np.arange(3_000) // 12 * 2 + s)  # six rows a value, of one group
+    found = audit(np.arange(3_000) // 12 * 2 + s, s)  # six rows a value, of one group
 
     assert found.total_variation == pytest.approx(1)
     assert any("255 most frequent values" in note for note in found.notes)
@@ -208,7 +229,7 @@ def two():
     sex, old = rng.choice(["f", "m"], 4_000), rng.random(4_000) < 0.4
     logits = np.stack([np.where(sex == "m", 1.0, -1.0), rng.normal(size=4_000)], 1)
 
-    return audit(logits, pd.DataFrame({"sex": sex, "old": old}), delta=0.1)
+    return audit_named(logits, pd.DataFrame({"sex": sex, "old": old}), delta=0.1)
 
 
 def test_each_column_is_audited_alone_and_within_the_whole(two):
@@ -239,7 +260,7 @@ def test_an_attacker_above_the_certificate_is_said(monkeypatch):
 
     monkeypatch.setattr(report, "certify_gap", broken)
     logits, s = rows_of(noisy_copy(0.2), 1_000)
-    found = audit(logits, s)
+    found = audit_named(logits, s)
 
     assert len(found.broken) == len(found.checks) == 2
     assert "ABOVE THE CERTIFICATE" in str(found)
@@ -250,7 +271,7 @@ def test_all_attackers_are_asked_with_intervals_and_repeated_draws(monkeypatch):
     monkeypatch.setattr(report, "_BOOT", 20)
     logits, s = rows_of(noisy_copy(0.4, extra=1), 400)
     y = np.tile(["yes", "yes", "no", "no"], 200)
-    found = audit(logits, s, y, attackers="all")
+    found = audit_named(logits, s, y, attackers="all")
 
     families = [probe.family for probe in found.attackers]
     assert families[:-1] == list(FAMILIES)
@@ -270,7 +291,7 @@ def test_a_rare_group_is_no_accident():
     # One group of three rows, and a target with two: every half has some of each.
     s = np.array([0] * 3 + [1] * 97)
     y = np.array([0] * 2 + [1] * 98)
-    found = audit(np.zeros((100, 1)), s, y, attackers="all")
+    found = audit_named(np.zeros((100, 1)), s, y, attackers="all")
 
     assert found.sizes == (3, 97)
     assert any("No search over attackers" in note for note in found.notes)
@@ -284,7 +305,7 @@ def test_a_rare_group_is_no_accident():
 def test_the_json_says_its_version_and_all_that_the_audit_has():
     logits, s = rows_of(noisy_copy(0.3, extra=1), 300)
     y = pd.Series(np.tile(["yes", "yes", "no"], 200), name="hired")
-    found = audit(logits, pd.Series(s, name="sex"), y, encode=lambda X: X, X=logits)
+    found = audit_named(logits, pd.Series(s, name="sex"), y, encode=lambda X: X, X=logits)
     back = json.loads(found.to_json())
 
     assert back["schema"] == "bitveil.audit/1"
@@ -304,7 +325,7 @@ def test_the_json_says_its_version_and_all_that_the_audit_has():
 
 def test_both_sides_of_each_interval_hold_the_truth():
     logits, s = rows_of(noisy_copy(0.3), 2_000)
-    found = audit(logits, s, s)
+    found = audit_named(logits, s, s)
     truth = [0.4, 0.7, 1 + 0.3 * np.log2(0.3) + 0.7 * np.log2(0.7)]
 
     for value, interval in zip(truth, found.intervals, strict=False):
@@ -314,9 +335,9 @@ def test_both_sides_of_each_interval_hold_the_truth():
 def test_the_checksum_is_of_the_content_and_of_nothing_else():
     s = pd.Series(["f", "m"] * 50, name="sex")
     codes = pd.Series(np.arange(100) % 3)
-    first = audit(None, s, codes=codes).made
-    same = audit(None, s.to_numpy(), codes=codes.astype(float), random_state=1).made
-    other = audit(None, s, codes=codes.where(codes.index > 0, 1)).made
+    first = audit(codes, s).made
+    same = audit(codes.astype(float), s.to_numpy(), random_state=1).made
+    other = audit(codes.where(codes.index > 0, 1), s).made
 
     assert first.checksum == same.checksum != other.checksum
     assert (first.random_state, same.random_state) == (0, 1)
@@ -330,7 +351,7 @@ def test_the_path_of_an_encoder_is_kept():
         gap, score = 0.07, 0.9
 
     logits, s = rows_of(noisy_copy(0.3), 100)
-    old, new = audit(logits, s, path=[Step(), Newer()]).path
+    old, new = audit_named(logits, s, path=[Step(), Newer()]).path
 
     assert (old.gap, old.score, old.certified) == (0.08, None, True)
     assert (new.gap, new.score) == (0.07, 0.9)
@@ -345,17 +366,18 @@ def test_the_path_of_an_encoder_is_kept():
     [
         ({"codes": [1, 2, 3]}, r"`sensitive_features` expects one value for each of the 3 rows"),
         ({"codes": [1, None]}, r"`codes` has 1 rows with missing values"),
-        ({"codes": [1, 2], "bits": [[0], [1]]}, r"`codes`, or `logits` and `bits`, got both"),
         ({"codes": np.zeros((2, 2, 2))}, r"`codes` expects a column .* 3 dimensions"),
         ({"codes": [1, 2]}, r"at least two of each, got one of \['a', 'b'\]"),
-        ({"bits": np.zeros((2, 0))}, r"`bits` as 0 and 1"),
-        ({"bits": [[0], [1]], "attackers": "some"}, r"`attackers` expects 'quick' or 'all'"),
+        (
+            {"codes": [[0], [1]], "attackers": "some"},
+            r"`attackers` expects one of \['quick', 'all'\]",
+        ),
     ],
 )
 @pytest.mark.usefixtures("unchecked")
 def test_codes_that_cannot_be_audited_are_refused(arguments, message):
     with pytest.raises(ValueError, match=message):
-        audit(None, ["a", "b"], **arguments)
+        audit(sensitive_features=["a", "b"], **arguments)
 
 
 @pytest.mark.parametrize("delta", [0, 1, -0.1, 2])
@@ -375,9 +397,9 @@ def test_an_attribute_or_a_target_of_too_many_values_is_refused():
     ("table", "names", "message"),
     [
         ([[1, 2], [0, 0]], (None, None), r"the groups \[1\] have no rows"),
-        ([[1.5, 2], [2, 2]], (None, None), "whole numbers from 0 on"),
-        ([[-1, 2], [2, 2]], (None, None), "whole numbers from 0 on"),
-        ([[1, np.nan], [2, 2]], (None, None), "whole numbers from 0 on"),
+        ([[1.5, 2], [2, 2]], (None, None), "whole numbers from 0 to 2"),
+        ([[-1, 2], [2, 2]], (None, None), "whole numbers from 0 to 2"),
+        ([[1, np.nan], [2, 2]], (None, None), "whole numbers from 0 to 2"),
         ([[2, 2], [2, 2]], (["f"], None), "for each of 2 groups and 2 codes, got 1 and 2"),
         ([[3, 4]], (None, None), "one value only"),
     ],
@@ -393,9 +415,9 @@ def test_more_codes_than_rows_are_warned_of_and_the_bound_is_loose():
     with pytest.warns(
         UserWarning, match="More codes than rows of the smallest group: [0-9]+ codes, 50 "
     ):
-        hard = audit(None, s, bits=bits)
+        hard = audit(bits, s)
     with pytest.warns(UserWarning, match="More codes than rows: 1024 codes, 100 rows"):
-        soft = audit(bits - 0.5, s)
+        soft = audit_named(bits - 0.5, s)
 
     for found in (hard, soft):
         assert found.notes[0].startswith("More codes than rows")
@@ -406,7 +428,7 @@ def test_more_codes_than_rows_are_warned_of_and_the_bound_is_loose():
 def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
     s = np.arange(400) % 2
     logits = np.where(np.arange(30) == 3, 400.0 * s[:, None] - 200, 200)
-    found = audit(logits, s)
+    found = audit_named(logits, s)
 
     assert found.certificate.draws == "hard"
     assert found.meaning.telling.parts == ("bit 3",)

@@ -19,7 +19,7 @@ from bitveil.audits import audit, html_report, report, search_attack
 from bitveil.audits.page import View
 from bitveil.audits.plots import at_least, at_most, axis_of, bits_at_most
 from bitveil.datasets import load_adult
-from worlds import noisy_copy, parity_trap
+from worlds import audit_named, noisy_copy, parity_trap
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 
@@ -85,7 +85,7 @@ def adult():
     with pytest.MonkeyPatch.context() as quick:
         quick.setattr(report, "_BOOT", 5)
         quick.setattr(report, "search_attack", partial(search_attack, n_configurations=3))
-        return audit(
+        return audit_named(
             encode(X),
             groups,
             data.target.iloc[some].reset_index(drop=True),
@@ -93,7 +93,6 @@ def adult():
             encode=encode,
             X=X,
             path=steps,
-            shared_rows=7,
         )
 
 
@@ -103,9 +102,9 @@ def pages(adult):
 
     rng = np.random.default_rng(0)
     s, codes = rng.integers(0, 2, 1_200), rng.integers(0, 30, 1_200)
-    foreign = audit(None, s, codes=codes)
-    wide = audit(None, s, bits=rng.integers(0, 2, (1_200, 8)) | (np.arange(8) == 4) & s[:, None])
-    trap = audit(*rows_of(parity_trap(extra=1), 100))
+    foreign = audit(codes, s)
+    wide = audit(rng.integers(0, 2, (1_200, 8)) | (np.arange(8) == 4) & s[:, None], s)
+    trap = audit_named(*rows_of(parity_trap(extra=1), 100))
     audits = {"Adult": adult, "a code of others": foreign, "<b>": trap}
 
     return {
@@ -153,7 +152,7 @@ def test_an_axis_holds_its_numbers(values, low):
 def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
     logits, s = rows_of(noisy_copy(0.3), 1_000)
     sex = pd.Series(np.where(s, "women", "men"), name="sex")
-    found = audit(logits, sex)
+    found = audit_named(logits, sex)
     words = Parsed(found.to_html()).words()
 
     assert found.certificate.gap == pytest.approx(0.4547, abs=1e-4)
@@ -168,8 +167,8 @@ def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
 
 
 def test_where_nothing_is_certified_or_certain_that_is_said():
-    blind = audit(np.zeros((2_000, 1)), np.arange(2_000) % 3)
-    few = audit(*rows_of(parity_trap(), 4), delta=0.01)
+    blind = audit_named(np.zeros((2_000, 1)), np.arange(2_000) % 3)
+    few = audit_named(*rows_of(parity_trap(), 4), delta=0.01)
 
     assert (
         "differ between any two of the 3 groups by at most 7.9 percentage points"
@@ -185,7 +184,7 @@ def test_planted_leaks_are_named():
     trap, rare = bits.copy(), bits.copy()
     trap[:, 5] = trap[:, 2] ^ s
     rare[:, 7] = np.where(rng.random(8_000) < 0.01, s, 0)
-    by_trap, by_rare = audit(None, s, bits=trap), audit(None, s, bits=rare)
+    by_trap, by_rare = audit(trap, s), audit(rare, s)
     told = Parsed(by_trap.to_html()).words()
 
     assert "bit 2, bit 5 together tell 1.0000 of the 1.0000 bits" in told
@@ -228,7 +227,7 @@ def test_a_full_page_shows_all_that_was_found(adult, pages):
         "old alone",
         "How this code was chosen",
         "education_num",
-        "7 rows have the content of another row",
+        "Counted: expected counts, since every row has a name of its own",
         "true positive rate",
     ):
         assert part in words
@@ -316,7 +315,7 @@ def test_what_comes_from_the_data_is_escaped():
     groups = pd.Series(np.array(NASTY, dtype=object)[s], name=NASTY[0])
     y = pd.Series(np.array(NASTY[:2], dtype=object)[s % 2], name=NASTY[1])
     codes = pd.Series(np.array(NASTY, dtype=object)[(s + 1) % 3], name=NASTY[1])
-    found = audit(None, groups, y, codes=codes)
+    found = audit(codes, groups, y)
     content = html_report({NASTY[0]: found, NASTY[1]: found}, title=NASTY[0], sources=NASTY)
     page = Parsed(content)
 
@@ -329,16 +328,16 @@ def test_what_comes_from_the_data_is_escaped():
 def test_words_fit_what_is_audited():
     s = np.arange(60) % 3
     table = pd.DataFrame({"a": s > 0, "b": s > 1})
-    view = View("x", "", audit(None, table, codes=pd.Series(s % 2, name="zone").map(str)))
+    view = View("x", "", audit(pd.Series(s % 2, name="zone").map(str), table))
 
     assert view.attribute == "a and b"
     assert view.code == "the value of zone (2 different ones)"
     assert view.groups == ["False, False", "True, False", "True, True"]
-    assert View("x", "", audit(None, s, codes=s)).attribute == "the sensitive attribute"
+    assert View("x", "", audit(s, s)).attribute == "the sensitive attribute"
 
 
 def test_a_page_needs_neither_target_nor_certificate_to_be_drawn():
-    found = audit(*rows_of(noisy_copy(0.3), 50))
+    found = audit_named(*rows_of(noisy_copy(0.3), 50))
     bare = replace(
         found, path=(), notes=(), meaning=replace(found.meaning, telling=None, patterns=())
     )

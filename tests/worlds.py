@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bitveil.audits import audit
+
 
 @dataclass(frozen=True)
 class World:
@@ -58,3 +60,9 @@ def random_rows(
     logits = scale * torch.randn(n, m, generator=generator, dtype=torch.float64) + lean[groups]
 
     return logits, groups
+
+
+def audit_named(logits, s, y=None, **settings):
+    """The audit of rows that each have a name of their own, and so of expected counts."""
+
+    return audit(None, s, y, logits=logits, ids=range(len(logits)), **settings)
