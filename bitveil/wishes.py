@@ -346,8 +346,8 @@ def certified(
     held_out: Callable[[nn.Module], Counts],
     *,
     sizes: Counts,
-    draws: str,
-    drawn: Callable[[nn.Module], Counts],
+    draws: str = "soft",
+    drawn: Callable[[nn.Module], Counts] | None = None,
     n_jobs: int | None = None,
 ) -> tuple[Candidate, Certificate, list[Step]]:
     """The most useful encoder that the rows for certification pass.
@@ -361,7 +361,7 @@ def certified(
         sizes: The numbers of rows for certification, over (target, group) and over (group).
         draws: What the counts are of: `"soft"` (expected) or `"hard"` (drawn) codes.
         drawn: The counts of the drawn codes of the rows for selection, for an encoder: they order
-            the encoders where drawn codes are certified.
+            the encoders where drawn codes are certified. None: expected counts order them.
         n_jobs: How many encoders are trained at once; None: one.
 
     Raises:
@@ -374,7 +374,7 @@ def certified(
     train_one = delayed(trainer)
     forms = _forms(trainer, wish, left, fit, select)
     candidates = Parallel(n_jobs)(train_one(form, fit, select) for form in forms)
-    if draws == "hard":
+    if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, wish, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]

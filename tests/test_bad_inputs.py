@@ -262,19 +262,33 @@ def test_rows_that_were_used_are_counted_and_fresh_ones_are_not(tmp_path):
         assert each.used_rows(fresh) == 0
         assert each.used_rows(np.vstack([fresh, data["X"][:5], data["X"][:2]])) == 7
         assert each.used_rows(data["X"][:0]) == 0
-    np.testing.assert_array_equal(loaded.fitted_digests_, model.fitted_digests_)
+    assert loaded.used_.key == model.used_.key
+    assert loaded.used_.names is model.used_.names is None
+    np.testing.assert_array_equal(loaded.used_.contents, model.used_.contents)
+    np.testing.assert_array_equal(loaded.used_.counts, model.used_.counts)
 
 
-def test_digests_are_keyed_and_say_nothing_of_order():
+def test_digests_of_used_rows_have_a_key_of_their_own_and_say_nothing_of_order():
     data = good()
-    one, same, other = (encoder(key=key).fit(**data) for key in (KEY, KEY, b"another" * 4))
-    keyed = set(one.fitted_digests_.tolist())
+    one, other = (encoder(key=KEY).fit(**data) for _ in range(2))
+    digests = one.used_.contents
 
-    assert one.fitted_digests_.dtype == np.uint64
-    assert len(keyed) == N
-    assert sorted(keyed) == one.fitted_digests_.tolist()
-    np.testing.assert_array_equal(one.fitted_digests_, same.fitted_digests_)
-    assert not keyed & set(other.fitted_digests_.tolist())
+    assert digests.dtype == np.uint64
+    assert len(digests) == N
+    assert sorted(digests) == digests.tolist()
+    assert one.used_.key != KEY
+    assert not set(digests.tolist()) & set(other.used_.contents.tolist())
+    assert repr(one.used_.key) == "'secret'"
+
+
+def test_rows_that_were_used_are_known_under_another_key_of_the_draws():
+    data = good()
+    model = encoder().fit(**data)
+    model.key_ = b"another" * 4
+
+    assert model.used_rows(data["X"]) == N
+    with pytest.raises(ValueError, match=f"{N} of {N} rows have the content of rows"):
+        model.audit(data["X"], sensitive_features=data["sensitive_features"])
 
 
 def test_rows_are_known_by_content_whatever_their_names_and_types():

@@ -273,7 +273,7 @@ def test_the_bound_is_measured_gap_plus_slack():
     assert certificate.gap == certificate.bound == pytest.approx(expected)
     assert str(certificate) == (
         "gap of every classifier that sees the code ≤ 0.4998 with probability ≥ 0.95 "
-        "(40 + 60 held-out rows, measured 0.2500)"
+        "(40 + 60 held-out rows, expected counts, measured 0.2500)"
     )
 
 

@@ -363,7 +363,10 @@ MISTAKES = {
         ("encode", "encoder", "people.csv", "-o", "no/codes.csv"),
         ["no is no folder"],
     ),
-    "an audit of one group": (("audit", "encoder", "women.csv"), ["sex", "one value only"]),
+    "an audit of one group": (
+        ("audit", "encoder", "women.csv"),
+        ["`sensitive_features` has one value only"],
+    ),
     "an audit of a misspelled group": (
         ("audit", "encoder", "people.csv", "--sensitive", "sexx"),
         ["no column 'sexx'", "Did you mean 'sex'?"],

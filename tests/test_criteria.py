@@ -135,7 +135,8 @@ def test_opportunity_is_that_of_the_target_that_is_named():
 def test_a_certified_gap_holds_in_the_population(criterion, quantity):
     X, y, s = leaning(2000)
     settings = {"max_gap": 0.35, "epochs": 15}
-    model = classifier(criterion=criterion, **settings).fit(X, y, sensitive_features=s)
+    model = classifier(criterion=criterion, **settings)
+    model.fit(X, y, sensitive_features=s, ids=range(2000))
     certificate, rows = model.certificate_, model.rows_["certify"]
     X_new, y_new, s_new = leaning(20_000, seed=1)
     theta, answers = model.probabilities(X_new), model.predict(X_new) == "yes"

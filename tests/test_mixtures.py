@@ -18,6 +18,7 @@ from bitveil.mixtures import Mixture, largest_share, mixed_table
 from populations import sure
 
 DELTA = 0.1
+IDS = range(1200)
 QUICK = {"features": "raw", "hidden": (4,), "epochs": 1, "batch_size": 500, "random_state": 0}
 
 
@@ -251,23 +252,23 @@ def test_a_mixture_is_made_anew_from_saved_encoders(tmp_path):
 def test_the_certificate_is_that_of_the_tables_side_by_side(k):
     X, _, s = people(k=k, seed=6)
     mixture = Mixture(pair(k), [0.3, 0.7])
-    found = mixture.certify(X, sensitive_features=s, delta=DELTA)
+    found = mixture.certify(X, sensitive_features=s, delta=DELTA, ids=IDS)
     table = torch.from_numpy(table_of(mixture.likelihoods(X), s))
 
     assert found.bound == pytest.approx(certify_gap(table, delta=DELTA).bound)
     assert found.sizes == tuple(np.bincount(s).tolist())
     # Sharper than the mean of the encoders' bounds at parts of delta, which is a bound too.
     each = [
-        Mixture(pair(k), shares).certify(X, sensitive_features=s, delta=DELTA / 2).bound
+        Mixture(pair(k), shares).certify(X, sensitive_features=s, delta=DELTA / 2, ids=IDS).bound
         for shares in ([1, 0], [0, 1])
     ]
     assert found.bound < 0.3 * each[0] + 0.7 * each[1]
 
 
-def test_drawn_codes_are_certified_as_drawn():
+def test_without_names_drawn_codes_are_certified():
     X, _, s = people(seed=6)
     mixture = Mixture(pair(), [0.3, 0.7])
-    found = mixture.certify(X, sensitive_features=s, draws="hard")
+    found = mixture.certify(X, sensitive_features=s)
     codes = np.unique(mixture.transform(X), axis=0, return_inverse=True)[1].ravel()
     rates = np.array([np.bincount(codes[s == g], minlength=12) / (s == g).sum() for g in (0, 1)])
 
@@ -323,17 +324,34 @@ def test_the_share_is_the_largest_that_is_certified(k):
     X, _, s = people(k=k, seed=7)
     wish = np.mean(
         [
-            e.certify(X, sensitive_features=s).bound
+            e.certify(X, sensitive_features=s, ids=IDS).bound
             for e in (Mixture(pair(k), w) for w in np.eye(2))
         ]
     )
-    mixture = Mixture.for_gap(*pair(k), wish, X, sensitive_features=s)
+    mixture = Mixture.for_gap(*pair(k), wish, X, sensitive_features=s, ids=IDS)
     share = mixture.shares[1]
 
-    assert mixture.certify(X, sensitive_features=s).bound == pytest.approx(wish, abs=1e-5)
+    assert mixture.certify(X, sensitive_features=s, ids=IDS).bound == pytest.approx(wish, abs=1e-5)
     assert mixture.certificate_.bound == wish
     more = Mixture(pair(k), [0.99 - share, share + 0.01])
-    assert more.certify(X, sensitive_features=s).bound > wish
+    assert more.certify(X, sensitive_features=s, ids=IDS).bound > wish
+
+
+def test_without_names_the_share_is_the_last_tested_that_drawn_codes_pass():
+    X, _, s = people(seed=7)
+    bounds = [
+        Mixture(pair(), [1 - share, share]).certify(X, sensitive_features=s).bound
+        for share in np.arange(21) / 20
+    ]
+    wish = bounds[0] + 0.03
+    first_to_fail = next(step for step, bound in enumerate(bounds) if bound > wish)
+    mixture = Mixture.for_gap(*pair(), wish, X, sensitive_features=s)
+
+    assert 0 < first_to_fail < 20
+    assert mixture.shares[1] == pytest.approx((first_to_fail - 1) / 20)
+    assert (mixture.certificate_.bound, mixture.certificate_.draws) == (wish, "hard")
+    with pytest.raises(UncertifiableError, match="safe encoder alone"):
+        Mixture.for_gap(*pair(), bounds[0] - 0.001, X, sensitive_features=s)
 
 
 def test_all_of_the_useful_encoder_is_taken_where_the_wish_allows_it():
@@ -356,10 +374,11 @@ def test_a_wish_below_both_bounds_says_what_is_possible():
 
 
 def test_several_columns_of_groups_are_taken_together():
-    X, y, _ = people(400)
+    X, y, _ = people(400, seed=1)
+    new, _, _ = people(400, seed=2)
     both = pd.DataFrame({"sex": np.arange(400) % 2, "old": np.arange(400) // 2 % 2})
     encoders = [linear(w, (X, y, both)) for w in ([[0.1, 0]], [[9, 0]])]
-    found = Mixture(encoders, [0.5, 0.5]).certify(X, sensitive_features=both)
+    found = Mixture(encoders, [0.5, 0.5]).certify(new, sensitive_features=both, ids=range(400))
 
     assert found.sizes == (100, 100, 100, 100)
 
@@ -414,7 +433,7 @@ def test_encoders_are_fitted_before_and_keys_are_long():
 
 
 def test_rows_and_groups_belong_together():
-    X, _, s = people(100)
+    X, _, s = people(100, seed=8)
     mixture = Mixture(pair(), [0.5, 0.5])
 
     with pytest.raises(ValueError, match="each of the 100 rows, got 99 values"):
@@ -423,15 +442,13 @@ def test_rows_and_groups_belong_together():
         mixture.certify(X, sensitive_features=np.r_[s[1:], 7])
     with pytest.raises(ValueError, match="held-out rows of each of at least two"):
         mixture.certify(X, sensitive_features=0 * s)
-    with pytest.raises(ValueError, match="`draws` expects 'soft' or 'hard'"):
-        mixture.certify(X, sensitive_features=s, draws="dry")
     with pytest.raises(ValueError, match="Expected 2 columns"):
         mixture.certify(X[:, :1], sensitive_features=s)
 
 
 @pytest.mark.parametrize("wish", [0.0, -1.0, 1.1, np.nan, "wide"])
 def test_a_wish_is_a_gap(wish):
-    X, _, s = people(100)
+    X, _, s = people(100, seed=8)
 
     with pytest.raises(ValueError, match="`max_gap` expects a number above 0 and up to 1"):
         Mixture.for_gap(*pair(), wish, X, sensitive_features=s)
@@ -444,25 +461,45 @@ def test_tables_of_a_mixture_are_of_the_same_rows():
         largest_share(torch.ones(2, 2), torch.ones(2, 3), 0.5)
 
 
-def test_rows_that_share_a_coin_are_not_certified_as_if_they_had_their_own():
-    X, _, s = people(100)
-    X = np.r_[X, X]
+def test_copies_and_rows_that_an_encoder_was_fitted_on_are_refused():
+    X, _, s = people(100, seed=8)
     mixture = Mixture(pair(), [0.5, 0.5])
 
     for certify in (mixture.certify, lambda X, **kw: Mixture.for_gap(*pair(), 0.9, X, **kw)):
-        with pytest.warns(UserWarning, match="200 rows have the content of another row"):
-            certify(X, sensitive_features=np.r_[s, s])
-        certify(X, sensitive_features=np.r_[s, s], ids=np.arange(200))
-    mixture.certify(X, sensitive_features=np.r_[s, s], draws="hard")
+        with pytest.raises(ValueError, match="100 of 200 rows repeat another row in everything"):
+            certify(np.r_[X, X], sensitive_features=np.r_[s, s])
+        with pytest.raises(ValueError, match="`ids` names 100 of 200 rows like a row before"):
+            certify(np.r_[X, X], sensitive_features=np.r_[s, s], ids=np.arange(200) % 100)
+        with pytest.raises(ValueError, match="1200 of 1200 rows have the content of rows that"):
+            certify(people()[0], sensitive_features=people()[2])
+
+
+def test_rows_that_share_a_coin_are_counted_as_they_are_drawn():
+    # Forty contents: nobody knows from them whether the rows are new, and that is said.
+    rng = np.random.default_rng(0)
+    contents = rng.integers(40, size=2400)
+    X, s = rng.normal(size=(40, 2))[contents], rng.integers(2, size=2400)
+    y = (X[:, 0] > 0).astype(int)
+    rows = X[:1200], y[:1200], s[:1200]
+    mixture = Mixture([linear([[1, 0]], rows), linear([[0, 9.0]], rows)], [0.5, 0.5])
+    with pytest.warns(UserWarning, match="Whether these rows are new cannot be told"):
+        found = mixture.certify(X[1200:], sensitive_features=s[1200:])
+    bits, groups = mixture.transform(X[1200:]) @ [2, 1], s[1200:]
+    rates = np.array([np.bincount(bits[groups == g], minlength=4) for g in (0, 1)])
+    shares = rates / rates.sum(1, keepdims=True)
+
+    assert found.draws == "hard"
+    assert found.estimate == pytest.approx(np.abs(shares[0] - shares[1]).sum() / 2)
 
 
 def test_wide_codes_are_certified_as_drawn():
     rows = people(300)
     wide = [linear([[1, 0]] * m, rows) for m in (1, 20)]
     mixture = Mixture(wide, [0.5, 0.5])
+    new, _, s = people(300, seed=1)
 
-    with pytest.raises(ValueError, match=r"up to 16 bits can be listed, got 20.*draws='hard'"):
+    with pytest.raises(ValueError, match=r"up to 16 bits can be listed, got 20"):
         mixture.likelihoods(rows[0])
     with pytest.warns(UserWarning, match="more drawn codes"):
-        found = mixture.certify(rows[0], sensitive_features=rows[2], draws="hard")
+        found = mixture.certify(new, sensitive_features=s, ids=range(300))
     assert found.draws == "hard"

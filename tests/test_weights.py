@@ -318,6 +318,7 @@ def sample(s, weights=None, table=None):
         1,
         weights,
         np.zeros((n, 16), dtype=np.uint8),
+        None,
     )
 
 

@@ -55,7 +55,7 @@ def gap(theta, s):
 def met():
     X, y, s = world(3000)
 
-    return encoder(max_gap=0.25).fit(X, y, sensitive_features=s)
+    return encoder(max_gap=0.25).fit(X, y, sensitive_features=s, ids=range(3000))
 
 
 @pytest.fixture(scope="module")
@@ -102,6 +102,27 @@ def test_new_rows_keep_to_the_wish(met):
     assert met.score(X, y) > 0.8  # and the codes are of use
 
 
+def test_without_names_the_drawn_codes_are_certified_and_order_the_encoders():
+    X, y, s = world(3000)
+    model = encoder(max_gap=0.3).fit(X, y, sensitive_features=s)
+    rows, others = model.rows_["certify"], model.rows_["select"]
+    chosen = min(model.path_, key=lambda step: abs(step.gap - drawn_gap(model, X, s, others)))
+
+    assert model.certificate_.draws == "hard"
+    assert model.certificate_.estimate == pytest.approx(drawn_gap(model, X, s, rows))
+    assert chosen.gap == pytest.approx(drawn_gap(model, X, s, others))
+    assert [step.gap for step in model.path_] == sorted(step.gap for step in model.path_)
+
+
+def drawn_gap(model, X, s, rows):
+    """The gap of the published codes of some rows, by counting."""
+
+    codes, s = model.transform(X[rows]) @ [4, 2, 1], s[rows]
+    shares = [np.bincount(codes[s == g], minlength=8) / (s == g).sum() for g in (0, 1)]
+
+    return np.abs(shares[0] - shares[1]).sum() / 2
+
+
 def test_the_rows_of_each_use_are_other_rows(met):
     parts = [met.rows_[name] for name in ("fit", "select", "certify")]
 
@@ -113,17 +134,17 @@ def test_the_rows_to_certify_teach_the_encoder_nothing(met):
     X, y, s = world(3000)
     held_out = met.rows_["certify"]
     y[held_out], X[held_out] = 1 - y[held_out], X[held_out][::-1]
-    blind = encoder(max_gap=0.25).fit(X, y, sensitive_features=s)
+    blind = encoder(max_gap=0.25).fit(X, y, sensitive_features=s, ids=range(3000))
     learned = {step.limit: (step.information, step.measure) for step in met.path_}
 
     assert all(learned[step.limit] == (step.information, step.measure) for step in blind.path_)
 
 
 def test_the_path_says_what_was_tried_and_what_passed(met):
-    measured = [step.measure for step in met.path_]
+    gaps = [step.gap for step in met.path_]
     passed = [step.certified for step in met.path_]
 
-    assert measured == sorted(measured)
+    assert gaps == sorted(gaps)
     assert passed[0] is True
     assert passed == sorted(passed, reverse=True)
     assert all(step.strength is None and 0 < step.limit < 0.25 for step in met.path_)
@@ -155,10 +176,11 @@ def test_a_wish_that_no_row_could_meet_is_refused_before_training(monkeypatch):
 
 def test_the_gap_that_a_refusal_names_is_possible():
     X, y, s = world(600)
+    rows = {"sensitive_features": s, "ids": range(600)}
     with pytest.raises(UncertifiableError) as refused:
-        encoder(max_gap=0.05).fit(X, y, sensitive_features=s)
+        encoder(max_gap=0.05).fit(X, y, **rows)
     named = float(re.search(r"certified at (0\.\d+) only", str(refused.value))[1])
-    model = encoder(max_gap=1.5 * named).fit(X, y, sensitive_features=s)
+    model = encoder(max_gap=1.5 * named).fit(X, y, **rows)
 
     assert 0.05 < named < 0.3
     assert model.certificate_.gap == 1.5 * named

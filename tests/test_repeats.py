@@ -1,0 +1,116 @@
+"""Repeats: used rows are refused, honest ones are not, and where nobody can tell that is said."""
+
+import numpy as np
+import pytest
+
+from bitveil.repeats import UsedRows, check_copies
+
+KEY = b"0123456789abcdef"
+
+
+def contents(numbers):
+    """The bytes of rows that are told apart by a number."""
+
+    return np.asarray(numbers).astype("<u4")[:, None].view(np.uint8)
+
+
+def sample(rng, kinds, n):
+    """Rows of a population of so many kinds, some of them far more frequent than others."""
+
+    if kinds > 5000:
+        return contents(rng.integers(0, kinds, n))
+    return contents(rng.choice(kinds, n, p=np.random.default_rng(kinds).dirichlet(np.ones(kinds))))
+
+
+POPULATIONS = [(6, 400, 400), (60, 3000, 3000), (200, 300, 50), (500, 3000, 9000)]
+POPULATIONS += [(5000, 400, 400), (5000, 9000, 2000), (100_000, 400, 400), (10**9, 400, 3000)]
+
+
+@pytest.mark.parametrize(("kinds", "n_used", "n"), POPULATIONS)
+def test_honest_rows_are_not_refused_and_used_ones_are(kinds, n_used, n):
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        used = sample(rng, kinds, n_used)
+        known = UsedRows.of(used, None, KEY)
+        known.check(sample(rng, kinds, n), None)
+        for again in (used, np.repeat(used, 2, axis=0), rng.permutation(used)):
+            with pytest.raises(ValueError, match=r"fitted on.*bring new rows\. Give `ids`"):
+                known.check(again, None)
+
+
+def test_a_tenth_of_used_rows_is_noticed_among_rows_that_seldom_repeat():
+    rng = np.random.default_rng(0)
+    used = sample(rng, 10**9, 2000)
+    mixed = np.vstack([sample(rng, 10**9, 900), used[:100]])
+
+    with pytest.raises(ValueError, match="100 of 1000 rows have the content of rows that"):
+        UsedRows.of(used, None, KEY).check(mixed, None)
+
+
+def test_what_contents_cannot_tell_is_said():
+    rng = np.random.default_rng(0)
+    few = UsedRows.of(sample(rng, 60, 3000), None, KEY).check(sample(rng, 60, 900), None)
+    many = UsedRows.of(sample(rng, 10**9, 3000), None, KEY).check(sample(rng, 10**9, 900), None)
+
+    assert "cannot be told from their contents" in few
+    assert "Give `ids`" in few
+    assert many is None
+
+
+def test_names_decide_where_both_have_them():
+    rng = np.random.default_rng(0)
+    rows, names = sample(rng, 12, 300), contents(np.arange(300))
+    known = UsedRows.of(rows, names, KEY)
+
+    assert known.check(sample(rng, 12, 300), contents(np.arange(300, 600))) is None
+    with pytest.raises(
+        ValueError, match="1 of 300 rows have an id that the encoder was"
+    ):
+        known.check(sample(rng, 12, 300), contents(np.arange(299, 599)))
+    # The same rows under other names are taken as new, and that is said.
+    distinct = UsedRows.of(contents(np.arange(300)), names, KEY)
+    caution = distinct.check(contents(np.arange(300)), contents(np.arange(300, 600)))
+    assert "Their ids are new, so they were taken as new rows" in caution
+
+
+def test_the_digests_show_no_row_without_their_key():
+    rows = contents(np.arange(50))
+    one, other = (UsedRows.of(rows, None, key) for key in (KEY, KEY[::-1]))
+
+    assert not set(one.contents.tolist()) & set(other.contents.tolist())
+    assert KEY.decode() not in repr(one)
+
+
+def test_no_rows_are_no_used_rows():
+    assert UsedRows.of(contents([1, 2]), None, KEY).overlap(contents([]), None) == 0
+
+
+# Copies
+
+
+def test_rows_that_are_alike_and_disagree_are_no_copies():
+    rng = np.random.default_rng(0)
+    rows, y, s = sample(rng, 200, 2000), rng.integers(2, size=2000), rng.integers(2, size=2000)
+
+    check_copies(rows, y, s)
+
+
+@pytest.mark.parametrize("times", [2, 3, 20])
+@pytest.mark.parametrize("n", [12, 150])
+def test_a_table_that_stands_several_times_is_copies_however_few_rows_it_has(n, times):
+    rng = np.random.default_rng(0)
+    rows, y, s = sample(rng, 200, n), rng.integers(2, size=n), rng.integers(2, size=n)
+    copies = [np.repeat(part, times, 0) for part in (rows, y, s)]
+
+    with pytest.raises(ValueError, match=rf"Every row stands {times} times.*name them: `ids`"):
+        check_copies(*copies)
+
+
+def test_some_rows_twice_are_copies_where_chance_repeats_none():
+    rng = np.random.default_rng(0)
+    rows, s = contents(rng.permutation(1000)), rng.integers(2, size=1000)
+    some = np.concatenate([np.arange(1000), np.arange(30)])
+
+    with pytest.raises(ValueError, match="30 of 1030 rows repeat another row in everything"):
+        check_copies(rows[some], s[some])
+    check_copies(rows[some[:1005]], s[some[:1005]])  # five could be chance
