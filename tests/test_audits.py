@@ -446,3 +446,79 @@ def test_an_encoder_that_makes_other_codes_is_refused():
             encode=lambda X: np.zeros((len(X), 2)),
             X=np.zeros((8, 3)),
         )
+
+
+# Counts, criteria and targets
+
+
+def test_counts_of_a_hundred_million_rows_stay_counts():
+    counts = np.array([[30_000_000, 19_000_000, 1_000_000], [29_000_000, 20_500_000, 500_000]])
+    found = audit_table(counts, ["f", "m"], list("abc"))
+    gap = np.abs(counts[0] / 5e7 - counts[1] / 5e7).sum() / 2
+
+    assert found.n_rows == 100_000_000
+    assert found.sizes == (50_000_000, 50_000_000)
+    assert found.total_variation == pytest.approx(gap)
+    assert found.certificate.bound == pytest.approx(gap + np.sqrt(np.log(20) / 5e7))
+    assert found.certain_gap == pytest.approx(gap, abs=0.002)
+    assert found.broken == ()
+    assert any("a random 1000" in note or "random 99" in note for note in found.notes)
+
+
+def test_a_rare_group_of_a_large_table_of_counts_keeps_its_rows():
+    found = audit_table([[9_000_000, 990_000], [2, 8]], ["many", "few"])
+
+    assert dict(zip(found.groups, found.sizes, strict=True)) == {"many": 9_990_000, "few": 10}
+    assert len(found.attackers) == 2
+
+
+@pytest.mark.parametrize(
+    ("criterion", "quantity"),
+    [
+        ("independence", "parity gap"),
+        ("separation", "equalised odds gap"),
+        ("equal_opportunity", "equal opportunity gap"),
+    ],
+)
+def test_an_audit_leads_with_its_criterion(criterion, quantity):
+    logits, s = rows_of(noisy_copy(0.3), 2_000)
+    y = np.where(np.arange(len(s)) // 2 % 3 == 0, "yes", "no")
+    found = audit_named(logits, s, y, criterion=criterion, positive="yes", goal=0.5)
+
+    assert found.certificate == found.intervals[0].certificate
+    assert found.certificate.quantity == quantity
+    assert found.certain_gap <= 0.4 <= found.certificate.bound
+    assert [i.certificate.quantity for i in found.intervals].count("parity gap") == 1
+    assert found.goal == 0.5
+    assert found.positive == ("yes" if criterion == "equal_opportunity" else None)
+
+
+def test_a_criterion_that_needs_a_target_says_so():
+    with pytest.raises(ValueError, match=r"`criterion='separation'` compares .* give `y`"):
+        audit(np.arange(8) % 2, [0, 1] * 4, criterion="separation")
+    with pytest.raises(ValueError, match=r"`positive` expects one of \['a', 'b'\], got 'c'"):
+        audit(
+            np.arange(8) % 2,
+            [0, 1] * 4,
+            ["a", "a", "b", "b"] * 2,
+            criterion="equal_opportunity",
+            positive="c",
+        )
+    with pytest.raises(ValueError, match="`criterion` expects one of"):
+        audit(np.arange(8) % 2, [0, 1] * 4, criterion="fairness")
+
+
+def test_rows_without_a_target_count_for_the_attribute_alone():
+    rng = np.random.default_rng(0)
+    codes, s = rng.integers(4, size=400), rng.integers(2, size=400)
+    y = pd.Series(np.where(rng.random(400) < 0.5, "yes", "no"), name="hired")
+    y[rng.random(400) < 0.3] = None
+    known = y.notna().to_numpy()
+    found, without = audit(codes, s, y), audit(codes[known], s[known], y[known])
+
+    assert found.n_rows == 400
+    assert found.uses == without.uses
+    assert found.certificate.sizes == tuple(np.bincount(s))
+    odds = [a.intervals[-1].certificate for a in (found, without)]
+    assert odds[0] == odds[1]
+    assert any(f"{int((~known).sum())} rows have no target" in note for note in found.notes)

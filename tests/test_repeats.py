@@ -63,9 +63,7 @@ def test_names_decide_where_both_have_them():
     known = UsedRows.of(rows, names, KEY)
 
     assert known.check(sample(rng, 12, 300), contents(np.arange(300, 600))) is None
-    with pytest.raises(
-        ValueError, match="1 of 300 rows have an id that the encoder was"
-    ):
+    with pytest.raises(ValueError, match="1 of 300 rows have an id that the encoder was"):
         known.check(sample(rng, 12, 300), contents(np.arange(299, 599)))
     # The same rows under other names are taken as new, and that is said.
     distinct = UsedRows.of(contents(np.arange(300)), names, KEY)
