@@ -93,7 +93,7 @@ def made(rows: People, made_for: str, seed: int, **settings: Any) -> InvariantEn
         y, settings = known_columns(rows.X), {"features": "raw", **settings}
     encoder = InvariantEncoder(random_state=seed, **settings)
 
-    return encoder.fit(rows.X, y, sensitive_features=rows.sex)
+    return encoder.fit(rows.X, y, sensitive_features=rows.sex, ids=rows.X.index)
 
 
 def known_columns(X: pd.DataFrame) -> pd.DataFrame:

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bitveil.audits import audit
 from bitveil.audits.probes import Split, attack
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantClassifier
@@ -39,9 +38,9 @@ def run(measure: str, strength: float, seed: int) -> dict[str, Any]:
         hidden=(100,),
         random_state=seed,
     )
-    model.fit(X[~test], y[~test], sensitive_features=sex[~test])
-    codes, codes_test = model.transform(X[~test]), model.transform(X[test])
-    found = audit(model.logits(X[test]), sex[test], bits=codes_test)
+    model.fit(X[~test], y[~test], sensitive_features=sex[~test], ids=X.index[~test])
+    codes, codes_test = (model.transform(X[rows], ids=X.index[rows]) for rows in (~test, test))
+    found = model.audit(X[test], sensitive_features=sex[test], ids=X.index[test])
     s = (sex == "Male").to_numpy(np.int64)
     attackers = attack(Split(codes, s[~test], codes_test, s[test]))
     answers = model.classes_[model.decode(codes_test).argmax(1)]

@@ -117,7 +117,7 @@ def run(case: Case, data: Dataset, max_gap: float) -> dict[str, Any]:
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
         try:
-            model.fit(X[~test], y[~test], sensitive_features=s[~test])
+            model.fit(X[~test], y[~test], sensitive_features=s[~test], ids=X.index[~test])
             record |= {"outcome": "certified", **judged(model, X[test], y[test], s[test])}
         except (UncertifiableError, ValueError) as error:
             record |= {"outcome": "refused", "message": str(error)}

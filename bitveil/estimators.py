@@ -320,7 +320,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """The more likely value of each bit, with shape (n, m).
 
         These are other codes than the drawn ones, and the certificate does not cover them. Audit
-        them as what they are: `audit(None, s, bits=encoder.thresholded(X))`.
+        them as what they are: `audit(encoder.thresholded(X), s)`.
         """
 
         return (self.probabilities(X) >= 0.5).astype(np.uint8)
