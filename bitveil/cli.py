@@ -2,7 +2,6 @@
 
 import difflib
 import json
-import os
 import sys
 import warnings
 from collections.abc import Iterator, Mapping
@@ -45,10 +44,6 @@ Id = Annotated[
 
 def main() -> None:
     """Run the command line. What a person can mend is one line on the error stream, and exit 2."""
-
-    # Threads that wait for one another spin, which is many times slower where others use the
-    # cores too. It has to be said before the first numerical library is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
     said: set[str] = set()
 

@@ -14,6 +14,7 @@ from bitveil.audits import Audit
 from bitveil.audits.probes import FAMILIES, Split, attack, parity_gap
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantClassifier
+from bitveil.workers import one_thread
 
 __all__ = ["Demo", "demo"]
 
@@ -56,6 +57,7 @@ class Demo:
         return {name: value for name, value in asdict(self).items() if name != "audit"}
 
 
+@one_thread()
 def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> Demo:
     """Fit, encode and audit Adult: income above 50,000 as target, sex as sensitive attribute."""
 

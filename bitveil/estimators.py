@@ -46,6 +46,7 @@ from bitveil.tables import moment_table, observed_table
 from bitveil.targets import Kind, Target
 from bitveil.training import Epoch, Rows, batch_rows
 from bitveil.wishes import Candidate, Counts, Form, Trainer, Wish, certified, counts
+from bitveil.workers import one_thread
 
 __all__ = ["InvariantClassifier", "InvariantEncoder", "InvariantRegressor", "load"]
 
@@ -121,8 +122,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         missing_target: `"error"`, or `"unlabelled"`: rows without target count for the attribute.
         device: `"cpu"`, `"cuda"`, or another accelerator's name.
         precision: The numbers of the network in training, as Fabric names them.
-        n_jobs: How many encoders are trained at once where a certificate is wished for, and folds
-            of posterior features; None: one.
+        n_jobs: How many cores are used, as joblib counts; None: one, -1: all. Folds of posterior
+            features and, for a certificate, encoders are trained at once. It changes no number.
         checkpoint: A folder for the state of training after every epoch. A fit that was
             interrupted, started again in the same way, goes on from there and ends the same.
             Needs a `random_state`. Remove the folder when the fit is done.
@@ -131,7 +132,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             system's randomness without a `random_state`, and from that with one. Who can guess
             the seed can then guess the draws: for publishing give a key or no seed.
         random_state: The seed of splits, weights and order of rows. The same seed gives the same
-            bits on the same machine, with the same number of threads.
+            bits on the same machine, whatever its number of threads.
         verbose: 1 shows the progress.
 
     Attributes:
@@ -273,7 +274,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         before = vars(self).copy() if self.warm_start and hasattr(self, "encoder_") else {}
         self._forget()
         try:
-            self._learn(self._sample(X, y, sensitive_features, sample_weight, ids), before)
+            with one_thread():
+                self._learn(self._sample(X, y, sensitive_features, sample_weight, ids), before)
         except BaseException:
             self._forget()
             raise
@@ -335,6 +337,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         delta: float | None = None,
         random_state: int = 0,
         attackers: Literal["quick", "all"] = "quick",
+        n_jobs: int | None = None,
     ) -> Audit:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
@@ -350,6 +353,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             delta: The probability that the certificate may be wrong; None: as fitted.
             random_state: The seed of the halves and of the attackers.
             attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
+            n_jobs: How many attackers are trained at once; None: as in fitting.
 
         Raises:
             ValueError: If rows were used in fitting, are copies of each other, or are not as
@@ -390,6 +394,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             delta=self.delta if delta is None else delta,
             random_state=random_state,
             attackers=attackers,
+            n_jobs=self.n_jobs if n_jobs is None else n_jobs,
             encode=self.logits if thorough else None,
             X=table if thorough else None,
             path=self.path_,
@@ -1031,8 +1036,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def _logits(self, table: Table, named: NDArray[np.uint8]) -> NDArray[np.float64]:
         if not len(table):
             return np.zeros((0, self.n_bits))
-        features = torch.from_numpy(self.features_.transform(table)).double()
-        with self._drawn(self.encoder_, named), torch.no_grad():
+        with one_thread(), self._drawn(self.encoder_, named), torch.no_grad():
+            features = torch.from_numpy(self.features_.transform(table)).double()
             return self.encoder_(features).numpy()
 
     def _outputs(self, bits: NDArray[np.uint8]) -> Tensor:

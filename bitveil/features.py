@@ -7,6 +7,7 @@ were fitted on they come from models that did not see the row (out of fold, as i
 that the encoder meets the same kind of number in training and afterwards.
 """
 
+from functools import partial
 from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
@@ -16,9 +17,11 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
+from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+
+from bitveil.workers import run
 
 __all__ = ["Features", "Kind", "Table", "check_table"]
 
@@ -133,7 +136,7 @@ class Features(BaseEstimator):
         kind: `"posterior"`, `"raw"`, or `"both"` beside each other, the raw columns last.
         folds: The number of folds of the out-of-fold predictions.
         random_state: The seed of the folds and of the trees.
-        n_jobs: How many processes predict the folds; None: one.
+        n_jobs: How many folds are predicted at once; None: one.
 
     Attributes:
         n_raw_: The number of raw columns.
@@ -292,18 +295,12 @@ class Features(BaseEstimator):
         form = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
         model = form(early_stopping=False, random_state=self.random_state)
         given = {} if weights is None else {"sample_weight": weights[known]}
-        held_out = cross_val_predict(
-            clone(model),
-            matrix[known],
-            labels[known],
-            cv=self._folds(labels[known]),
-            method="predict_proba" if classes else "predict",
-            params=given,
-            n_jobs=self.n_jobs,
-        )
-        model.fit(matrix[known], labels[known], **given)
+        x, y = matrix[known], labels[known]
+        folds = [fold for _, fold in self._folds(y).split(x, y)]
+        held_out = run([partial(_left_out, model, x, y, given, f) for f in folds], self.n_jobs)
+        model.fit(x, y, **given)
         said = _said(model, matrix)
-        said[known] = _log_odds(held_out) if classes else held_out.reshape(-1, 1)
+        said[np.flatnonzero(known)[np.concatenate(folds)]] = np.concatenate(held_out)
 
         return model, said
 
@@ -364,6 +361,21 @@ def _vectorizer() -> Any:
         ),
         high_cardinality=StringEncoder(random_state=0),
     )
+
+
+def _left_out(
+    model: Any,
+    x: NDArray[Any],
+    y: NDArray[Any],
+    given: dict[str, NDArray[np.float64]],
+    fold: NDArray[np.int64],
+) -> NDArray[np.float64]:
+    """What a model that was fitted on the other rows says of those of a fold."""
+
+    others = np.setdiff1d(np.arange(len(y)), fold)
+    weights = {name: values[others] for name, values in given.items()}
+
+    return _said(clone(model).fit(x[others], y[others], **weights), x[fold])
 
 
 def _said(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:

@@ -1,9 +1,11 @@
 """Layers: a stochastic binary one, and encoders for tables and images."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from itertools import pairwise
+from types import MappingProxyType
 from typing import TypeAlias, TypeVar
 
 import torch
@@ -24,6 +26,8 @@ __all__ = [
 Uniforms: TypeAlias = Callable[[tuple[int, ...]], Tensor]
 """From the shape (n, m) of a layer's draws to their uniform numbers, from 0 to 1."""
 
+_DRAWS: ContextVar[Mapping[int, Uniforms]] = ContextVar("draws", default=MappingProxyType({}))
+"""What stochastic layers draw from, by the identity of the layer: of this thread alone."""
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -56,15 +60,15 @@ class StochasticBinary(nn.Module):
     def __init__(self, *, generator: torch.Generator | None = None) -> None:
         super().__init__()
         self.generator = generator
-        self.uniforms: Uniforms | None = None
         self.logits = None
 
     def forward(self, logits: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
         """Draw bits with a straight-through gradient, with the shape of the logits."""
 
         self.logits = logits.flatten(1)
-        if self.uniforms is not None:
-            drawn = self.uniforms(tuple(self.logits.shape)).to(logits) < self.logits.sigmoid()
+        uniforms = _DRAWS.get().get(id(self))
+        if uniforms is not None:
+            drawn = uniforms(tuple(self.logits.shape)).to(logits) < self.logits.sigmoid()
             return drawn.to(logits).view_as(logits)
 
         return straight_through(self.logits, generator=self.generator).view_as(logits)
@@ -90,6 +94,8 @@ def stochastic_layers(network: nn.Module) -> list[StochasticBinary]:
 def drawing_from(network: nn.Module, uniforms: Callable[[int], Uniforms]) -> Iterator[None]:
     """Let the stochastic layers of a network draw from given numbers, those of layer j from j.
 
+    It holds for this thread alone: others may use the same network at the same time.
+
     Example:
         >>> layer = StochasticBinary()
         >>> with drawing_from(layer, lambda j: lambda shape: torch.full(shape, 0.7)):
@@ -97,14 +103,13 @@ def drawing_from(network: nn.Module, uniforms: Callable[[int], Uniforms]) -> Ite
         tensor([[0., 1.]])
     """
 
-    layers = stochastic_layers(network)
-    for number, layer in enumerate(layers):
-        layer.uniforms = uniforms(number)
+    layers = enumerate(stochastic_layers(network))
+    given = {id(layer): uniforms(number) for number, layer in layers}
+    token = _DRAWS.set({**_DRAWS.get(), **given})
     try:
         yield
     finally:
-        for layer in layers:
-            layer.uniforms = None
+        _DRAWS.reset(token)
 
 
 def table_encoder(

@@ -10,6 +10,7 @@ and no correction for the number of encoders is needed (`audits.certify_sequence
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -39,6 +40,7 @@ from bitveil.objectives import (
     explained,
 )
 from bitveil.training import Epoch, History, Rows, balancing_chances, train
+from bitveil.workers import run
 
 __all__ = ["Candidate", "Counts", "Step", "Trainer", "Wish", "certified", "counts"]
 
@@ -368,12 +370,9 @@ def certified(
         UncertifiableError: If none passes.
     """
 
-    from joblib import Parallel, delayed
-
     left = wish.room(sizes)
-    train_one = delayed(trainer)
     forms = _forms(trainer, wish, left, fit, select)
-    candidates = Parallel(n_jobs)(train_one(form, fit, select) for form in forms)
+    candidates = run([partial(trainer, form, fit, select) for form in forms], n_jobs)
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, wish, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)

@@ -134,7 +134,9 @@ def test_values_that_were_not_fitted_are_named():
     with pytest.raises(ValueError, match="one value for each of the 600 rows, got 599"):
         fitted().audit(table[FEATURES], sensitive_features=table["sex"][1:])
     with pytest.raises(ValueError, match="`y` expects 1 columns, as fitted, got 2"):
-        fitted().audit(table[FEATURES], table[["a", "b"]].to_numpy(), sensitive_features=table["sex"])
+        fitted().audit(
+            table[FEATURES], table[["a", "b"]].to_numpy(), sensitive_features=table["sex"]
+        )
 
 
 def test_an_encoder_without_a_target_is_audited_for_any():

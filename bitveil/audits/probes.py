@@ -7,7 +7,7 @@ nothing proves nothing: the parity trap is invisible to a linear one. A certific
 import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,7 @@ from bitveil.audits.families import (
     distinct,
     fit,
 )
+from bitveil.workers import run
 
 __all__ = [
     "FAMILIES",
@@ -106,7 +107,12 @@ class Probe:
 
 
 def attack(
-    split: Split, *, families: Iterable[str] = QUICK, n_boot: int = 0, random_state: int = 0
+    split: Split,
+    *,
+    families: Iterable[str] = QUICK,
+    n_boot: int = 0,
+    random_state: int = 0,
+    n_jobs: int | None = None,
 ) -> list[Probe]:
     """Train each family to guess the labels, and score it.
 
@@ -115,6 +121,7 @@ def attack(
         families: Which of `FAMILIES` are tried.
         n_boot: How often the rows scored are drawn anew for bootstrap intervals; 0: no intervals.
         random_state: The seed of these draws.
+        n_jobs: How many families are trained at once; None: one.
 
     Example:
         >>> bits = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (50, 1))
@@ -123,9 +130,9 @@ def attack(
         {'linear': 0.5, 'boosting': 1.0}
     """
 
-    guesses = [_Guesses.of(Configuration(name, {}), split) for name in families]
+    chosen = [Configuration(name, {}) for name in families]
 
-    return [guess.probe(n_boot, random_state) for guess in guesses]
+    return run([partial(_probe, one, split, n_boot, random_state) for one in chosen], n_jobs)
 
 
 def search_attack(
@@ -135,6 +142,7 @@ def search_attack(
     n_configurations: int = 30,
     n_boot: int = 0,
     random_state: int = 0,
+    n_jobs: int | None = None,
 ) -> Probe:
     """A random search over all families and their settings, as a determined attacker would do.
 
@@ -152,6 +160,7 @@ def search_attack(
         n_configurations: How many are tried.
         n_boot: How often the rows scored are drawn anew for bootstrap intervals.
         random_state: The seed of the search.
+        n_jobs: How many configurations are trained at once; None: one.
 
     Returns:
         The probe of the best configuration, with its settings.
@@ -168,10 +177,11 @@ def search_attack(
     held, kept = np.split(order, [math.ceil(validation_share * len(order))])
     inner = Split(split.seen[kept], split.labels[kept], split.seen[held], split.labels[held])
     tried = [configuration(rng, split.seen.shape[1]) for _ in range(n_configurations)]
-    scores = [_Guesses.of(one, inner).probe(0, 0).balanced_accuracy for one in tried]
-    best = tried[int(np.argmax(scores))]
+    probes = run([partial(_probe, one, inner, 0, 0) for one in tried], n_jobs)
+    best = tried[int(np.argmax([probe.balanced_accuracy for probe in probes]))]
+    (found,) = run([partial(_probe, best, split, n_boot, random_state)])
 
-    return replace(_Guesses.of(best, split).probe(n_boot, random_state), settings=str(best))
+    return replace(found, settings=str(best))
 
 
 def repeated_draw_attack(
@@ -182,6 +192,7 @@ def repeated_draw_attack(
     family: str = "boosting",
     n_boot: int = 0,
     random_state: int = 0,
+    n_jobs: int | None = None,
 ) -> dict[str, Probe]:
     """What an attacker gains from fresh draws of the same rows, which frozen draws deny him.
 
@@ -195,6 +206,7 @@ def repeated_draw_attack(
         family: The family that attacks.
         n_boot: How often the rows scored are drawn anew for bootstrap intervals.
         random_state: The seed of the draws and of the halves for training and scoring.
+        n_jobs: How many attackers are trained at once; None: one.
 
     Returns:
         A probe for each number of draws, and one for the logits, by what was seen.
@@ -210,13 +222,12 @@ def repeated_draw_attack(
     rows = np.asarray(logits, dtype=np.float64)
     theta = 1 / (1 + np.exp(-rows))
     seen = {f"{k} draw" + "s" * (k > 1): rng.binomial(k, theta) / k for k in draws}
+    seen["logits"] = rows
+    splits = [Split.halves(x, labels, random_state) for x in seen.values()]
+    chosen = Configuration(family, {})
+    probes = run([partial(_probe, chosen, s, n_boot, random_state) for s in splits], n_jobs)
 
-    return {
-        name: _Guesses.of(Configuration(family, {}), Split.halves(x, labels, random_state)).probe(
-            n_boot, random_state
-        )
-        for name, x in {**seen, "logits": rows}.items()
-    }
+    return dict(zip(seen, probes, strict=True))
 
 
 @dataclass(frozen=True)
@@ -320,6 +331,7 @@ def use(
     certificates: Sequence[Certificate] = (),
     n_boot: int = 0,
     random_state: int = 0,
+    n_jobs: int | None = None,
 ) -> list[Use]:
     """Train each family for the target, and say how good and how fair its answers are.
 
@@ -332,6 +344,7 @@ def use(
         certificates: Certificates of the same code, whose bounds stand beside the metrics.
         n_boot: How often the rows scored are drawn anew for bootstrap intervals; 0: no intervals.
         random_state: The seed of these draws.
+        n_jobs: How many families are trained at once; None: one.
 
     Example:
         >>> bits = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (50, 1))
@@ -342,8 +355,8 @@ def use(
 
     _check_lengths(split.scored, groups)
     found = []
-    for name in families:
-        guesses = _Guesses.of(Configuration(name, {}), split)
+    chosen = [Configuration(name, {}) for name in families]
+    for guesses in run([partial(_Guesses.of, one, split) for one in chosen], n_jobs):
         answers = guesses.answers()
         differences: tuple[Difference, ...] = ()
         if fairness:
@@ -359,6 +372,12 @@ def use(
         found.append(Use(probe, parity_gap(answers, groups), differences))
 
     return found
+
+
+def _probe(chosen: Configuration, split: Split, n_boot: int, random_state: int) -> Probe:
+    """A classifier of these settings, trained and scored."""
+
+    return _Guesses.of(chosen, split).probe(n_boot, random_state)
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ from bitveil.information import (
 from bitveil.labels import Labels, as_frame, number_labels, split_rows
 from bitveil.objectives import CRITERIA, Criterion
 from bitveil.tables import neuron_tables, pair_groups
+from bitveil.workers import one_thread
 
 __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep", "audit", "audit_table"]
 
@@ -318,6 +319,7 @@ class Audit:
         )
 
 
+@one_thread()
 def audit(
     codes: Any,
     sensitive_features: ArrayLike,
@@ -331,6 +333,7 @@ def audit(
     delta: float = 0.05,
     random_state: int = 0,
     attackers: Literal["quick", "all"] = "quick",
+    n_jobs: int | None = None,
     encode: Callable[[Any], Any] | None = None,
     X: Any = None,
     path: Iterable[Any] = (),
@@ -362,6 +365,7 @@ def audit(
         random_state: The seed of the draws and of the halves for the attackers.
         attackers: `"quick"`: linear and boosting. `"all"`: all families with bootstrap intervals,
             a search over their settings, and repeated draws; takes minutes.
+        n_jobs: How many attackers are trained at once; None: one.
         encode: The encoder as a function from rows to logits, or to discrete codes; with `X` it is
             found which columns each bit follows.
         X: The rows, as `encode` takes them.
@@ -391,7 +395,8 @@ def audit(
     published = Published.of(codes, logits, ids, seed=random_state)
     groups = number_labels("sensitive_features", sensitive_features, len(published), most=_MOST)
     target = None if y is None else _labels(y, len(published))
-    rows = _Rows(published, groups, target, delta, random_state, thorough=attackers == "all")
+    settings = _Settings(delta, random_state, attackers == "all", n_jobs)
+    rows = _Rows(published, groups, target, settings)
     asked = _Asked(criterion, _positive(criterion, positive, target), goal)
     moved = (None, ()) if encode is None or X is None else follows(encode, X, seed=random_state)
 
@@ -489,6 +494,7 @@ def _audit(
     )
 
 
+@one_thread()
 def audit_table(
     table: ArrayLike | pd.DataFrame,
     groups: Sequence[Any] | None = None,
@@ -497,6 +503,7 @@ def audit_table(
     delta: float = 0.05,
     random_state: int = 0,
     attackers: Literal["quick", "all"] = "quick",
+    n_jobs: int | None = None,
 ) -> Audit:
     """Audit a code from a table of counts: how many rows of each group got each code.
 
@@ -509,6 +516,7 @@ def audit_table(
         random_state: The seed of the halves, of the sample of rows and of the attackers.
         attackers: `"quick"` or `"all"`, as for `audit`. Of more than 100,000 rows they are given
             a sample.
+        n_jobs: How many attackers are trained at once; None: one.
 
     Raises:
         ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the
@@ -538,11 +546,11 @@ def audit_table(
     if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
         raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
     published, s = Published.of_counts(counts.astype(np.int64), values)
-    thorough, settings = attackers == "all", (delta, random_state)
+    settings = _Settings(delta, random_state, attackers == "all", n_jobs)
     labels = number_labels("groups", pd.Series(pd.Index(names)[s]), len(s), most=_MOST)
-    whole = _Rows(published, labels, None, *settings, thorough=thorough)
+    whole = _Rows(published, labels, None, settings)
     single, t = published.sampled(labels.numbers, _SAMPLED, random_state)
-    rows = _Rows(single, Labels(labels.values, t), None, *settings, thorough=thorough)
+    rows = _Rows(single, Labels(labels.values, t), None, settings)
     name = frame.index.name
 
     return _audit(
@@ -598,21 +606,23 @@ def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
         raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
 
 
+class _Settings(NamedTuple):
+    """How rows are audited."""
+
+    delta: float
+    seed: int
+    thorough: bool
+    n_jobs: int | None
+
+
 class _Rows:
     """The rows under audit, and everything that is made of them."""
 
     def __init__(
-        self,
-        published: Published,
-        groups: Labels,
-        target: Labels | None,
-        delta: float,
-        seed: int,
-        *,
-        thorough: bool,
+        self, published: Published, groups: Labels, target: Labels | None, settings: _Settings
     ) -> None:
         self.published, self.groups, self.target = published, groups, target
-        self.delta, self.seed, self.thorough = delta, seed, thorough
+        self.delta, self.seed, self.thorough, self.n_jobs = settings
         self.s, self.k = torch.from_numpy(groups.numbers), len(groups.values)
         self.sizes = _sizes(published, groups)
 
@@ -644,11 +654,12 @@ class _Rows:
 
         split = _split(self.published.seen(_SHOWN), labels.numbers, self.seed)
         if not self.thorough:
-            return tuple(attack(split))
-        probes = attack(split, families=FAMILIES, n_boot=_BOOT, random_state=self.seed)
+            return tuple(attack(split, n_jobs=self.n_jobs))
+        settings: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
+        probes = attack(split, families=FAMILIES, n_boot=_BOOT, **settings)
         if np.bincount(labels.numbers).min() < _FEW:
             return tuple(probes)
-        searched = search_attack(split, random_state=self.seed)
+        searched = search_attack(split, **settings)
 
         return (*probes, replace(searched, family=f"search: {searched.family}"))
 
@@ -658,7 +669,10 @@ class _Rows:
             return {}
 
         return repeated_draw_attack(
-            self.published.logits.numpy(), self.groups.numbers, random_state=self.seed
+            self.published.logits.numpy(),
+            self.groups.numbers,
+            random_state=self.seed,
+            n_jobs=self.n_jobs,
         )
 
     def columns(self, sensitive_features: Any) -> tuple[Column, ...]:
@@ -703,6 +717,7 @@ class _Rows:
             "fairness": self._fairness() is None,
             "certificates": certificates,
             "random_state": self.seed,
+            "n_jobs": self.n_jobs,
         }
         others = [family for family in FAMILIES if family != "boosting"]
 

@@ -1,0 +1,84 @@
+"""Workers: independent work on as many cores as were asked for, and no more.
+
+OpenMP, BLAS and torch each keep a pool of threads, whose threads spin while they wait for one
+another. Beside another busy program that makes the same work many times slower. So the rule is one
+for all of bitveil: `n_jobs` says how many cores are used. Independent calls go to so many jobs,
+and inside a job every pool has one thread. Numbers then depend neither on the cores of a machine
+nor on `n_jobs`.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from threading import Lock
+from typing import TypeVar
+
+from threadpoolctl import threadpool_limits
+
+__all__ = ["one_thread", "run"]
+
+T = TypeVar("T")
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Give OpenMP, BLAS and torch one thread each, until the end of the block.
+
+    Example:
+        >>> import torch
+        >>> with one_thread():
+        ...     torch.get_num_threads()
+        1
+    """
+
+    with threadpool_limits(1, user_api="openmp"):  # each thread has a limit of its own here
+        _BLAS.enter()
+        try:
+            yield
+        finally:
+            _BLAS.leave()
+
+
+def run(calls: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list[T]:
+    """The results of independent calls, in their order.
+
+    Arguments:
+        calls: Functions without arguments, as `functools.partial` makes them.
+        n_jobs: How many run at once, as joblib counts; None: one, in this process.
+
+    Example:
+        >>> from functools import partial
+        >>> run([partial(pow, 2, n) for n in range(4)])
+        [1, 2, 4, 8]
+    """
+
+    from joblib import Parallel, delayed
+
+    return list(Parallel(n_jobs)(delayed(_alone)(call) for call in calls))
+
+
+def _alone(call: Callable[[], T]) -> T:
+    with one_thread():
+        return call()
+
+
+class _Blas:
+    """BLAS has one limit for the whole process: the first to enter sets it, the last restores."""
+
+    def __init__(self) -> None:
+        self.lock, self.inside = Lock(), 0
+        self.limits: threadpool_limits | None = None
+
+    def enter(self) -> None:
+        with self.lock:
+            if not self.inside:
+                self.limits = threadpool_limits(1, user_api="blas")
+            self.inside += 1
+
+    def leave(self) -> None:
+        with self.lock:
+            self.inside -= 1
+            if not self.inside and self.limits is not None:
+                self.limits.restore_original_limits()
+
+
+_BLAS = _Blas()
