@@ -65,13 +65,14 @@ class StochasticBinary(nn.Module):
     def forward(self, logits: Float[Tensor, "n *shape"]) -> Float[Tensor, "n *shape"]:
         """Draw bits with a straight-through gradient, with the shape of the logits."""
 
-        self.logits = logits.flatten(1)
+        flat = logits.flatten(1)
+        self.logits = flat  # for a penalty in training; another thread may set it at any time
         uniforms = _DRAWS.get().get(id(self))
         if uniforms is not None:
-            drawn = uniforms(tuple(self.logits.shape)).to(logits) < self.logits.sigmoid()
+            drawn = uniforms(tuple(flat.shape)).to(logits) < flat.sigmoid()
             return drawn.to(logits).view_as(logits)
 
-        return straight_through(self.logits, generator=self.generator).view_as(logits)
+        return straight_through(flat, generator=self.generator).view_as(logits)
 
     def __deepcopy__(self, memo: dict[int, object]) -> "StochasticBinary":
         """A layer of its own, which shares the generator: it has state that cannot be split."""
