@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.codes import check_logits, draw
+from bitveil.labels import printable
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
 __all__ = ["Published", "group_name"]
@@ -222,12 +223,14 @@ class Published:
 def group_name(group: Any) -> str:
     """A group as a person reads it: the values of several columns with commas.
 
+    What is safe to show: see `bitveil.labels.printable`.
+
     Example:
         >>> group_name(("f", 40)), group_name("m")
         ('f, 40', 'm')
     """
 
-    return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)
+    return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
 
 
 def _check_bits(drawn: NDArray[Any], theta: Tensor | None) -> None:
