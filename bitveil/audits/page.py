@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["SMALL", "View", "html_report"]
 
 SMALL = 10
-"""Codes and patterns of fewer rows are not listed: beside published codes they name single rows."""
+"""Codes and patterns of fewer rows are not listed: they could tell the group of single rows."""
 
 
 def html_report(
