@@ -176,6 +176,17 @@ def test_a_report_is_one_page_and_the_words_say_where(run, place):
     assert run("e0", "new.csv", *quick, "--force")[0] == 0
 
 
+def test_a_report_lists_small_cells_only_on_request(run, place, table):
+    zone = np.where(table.index < 4, "rare", np.where(table.index % 2, "north", "south"))
+    table[["sex"]].assign(zone=zone).to_csv("zones.csv", index=False)
+    words = ("--codes", "zones.csv", "--sensitive", "sex", "--attackers", "quick")
+
+    assert run(*words, "--report", "out.html")[0] == 0
+    assert run(*words, "--report", "all.html", "--small-cells")[0] == 0
+    assert 'data-code="rare"' not in (place / "out.html").read_text(encoding="utf-8")
+    assert 'data-code="rare"' in (place / "all.html").read_text(encoding="utf-8")
+
+
 def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, monkeypatch):
     asked = {}
 

@@ -495,7 +495,10 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 ):
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     monkeypatch.setattr(cli, "_read", None)  # nothing is read either
-    for words in (fit("people.csv", "new"), ("encode", "encoder", "people.csv", "-o", "codes.csv")):
+    for words in (
+        fit("people.csv", "new"),
+        ("encode", "encoder", "people.csv", "-o", "codes.csv"),
+    ):
         code, out, err = bitveil(*words)
         assert (code, out) == (2, "")
         assert "cannot be written to. Name another folder" in err
@@ -569,6 +572,31 @@ def test_hostile_groups_are_spelled_in_an_audit(bitveil, place, table):
     assert f"job = m{printable(HOSTILE)}" in out
     assert "groups that were not fitted" in error
     assert not set(OBEYED) & set(out + error)
+
+
+@pytest.mark.parametrize(
+    ("python", "here"),
+    [
+        ("`max_gap=0.1` could not be certified", "--max-gap 0.1 could not be certified"),
+        ("Names for the rows (`ids`) help", "Names for the rows (--id) help"),
+        ("say `missing_sensitive='group'`", "say --missing-group"),
+        ("`sensitive_features` expects, not `y`", "--sensitive expects, not --target"),
+        ("Use `InvariantRegressor`, or cut them", "Cut them"),
+        ("Join rare values, or use `features='raw'`.", "Join rare values."),
+        ("with a `random_state` the key", "with a --seed the key"),
+        ("`--sensitive y` and 'y' and `other`", "`--sensitive y` and 'y' and `other`"),
+    ],
+)
+@pytest.mark.filterwarnings("default")
+def test_messages_of_python_speak_of_options(bitveil, place, monkeypatch, python, here):
+    def refuse(path):
+        warnings.warn(python, stacklevel=1)
+        raise ValueError(python)
+
+    monkeypatch.setattr(cli, "_read", refuse)
+    err = bitveil(*fit("people.csv", "new"))[2]
+
+    assert err == f"bitveil: note: {here}\nbitveil: {here}\n"
 
 
 def test_a_name_without_an_end_is_cut(bitveil, place):
