@@ -2,9 +2,11 @@
 
 import difflib
 import json
+import os
+import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -12,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from bitveil.benchmark import command
 
@@ -35,6 +38,7 @@ File = Annotated[Path, typer.Argument(help="A table: .csv or .parquet.")]
 Model = Annotated[Path, typer.Argument(help="The folder that `bitveil fit` wrote.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object.")]
 Delta = Annotated[float, typer.Option(help="How probably the certificate may be wrong.")]
+Force = Annotated[bool, typer.Option("--force", help="Write over a file that is there.")]
 Attackers = Literal["quick", "all"]
 Id = Annotated[
     str | None,
@@ -49,7 +53,7 @@ def main() -> None:
 
     def note(message: Warning | str, *_args: Any, **_rest: Any) -> None:
         if str(message) not in said:
-            print(f"bitveil: note: {message}", file=sys.stderr)
+            _note(str(message))
         said.add(str(message))
 
     with _refusals(), warnings.catch_warnings():
@@ -151,6 +155,7 @@ def fit(
     from bitveil.targets import Target
 
     check_place(output)
+    _check_wish(max_gap, max_information, strength)
     table = _read(file)
     aside = [name for name in (id_, weight) if name is not None]
     apart = [*target, *sensitive, *(drop or []), *aside]
@@ -202,8 +207,8 @@ def fit(
     _print_table(
         f"Encoder in {output}",
         {
-            "target, sensitive": f"{', '.join(target)}; {', '.join(sensitive)}",
-            "features": ", ".join(map(str, model.feature_names_in_ or [])),
+            "target, sensitive": f"{_listed(target)}; {_listed(sensitive)}",
+            "features": _listed(model.feature_names_in_ or []),
             "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
             "certificate": str(certificate or "none: no gap or information was wished for"),
         },
@@ -216,6 +221,7 @@ def encode(
     file: File,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .csv or .parquet to write.")],
     id_: Id = None,
+    force: Force = False,
 ) -> None:
     """Write the frozen codes of a table's rows: the same rows always get the same codes.
 
@@ -227,22 +233,24 @@ def encode(
     from bitveil.folders import staged
 
     _check_suffix(output)
+    _check_output(output, [file, model], force=force)
     encoder = load(model)
     table = _read(file)
     ids = _ids(table, id_, file)
+    if id_ in encoder.get_feature_names_out():
+        raise ValueError(f"{file}: the column {id_!r} has the name of one of the bits. Rename it.")
     rows = _features(encoder, table, model, file)
     codes = _frame(encoder, encoder.transform(rows, ids=ids))
     if ids is None and (shared := encoder.shared_rows(rows)) > 0.01 * len(rows):
-        print(
-            f"bitveil: note: {shared} of {len(rows)} rows have the content of another row and get "
-            "its code. Name the rows with --id.",
-            file=sys.stderr,
+        _note(
+            f"{shared} of {len(rows)} rows have the content of another row and get its code. Name "
+            "the rows with --id."
         )
     if ids is not None:
         codes.insert(0, id_, ids)
-    with staged(output, overwrite=True) as path:
+    with staged(output, overwrite=force) as path:
         codes.to_csv(path, index=False) if path.suffix == ".csv" else codes.to_parquet(path)
-    print(f"{len(codes)} codes of {encoder.n_bits} bits in {output}")
+    _say(f"{len(codes)} codes of {encoder.n_bits} bits in {output}")
 
 
 @app.command()
@@ -296,6 +304,15 @@ def audit(
     report: Annotated[
         Path | None, typer.Option(help="An .html to write: one page that opens offline.")
     ] = None,
+    small_cells: Annotated[
+        bool,
+        typer.Option(
+            "--small-cells",
+            help="List codes of fewer than 10 rows with their group in the report. Beside the "
+            "published codes they can tell the group of a single person.",
+        ),
+    ] = False,
+    force: Force = False,
     id_: Id = None,
     json_: Json = False,
 ) -> None:
@@ -309,37 +326,44 @@ def audit(
     an encoder that knows them refuses.
     """
 
+    _only_with("--codes", codes, {"--column": column})
+    _only_with("--report", report, {"--small-cells": small_cells, "--force": force})
     if report is not None:
-        _check_report(report)
+        read = [path for path in (model, file, codes, counts, *(against or [])) if path]
+        _check_report(report, read, force=force)
     asked = _Asked(
         target, list(sensitive or []), delta, attackers or ("all" if report else "quick"), id_
     )
     if counts is not None:
-        _require_none("--counts", encoder=model, file=file, codes=codes, against=against)
+        others = {"--codes": codes, "--against": against, "--id": id_}
+        _require_none("--counts", {"an encoder or another table": model or file, **others})
         found = {str(counts): _audit_counts(counts, asked)}
         sources = [counts]
     elif codes is not None:
-        _require_none("--codes", file=file, against=against)
+        _require_none("--codes", {"a third table": file, "--against": against})
         found = {str(codes): _audit_codes(codes, model, list(column or []), asked)}
         sources = [codes, *([model] if model else [])]
     elif model is None or file is None:
         raise ValueError("Name an encoder and a table of rows, or --codes, or --counts.")
     else:
         models = [model, *(against or [])]
+        if against:
+            _check_encoders(models)
         found = {str(each): _audit_encoder(each, file, asked) for each in models}
         sources = [file, *(each / "encoder.json" for each in models)]
     if report is not None:
-        _write_report(report, found, sources)
+        _write_report(report, found, sources, force=force, small_cells=small_cells)
     if json_:
         print(_json(found))
         return
     for name, one in found.items():
         rows = "" if model is None or codes else f", by the rows of {file}"
-        print(f"What codes from {name} reveal of {', '.join(one.sensitive)}{rows}\n")
-        print(f"{one}\n")
+        _say(f"What codes from {name} reveal of {_listed(one.sensitive)}{rows}")
+        print(f"\n{one}\n")
     print(_CAVEAT)
     if report is not None:
-        print(f"\nThe report is in {report}")
+        print()
+        _say(f"The report is in {report}")
 
 
 _CAVEAT = """What these numbers do not say: anything of rows that were used in fitting, of another
@@ -348,6 +372,7 @@ row beside its code."""
 
 
 _DELTA = 0.05  # where no encoder says another
+_LINE = 2_000  # characters of a line that says something; more are of one endless name
 
 
 class _Asked(NamedTuple):
@@ -370,6 +395,7 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     names = list(asked.sensitive or encoder.sensitive_names_ or [])
     if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
+    _check_roles([*names, asked.target, asked.id])
     _require(table, [*names, *([asked.target] if asked.target else [])], file)
     target = asked.target or encoder.target_name_
 
@@ -390,17 +416,21 @@ def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Ask
 
     if not asked.sensitive:
         raise ValueError("--codes needs --sensitive: the column that the codes are to hide.")
-    table = _read(codes)
+    if file is not None and file.is_dir():
+        raise ValueError(
+            f"{file} is a folder. With --codes, name the table that has the attributes; an "
+            "encoder is audited without --codes."
+        )
     roles = [*asked.sensitive, *([asked.target] if asked.target else [])]
-    _require(table, columns, codes)
+    _check_roles([*columns, *roles, asked.id])
+    table = _read(codes)
+    _require(table, [*columns, *([asked.id] if asked.id else [])], codes)
     if file is not None:
         table = _joined(table, codes, file, asked, roles)
     _require(table, roles, file or codes)
     _check_sensitive(table[asked.sensitive])
     apart = {*roles, asked.id}
     published = columns or [str(name) for name in table if name not in apart]
-    if both := sorted(set(published) & apart - {None}):
-        raise ValueError(f"Each column has one role, got {both} as a code and as something else.")
     if not published:
         raise ValueError(f"{codes} has no column left that could be a code.")
 
@@ -437,7 +467,10 @@ def _joined(
     """The codes with the attributes of another table, row by row with the same id."""
 
     if asked.id is None:
-        raise ValueError(f"{codes} and {file} are joined by a column that names rows: --id.")
+        raise ValueError(
+            f"{codes} and {file} are joined by a column that names rows, which is in both: name "
+            "it with --id."
+        )
     attributes = _read(file)
     _require(attributes, roles, file)
     for each, place in [(table, codes), (attributes, file)]:
@@ -453,7 +486,14 @@ def _joined(
     return table.merge(attributes[[asked.id, *roles]], on=asked.id, validate="one_to_one")
 
 
-def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) -> None:
+def _write_report(
+    report: Path,
+    found: "dict[str, Audit]",
+    sources: list[Path],
+    *,
+    force: bool,
+    small_cells: bool,
+) -> None:
     import hashlib
 
     from bitveil.audits.page import html_report
@@ -462,17 +502,52 @@ def _write_report(report: Path, found: "dict[str, Audit]", sources: list[Path]) 
     lines = [
         f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
     ]
-    content = html_report(found, sources=lines)
-    with staged(report, overwrite=True) as path:
+    content = html_report(found, sources=lines, small_cells=small_cells)
+    with staged(report, overwrite=force) as path:
         path.write_text(content, encoding="utf-8")
 
 
-def _check_report(path: Path) -> None:
-    from bitveil.folders import check_place
-
+def _check_report(path: Path, read: Sequence[Path], *, force: bool) -> None:
     if path.suffix != ".html":
         raise ValueError(f"Expected a report that ends in .html, got {path}.")
+    _check_output(path, read, force=force)
+
+
+def _check_output(path: Path, read: Sequence[Path], *, force: bool) -> None:
+    """Refuse a file that cannot or should not be written, before anybody waits for it."""
+
+    from bitveil.folders import check_place
+
+    for source in read:
+        if _is_or_lies_in(path, source):
+            raise ValueError(
+                f"{path} is {source} or lies in it, which is read: even --force does not write "
+                "over that. Name another file."
+            )
     check_place(path, overwrite=True)
+    if os.path.lexists(path) and not force:
+        raise FileExistsError(f"{path} exists already. Name another file, or say --force.")
+
+
+def _is_or_lies_in(path: Path, source: Path) -> bool:
+    """Whether a file is another one, by whatever name, or lies in a folder."""
+
+    if path.exists() and source.exists() and path.samefile(source):
+        return True
+    folder = os.path.realpath(source)
+    places = (os.path.realpath(path), os.path.join(os.path.realpath(path.parent), path.name))
+
+    return any(Path(place).is_relative_to(folder) for place in places)
+
+
+def _check_encoders(models: Sequence[Path]) -> None:
+    """Refuse folders that hold no encoder before the first of them is audited."""
+
+    if len({os.path.realpath(model) for model in models}) < len(models):
+        raise ValueError(f"Each encoder is compared once, got {_listed(models)}.")
+    for model in models:
+        if not (model / "encoder.json").is_file():
+            raise FileNotFoundError(f"{model} is no saved encoder: it has no encoder.json.")
 
 
 def _json(found: "dict[str, Audit]") -> str:
@@ -497,15 +572,37 @@ def _check_sensitive(columns: "pd.DataFrame") -> None:
     from bitveil.labels import number_labels
 
     for name in columns:
-        number_labels(str(name), columns[name], len(columns))
+        number_labels(f"--sensitive {name}", columns[name], len(columns))
 
 
-def _require_none(option: str, **others: Any) -> None:
+def _require_none(option: str, others: Mapping[str, Any]) -> None:
     """Refuse what does not go with an option."""
 
     given = [name for name, value in others.items() if value]
     if given:
         raise ValueError(f"{option} goes without {' and '.join(given)}.")
+
+
+def _only_with(option: str, value: Any, others: Mapping[str, Any]) -> None:
+    """Refuse options that mean nothing without another one."""
+
+    given = [name for name, other in others.items() if other]
+    if given and value is None:
+        raise ValueError(f"Without {option} there is no use for {' and '.join(given)}.")
+
+
+def _check_roles(names: Sequence[str | None]) -> None:
+    """Refuse a column that is given for two things, or twice."""
+
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise ValueError(f"Each column has one role, got {twice} more than once.")
+
+
+def _check_wish(*wishes: float | None) -> None:
+    options = ("--max-gap", "--max-information", "--strength")
+    given = [name for name, wish in zip(options, wishes, strict=True) if wish is not None]
+    if len(given) > 1:
+        raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
 
 
 @contextmanager
@@ -515,8 +612,79 @@ def _refusals() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        print(f"bitveil: {' '.join(str(error).split())}", file=sys.stderr)
+        _say(f"bitveil: {_in_options(str(error))}", file=sys.stderr)
         raise SystemExit(2) from error
+
+
+_OPTIONS = {
+    "attackers": "--attackers",
+    "audit_table": "--counts",
+    "bins": "--bins",
+    "codes": "--codes",
+    "criterion": "--criterion",
+    "delta": "--delta",
+    "ids": "--id",
+    "max_gap": "--max-gap",
+    "max_information": "--max-information",
+    "missing_sensitive": "--missing-group",
+    "n_bits": "--bits",
+    "random_state": "--seed",
+    "sample_weight": "--weight",
+    "sensitive_features": "--sensitive",
+    "strength": "--strength",
+    "y": "--target",
+}
+"""What the library's arguments are called on the command line."""
+
+_PYTHON = (
+    (", or let them count for the sensitive attribute only: `missing_target='unlabelled'`", ""),
+    (", or use `features='raw'`", ""),
+    (", as `pandas.qcut` does", ""),
+    (": `.astype(str)`", ""),
+    (" Expected counts are certified by `certify_gap`.", ""),
+    ("Use `InvariantRegressor`, or cut", "Cut"),
+    ("`missing_sensitive='group'`", "--missing-group"),
+    ("(delta = ", "(--delta "),
+    ("Input y ", "`y` "),
+)
+"""Advice that only Python users can follow, and what the command line says instead."""
+
+
+def _in_options(message: str) -> str:
+    """A message of the library in words of the command line."""
+
+    for python, here in _PYTHON:
+        message = message.replace(python, here)
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", _option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    option = _OPTIONS.get(found[1])
+    if option is None:
+        return found[0]
+
+    return option if found[2] is None else f"{option} {found[2].strip(chr(39))}"
+
+
+def _note(message: str) -> None:
+    _say(f"bitveil: note: {_in_options(message)}", file=sys.stderr)
+
+
+def _say(words: str, *, file: Any = None) -> None:
+    """Print one line, and nothing in it that a terminal would obey."""
+
+    from bitveil.labels import printable
+
+    print(printable(" ".join(words.split()), most=_LINE), file=file)
+
+
+def _listed(names: Sequence[Any]) -> str:
+    """Names of the data with commas, as they are safe to show."""
+
+    from bitveil.labels import printable
+
+    return ", ".join(map(printable, names))
 
 
 def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
@@ -527,7 +695,11 @@ def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missin
 
     for name in sensitive:
         Grouping.fit(
-            name, table[name], bins=bins, missing="group" if missing else "error", most=MAX_GROUPS
+            f"--sensitive {name}",
+            table[name],
+            bins=bins,
+            missing="group" if missing else "error",
+            most=MAX_GROUPS,
         )
 
 
@@ -537,7 +709,8 @@ def _named(name: str, fit: Any, column: "pd.Series[Any]") -> Any:
     try:
         return fit(column, len(column))
     except ValueError as error:
-        raise ValueError(str(error).replace("`y`", f"`{name}`")) from error
+        said = str(error).replace("Input y ", "`y` ")
+        raise ValueError(said.replace("`y`", f"`--target {name}`")) from error
 
 
 def _check_suffix(path: Path) -> None:
@@ -548,6 +721,8 @@ def _check_suffix(path: Path) -> None:
 def _read(path: Path) -> "pd.DataFrame":
     import pandas as pd
 
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder, not a table. Name a .csv or .parquet file.")
     _check_suffix(path)
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
@@ -590,6 +765,10 @@ def _ids(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any]
     if name is None:
         return None
     _require(table, [name], file)
+    if missing := int(table[name].isna().sum()):
+        raise ValueError(
+            f"{file}: the column {name!r} names no row in {missing} places; each row needs an id."
+        )
     if table[name].duplicated().any():
         raise ValueError(f"{file}: the column {name!r} names some rows twice; ids must differ.")
 
@@ -603,7 +782,12 @@ def _frame(encoder: Any, bits: Any) -> "pd.DataFrame":
 
 
 def _print_table(title: str, rows: Mapping[str, str]) -> None:
-    table = Table("", "", title=title, title_justify="left", show_header=False, box=None)
+    from bitveil.labels import printable
+
+    def plain(words: str) -> Text:  # rich would read brackets and colons of a name as its markup
+        return Text(printable(words, most=None))
+
+    table = Table("", "", title=plain(title), title_justify="left", show_header=False, box=None)
     for name, value in rows.items():
-        table.add_row(name, value)
+        table.add_row(plain(name), plain(value))
     Console(soft_wrap=False).print(table)

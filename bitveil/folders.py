@@ -138,6 +138,7 @@ def check_place(target: Path, *, overwrite: bool = False) -> None:
     Raises:
         FileExistsError: If there is something that is not to be overwritten.
         FileNotFoundError: If there is no folder around it.
+        PermissionError: If that folder cannot be written to.
     """
 
     if target.is_dir() or (target.exists() and not overwrite):
@@ -146,6 +147,10 @@ def check_place(target: Path, *, overwrite: bool = False) -> None:
         )
     if not target.parent.is_dir():
         raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
+    if not os.access(target.parent, os.W_OK | os.X_OK):
+        raise PermissionError(
+            f"{target.parent} cannot be written to. Name another folder, or ask for the right to."
+        )
 
 
 @contextmanager

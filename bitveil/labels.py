@@ -1,5 +1,6 @@
 """Labels: from the values a person has to the numbers of groups."""
 
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -9,13 +10,54 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["CONTINUOUS", "Grouping", "Labels", "as_frame", "binned", "number_labels", "split_rows"]
+__all__ = [
+    "CONTINUOUS",
+    "Grouping",
+    "Labels",
+    "as_frame",
+    "binned",
+    "number_labels",
+    "printable",
+    "split_rows",
+]
 
 CONTINUOUS = 20
 """A column of numbers with more different values than this is cut into bins."""
 
 MISSING = "missing"
 """The value of a group of rows whose own is missing."""
+
+_UNSEEN = ("Cc", "Cf", "Cs", "Zl", "Zp")  # kinds of characters that are not seen, or move others
+_JOINERS = "\u200c\u200d"  # not seen either, but Persian and emojis are spelled with them
+
+
+def printable(value: object, *, most: int | None = 80) -> str:
+    """Text of the data as it is safe to show: what a terminal or a browser would obey is spelled.
+
+    Control characters, line breaks and marks that turn the direction of writing are spelled as
+    escapes. Long text loses its middle.
+
+    Arguments:
+        value: Text, or anything that can be made text.
+        most: The most characters of the text; None: as many as there are.
+
+    Example:
+        >>> printable("two\\nlines"), printable("abcdefghijk", most=7)
+        ('two\\\\nlines', 'ab...jk')
+    """
+
+    text = "".join(map(_spelled, str(value)))
+    if most is None or len(text) <= most:
+        return text
+    half = (most - 3) // 2
+
+    return f"{text[:half]}...{text[-half:]}"
+
+
+def _spelled(character: str) -> str:
+    unseen = unicodedata.category(character) in _UNSEEN and character not in _JOINERS
+
+    return character.encode("unicode_escape").decode() if unseen else character
 
 
 class Labels(NamedTuple):
@@ -226,9 +268,22 @@ def _cut(
     for name, cuts, text in zip(frame, edges, textual, strict=True):
         column = frame[name] if cuts is None else binned(frame[name], cuts)
         known = column.notna()
-        columns[name] = column.astype(object).map(_text).where(known, MISSING) if text else column
+        if text:
+            column = column.astype(object).map(_text)
+            _check_no_missing(name, column[known])
+        columns[name] = column.where(known, MISSING) if text else column
 
     return pd.DataFrame(columns)
+
+
+def _check_no_missing(name: Any, known: "pd.Series[Any]") -> None:
+    """Refuse a value that reads like the group of rows without one: they would be one group."""
+
+    if (known == MISSING).any():
+        raise ValueError(
+            f"The column {name!r} has rows whose value is {MISSING!r}, which is also the name of "
+            "the group of rows without a value. Rename that value, for instance to 'not given'."
+        )
 
 
 def _text(value: object) -> str:

@@ -97,6 +97,7 @@ class Sample:
         if criterion != "independence":
             within = self.s * (self.n_conditions + 1) + self.condition + 1
         rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
+        whole = dict(rows)
         if certify and self.weights is not None:
             others = np.concatenate([rows["fit"], rows["select"]])
             rows["certify"] = self._thinned(self.weights, others, rows["certify"], rng)
@@ -105,7 +106,9 @@ class Sample:
             if self.weights is not None and not self.weights[chosen].sum() > 0:
                 raise ValueError(f"`sample_weight` is 0 for all of the rows to {name}.")
             counted = chosen if self.weights is None else chosen[self.weights[chosen] > 0]
-            self._check_groups(name, criterion, positive, counted)
+            if lacking := self._lacking(criterion, positive, counted):
+                by_weight = not self._lacking(criterion, positive, whole[name])
+                raise ValueError(_too_few(lacking, name, by_weight))
 
         return rows
 
@@ -193,18 +196,32 @@ class Sample:
                     "is nothing to be useful for."
                 )
 
-    def _check_groups(self, name: str, criterion: Criterion, positive: int, rows: Numbers) -> None:
+    def _lacking(self, criterion: Criterion, positive: int, rows: Numbers) -> list[Any]:
+        """The groups that have to be compared and have none of these rows."""
+
         cells, sizes = (table.numpy() for table in self.sizes(rows))
         groups = self.groups.tolist()
         missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
         if not missing and criterion != "independence":
             compared = cells if criterion == "separation" else cells[[positive]]
             missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
-        if missing:
-            raise ValueError(
-                f"`sensitive_features`: too few rows of {missing[:5]} to have some of them in the "
-                f"rows to {name}. Join rare groups, or bring more of their rows."
-            )
+
+        return missing
+
+
+def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
+    """Why a part of the rows has none of some groups, and what to do."""
+
+    if by_weight:
+        return (
+            f"`sample_weight`: the rows of {lacking[:5]} weigh 0, or so little that none of them "
+            f"counts among the rows to {part}. Give them more weight, or leave them out."
+        )
+
+    return (
+        f"`sensitive_features`: too few rows of {lacking[:5]} to have some of them in the rows to "
+        f"{part}. Join rare groups, or bring more of their rows."
+    )
 
 
 def conditions(

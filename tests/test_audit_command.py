@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 import sys
 import warnings
 
@@ -168,7 +169,19 @@ def test_a_report_is_one_page_and_the_words_say_where(run, place):
     digest = hashlib.sha256((place / "new.csv").read_bytes()).hexdigest()
     assert f"new.csv, SHA-256 {digest}" in content
     assert "e0/encoder.json, SHA-256" in content
-    assert run("e0", "new.csv", *quick)[0] == 0  # and may be written again
+    assert "out.html exists already" in run("e0", "new.csv", *quick)[2]
+    assert run("e0", "new.csv", *quick, "--force")[0] == 0
+
+
+def test_a_report_lists_small_cells_only_on_request(run, place, table):
+    zone = np.where(table.index < 4, "rare", np.where(table.index % 2, "north", "south"))
+    table[["sex"]].assign(zone=zone).to_csv("zones.csv", index=False)
+    words = ("--codes", "zones.csv", "--sensitive", "sex", "--attackers", "quick")
+
+    assert run(*words, "--report", "out.html")[0] == 0
+    assert run(*words, "--report", "all.html", "--small-cells")[0] == 0
+    assert 'data-code="rare"' not in (place / "out.html").read_text(encoding="utf-8")
+    assert 'data-code="rare"' in (place / "all.html").read_text(encoding="utf-8")
 
 
 def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, monkeypatch):
@@ -246,17 +259,20 @@ def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, peopl
 
 # What a person can mend
 
+PYTHON = re.compile(r"`\w+`|`\w+=|\w_\w|Invariant|pandas|\.as")
+"""What only Python users say: none of it stands in a message of the command line."""
+
 MISTAKES = {
     "nothing to audit": ((), ["Name an encoder and a table of rows, or --codes, or --counts"]),
     "an encoder without rows": (("e0",), ["Name an encoder and a table"]),
     "codes without a sensitive column": (("--codes", "codes.csv"), ["--codes needs --sensitive"]),
     "codes and another encoder": (
         ("--codes", "codes.csv", "--sensitive", "sex", "--against", "e1"),
-        ["--codes goes without against"],
+        ["--codes goes without --against"],
     ),
     "codes and counts": (
         ("--codes", "codes.csv", "--counts", "counts.csv", "--sensitive", "sex"),
-        ["--counts goes without codes"],
+        ["--counts goes without --codes"],
     ),
     "a misspelled column": (
         ("--codes", "codes.csv", "--column", "clustr", "--sensitive", "sex"),
@@ -272,7 +288,7 @@ MISTAKES = {
     ),
     "a table to join without ids": (
         ("--codes", "bare.csv", "people.csv", "--sensitive", "sex"),
-        ["joined by a column that names rows: --id"],
+        ["joined by a column that names rows", "name it with --id"],
     ),
     "other people": (
         ("--codes", "bare.csv", "few.csv", "--id", "person", "--sensitive", "sex"),
@@ -284,7 +300,80 @@ MISTAKES = {
     ),
     "a code with missing values": (
         ("--codes", "gaps.csv", "--column", "cluster", "--sensitive", "sex"),
-        ["`codes` has 3 rows with missing values"],
+        ["--codes has 3 rows with missing values"],
+    ),
+    "codes that are not there": (
+        ("--codes", "nothing.csv", "--sensitive", "sex"),
+        ["There is no file nothing.csv"],
+    ),
+    "codes in a folder": (("--codes", "e0", "--sensitive", "sex"), ["e0 is a folder, not a tab"]),
+    "codes without columns": (
+        ("--codes", "empty.csv", "--sensitive", "sex"),
+        ["empty.csv cannot be read: No columns"],
+    ),
+    "codes and an encoder": (
+        ("--codes", "bare.csv", "e0", "--id", "person", "--sensitive", "sex"),
+        ["e0 is a folder", "name the table that has the attributes"],
+    ),
+    "codes and two tables": (
+        ("--codes", "bare.csv", "people.csv", "new.csv", "--id", "person", "--sensitive", "sex"),
+        ["--codes goes without a third table"],
+    ),
+    "ids that the codes lack": (
+        ("--codes", "codes.csv", "--id", "persom", "--sensitive", "sex"),
+        ["codes.csv has no column 'persom'", "Did you mean 'person'?"],
+    ),
+    "one code given twice": (
+        ("--codes", "codes.csv", "--column", "leaf", "--column", "leaf", "--sensitive", "sex"),
+        ["Each column has one role, got ['leaf'] more than once"],
+    ),
+    "a target that is sensitive": (
+        ("--codes", "codes.csv", "--sensitive", "sex", "--target", "sex"),
+        ["Each column has one role, got ['sex'] more than once"],
+    ),
+    "an id that is sensitive, of an encoder": (
+        ("e0", "new.csv", "--sensitive", "sex", "--id", "sex"),
+        ["Each column has one role, got ['sex'] more than once"],
+    ),
+    "a target of too many values": (
+        ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex", "--target", "person"),
+        ["--target has 400 different values"],
+    ),
+    "a column of an encoder": (
+        ("e0", "new.csv", "--column", "leaf"),
+        ["Without --codes there is no use for --column"],
+    ),
+    "small cells of no report": (
+        ("e0", "new.csv", "--small-cells", "--force"),
+        ["Without --report there is no use for --small-cells and --force"],
+    ),
+    "counts with ids": (
+        ("--counts", "counts.csv", "--id", "person", "--sensitive", "sex"),
+        ["--counts goes without --id"],
+    ),
+    "a group without counts": (
+        ("--counts", "none.csv", "--sensitive", "sex"),
+        ["--counts: the groups ['m'] have no rows"],
+    ),
+    "a report over its rows": (
+        ("e0", "new.csv", "--report", "new.html", "--force"),
+        ["new.html is new.csv or lies in it", "even --force"],
+    ),
+    "a report over its codes": (
+        ("--codes", "codes.csv", "--sensitive", "sex", "--report", "codes.html", "--force"),
+        ["codes.html is codes.csv"],
+    ),
+    "a report into an encoder": (
+        ("e0", "new.csv", "--against", "e1", "--report", "e1/out.html", "--force"),
+        ["e1/out.html is e1 or lies in it"],
+    ),
+    "a report over another page": (
+        ("e0", "new.csv", "--report", "page.html"),
+        ["page.html exists already", "say --force"],
+    ),
+    "an encoder that is compared with itself": (
+        ("e0", "new.csv", "--against", "./e0"),
+        ["Each encoder is compared once"],
     ),
     "counts with a target": (
         ("--counts", "counts.csv", "--sensitive", "sex", "--target", "hired"),
@@ -319,6 +408,11 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(run, place, codes, table
     table[:10].to_csv("few.csv", index=False)
     codes.assign(cluster=codes["cluster"].where(codes.index > 2)).to_csv("gaps.csv", index=False)
     pd.DataFrame({"sex": ["f", "m"], "a": ["x", "y"]}).to_csv("words.csv", index=False)
+    pd.DataFrame({"sex": ["f", "m"], "a": [5, 0]}).to_csv("none.csv", index=False)
+    (place / "empty.csv").touch()
+    (place / "page.html").touch()
+    (place / "new.html").symlink_to("new.csv")
+    (place / "codes.html").symlink_to("codes.csv")
     words, said = MISTAKES[name]
     before = sorted(place.rglob("*"))
     code, out, err = run(*words)
@@ -328,4 +422,5 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(run, place, codes, table
     assert len(err.splitlines()) == 1
     assert err.startswith("bitveil: ")
     assert all(word in err for word in said), err
+    assert not PYTHON.search(err), err
     assert sorted(place.rglob("*")) == before

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import pytest
 from bitveil import cli
 from bitveil.audits import Audit
 from bitveil.estimators import InvariantClassifier, load
+from bitveil.labels import printable
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 
@@ -138,7 +140,8 @@ def test_a_fit_with_a_seed_can_be_repeated(bitveil, place, table):
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
 def test_encoding_twice_writes_the_same_bytes(bitveil, place, suffix):
     for name in ("one", "two", "two"):
-        code, out, err = bitveil("encode", "encoder", "people.csv", "-o", f"{name}.{suffix}")
+        written = ("-o", f"{name}.{suffix}", "--force")
+        code, out, err = bitveil("encode", "encoder", "people.csv", *written)
         assert (code, out, err) == (0, f"400 codes of 3 bits in {name}.{suffix}\n", "")
 
     assert (place / f"one.{suffix}").read_bytes() == (place / f"two.{suffix}").read_bytes()
@@ -194,8 +197,9 @@ def test_ids_come_first_and_decide_the_draw(bitveil, place, table):
 def test_a_code_stands_beside_its_own_id_whatever_the_index(bitveil, place, table):
     table.sample(frac=1, random_state=0).to_parquet("shuffled.parquet")
     for name in ("people", "shuffled"):
-        bitveil("encode", "encoder", f"{name}.parquet", "-o", f"{name}.csv", "--id", "person")
-    codes = [pd.read_csv(f"{name}.csv").set_index("person") for name in ("people", "shuffled")]
+        written = ("-o", f"of_{name}.csv", "--id", "person")
+        bitveil("encode", "encoder", f"{name}.parquet", *written)
+    codes = [pd.read_csv(f"of_{name}.csv").set_index("person") for name in ("people", "shuffled")]
 
     pd.testing.assert_frame_equal(codes[1].loc[codes[0].index], codes[0])
 
@@ -279,6 +283,22 @@ def broken(place, table):
     table[:0].to_csv("header.csv", index=False)
     table.drop(columns=["age", "job"]).to_csv("lacking.csv", index=False)
     table.assign(sex="f").to_csv("women.csv", index=False)
+    table.assign(hired=table["hired"].where(table.index > 2)).to_csv("unhired.csv", index=False)
+    table.assign(person=table["person"].where(table.index > 1)).to_csv("nameless.csv", index=False)
+    table.assign(bit0=table["person"]).to_csv("bits.csv", index=False)
+    table.assign(sex=table["sex"].where(table.index > 0, "x")).to_csv("rare.csv", index=False)
+    called = np.where(table.index < 9, "missing", table["sex"])
+    table.assign(sex=pd.Series(called).where(table.index > 3)).to_csv("called.csv", index=False)
+    weights = {
+        "below": -1.0,
+        "none": 0.0,
+        "women": (table["sex"] == "f") * 1.0,
+        "hirings": (table["hired"] == "yes") * 1.0,
+    }
+    table.assign(**weights).to_csv("weights.csv", index=False)
+    (place / "link.csv").symlink_to("people.csv")
+    os.link("people.csv", "second.csv")
+    (place / "nowhere.csv").symlink_to("nothing.csv")
     (place / "empty.csv").touch()
     (place / "torn.csv").write_text('a,b\n1,2\n"3')
     (place / "torn.parquet").write_text("PAR1 but not really")
@@ -320,14 +340,49 @@ MISTAKES = {
     "half a Parquet": (fit("torn.parquet", "new"), ["torn.parquet"]),
     "an impossible wish": (
         fit("people.csv", "new", "--max-gap", "0.01"),
-        ["`max_gap=0.01` is too small for these rows"],
+        ["--max-gap 0.01 is too small for these rows", "(--delta 0.05)"],
     ),
-    "a wish that is none": (fit("people.csv", "new", "--max-gap", "10"), ["`max_gap` expects"]),
+    "a wish that is none": (fit("people.csv", "new", "--max-gap", "10"), ["--max-gap expects"]),
     "two wishes": (
         fit("people.csv", "new", "--max-gap", "0.5", "--strength", "1"),
-        ["Say one wish"],
+        ["Say one wish", "--max-gap and --strength"],
     ),
-    "no bits": (fit("people.csv", "new", "--bits", "0"), ["bits"]),
+    "no bits": (fit("people.csv", "new", "--bits", "0"), ["--bits expects"]),
+    "one bin": (fit("people.csv", "new", "--bins", "1"), ["--bins expects"]),
+    "a strength below 0": (fit("people.csv", "new", "--strength", "-1"), ["--strength expects"]),
+    "information below 0": (
+        fit("people.csv", "new", "--max-information", "-1"),
+        ["--max-information expects"],
+    ),
+    "a probability that is none": (fit("people.csv", "new", "--delta", "2"), ["--delta expects"]),
+    "a target with gaps": (
+        fit("unhired.csv", "new"),
+        ["`--target hired` contains", "missing values in 3 rows. Leave those rows out."],
+    ),
+    "an opportunity of numbers": (
+        fit("people.csv", "new", "--criterion", "equal_opportunity", "--target", "height"),
+        ["--criterion equal_opportunity needs one target with classes"],
+    ),
+    "weights that are words": (fit("people.csv", "new", "--weight", "job"), ["--weight expects"]),
+    "weights below 0": (fit("weights.csv", "new", "--weight", "below"), ["--weight expects"]),
+    "no weight at all": (fit("weights.csv", "new", "--weight", "none"), ["--weight expects some"]),
+    "no weight of a group": (
+        fit("weights.csv", "new", "--weight", "women"),
+        ["--weight", "['m']", "weigh 0, or so little"],
+    ),
+    "no weight of a class": (
+        fit("weights.csv", "new", "--weight", "hirings"),
+        ["--target has one class only", "--weight is above 0"],
+    ),
+    "a rare group": (fit("rare.csv", "new"), ["--sensitive: too few rows of ['x']", "Join rare"]),
+    "two attributes of many values": (
+        fit("people.csv", "new", "--sensitive", "age", "--bins", "40"),
+        ["--sensitive", "different values, more than the"],
+    ),
+    "a group that is called missing": (
+        fit("called.csv", "new", "--missing-group"),
+        ["'sex' has rows whose value is 'missing'", "Rename that value"],
+    ),
     "an encoder that is there": (fit("people.csv", "encoder"), ["encoder exists already"]),
     "no folder to write into": (fit("people.csv", "no/new", "--bits", "1"), ["no is no folder"]),
     "no encoder": (
@@ -351,6 +406,42 @@ MISTAKES = {
         ("encode", "encoder", "namesakes.csv", "-o", "codes.csv", "--id", "person"),
         ["namesakes.csv", "'person' names some rows twice"],
     ),
+    "ids that are missing": (
+        ("encode", "encoder", "nameless.csv", "-o", "codes.csv", "--id", "person"),
+        ["nameless.csv", "'person' names no row in 2 places"],
+    ),
+    "ids with the name of a bit": (
+        ("encode", "encoder", "bits.csv", "-o", "codes.csv", "--id", "bit0"),
+        ["bits.csv", "'bit0' has the name of one of the bits"],
+    ),
+    "codes over their own rows": (
+        ("encode", "encoder", "people.csv", "-o", "people.csv", "--force"),
+        ["people.csv is people.csv or lies in it", "even --force"],
+    ),
+    "codes over their own rows, by another way": (
+        ("encode", "encoder", "people.csv", "-o", "folder.csv/../people.csv", "--force"),
+        ["even --force"],
+    ),
+    "codes over their own rows, by a link": (
+        ("encode", "encoder", "people.csv", "-o", "link.csv", "--force"),
+        ["link.csv is people.csv"],
+    ),
+    "codes over their own rows, by a second name": (
+        ("encode", "encoder", "people.csv", "-o", "second.csv", "--force"),
+        ["second.csv is people.csv"],
+    ),
+    "codes into the encoder": (
+        ("encode", "encoder", "people.csv", "-o", "encoder/codes.csv", "--force"),
+        ["encoder/codes.csv is encoder or lies in it"],
+    ),
+    "codes over another file": (
+        ("encode", "encoder", "people.csv", "-o", "women.csv"),
+        ["women.csv exists already", "say --force"],
+    ),
+    "codes over a link to nowhere": (
+        ("encode", "encoder", "people.csv", "-o", "nowhere.csv"),
+        ["nowhere.csv exists already", "say --force"],
+    ),
     "codes in a wrong suffix": (
         ("encode", "encoder", "people.csv", "-o", "codes.txt"),
         [".csv or .parquet, got codes.txt"],
@@ -365,7 +456,7 @@ MISTAKES = {
     ),
     "an audit of one group": (
         ("audit", "encoder", "women.csv"),
-        ["`sensitive_features` has one value only"],
+        ["--sensitive has one value only"],
     ),
     "an audit of a misspelled group": (
         ("audit", "encoder", "people.csv", "--sensitive", "sexx"),
@@ -378,9 +469,13 @@ MISTAKES = {
     "an audit without a group": (("audit", "of", "people.csv"), ["--sensitive"]),
     "an audit with a delta that is none": (
         ("audit", "encoder", "people.csv", "--delta", "2"),
-        ["`delta` expects a probability"],
+        ["--delta expects a probability"],
     ),
 }
+
+
+PYTHON = re.compile(r"`\w+`|`\w+=|\w_\w|Invariant|pandas|\.as|None")
+"""What only Python users say: none of it stands in a message of the command line."""
 
 
 @pytest.mark.parametrize("name", MISTAKES)
@@ -394,7 +489,125 @@ def test_a_mistake_is_one_clear_line_and_leaves_nothing(bitveil, broken, name):
     assert len(err.splitlines()) == 1
     assert err.startswith("bitveil: ")
     assert all(word in err for word in said), err
+    assert not PYTHON.search(err.replace("equal_opportunity", "")), err
     assert sorted(broken.rglob("*")) == before
+
+
+def test_places_that_cannot_be_written_are_said_before_anything_is_made(
+    bitveil, broken, monkeypatch
+):
+    monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
+    monkeypatch.setattr(cli, "_read", None)  # nothing is read either
+    for words in (
+        fit("people.csv", "new"),
+        ("encode", "encoder", "people.csv", "-o", "codes.csv"),
+    ):
+        code, out, err = bitveil(*words)
+        assert (code, out) == (2, "")
+        assert "cannot be written to. Name another folder" in err
+
+
+def test_codes_that_appear_meanwhile_are_not_written_over(bitveil, place, monkeypatch):
+    read = cli._read
+
+    def meanwhile(path):
+        (place / "codes.csv").write_text("theirs")
+        return read(path)
+
+    monkeypatch.setattr(cli, "_read", meanwhile)
+    code, _, err = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv")
+
+    assert code == 2
+    assert "codes.csv exists already" in err
+    assert (place / "codes.csv").read_text() == "theirs"
+
+
+def test_force_writes_over_another_file(bitveil, place):
+    (place / "codes.csv").write_text("old")
+
+    assert bitveil("encode", "encoder", "people.csv", "-o", "codes.csv", "--force")[0] == 0
+    assert pd.read_csv("codes.csv").shape == (400, 3)
+
+
+def test_a_column_is_called_by_its_name_though_python_has_the_same_one(bitveil, place, table):
+    table.assign(y=[f"{i} f" for i in range(400)]).to_csv("y.csv", index=False)
+    words = ("fit", "y.csv", "--target", "hired", "--sensitive", "y", "-o", "new")
+
+    assert "`--sensitive y` has 400 different values" in bitveil(*words)[2]
+
+
+HOSTILE = "a\x1b[31m\u202ered\u2066\x07"
+OBEYED = "\x1b\u202e\u2066\x07"
+
+
+@pytest.mark.parametrize("name", ["height [cm]", "km[/h]", ":smile: [bold]", HOSTILE])
+def test_names_print_as_they_are_and_a_terminal_obeys_none(bitveil, place, table, name):
+    columns = {"height": name, "hired": f"{name} of job", "sex": f"{name} of person"}
+    table.rename(columns=columns).to_csv("odd.csv", index=False)
+    folder = f"new {name.replace('/', '')}"
+    roles = ("--target", f"{name} of job", "--sensitive", f"{name} of person", "--id", "person")
+    code, out, err = bitveil("fit", "odd.csv", *roles, "-o", folder, "--bits", "1")
+    words = " ".join(out.split())  # the table breaks its lines
+
+    assert (code, err.strip()) == (0, "")
+    assert name in load(folder).feature_names_in_
+    assert printable(f"{name} of job; {name} of person") in words
+    assert f"skill, {printable(name)}, age" in words
+    assert words.startswith(f"Encoder in {printable(folder)}")
+    codes = f"codes {folder}.csv"
+    encoded = bitveil("encode", folder, "odd.csv", "-o", codes)
+    assert encoded == (0, f"400 codes of 1 bits in {printable(codes)}\n", "")
+    lost = bitveil("encode", folder, "people.csv", "-o", "other.csv")[2]
+    again = bitveil("encode", folder, "odd.csv", "-o", codes)[2]
+    assert f"{printable(codes)} exists already" in again
+    assert not set(OBEYED) & set(out + encoded[1] + lost + again)
+
+
+def test_hostile_groups_are_spelled_in_an_audit(bitveil, place, table):
+    other = table.assign(job=table["sex"] + HOSTILE, sex=table["sex"] + HOSTILE)
+    other.to_csv("odd.csv", index=False)
+    named = ("--column", "job", "--sensitive", "sex")
+    code, out, _ = bitveil("audit", "--codes", "odd.csv", *named)
+    table.assign(sex=table["sex"] + HOSTILE).to_csv("groups.csv", index=False)
+    error = bitveil("audit", "encoder", "groups.csv")[2]
+
+    assert code == 0
+    assert f"m{printable(HOSTILE)}: " in out
+    assert f"job = m{printable(HOSTILE)}" in out
+    assert "groups that were not fitted" in error
+    assert not set(OBEYED) & set(out + error)
+
+
+@pytest.mark.parametrize(
+    ("python", "here"),
+    [
+        ("`max_gap=0.1` could not be certified", "--max-gap 0.1 could not be certified"),
+        ("Names for the rows (`ids`) help", "Names for the rows (--id) help"),
+        ("say `missing_sensitive='group'`", "say --missing-group"),
+        ("`sensitive_features` expects, not `y`", "--sensitive expects, not --target"),
+        ("Use `InvariantRegressor`, or cut them", "Cut them"),
+        ("Join rare values, or use `features='raw'`.", "Join rare values."),
+        ("with a `random_state` the key", "with a --seed the key"),
+        ("`--sensitive y` and 'y' and `other`", "`--sensitive y` and 'y' and `other`"),
+    ],
+)
+@pytest.mark.filterwarnings("default")
+def test_messages_of_python_speak_of_options(bitveil, place, monkeypatch, python, here):
+    def refuse(path):
+        warnings.warn(python, stacklevel=1)
+        raise ValueError(python)
+
+    monkeypatch.setattr(cli, "_read", refuse)
+    err = bitveil(*fit("people.csv", "new"))[2]
+
+    assert err == f"bitveil: note: {here}\nbitveil: {here}\n"
+
+
+def test_a_name_without_an_end_is_cut(bitveil, place):
+    err = bitveil("fit", "people.csv", "--target", "x" * 9_000, "--sensitive", "s", "-o", "n")[2]
+
+    assert len(err) < 2_100
+    assert "xxx...xxx" in err
 
 
 def test_columns_that_are_all_dropped_leave_nothing_to_encode(bitveil, place, table):

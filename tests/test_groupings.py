@@ -297,3 +297,17 @@ def test_a_number_is_cut_before_rows_are_split_and_certified():
 
     assert model.certificate_.sizes == (150, 150, 150)
     assert len(model.groups_) == 3
+
+
+def test_a_value_called_missing_is_not_mixed_with_missing_values():
+    s = pd.Series(["missing", "f", None] * 20, name="sex")
+
+    with pytest.raises(ValueError, match=r"'sex' has rows whose value is 'missing'.*Rename"):
+        Grouping.fit("s", s, bins=2, missing="group")
+    grouping, _ = Grouping.fit("s", s.replace("missing", "m"), bins=2, missing="group")
+    assert grouping.values.tolist() == ["f", "m", "missing"]
+    with pytest.raises(ValueError, match="Rename"):
+        grouping.labels("s", s[:2])
+    assert grouping.labels("s", s[1:3]).tolist() == ["f", "missing"]
+    alone, _ = Grouping.fit("s", s.dropna(), bins=2, missing="group")  # nothing to mix it with
+    assert alone.values.tolist() == ["f", "missing"]

@@ -16,9 +16,11 @@ import pandas as pd
 import pytest
 
 from bitveil.audits import audit, html_report, report, search_attack
+from bitveil.audits.meaning import Pattern
 from bitveil.audits.page import View
 from bitveil.audits.plots import at_least, at_most, axis_of, bits_at_most
 from bitveil.datasets import load_adult
+from bitveil.labels import printable
 from worlds import audit_named, noisy_copy, parity_trap
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
@@ -158,8 +160,8 @@ def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
     assert found.certificate.gap == pytest.approx(0.4547, abs=1e-4)
     assert found.certain_gap == pytest.approx(0.3226, abs=1e-4)
     assert (
-        "Whatever anyone computes from these codes, its answers differ between men and women by "
-        "at most 45.5 percentage points, with 95 % certainty; at least 32.2 points are certain."
+        "Any classifier of these codes treats men and women differently by at most 45.5 "
+        "percentage points, with probability 95 %. Some classifier reaches at least 32.2 points"
     ) in words
     assert "What these codes reveal of sex" in words
     assert "for each of 2,000 rows a code of 1 bit" in words
@@ -171,11 +173,163 @@ def test_where_nothing_is_certified_or_certain_that_is_said():
     few = audit_named(*rows_of(parity_trap(), 4), delta=0.01)
 
     assert (
-        "differ between any two of the 3 groups by at most 7.9 percentage points"
-        in Parsed(blind.to_html()).words()
+        "treats any two of the 3 groups differently by at most 7.9 percentage points, with "
+        "probability 95 %. Whether any gap is there at all, these rows cannot say."
+    ) in Parsed(blind.to_html()).words()
+    assert "no gap" not in Parsed(blind.to_html()).words()
+    assert (
+        "Nothing is certified. Some classifier of these codes may treat 0 and 1 differently by up "
+        "to 100 percentage points. Whether any gap is there at all, these rows cannot say."
+    ) in Parsed(few.to_html()).words()
+
+
+def leaning(n=2_000, p=0.6):
+    """An audit of a code that leans on the group, with a target."""
+
+    rng = np.random.default_rng(0)
+    s, y = rng.integers(0, 2, (2, n))
+    sex = pd.Series(np.array(["f", "m"])[s], name="sex")
+    hired = pd.Series(np.array(["no", "yes"])[y], name="hired")
+
+    return audit(np.where(rng.random(n) < p, s, 1 - s), sex, hired)
+
+
+def led_by(found, interval):
+    """The same audit of an encoder that was fitted for another gap."""
+
+    others = tuple(each for each in found.intervals if each is not interval)
+
+    return replace(
+        found,
+        intervals=(interval, *others),
+        certificate=interval.certificate,
+        certain_gap=interval.least,
     )
-    assert "no gap at all is certain" in Parsed(blind.to_html()).words()
-    assert "Nothing is certified: with these rows" in Parsed(few.to_html()).words()
+
+
+def test_an_audit_leads_with_the_gap_that_the_encoder_was_fitted_for():
+    found = leaning()
+    parity, odds = found.intervals[0], found.intervals[3]
+    leads = led_by(found, odds)
+    words = Parsed(leads.to_html()).words()
+
+    assert odds.certificate.quantity == "equalised odds gap"
+    assert (
+        "Among rows of the same hired, any classifier of these codes treats f and m differently "
+        f"by at most {at_most(odds.certificate.bound)} percentage points"
+    ) in words
+    assert f"Some classifier reaches at least {at_least(odds.least)} points" in words
+    assert words.index("equalised odds") < words.index("demographic parity")
+    assert f"certified: at most {at_most(parity.certificate.bound)}" in words  # beside attackers
+    first, second = [line for line in str(leads).splitlines() if line.startswith("certified")]
+    assert f"rows of the same hired ≤ {odds.certificate.bound:.4f}" in first
+    assert first.index("≤") > 0
+    assert f"on the codes ≤ {parity.certificate.bound:.4f}" in second
+
+
+def test_equal_opportunity_is_said_of_the_rows_of_one_target():
+    found = leaning()
+    parity = found.intervals[0]
+    one = replace(parity.certificate, quantity="equal opportunity gap", bound=0.321)
+    leads = led_by(found, replace(parity, certificate=one))
+    leads = replace(leads, intervals=(*leads.intervals, parity))
+
+    assert (
+        "Among rows whose hired is the positive one, any classifier of these codes treats f and m "
+        "differently by at most 32.1 percentage points"
+    ) in Parsed(leads.to_html()).words()
+    assert "among rows whose hired is the positive one ≤ 0.3210" in str(leads)
+    object.__setattr__(leads, "positive", "yes")
+    assert "Among rows whose hired is yes, any classifier" in Parsed(leads.to_html()).words()
+    assert "among rows whose hired is yes ≤ 0.3210" in str(leads)
+
+
+def test_a_bound_that_an_attacker_refutes_is_not_said_as_if_it_stood():
+    found = leaning(p=0.9)
+    forged = replace(found.certificate, bound=0.05)
+    checks = tuple(replace(check, bound=0.05, holds=False) for check in found.checks)
+    parity, *others = found.intervals
+    broken = replace(
+        found,
+        certificate=forged,
+        intervals=(replace(parity, certificate=forged), *others),
+        checks=checks,
+    )
+    worst = max(checks, key=lambda check: check.excess)
+    content = broken.to_html()
+    words = Parsed(content).words()
+
+    assert worst.excess == pytest.approx(worst.measured - worst.noise - 0.05)
+    assert "The certified bound is refuted. An attacker" in words
+    assert f"treats the groups differently by at least {at_least(worst.least)} perc" in words
+    assert "The certificate allows at most 5." in words
+    assert "at most 7.5 of 100 audits" in words
+    assert "rows were used in fitting, rows are copies of others, or these codes are not" in words
+    assert "Any classifier of these codes" not in words
+    for certified in ("to 5 points", "at most 5", "0.0500"):
+        for after in words.split(certified)[1:]:
+            assert after.startswith((" (does not stand)", ".")), after[:40]
+    lines = str(broken).splitlines()
+    assert lines[0].startswith("THE BOUND IS REFUTED")
+    assert f"{worst.excess:.4f} too much" in lines[0]
+    assert all("DOES NOT STAND" in line for line in lines if line.startswith("certified"))
+    assert "DOES NOT STAND" not in str(found)
+    assert "does not stand" not in found.to_html()
+
+
+def few_have_a_code():
+    """Two thousand rows, of which 4 have one code and 9 another, all of one group."""
+
+    s, codes = np.arange(2_000) % 2, np.arange(2_000) // 2 % 2
+    codes[0:8:2], codes[9:27:2] = 7, 8
+
+    return audit(pd.Series(codes, name="zone"), pd.Series(s, name="sex"))
+
+
+def test_codes_of_few_rows_are_not_listed_with_their_group():
+    found = few_have_a_code()
+    assert {cell.code: cell.rows for cell in found.meaning.cells}["7"] == 4
+    view, asked = View("x", "", found), View("x", "", found, small_cells=True)
+    figure, whole = view.plots["codes"], asked.plots["codes"]
+    content, full = found.to_html(), found.to_html(small_cells=True)
+
+    assert [sorted(row.label for row in plot.rows) for plot in (figure, whole)] == [
+        ["0", "1"],
+        ["0", "1", "7", "8"],
+    ]
+    assert len(figure.table.rows) == 2
+    assert "Left out: 2 of 4 codes, which have fewer than 10 rows each and 13 in all" in content
+    assert "published codes could tell the group of those rows" in content
+    assert 'data-code="7"' not in content
+    assert 'data-code="7"' in full
+    assert "Left out" not in full
+    assert 'data-code="7"' in html_report({"": found}, small_cells=True)
+
+
+def test_patterns_of_few_rows_are_not_listed():
+    found = few_have_a_code()
+    few = Pattern(("zone",), (7,), False, 9, 0.0045, 0, 1.0, 0.5, 0.75, 0.05)
+    found = replace(found, meaning=replace(found.meaning, patterns=(few,)))
+    words = Parsed(found.to_html()).words()
+
+    assert "zone = 7" not in words
+    assert "Left out: 1 of 1 patterns that stand out" in words
+    assert "No rows stand out" not in words
+    assert "zone = 7" in Parsed(found.to_html(small_cells=True)).words()
+    assert "zone = 7" in str(found)  # the record keeps all
+
+
+def test_bits_of_few_rows_and_pages_without_a_code_to_list():
+    s, bits = np.arange(60) % 2, np.zeros((60, 2), int)
+    bits[:8:2, 0], bits[:, 1] = 1, np.arange(60) // 2 % 2
+    rare = audit(bits, s)
+    names = audit(np.arange(60) // 8, s)
+
+    assert "fewer than 10 rows have a 1, or a 0" in rare.to_html()
+    assert "fewer than 10 rows have" not in rare.to_html(small_cells=True)
+    words = Parsed(names.to_html()).words()
+    assert "No code is listed. Left out: 8 of 8 codes" in words
+    assert 'id="a0-codes"' not in names.to_html()
 
 
 def test_planted_leaks_are_named():
@@ -323,6 +477,38 @@ def test_what_comes_from_the_data_is_escaped():
     assert page.all("img") == []
     for nasty in NASTY:
         assert nasty in page.text
+
+
+HOSTILE = "a\x00\x1b[31mred\u202eevil\u2066\u200fend\nline"
+OBEYED = "\x00\x1b\u202e\u2066\u200f\u2028"
+
+
+def test_what_a_browser_or_a_terminal_would_obey_is_spelled():
+    s = np.tile([0, 1, 2], 200)
+    names = np.array([HOSTILE, "x" * 500, "[bold]km[/h]"], dtype=object)
+    groups = pd.DataFrame({HOSTILE: names[s], "old\u2028": s > 1})
+    y = pd.Series(names[s % 2], name=f"{HOSTILE}y")
+    codes = pd.DataFrame({HOSTILE: names[(s + 1) % 3], "\u202ecode": s % 2})
+    found = audit(codes, groups, y)
+    content = html_report(
+        {HOSTILE: found, "b": found}, title=HOSTILE, sources=[HOSTILE, "bad\udce9name.csv"]
+    )
+
+    for text in (content, found.to_html(), str(found)):
+        assert not set(OBEYED) & set(text)
+        assert "x" * 100 not in text
+        assert "x...x" in text
+        assert "[bold]km[/h]" in text
+        assert r"\u202eevil\u2066\u200fend\nline" in text
+    content.encode()
+    assert len(str(found).splitlines()) == len(found._lines())
+
+
+def test_joiners_of_scripts_and_emojis_are_kept():
+    assert printable("\u0645\u06cc\u200c\u062e") == "\u0645\u06cc\u200c\u062e"
+    assert printable("\U0001f469\u200d\U0001f52c") == "\U0001f469\u200d\U0001f52c"
+    assert printable("é\x9b\u061c") == r"é\x9b\u061c"
+    assert len(printable("\x1b" * 500)) <= 80
 
 
 def test_words_fit_what_is_audited():

@@ -437,7 +437,7 @@ def test_a_part_whose_rows_have_no_weight_is_refused():
 def test_a_group_without_weight_in_the_rows_to_fit_is_refused():
     X, y, s = world()
 
-    with pytest.raises(ValueError, match=r"too few rows of \[1\] .* rows to fit"):
+    with pytest.raises(ValueError, match=r"`sample_weight`.* \[1\] weigh 0.* rows to fit"):
         encoder(InvariantEncoder).fit(
             X, y, sensitive_features=s, sample_weight=(s == 0).astype(float)
         )

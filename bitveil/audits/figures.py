@@ -23,11 +23,12 @@ from bitveil.audits.plots import (
 )
 from bitveil.audits.probes import Probe, Use
 from bitveil.audits.published import group_name
+from bitveil.labels import printable
 
 if TYPE_CHECKING:
     from bitveil.audits.page import View
 
-__all__ = ["GROUPS", "compared", "figures"]
+__all__ = ["GROUPS", "among", "compared", "figures"]
 
 GROUPS = 6
 """The groups that a plot shows: there are so many shapes that are told apart."""
@@ -38,6 +39,12 @@ _ASKED_AGAIN = (
     "twice would teach if codes were not frozen. The certificate covers one draw."
 )
 _POINTS = Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "points", "percentage points")
+_GAPS = {
+    "parity gap": "demographic parity",
+    "equal opportunity gap": "equal opportunity",
+    "equalised odds gap": "equalised odds",
+}
+_REFUTED = " An attacker refutes the certificate: the upper ends do not stand."
 
 
 def figures(view: "View") -> dict[str, Rows | Points]:
@@ -57,26 +64,22 @@ def figures(view: "View") -> dict[str, Rows | Points]:
 
 
 def _leakage(view: "View") -> Rows:
-    found = view.audit
-    gaps = [i for i in found.intervals if i.certificate.quantity.endswith("gap")]
+    gaps = [i for i in view.audit.intervals if i.certificate.quantity in _GAPS]
     rows = []
     for interval in gaps:
-        certificate, odds = interval.certificate, "odds" in interval.certificate.quantity
-        label = f"Among rows of one {found.target}" if odds else "Any answer"
-        marks = [
-            _band(interval),
-            Mark(certificate.estimate, f"measured: {percent(certificate.estimate)}"),
-        ]
-        text = _between(interval)
-        rows.append(
-            Row(label, text, tuple(marks), "equalised odds" if odds else "demographic parity")
-        )
+        estimate = interval.certificate.estimate
+        label = among(view, interval) or "Among all rows"
+        marks = (_band(interval), Mark(estimate, f"measured: {percent(estimate)}"))
+        text = _between(interval) + view.doubt
+        rows.append(Row(label, text, marks, _GAPS[interval.certificate.quantity]))
 
     return Rows(
         f"{view.key}-leakage",
         f"How far answers can differ {view.between}",
-        "The band runs from what is certain to what is certified as the most; the dot is the "
-        "largest gap on the rows of the audit.",
+        "The band ends at the most that any classifier can reach, and begins at what some "
+        "classifier reaches for certain; the dot is the largest gap on the rows of the audit."
+        + _REFUTED
+        * bool(view.audit.broken),
         _POINTS,
         tuple(rows),
         Table(
@@ -92,7 +95,7 @@ def _leakage(view: "View") -> Rows:
                     row.label,
                     at_least(i.least),
                     f"{100 * i.certificate.estimate:.1f}",
-                    at_most(i.certificate.bound),
+                    at_most(i.certificate.bound) + view.doubt,
                     f"{i.certificate.delta:g}",
                 )
                 for row, i in zip(rows, gaps, strict=True)
@@ -102,19 +105,34 @@ def _leakage(view: "View") -> Rows:
     )
 
 
+def among(view: "View", interval: Interval) -> str:
+    """Among which rows a gap is; nothing where it is among all."""
+
+    quantity = interval.certificate.quantity
+    if quantity == "equalised odds gap":
+        return f"Among rows of the same {view.target}"
+    if quantity == "equal opportunity gap":
+        positive = view.audit.positive
+        value = "the positive one" if positive is None else printable(positive)
+        return f"Among rows whose {view.target} is {value}"
+
+    return ""
+
+
 def _attackers(view: "View") -> Rows:
     """What trained attackers reach, as a gap, beside the certified one."""
 
     found = view.audit
     checks = {check.family: check for check in found.checks[: len(found.attackers)]}
+    exact = view.parity.certificate.estimate
     rows = [
         Row(
             "knows these rows' table",
-            f"{100 * found.total_variation:.1f} points",
+            f"{100 * exact:.1f} points",
             (
                 Mark(
-                    found.total_variation,
-                    f"exact for these rows: {100 * found.total_variation:.1f} points",
+                    exact,
+                    f"exact for these rows: {100 * exact:.1f} points",
                     series=2,
                 ),
             ),
@@ -140,7 +158,7 @@ def _attackers(view: "View") -> Rows:
         rows.append(
             Row(f"boosting, {seen}", _probe(probe), (mark,), "" if covered else "not covered")
         )
-    bound = found.certificate.bound
+    bound = view.parity.certificate.bound
     reached = [mark.value for row in rows for mark in row.marks]
 
     return Rows(
@@ -152,7 +170,7 @@ def _attackers(view: "View") -> Rows:
         axis_of([*reached, bound], "points", _POINTS.label, low=0.0),
         tuple(rows),
         _attackers_table(view),
-        (Line(bound, f"certified: at most {at_most(bound)}"),),
+        (Line(bound, f"certified: at most {at_most(bound)}{view.doubt}"),),
         other=_POINTS,
     )
 
@@ -201,35 +219,34 @@ def _attackers_table(view: "View") -> Table:
     )
 
 
-def _codes(view: "View") -> Rows:
-    """How often each group has each code."""
+def _codes(view: "View") -> Rows | None:
+    """How often each group has each code; codes of few rows are left out."""
 
     found = view.audit
-    cells, names = found.meaning.cells, view.groups[:GROUPS]
+    cells, names = view.cells, view.groups[:GROUPS]
+    if not cells:
+        return None
     rows = []
     for cell in cells:
         shares = cell.shares[:GROUPS]
         says = [f"{names[g]}: {percent(share)}" for g, share in enumerate(shares)]
+        label = printable(cell.code)
         marks = [Mark(min(shares), "", end=max(shares), kind="link")]
-        marks += [
-            Mark(share, f"{cell.code}, {says[g]}", series=g) for g, share in enumerate(shares)
-        ]
+        marks += [Mark(share, f"{label}, {says[g]}", series=g) for g, share in enumerate(shares)]
         order = {"leak": cell.leak, "rows": cell.rows}
         rows.append(
             Row(
-                cell.code,
+                label,
                 _spread(shares),
                 tuple(marks),
                 f"{cell.rows:.0f} rows",
                 order,
-                cell.code,
+                cell.code if view.are_bits else label,
             )
         )
-    kept = (
-        f" The {len(cells)} of {found.meaning.n_cells} codes that tell most."
-        if len(cells) < found.meaning.n_cells
-        else ""
-    )
+    most, of = len(found.meaning.cells), found.meaning.n_cells
+    kept = f" Of {of} codes the {most} that tell most are shown." if most < of else ""
+    kept += f" {view.left_out}" if view.left_out else ""
     kept += (
         f" Of {len(found.groups)} groups the first {GROUPS}; all are in the table."
         if len(found.groups) > GROUPS
@@ -251,7 +268,12 @@ def _codes(view: "View") -> Rows:
         Table(
             ("Code", "Rows", *view.groups, "Information, bits"),
             tuple(
-                (cell.code, f"{cell.rows:.1f}", *map(percent, cell.shares), f"{cell.leak:.6f}")
+                (
+                    printable(cell.code),
+                    f"{cell.rows:.1f}",
+                    *map(percent, cell.shares),
+                    f"{cell.leak:.6f}",
+                )
                 for cell in cells
             ),
         ),
@@ -289,7 +311,7 @@ def _use(view: "View") -> Rows | None:
 
     return Rows(
         f"{view.key}-use",
-        f"How well {found.target} is guessed from the codes",
+        f"How well {view.target} is guessed from the codes",
         "The accuracy of classifiers that see the codes alone, on rows that they were not trained "
         "on. A thin line is a bootstrap interval of 95 %.",
         axis_of(
@@ -320,8 +342,9 @@ def _differences(view: "View") -> Rows | None:
     found = view.audit
     if not found.uses:
         return None
-    gaps = [i.certificate for i in found.intervals if i.certificate.quantity.endswith("gap")]
-    asked = [(used.probe.family, _measured(used, gaps[0].bound)) for used in found.uses]
+    parity = view.parity.certificate
+    gaps = [i.certificate for i in found.intervals if i.certificate.quantity in _GAPS]
+    asked = [(used.probe.family, _measured(used, parity.bound)) for used in found.uses]
     rows = [
         Row(
             family,
@@ -335,8 +358,8 @@ def _differences(view: "View") -> Rows | None:
         for family, measured in asked
     ]
     lines = tuple(
-        Line(c.bound, f"certified, {c.quantity}: at most {at_most(c.bound)}")
-        for c in (gaps if _metrics(view) else gaps[:1])
+        Line(c.bound, f"certified, {c.quantity}: at most {at_most(c.bound)}{view.doubt}")
+        for c in (gaps if _metrics(view) else [parity])
     )
 
     return Rows(
@@ -360,7 +383,7 @@ def _differences(view: "View") -> Rows | None:
                     d.metric,
                     _points(d.value),
                     "" if d.interval is None else " to ".join(map(_points, d.interval)),
-                    "" if d.bound is None else at_most(d.bound),
+                    "" if d.bound is None else at_most(d.bound) + view.doubt,
                 )
                 for family, measured in asked
                 for d in measured
@@ -378,13 +401,12 @@ def _columns(view: "View") -> Rows | None:
     found = view.audit
     if not found.columns:
         return None
-    together = Interval(found.certain_gap, found.certificate, found.certificate.delta)
-    named = [("together", found.groups, together, found.attackers)]
-    named += [(c.name, c.groups, c.interval, c.attackers) for c in found.columns]
+    named = [("together", found.groups, view.parity, found.attackers)]
+    named += [(printable(c.name), c.groups, c.interval, c.attackers) for c in found.columns]
     rows = [
         Row(
             label,
-            _between(interval),
+            _between(interval) + view.doubt,
             (
                 _band(interval),
                 Mark(
@@ -400,8 +422,9 @@ def _columns(view: "View") -> Rows | None:
     return Rows(
         f"{view.key}-columns",
         "Each sensitive column alone, and all together",
-        "From what is certain to what is certified as the most, between any two groups. What is "
-        "certified for all together covers each column too.",
+        "The band ends at the most that any classifier can reach between two groups, and begins "
+        "at what some classifier reaches for certain. What is certified for all columns together "
+        "holds for each of them too." + _REFUTED * bool(found.broken),
         axis_of([i.certificate.bound for _, _, i, _ in named], "points", _POINTS.label, low=0.0),
         tuple(rows),
         Table(
@@ -418,7 +441,7 @@ def _columns(view: "View") -> Rows | None:
                     label,
                     "; ".join(map(group_name, groups)),
                     at_least(i.least),
-                    at_most(i.certificate.bound),
+                    at_most(i.certificate.bound) + view.doubt,
                     f"{i.certificate.delta:.4g}",
                     f"{max(p.auc for p in probes):.3f}",
                 )
@@ -492,13 +515,15 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
     rows = [
         Row(
             view.label,
-            _between(view.audit.intervals[0]),
+            _between(view.headline) + view.doubt,
             (
-                _band(view.audit.intervals[0]),
+                _band(view.headline),
                 Mark(
-                    view.audit.total_variation, f"measured: {percent(view.audit.total_variation)}"
+                    view.headline.certificate.estimate,
+                    f"measured: {percent(view.headline.certificate.estimate)}",
                 ),
             ),
+            view.among,
         )
         for view in views
     ]
@@ -507,6 +532,7 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
             "Code",
             "Published",
             "Rows",
+            "Certified",
             "Gap at least, points",
             "Gap at most, points",
             "Information, bits",
@@ -518,8 +544,9 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
                 view.label,
                 view.code,
                 str(view.audit.n_rows),
-                at_least(view.audit.certain_gap),
-                at_most(view.audit.certificate.bound),
+                view.headline.certificate.quantity,
+                at_least(view.headline.least),
+                at_most(view.headline.certificate.bound) + view.doubt,
                 f"{view.audit.information_bits:.4f}",
                 f"{max(probe.auc for probe in view.audit.attackers):.3f}",
                 "" if view.audit.use_accuracy is None else f"{view.audit.use_accuracy:.3f}",
@@ -531,9 +558,13 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
         Rows(
             "compared-gaps",
             "How far answers can differ",
-            "From what is certain to what is certified as the most; the dot is measured.",
+            "The band ends at the most that any classifier can reach, and begins at what some "
+            "classifier reaches for certain; the dot is measured.",
             axis_of(
-                [view.audit.certificate.bound for view in views], "points", _POINTS.label, low=0.0
+                [view.headline.certificate.bound for view in views],
+                "points",
+                _POINTS.label,
+                low=0.0,
             ),
             tuple(rows),
             table,
@@ -549,7 +580,7 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
                 "What is given up for what",
                 "Up is more useful, left is safer.",
                 axis_of(
-                    [view.audit.certificate.bound for view in used],
+                    [view.headline.certificate.bound for view in used],
                     "points",
                     "certified gap, percentage points",
                     low=0.0,
@@ -557,10 +588,10 @@ def compared(views: Sequence["View"]) -> list[Rows | Points]:
                 axis_of(accuracies, "percent", "accuracy"),
                 tuple(
                     Point(
-                        view.audit.certificate.bound,
+                        view.headline.certificate.bound,
                         accuracy,
-                        f"{view.label}: gap {_between(view.audit.intervals[0])}, accuracy "
-                        f"{percent(accuracy)}",
+                        f"{view.label}: gap {_between(view.headline)}{view.doubt}, "
+                        f"accuracy {percent(accuracy)}",
                         view.label,
                     )
                     for view, accuracy in zip(used, accuracies, strict=True)

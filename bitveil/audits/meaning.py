@@ -42,6 +42,7 @@ from torch import Tensor
 
 from bitveil.audits.published import Published, group_name
 from bitveil.information import BITS, chi_square_information, given_group, mutual_information
+from bitveil.labels import printable
 
 __all__ = ["Cell", "Meaning", "Part", "Pattern", "Telling", "follows", "meaning"]
 
@@ -112,10 +113,10 @@ class Telling:
     def __str__(self) -> str:
         told = f"{self.information:.4f} of {self.whole:.4f} bits"
         if len(self.parts) == 1:
-            return f"{self.parts[0]} tells {told}"
+            return f"{printable(self.parts[0])} tells {told}"
         alone = _listed([f"{bits:.4f}" for bits in self.alone])
 
-        return f"{_listed(self.parts)} together tell {told}; alone {alone}"
+        return f"{_listed([*map(printable, self.parts)])} together tell {told}; alone {alone}"
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ class Pattern:
 
         pairs = zip(self.parts, self.values, strict=True)
 
-        return _listed([f"{part} = {value}" for part, value in pairs])
+        return _listed([f"{printable(part)} = {printable(value)}" for part, value in pairs])
 
 
 @dataclass(frozen=True)

@@ -13,11 +13,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from importlib.resources import files
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitveil.audits.attacker import Interval
-from bitveil.audits.figures import GROUPS, compared, figures
-from bitveil.audits.meaning import Part, Pattern
+from bitveil.audits.figures import GROUPS, among, compared, figures
+from bitveil.audits.meaning import Cell, Part, Pattern
 from bitveil.audits.plots import (
     SHAPES,
     Axis,
@@ -31,16 +31,25 @@ from bitveil.audits.plots import (
     bits_at_most,
     percent,
 )
+from bitveil.audits.probes import Comparison
 from bitveil.audits.published import group_name
+from bitveil.labels import printable
 
 if TYPE_CHECKING:
     from bitveil.audits.report import Audit
 
-__all__ = ["View", "html_report"]
+__all__ = ["SMALL", "View", "html_report"]
+
+SMALL = 10
+"""Codes and patterns of fewer rows are not listed: they could tell the group of single rows."""
 
 
 def html_report(
-    audits: "Mapping[str, Audit]", *, title: str | None = None, sources: Sequence[str] = ()
+    audits: "Mapping[str, Audit]",
+    *,
+    title: str | None = None,
+    sources: Sequence[str] = (),
+    small_cells: bool = False,
 ) -> str:
     """One page of an audit, or of several that are compared.
 
@@ -48,6 +57,7 @@ def html_report(
         audits: The audits by the name of their code; a single one needs no name.
         title: A title; None: what was audited.
         sources: Where the rows came from, line by line.
+        small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
 
     Raises:
         ValueError: If there is no audit.
@@ -60,6 +70,7 @@ def html_report(
     environment = Environment(
         loader=PackageLoader("bitveil.audits", "pages"),
         autoescape=True,
+        finalize=_shown,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
@@ -70,10 +81,11 @@ def html_report(
         at_least=at_least,
         bits_at_most=bits_at_most,
         name=group_name,
+        short=printable,
     )
-    environment.globals.update(shapes=SHAPES)
+    environment.globals.update(shapes=SHAPES, small=SMALL)
     views = [
-        View(f"a{i}", label if len(audits) > 1 else "", found)
+        View(f"a{i}", printable(label) if len(audits) > 1 else "", found, small_cells)
         for i, (label, found) in enumerate(audits.items())
     ]
     folder = files("bitveil.audits").joinpath("pages")
@@ -98,11 +110,13 @@ class View:
         key: Its name in the page's links.
         label: What its code is called; nothing where it is alone.
         audit: The audit.
+        small_cells: Whether codes and patterns of few rows are listed.
     """
 
     key: str
     label: str
     audit: "Audit"
+    small_cells: bool = False
 
     @property
     def named(self) -> str:
@@ -114,7 +128,88 @@ class View:
     def attribute(self) -> str:
         """What is sensitive."""
 
-        return _and(self.audit.sensitive) or "the sensitive attribute"
+        return _and([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+
+    @property
+    def target(self) -> str:
+        """What the code is to be useful for."""
+
+        return printable(self.audit.target)
+
+    @property
+    def headline(self) -> Interval:
+        """What the audit is about first: the gap that the encoder was fitted for."""
+
+        return self.audit.intervals[0]
+
+    @property
+    def parity(self) -> Interval:
+        """The parity gap, with which attackers are compared."""
+
+        return self.certified("parity gap") or self.headline
+
+    def certified(self, quantity: str) -> Interval | None:
+        """Both sides of a quantity, where it was certified."""
+
+        found = (i for i in self.audit.intervals if i.certificate.quantity == quantity)
+
+        return next(found, None)
+
+    @property
+    def among(self) -> str:
+        """Among which rows the gap of the headline is; nothing where it is among all."""
+
+        return among(self, self.headline)
+
+    @property
+    def refuting(self) -> Comparison | None:
+        """The attacker who exceeds the certificate by most, or None."""
+
+        return max(self.audit.broken, key=lambda check: check.excess, default=None)
+
+    @property
+    def doubt(self) -> str:
+        """What is said behind each certified number where an attacker refutes it."""
+
+        return " (does not stand)" if self.audit.broken else ""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The codes that are listed."""
+
+        found = self.audit.meaning.cells
+
+        return tuple(c for c in found if self.small_cells or c.rows >= SMALL)
+
+    @property
+    def left_out(self) -> str:
+        """Which codes are not listed, and why; nothing where all are."""
+
+        few = [cell.rows for cell in self.audit.meaning.cells if cell.rows < SMALL]
+        if not few or self.small_cells:
+            return ""
+
+        return (
+            f"Left out: {len(few)} of {len(self.audit.meaning.cells)} codes, which have fewer "
+            f"than {SMALL} rows each and {sum(few):.0f} in all. Whoever has the published codes "
+            "could tell the group of those rows."
+        )
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The patterns that are listed."""
+
+        found = self.audit.meaning.patterns
+
+        return tuple(p for p in found if self.small_cells or p.rows >= SMALL)
+
+    def few(self, part: Part) -> bool:
+        """Whether a bit is 0 or 1 in so few rows that its shares are not listed."""
+
+        sizes = self.audit.sizes
+        ones = sum(n * share for n, share in zip(sizes, part.ones or (), strict=True))
+
+        return not self.small_cells and 0 < min(ones, sum(sizes) - ones) < SMALL
 
     @property
     def groups(self) -> list[str]:
@@ -126,16 +221,22 @@ class View:
     def between(self) -> str:
         """Between whom a gap is."""
 
-        if len(self.groups) == 2:
-            return f"between {self.groups[0]} and {self.groups[1]}"
+        return f"between {self.compared}"
 
-        return f"between any two of the {len(self.groups)} groups"
+    @property
+    def compared(self) -> str:
+        """Who is treated differently where there is a gap."""
+
+        if len(self.groups) == 2:
+            return f"{self.groups[0]} and {self.groups[1]}"
+
+        return f"any two of the {len(self.groups)} groups"
 
     @property
     def certainty(self) -> str:
         """The probability with which a bound holds."""
 
-        return f"{100 * (1 - self.audit.certificate.delta):g} %"
+        return f"{100 * (1 - self.headline.certificate.delta):g} %"
 
     @property
     def are_bits(self) -> bool:
@@ -155,7 +256,7 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = _and([part.name for part in self.parts])
+        named = _and([printable(part.name) for part in self.parts])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
 
@@ -198,7 +299,7 @@ class View:
                     interval.certificate.quantity,
                     f"{interval.least:.4f}",
                     f"{self._measured(interval):.4f}",
-                    f"{interval.certificate.bound:.4f}",
+                    f"{interval.certificate.bound:.4f}{self.doubt}",
                     f"{interval.certificate.entropy or 1:.4g}",
                     " + ".join(map(str, interval.certificate.sizes)),
                     f"≤ {interval.certificate.delta:g} each side",
@@ -264,6 +365,12 @@ def _title(views: Sequence[View]) -> str:
         return f"What {len(views)} codes reveal of {views[0].attribute}"
 
     return f"What these codes reveal of {views[0].attribute}"
+
+
+def _shown(value: Any) -> Any:
+    """What stands on the page: text of the data with what a browser would obey spelled."""
+
+    return printable(value, most=None) if type(value) is str else value
 
 
 def _and(words: Sequence[str]) -> str:

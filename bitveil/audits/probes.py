@@ -250,6 +250,18 @@ class Comparison:
     delta: float
     holds: bool
 
+    @property
+    def least(self) -> float:
+        """What the probe reaches at least in the population, but for `delta`."""
+
+        return self.measured - self.noise
+
+    @property
+    def excess(self) -> float:
+        """By how much that is above the bound."""
+
+        return self.least - self.bound
+
     def __str__(self) -> str:
         least = f"{self.family}: {self.measured:.4f} - {self.noise:.4f}"
         if self.holds:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from bitveil.codes import check_logits, draw
 from bitveil.frozen import name_digests
-from bitveil.labels import split_rows
+from bitveil.labels import printable, split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
 __all__ = ["Published", "check_names", "group_name"]
@@ -357,12 +357,14 @@ class Published:
 def group_name(group: Any) -> str:
     """A group as a person reads it: the values of several columns with commas.
 
+    What is safe to show: see `bitveil.labels.printable`.
+
     Example:
         >>> group_name(("f", 40)), group_name("m")
         ('f, 40', 'm')
     """
 
-    return ", ".join(map(str, group)) if isinstance(group, tuple | list) else str(group)
+    return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
 
 
 class _Half(NamedTuple):

@@ -55,7 +55,7 @@ from bitveil.information import (
     mutual_information,
     neuron_information,
 )
-from bitveil.labels import Labels, as_frame, number_labels, split_rows
+from bitveil.labels import Labels, as_frame, number_labels, printable, split_rows
 from bitveil.objectives import CRITERIA, Criterion
 from bitveil.tables import neuron_tables, pair_groups
 from bitveil.workers import one_thread
@@ -72,6 +72,7 @@ _SHOWN = 255  # values of a foreign column that trained attackers tell apart
 _BOOT = 200  # resamples of a bootstrap interval
 _FEW = 20  # rows of a group, below which no search and no repeated draws are tried
 _LOOSE = "More codes than rows"  # how the note begins that is a warning as well
+_WORST = "worst gap of any classifier on the codes"
 
 
 @dataclass(frozen=True)
@@ -237,21 +238,31 @@ class Audit:
 
         return json.dumps(self.to_dict(), default=str)
 
-    def to_html(self, *, title: str | None = None, sources: Sequence[str] = ()) -> str:
+    def to_html(
+        self,
+        *,
+        title: str | None = None,
+        sources: Sequence[str] = (),
+        small_cells: bool = False,
+    ) -> str:
         """One page that a person can read: it opens offline, and nothing is loaded from anywhere.
 
         Arguments:
             title: A title; None: what was audited.
             sources: Where the rows came from, line by line, as files with their checksums.
+            small_cells: Whether codes and patterns of fewer than 10 rows are listed with their
+                group, which tells the group of single rows to whoever has the published codes.
         """
 
         from bitveil.audits.page import html_report
 
-        return html_report({"": self}, title=title, sources=sources)
+        return html_report({"": self}, title=title, sources=sources, small_cells=small_cells)
 
     def __str__(self) -> str:
-        width = max(len(name) for name, _ in self._lines())
-        return "\n".join(f"{name:<{width}}  {value}" for name, value in self._lines())
+        lines = [[printable(word, most=None) for word in line] for line in self._lines()]
+        width = max(len(name) for name, _ in lines)
+
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
 
     def _lines(self) -> list[tuple[str, str]]:
         named = zip(map(group_name, self.groups), self.sizes, strict=True)
@@ -260,7 +271,7 @@ class Audit:
             ("held-out rows", f"{self.n_rows} ({groups}), codes of {self.n_bits} {self._unit()}"),
             ("joint information", f"{self._information()} of {self.entropy_bits:.3f} bits"),
             ("total variation", self._variation()),
-            (f"certified, δ = {self.certificate.delta:g}", self._certified()),
+            *self._certified(),
             (
                 "best attacker",
                 f"accuracy {self.attack_accuracy:.3f}, balanced "
@@ -278,12 +289,16 @@ class Audit:
             scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
             lines.append(("use: boosting", f"{scores} ({seen})"))
         lines.append(("counted", self.counted))
+        if self.goal is not None:
+            lines.append(("goal of the fit", self._kept(self.goal)))
+        if self.broken:
+            lines.insert(0, ("THE BOUND IS REFUTED", self._refutation()))
 
         return lines + list(self._more_lines())
 
     def _more_lines(self) -> Iterator[tuple[str, str]]:
         for column in self.columns:
-            yield f"{column.name} alone", str(column.interval)
+            yield f"{printable(column.name)} alone", f"{column.interval}{self._doubt()}"
         for seen, probe in self.repeated_draws.items():
             covered = "" if seen == "1 draw" else " (not covered by the certificate)"
             yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
@@ -312,10 +327,43 @@ class Audit:
             return f"{self.total_variation:.4f} (of the drawn codes, too large)"
         return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
 
-    def _certified(self) -> str:
+    def _certified(self) -> Iterator[tuple[str, str]]:
+        """Both sides of each certified gap, the one that the audit is about first."""
+
+        for interval in self.intervals:
+            certificate, worst = interval.certificate, _WORST
+            if not certificate.quantity.endswith("gap"):
+                continue
+            if certificate.quantity == "equal opportunity gap":
+                value = "the positive one" if self.positive is None else printable(self.positive)
+                worst += f" among rows whose {printable(self.target)} is {value}"
+            if certificate.quantity == "equalised odds gap":
+                worst += f" among rows of the same {printable(self.target)}"
+            yield (
+                f"certified, δ = {certificate.delta:g}",
+                f"{interval.least:.4f} ≤ {worst} ≤ {certificate.bound:.4f}{self._doubt()}",
+            )
+
+    def _kept(self, goal: float) -> str:
+        """Whether the bound of this audit is within the goal too."""
+
+        if self.certificate.bound <= goal:
+            return f"gap ≤ {goal:g}: this audit certifies it too"
+        return f"gap ≤ {goal:g}: this audit's rows alone do not certify it"
+
+    def _doubt(self) -> str:
+        return " (DOES NOT STAND: see the first line)" if self.broken else ""
+
+    def _refutation(self) -> str:
+        """By how much an attacker exceeds the bound, and what that means."""
+
+        worst = max(self.broken, key=lambda check: check.excess)
+
         return (
-            f"{self.certain_gap:.4f} ≤ worst gap of any classifier on the codes "
-            f"≤ {self.certificate.gap:.4f}"
+            f"{worst.family} sets the groups apart by at least {worst.least:.4f} and the "
+            f"certificate allows {worst.bound:.4f}: {worst.excess:.4f} too much. Chance does that "
+            f"with probability ≤ {worst.delta:g}. Something is wrong: rows that were used in "
+            "fitting, copies of rows, or codes that are not the certified ones"
         )
 
 
