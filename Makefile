@@ -1,35 +1,54 @@
-# Everything works as the first command in a fresh clone: .venv is made where it is missing.
+# Every target works as the first command in a fresh clone: it makes .venv and fills it.
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
-READY := $(VENV)/.ready
+
+# Only wheels are installed, so nothing is built here but bitveil itself.
+INSTALL := $(BIN)/python -m pip install --quiet --constraint constraints.txt --only-binary :all:
+# bitveil's own build uses the pinned hatchling and editables from .venv, not fresh ones.
+EDITABLE := --no-build-isolation --editable
+
+RUN := $(VENV)/.ready-run
+DEV := $(VENV)/.ready-dev
+WHEELS := $(VENV)/.ready-wheels
 
 .PHONY: demo test check docs bench clean
 .DEFAULT_GOAL := test
 
-$(READY): pyproject.toml constraints.txt
-	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt "pip>=25"
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt hatchling editables
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --no-build-isolation \
-		--editable ".[dev]"
-	touch $(READY)
+# What bitveil needs to run.
+$(RUN): pyproject.toml constraints.txt
+	$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv $(VENV)
+	$(INSTALL) pip
+	$(INSTALL) hatchling editables
+	$(INSTALL) $(EDITABLE) .
+	touch $@
 
-demo: $(READY)
+# What its tests and its documentation need besides.
+$(DEV): $(RUN)
+	$(INSTALL) $(EDITABLE) ".[dev]"
+	touch $@
+
+# Every requirement has a wheel under its pin. Neither installed packages nor pip's cache count.
+$(WHEELS): $(RUN)
+	$(INSTALL) --dry-run --ignore-installed --no-cache-dir --no-build-isolation \
+		pip hatchling editables ".[dev]"
+	touch $@
+
+demo: $(RUN)
 	$(BIN)/bitveil demo
 
-check: $(READY)
+check: $(WHEELS) $(DEV)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-docs: $(READY)
+docs: $(DEV)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 test: check docs
 	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
 
-bench: $(READY)
+bench: $(DEV)
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:

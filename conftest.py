@@ -14,7 +14,6 @@ NEEDS = {
     "bitveil.plots": "matplotlib",
     "bitveil.baselines.correlation": "fairlearn",
     "bitveil.baselines.exponentiated": "fairlearn",
-    "bitveil.baselines.leace": "concept_erasure",
     "bitveil.baselines.prototypes": "fairlearn",
 }
 """The packages, no dependencies, that the doctests of a module need."""

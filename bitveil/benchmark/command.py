@@ -32,7 +32,6 @@ NEEDS = {
     "prototypes": "fairlearn",
     "correlation": "fairlearn",
     "reduction": "fairlearn",
-    "leace": "concept-erasure",
 }
 """The packages that methods need beside bitveil's own."""
 
