@@ -553,6 +553,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise ValueError(
                 f"`patience` expects a whole number from 1 on, or None, got {self.patience!r}."
             )
+        if self.n_jobs is not None and (
+            not isinstance(self.n_jobs, int | np.integer) or self.n_jobs == 0
+        ):
+            raise ValueError(
+                f"`n_jobs` expects how many cores to use, -1 for all, got {self.n_jobs!r}."
+            )
         if self.key is not None:
             if not isinstance(self.key, bytes):
                 raise ValueError(f"`key` expects 16 to 64 bytes, got {type(self.key).__name__}.")

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from threading import Lock
 from typing import TypeVar
 
+import torch
 from threadpoolctl import threadpool_limits
 
 __all__ = ["one_thread", "run"]
@@ -24,12 +25,12 @@ def one_thread() -> Iterator[None]:
     """Give OpenMP, BLAS and torch one thread each, until the end of the block.
 
     Example:
-        >>> import torch
         >>> with one_thread():
         ...     torch.get_num_threads()
         1
     """
 
+    torch.get_num_threads()  # torch counts the cores when it is first asked: not inside the limit
     with threadpool_limits(1, user_api="openmp"):  # each thread has a limit of its own here
         _BLAS.enter()
         try:
