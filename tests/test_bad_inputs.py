@@ -114,6 +114,7 @@ SETTINGS = {
     "hidden of nothing": ({"hidden": (0,)}, r"`hidden` expects the widths .* got \(0,\)"),
     "a rate of nothing": ({"learning_rate": 0.0}, "`learning_rate` expects a number above 0, got"),
     "a rate as text": ({"learning_rate": "fast"}, "`learning_rate` expects a number above 0, got"),
+    "no jobs": ({"n_jobs": 0}, "`n_jobs` expects how many cores to use"),
     "a negative patience": ({"patience": -1}, "`patience` expects a whole number from 1 on"),
     "a key as text": (
         {"key": "a key that nobody else may know!"},
