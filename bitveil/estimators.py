@@ -25,7 +25,15 @@ from torch import Tensor, nn
 from bitveil.codes import code_index
 from bitveil.features import Features, Table, check_table
 from bitveil.folders import Parts, load_parts, save_parts
-from bitveil.frozen import Secret, check_key, freeze, frozen_uniforms, row_digests
+from bitveil.frozen import (
+    Secret,
+    check_key,
+    freeze,
+    frozen_uniforms,
+    name_digests,
+    row_digests,
+)
+from bitveil.kinds import Kinds, as_pandas
 from bitveil.labels import Grouping
 from bitveil.layers import drawing_from
 from bitveil.networks import Decoding, Encoding
@@ -134,6 +142,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         groups_: The values of the sensitive attribute; tuples where there are several columns.
         grouping_: How rows are put into groups: `sensitive_groups` does it for others.
         target_: What was learned of the target.
+        kinds_: What each column of the table holds, by which other tables are read; None for an
+            array.
         features_: The fitted preparation of the table.
         encoder_: The network from features to logits.
         decoder_: The network from bits to targets, or None where the table is the decoder.
@@ -278,8 +288,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         Arguments:
             X: The table, with the columns that were fitted.
-            ids: A name for each row; it alone then decides the draw. Without one the content of
-                the row does, so that rows of equal content share a draw: see `shared_rows`.
+            ids: A name for each row, text or a whole number; it alone then decides the draw.
+                Without one the content of the row does, so that rows of equal content share a
+                draw: see `shared_rows`.
+
+        Without `ids`, a service that answers whoever asks is not safe. A person who changes a
+        number by a billionth asks for another row and gets another draw, and the average of some
+        hundred answers gives the probabilities away. Publish with `ids`.
+
+        Raises:
+            ValueError: If a column is missing or holds another kind of value than the fitted one.
         """
 
         return self._bits(X, ids)
@@ -496,6 +514,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """Check and number what was given; sets the attributes that tell of it."""
 
         table = check_table(X)
+        self.kinds_: Kinds | None = None
+        if isinstance(table, pd.DataFrame):
+            self.kinds_ = Kinds.fit(table)
+            table = self.kinds_.read(table)
         if len(table) < 2:
             raise ValueError(
                 f"Found array with {len(table)} sample(s) (shape={table.shape}) while a minimum "
@@ -799,12 +821,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         return found
 
     def _conform(self, X: ArrayLike | pd.DataFrame) -> Table:
-        """The rows as a table with the columns that were fitted, in their order."""
+        """The rows as a table with the columns that were fitted, read as they were."""
 
         check_is_fitted(self, "encoder_")
         table = check_table(X)
-        names = self.feature_names_in_
-        if names is not None and isinstance(table, pd.DataFrame):
+        kinds, names = self.kinds_, self.feature_names_in_
+        if kinds is not None and isinstance(table, pd.DataFrame):
             missing = [name for name in names if name not in table]
             unknown = [name for name in table if name not in names]
             if missing or unknown:
@@ -812,9 +834,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                     "Expected the columns that the encoder was fitted on; missing are "
                     f"{missing}, unknown are {unknown}."
                 )
-            if unseen := self.features_.unseen(table):
+            if left_out := kinds.left_out(table):
+                warn(f"Columns without a value when they were fitted are left out: {left_out}.")
+            read = kinds.read(table)
+            if unseen := self.features_.unseen(read):
                 warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
-            return table[names]
+            return read
         if (names is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
                 "Expected a table of the kind that the encoder was fitted on, "
@@ -1055,7 +1080,7 @@ def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:
 def _named(table: Table, ids: Any) -> NDArray[np.uint8]:
     """The bytes that decide the draw of each row: of its name, or of its content."""
 
-    return row_digests(table if ids is None else _column(ids, len(table)))
+    return row_digests(table) if ids is None else name_digests(ids, len(table))
 
 
 def _shared(digests: NDArray[np.uint8]) -> int:
@@ -1079,14 +1104,13 @@ def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
 
 
 def _name(column: Any) -> Any:
-    if hasattr(column, "to_pandas"):
-        column = column.to_pandas()
+    column = as_pandas(column)
+
     return column.name if isinstance(column, pd.Series) else None
 
 
 def _names(table: Any) -> list[Any] | None:
-    if hasattr(table, "to_pandas"):
-        table = table.to_pandas()
+    table = as_pandas(table)
     if isinstance(table, pd.Series):
         return [table.name]
     return list(table.columns) if isinstance(table, pd.DataFrame) else None
@@ -1094,18 +1118,3 @@ def _names(table: Any) -> list[Any] | None:
 
 def _take(table: Table, rows: NDArray[np.int64]) -> Table:
     return table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]
-
-
-def _column(ids: ArrayLike, n: int) -> pd.DataFrame:
-    """The ids of rows as a table of one column."""
-
-    if np.ndim(ids) != 1:
-        raise ValueError(f"`ids` expects one name a row, got {np.ndim(ids)} dimensions.")
-    column = pd.Series(ids).reset_index(drop=True)
-    if len(column) != n or column.isna().any():
-        raise ValueError(
-            f"`ids` expects a name for each of the {n} rows, got {len(column)} values, "
-            f"{int(column.isna().sum())} of them missing."
-        )
-
-    return column.to_frame()
