@@ -682,7 +682,7 @@ def _read_parquet(path: Path) -> "tuple[pd.DataFrame, Callable[[list[str]], pd.D
 
     table = pd.read_parquet(path, dtype_backend="pyarrow").reset_index(drop=True)
 
-    return table, lambda names: pd.read_parquet(path, columns=names).reset_index(drop=True)[names]
+    return table, lambda names: pd.read_parquet(path)[names].reset_index(drop=True)
 
 
 def _require(table: "pd.DataFrame", names: list[str], file: Path) -> None:

@@ -825,10 +825,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         check_is_fitted(self, "encoder_")
         table = check_table(X)
-        kinds, names = self.kinds_, self.feature_names_in_
+        kinds = self.kinds_
         if kinds is not None and isinstance(table, pd.DataFrame):
-            missing = [name for name in names if name not in table]
-            unknown = [name for name in table if name not in names]
+            missing = [name for name in kinds.names if name not in table]
+            unknown = [name for name in table if name not in kinds.names]
             if missing or unknown:
                 raise ValueError(
                     "Expected the columns that the encoder was fitted on; missing are "
@@ -840,10 +840,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             if unseen := self.features_.unseen(read):
                 warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
             return read
-        if (names is None) == isinstance(table, pd.DataFrame):
+        if (kinds is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
                 "Expected a table of the kind that the encoder was fitted on, "
-                f"{'numbers' if names is None else 'a DataFrame'}, got {type(X).__name__}."
+                f"{'numbers' if kinds is None else 'a DataFrame'}, got {type(X).__name__}."
             )
         image = self.features_.image_ is not None
         if image != (np.ndim(table) > 2) or (image and table.shape[1:] != self.shape_):

@@ -119,7 +119,7 @@ class Kinds:
 
         empty = [n for n, kind in zip(self.names, self.kinds, strict=True) if kind == "nothing"]
 
-        return [name for name in empty if (table[name].notna() & ~table[name].isin(_NULLS)).any()]
+        return [name for name in empty if _values(name, table[name])]
 
 
 def as_pandas(table: Any) -> Any:
@@ -255,7 +255,7 @@ def _kind_of_categories(name: Any, values: list[Any]) -> str:
 def _kind_of_values(name: Any, values: list[Any]) -> str:
     """The kind as which all values can be read."""
 
-    values = [value for value in values if not (isinstance(value, str) and value in _NULLS)]
+    values = [value for value in values if not _is_null(value)]
     if not values:
         return "nothing"
     if all(isinstance(value, bool | np.bool_) or _says_truth(value) for value in values):
@@ -282,6 +282,16 @@ def _kind_of_zone(zone: Any) -> str:
         return f"time in {ZoneInfo(str(zone)).key}"
     except (ValueError, OSError, KeyError):  # an offset, or a zone by another name
         return "time in UTC"
+
+
+def _values(name: Any, column: "pd.Series[Any]") -> list[Any]:
+    """The different values of a column, without texts that say "missing"."""
+
+    return [value for value in _distinct(name, _plain(column)) if not _is_null(value)]
+
+
+def _is_null(value: Any, nulls: frozenset[str] = _NULLS) -> bool:
+    return isinstance(value, str) and (value in nulls or value.strip() in nulls)
 
 
 def _distinct(name: Any, column: "pd.Series[Any]") -> list[Any]:
@@ -416,7 +426,7 @@ def _each(
     answers, wrong = [], []
     known = column.notna().tolist()
     for value, there in zip(column.astype(object).tolist(), known, strict=True):
-        if not there or (isinstance(value, str) and (value in nulls or value.strip() in nulls)):
+        if not there or _is_null(value, nulls):
             answers.append(missing)
             continue
         key = (value.__class__, _hashed(name, value))
