@@ -148,7 +148,8 @@ def _has_infinity(column: "pd.Series[Any]") -> bool:
     if isinstance(column.dtype, np.dtype) and column.dtype.kind in "bmMui":
         return False
     try:
-        numbers = pd.to_numeric(column.dropna()).to_numpy(float)
+        known = pd.to_numeric(column.dropna())
+        numbers = known.to_numpy(complex if known.dtype.kind == "c" else float)
     except (TypeError, ValueError):  # text, dates, categories: no numbers
         return False
 

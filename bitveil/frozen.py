@@ -185,6 +185,8 @@ def _number(value: Any) -> np.float64 | None:
 
     if isinstance(value, np.float16 | np.float32):  # as a file would have it, where 0.1 is 0.1
         return np.float64(str(value)) + 0.0
+    if isinstance(value, np.integer):
+        value = int(value)  # numpy compares integers with floats as floats
     if isinstance(value, Decimal) and value != value.to_integral_value():
         return np.float64(float(value))
     try:

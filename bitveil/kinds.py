@@ -14,7 +14,6 @@ from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
@@ -47,7 +46,7 @@ _EXPECTED = {
     "truth": "True and False",
     "duration": "durations",
     "time": "times without a time zone",
-    "time in": "times with a time zone",
+    "zoned time": "times with a time zone",
     "text": "text",
 }
 
@@ -59,8 +58,8 @@ class Kinds:
     - `"number"`: numbers, also as text. Integers are exact, a fraction is the nearest float64 of
       its decimal digits, so that 0.1 as float32 is the 0.1 that a file has.
     - `"truth"`: True and False, also as text or as 1 and 0.
-    - `"time"`, or `"time in Europe/Berlin"`: dates and times to the microsecond, also as ISO 8601
-      text; without a time zone, or with one.
+    - `"time"` and `"zoned time"`: dates and times to the microsecond, also as ISO 8601 text,
+      without a time zone and with one. Of zoned times the instant counts.
     - `"duration"`: lengths of time.
     - `"text"`: everything else, as text.
     - `"category"` and `"category of numbers"`: as pandas has them, also if they look like numbers.
@@ -96,8 +95,8 @@ class Kinds:
         """The rows of a table with one type for each kind, numbered from 0.
 
         Numbers, truths (0 and 1) and durations (seconds) are float64, or Python's integers where
-        float64 would round one; times are datetime64 of microseconds; texts are objects, and
-        categories are categories of text.
+        float64 would round one; times are datetime64 of microseconds, zoned ones those of UTC;
+        texts are objects, and categories are categories of text.
 
         Raises:
             ValueError: If a column holds another kind of value than it did when it was fitted, or
@@ -105,7 +104,7 @@ class Kinds:
         """
 
         columns = {
-            place: _READ[kind.partition(" in ")[0]](name, _plain(table[name]), kind)
+            place: _READ[kind](name, _plain(table[name]), kind)
             for place, (name, kind) in enumerate(zip(self.names, self.kinds, strict=True))
         }
 
@@ -221,7 +220,11 @@ def _plain(column: "pd.Series[Any]") -> "pd.Series[Any]":
     if isinstance(column.dtype, pd.SparseDtype):
         return pd.Series(np.asarray(column))
     if isinstance(column.dtype, pd.ArrowDtype) and str(column.dtype).startswith("dictionary"):
-        return column.astype("category")
+        return column.astype(object).astype("category")
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        categories = column.cat.categories
+        if categories.dtype in (np.float16, np.float32):
+            return column.cat.rename_categories(decimals(categories.to_numpy()).tolist())
 
     return column
 
@@ -238,9 +241,6 @@ def _kind(name: Any, column: "pd.Series[Any]") -> str:
         return "nothing"
     if category:
         return _kind_of_categories(name, values)
-    if column.dtype.kind == "M" and (zone := getattr(column.dt, "tz", None)) is not None:
-        return _kind_of_zone(zone)
-
     return _kind_of_values(name, values)
 
 
@@ -274,14 +274,7 @@ def _kind_of_values(name: Any, values: list[Any]) -> str:
             "or of none."
         )
 
-    return "time in UTC" if zoned == {True} else "time"
-
-
-def _kind_of_zone(zone: Any) -> str:
-    try:
-        return f"time in {ZoneInfo(str(zone)).key}"
-    except (ValueError, OSError, KeyError):  # an offset, or a zone by another name
-        return "time in UTC"
+    return "zoned time" if zoned == {True} else "time"
 
 
 def _values(name: Any, column: "pd.Series[Any]") -> list[Any]:
@@ -315,10 +308,11 @@ def _numbers(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]"
         numbers = _integers(column)
     else:
         numbers = _packed(_each(name, column, _number, kind))
-    large = numbers[(np.abs(numbers) > LARGEST).astype(bool)]
+    with np.errstate(invalid="ignore"):  # of NaN among objects
+        large = numbers[(np.abs(numbers) > LARGEST).astype(bool)]
     if len(large):
         raise ValueError(
-            f"Column {name!r} has {float(large[0])} in {len(large)} rows, and an encoder holds "
+            f"Column {name!r} has {_shown(large[0])} in {len(large)} rows, and an encoder holds "
             f"numbers up to {LARGEST:.1e}. Scale the column, or leave those values missing."
         )
 
@@ -362,22 +356,18 @@ def _durations(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[Any
 
 
 def _times(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
-    zone = kind.removeprefix("time").removeprefix(" in ")
-
     def moment(value: Any) -> np.datetime64 | None:
         time = _time(value)
-        return None if time is None or (time.tz is None) != (not zone) else time.asm8
+        return None if time is None or (time.tz is None) != (kind == "time") else time.asm8
 
     if isinstance(column.dtype, np.dtype | pd.DatetimeTZDtype) and column.dtype.kind == "M":
         _each(name, column.dropna()[:1], moment, kind)  # one speaks for all
         zoned = isinstance(column.dtype, pd.DatetimeTZDtype)
         naive = column.dt.tz_convert("UTC").dt.tz_localize(None) if zoned else column
-        times = naive.dt.as_unit("us").reset_index(drop=True)
-    else:
-        found = _each(name, column, moment, kind, missing=np.datetime64("NaT", "us"))
-        times = pd.Series(np.array(found, dtype="datetime64[us]"))
+        return naive.dt.as_unit("us").reset_index(drop=True)
+    found = _each(name, column, moment, kind, missing=np.datetime64("NaT", "us"))
 
-    return times.dt.tz_localize("UTC").dt.tz_convert(zone) if zone else times
+    return pd.Series(np.array(found, dtype="datetime64[us]"))
 
 
 def _texts(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
@@ -403,6 +393,7 @@ _READ: dict[str, Callable[[Any, "pd.Series[Any]", str], "pd.Series[Any]"]] = {
     "number": _numbers,
     "truth": _truths,
     "time": _times,
+    "zoned time": _times,
     "duration": _durations,
     "text": _texts,
     "category": _categories,
@@ -442,16 +433,13 @@ def _each(
 
 
 def _refused(name: Any, kind: str, wrong: list[Any]) -> ValueError:
-    zoned = kind.startswith("time in")
-    expected = _EXPECTED["time in" if zoned else kind]
-    some = f"got {wrong[0]!r} in {len(wrong)} rows"
-    if kind.startswith("time") and _time(wrong[0]) is not None:
-        mend = "Say their time zone" if zoned else "Say them without their time zone"
-        return ValueError(f"Column {name!r} held {expected} when it was fitted, {some}. {mend}.")
+    mend = "Correct them, or leave them missing."
+    if kind in ("time", "zoned time") and _time(wrong[0]) is not None:
+        mend = "Take their time zone away." if kind == "time" else "Say their time zone."
 
     return ValueError(
-        f"Column {name!r} held {expected} when it was fitted, {some}. Correct them, or leave them "
-        "missing."
+        f"Column {name!r} held {_EXPECTED[kind]} when it was fitted, got {wrong[0]!r} in "
+        f"{len(wrong)} rows. {mend}"
     )
 
 
@@ -460,7 +448,7 @@ def _hashed(name: Any, value: Any) -> Any:
 
     if isinstance(value, list | tuple | dict | set | frozenset | np.ndarray):
         raise ValueError(
-            f"Column {name!r} has a {type(value).__name__} in a cell, {value!r}. Expected one "
+            f"Column {name!r} has a {_sort(value)} in a cell, {value!r}. Expected one "
             "value in each cell: spread it over several columns, or leave the column out."
         )
     if isinstance(value, complex | np.complexfloating):
@@ -470,6 +458,16 @@ def _hashed(name: Any, value: Any) -> Any:
         )
 
     return value
+
+
+def _sort(value: Any) -> str:
+    return "list" if isinstance(value, np.ndarray) else type(value).__name__  # as Parquet has it
+
+
+def _shown(number: Any) -> str:
+    whole = type(number) is int
+
+    return f"an integer of {len(str(number))} digits" if whole else str(float(number))
 
 
 # Single values
