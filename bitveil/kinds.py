@@ -413,23 +413,29 @@ def _each(
 ) -> list[Any]:
     """What is read of each value; equal values of one type are read once."""
 
-    found: dict[Any, Any] = {}
-    answers, wrong = [], []
-    known = column.notna().tolist()
-    for value, there in zip(column.astype(object).tolist(), known, strict=True):
-        if not there or _is_null(value, nulls):
-            answers.append(missing)
-            continue
-        key = (value.__class__, _hashed(name, value))
-        if key not in found:
-            found[key] = read(value)
-        answers.append(found[key])
-        if found[key] is None:
-            wrong.append(value)
+    places, values = _numbered(name, column)
+    answers = [missing if _is_null(value, nulls) else read(value) for value in values]
+    wrong = {place for place, answer in enumerate(answers) if answer is None}
     if wrong:
-        raise _refused(name, kind, wrong)
+        raise _refused(name, kind, [values[place] for place in places if place in wrong])
+    answers.append(missing)  # at the place -1
 
-    return answers
+    return [answers[place] for place in places]
+
+
+def _numbered(name: Any, column: "pd.Series[Any]") -> tuple[list[int], list[Any]]:
+    """The different values, and which of them each cell has: -1 where it is missing."""
+
+    if pd.api.types.infer_dtype(column) == "string":  # quick, but takes True for 1 elsewhere
+        codes, texts = pd.factorize(column)
+        return codes.tolist(), list(texts)
+    found: dict[Any, int] = {}
+    places = [
+        found.setdefault((value.__class__, _hashed(name, value)), len(found)) if there else -1
+        for value, there in zip(column.astype(object), column.notna(), strict=True)
+    ]
+
+    return places, [value for _, value in found]
 
 
 def _refused(name: Any, kind: str, wrong: list[Any]) -> ValueError:

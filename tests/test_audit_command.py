@@ -13,6 +13,7 @@ from bitveil import cli, estimators
 from bitveil.audits import audit, audit_table
 from bitveil.estimators import InvariantClassifier, load
 from bitveil.frozen import row_digests
+from bitveil.kinds import Kinds
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 
@@ -214,10 +215,11 @@ class StandIn:
     feature_names_in_, sensitive_names_, target_name_ = ["age", "job"], ["sex"], "hired"
 
     def __init__(self, seen):
+        self.kinds_ = Kinds.fit(seen)
         self.fitted_digests_ = np.unique(self._digests(seen))
 
     def _digests(self, X):
-        return row_digests(X)[:, :8].copy().view(np.uint64).ravel()
+        return row_digests(self.kinds_.read(X))[:, :8].copy().view(np.uint64).ravel()
 
     def used_rows(self, X):
         return int(np.isin(self._digests(X), self.fitted_digests_).sum())
