@@ -6,7 +6,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -156,7 +156,7 @@ def fit(
 
     check_place(output)
     _check_wish(max_gap, max_information, strength)
-    table = _read(file)
+    table = _read(file, typed=[*target, *sensitive, *([weight] if weight else [])])
     aside = [name for name in (id_, weight) if name is not None]
     apart = [*target, *sensitive, *(drop or []), *aside]
     _require(table, apart, file)
@@ -235,7 +235,7 @@ def encode(
     _check_suffix(output)
     _check_output(output, [file, model], force=force)
     encoder = load(model)
-    table = _read(file)
+    table = _read(file, typed=[])
     ids = _ids(table, id_, file)
     if id_ in encoder.get_feature_names_out():
         raise ValueError(f"{file}: the column {id_!r} has the name of one of the bits. Rename it.")
@@ -391,11 +391,11 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     from bitveil.estimators import load
 
     encoder = load(model)
-    table = _read(file)
     names = list(asked.sensitive or encoder.sensitive_names_ or [])
     if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
     _check_roles([*names, asked.target, asked.id])
+    table = _read(file, typed=[*names, asked.target or encoder.target_name_])
     _require(table, [*names, *([asked.target] if asked.target else [])], file)
     target = asked.target or encoder.target_name_
 
@@ -423,7 +423,7 @@ def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Ask
         )
     roles = [*asked.sensitive, *([asked.target] if asked.target else [])]
     _check_roles([*columns, *roles, asked.id])
-    table = _read(codes)
+    table = _read(codes, id_=asked.id)
     _require(table, [*columns, *([asked.id] if asked.id else [])], codes)
     if file is not None:
         table = _joined(table, codes, file, asked, roles)
@@ -466,15 +466,18 @@ def _joined(
 ) -> "pd.DataFrame":
     """The codes with the attributes of another table, row by row with the same id."""
 
+    from bitveil.kinds import read_names
+
     if asked.id is None:
         raise ValueError(
             f"{codes} and {file} are joined by a column that names rows, which is in both: name "
             "it with --id."
         )
-    attributes = _read(file)
+    attributes = _read(file, id_=asked.id)
     _require(attributes, roles, file)
     for each, place in [(table, codes), (attributes, file)]:
         _ids(each, asked.id, place)
+        each[asked.id] = read_names(each[asked.id], len(each))
     if alone := len(set(table[asked.id]) ^ set(attributes[asked.id])):
         raise ValueError(
             f"{codes} and {file} do not hold the same rows: {alone} ids are in one of them only."
@@ -718,8 +721,18 @@ def _check_suffix(path: Path) -> None:
         raise ValueError(f"Expected a file that ends in .csv or .parquet, got {path}.")
 
 
-def _read(path: Path) -> "pd.DataFrame":
-    import pandas as pd
+def _read(
+    path: Path, *, typed: Sequence[Any] | None = None, id_: str | None = None
+) -> "pd.DataFrame":
+    """The rows of a file as they are stored: text from CSV, and the types of Parquet.
+
+    What text means is said by the kinds of columns that an encoder learned: see `bitveil.kinds`.
+
+    Arguments:
+        path: The file.
+        typed: The columns that pandas is to find types for; None: all but the one of the ids.
+        id_: The column of the ids.
+    """
 
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder, not a table. Name a .csv or .parquet file.")
@@ -727,14 +740,47 @@ def _read(path: Path) -> "pd.DataFrame":
     if not path.is_file():
         raise FileNotFoundError(f"There is no file {path}.")
     try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_parquet(path)
+        table, found = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+        apart = [name for name in table if name != id_] if typed is None else typed
+        if names := [name for name in dict.fromkeys(apart) if name in table]:
+            table[names] = found(names)
     except (ValueError, OSError) as error:
         raise ValueError(f"{path} cannot be read: {error}") from error
-    table = table.reset_index(drop=True)
     if table.empty:
         raise ValueError(f"{path} has no rows.")
 
     return table
+
+
+def _read_csv(path: Path) -> "tuple[pd.DataFrame, Callable[[list[str]], pd.DataFrame]]":
+    """A table of text, and what reads some of its columns with types."""
+
+    import pandas as pd
+
+    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    if twice := sorted(set(header[header.duplicated() & (header != "")])):
+        raise ValueError(f"columns need different names, and {twice} stand there more than once.")
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", pd.errors.ParserWarning)
+        try:
+            table = pd.read_csv(path, index_col=False, dtype=str, keep_default_na=False)
+        except pd.errors.ParserWarning as error:
+            raise ValueError(
+                f"its rows have more fields than the {len(header)} names of its first line. Is "
+                "there a comma at the end of rows, or is a name missing?"
+            ) from error
+
+    return table, lambda names: pd.read_csv(path, index_col=False, usecols=names)[names]
+
+
+def _read_parquet(path: Path) -> "tuple[pd.DataFrame, Callable[[list[str]], pd.DataFrame]]":
+    """A table of Arrow's types, which keep integers, and what reads columns with numpy's."""
+
+    import pandas as pd
+
+    table = pd.read_parquet(path, dtype_backend="pyarrow").reset_index(drop=True)
+
+    return table, lambda names: pd.read_parquet(path)[names].reset_index(drop=True)
 
 
 def _require(table: "pd.DataFrame", names: list[str], file: Path) -> None:
@@ -764,12 +810,14 @@ def _features(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "
 def _ids(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any] | None":
     if name is None:
         return None
+    from bitveil.kinds import read_names
+
     _require(table, [name], file)
-    if missing := int(table[name].isna().sum()):
-        raise ValueError(
-            f"{file}: the column {name!r} names no row in {missing} places; each row needs an id."
-        )
-    if table[name].duplicated().any():
+    try:
+        names = read_names(table[name], len(table))
+    except ValueError as error:
+        raise ValueError(f"{file}: " + str(error).replace("`ids`", f"--id {name}")) from error
+    if len(set(names)) < len(names):
         raise ValueError(f"{file}: the column {name!r} names some rows twice; ids must differ.")
 
     return table[name]

@@ -35,6 +35,7 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
+from bitveil.kinds import Kinds, as_pandas
 from bitveil.labels import Grouping, as_frame
 from bitveil.layers import drawing_from
 from bitveil.networks import Decoding, Encoding
@@ -143,6 +144,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         groups_: The values of the sensitive attribute; tuples where there are several columns.
         grouping_: How rows are put into groups: `sensitive_groups` does it for others.
         target_: What was learned of the target.
+        kinds_: What each column of the table holds, by which other tables are read; None for an
+            array.
         features_: The fitted preparation of the table.
         encoder_: The network from features to logits.
         decoder_: The network from bits to targets, or None where the table is the decoder.
@@ -292,8 +295,16 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         Arguments:
             X: The table, with the columns that were fitted.
-            ids: A name for each row; it alone then decides the draw. Without one the content of
-                the row does, so that rows of equal content share a draw: see `shared_rows`.
+            ids: A name for each row, text or a whole number; it alone then decides the draw.
+                Without one the content of the row does, so that rows of equal content share a
+                draw: see `shared_rows`.
+
+        Without `ids`, a service that answers whoever asks is not safe. A person who changes a
+        number by a billionth asks for another row and gets another draw, and the average of some
+        hundred answers gives the probabilities away. Publish with `ids`.
+
+        Raises:
+            ValueError: If a column is missing or holds another kind of value than the fitted one.
         """
 
         return self._bits(X, ids)
@@ -624,6 +635,10 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """Check and number what was given; sets the attributes that tell of it."""
 
         table = check_table(X)
+        self.kinds_: Kinds | None = None
+        if isinstance(table, pd.DataFrame):
+            self.kinds_ = Kinds.fit(table)
+            table = self.kinds_.read(table)
         if len(table) < 2:
             raise ValueError(
                 f"Found array with {len(table)} sample(s) (shape={table.shape}) while a minimum "
@@ -999,26 +1014,29 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         return notes
 
     def _conform(self, X: ArrayLike | pd.DataFrame) -> Table:
-        """The rows as a table with the columns that were fitted, in their order."""
+        """The rows as a table with the columns that were fitted, read as they were."""
 
         check_is_fitted(self, "encoder_")
         table = check_table(X)
-        names = self.feature_names_in_
-        if names is not None and isinstance(table, pd.DataFrame):
-            missing = [name for name in names if name not in table]
-            unknown = [name for name in table if name not in names]
+        kinds = self.kinds_
+        if kinds is not None and isinstance(table, pd.DataFrame):
+            missing = [name for name in kinds.names if name not in table]
+            unknown = [name for name in table if name not in kinds.names]
             if missing or unknown:
                 raise ValueError(
                     "Expected the columns that the encoder was fitted on; missing are "
                     f"{missing}, unknown are {unknown}."
                 )
-            if unseen := self.features_.unseen(table):
+            if left_out := kinds.left_out(table):
+                warn(f"Columns without a value when they were fitted are left out: {left_out}.")
+            read = kinds.read(table)
+            if unseen := self.features_.unseen(read):
                 warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
-            return table[names]
-        if (names is None) == isinstance(table, pd.DataFrame):
+            return read
+        if (kinds is None) == isinstance(table, pd.DataFrame):
             raise ValueError(
                 "Expected a table of the kind that the encoder was fitted on, "
-                f"{'numbers' if names is None else 'a DataFrame'}, got {type(X).__name__}."
+                f"{'numbers' if kinds is None else 'a DataFrame'}, got {type(X).__name__}."
             )
         image = self.features_.image_ is not None
         if image != (np.ndim(table) > 2) or (image and table.shape[1:] != self.shape_):
@@ -1279,14 +1297,13 @@ def _epochs(epochs: int | None, n: int, batch_size: int) -> int:
 
 
 def _name(column: Any) -> Any:
-    if hasattr(column, "to_pandas"):
-        column = column.to_pandas()
+    column = as_pandas(column)
+
     return column.name if isinstance(column, pd.Series) else None
 
 
 def _names(table: Any) -> list[Any] | None:
-    if hasattr(table, "to_pandas"):
-        table = table.to_pandas()
+    table = as_pandas(table)
     if isinstance(table, pd.Series):
         return [table.name]
     return list(table.columns) if isinstance(table, pd.DataFrame) else None

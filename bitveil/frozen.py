@@ -7,27 +7,28 @@ gives others.
 """
 
 import hashlib
-import re
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.kinds import MIDNIGHT, as_text, decimals, read_names
+
 __all__ = ["Secret", "check_key", "freeze", "frozen_uniforms", "name_digests", "row_digests"]
 
 _WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
-
-_MIDNIGHT = re.compile(r"^(\d{4}-\d\d-\d\d)[ T]00:00:00(\.0+)?$")
 
 
 def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
     """Sixteen bytes for each row's content, with shape (n, 16).
 
-    Equal content gives equal bytes, whatever the type it is stored in: a column read from CSV as
-    integers and from Parquet as floats counts as equal, and so do -0.0 and 0.0, and all kinds of
-    missing values. The order of the columns counts. Arrays with more dimensions, as images, are
-    taken as float64.
+    Equal values give equal bytes, whatever the type they are stored in: 30 and 30.0, -0.0 and 0.0,
+    0.1 as float32 and as float64, one instant in two time zones, and all kinds of missing values.
+    Text is no number here: read a table by its `bitveil.kinds.Kinds` first, which know what a
+    column of text holds. The order of the columns counts. Arrays with more dimensions, as images,
+    are taken as float64.
 
     Example:
         >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
@@ -47,22 +48,18 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 
 
 def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
-    """Sixteen bytes for each of n rows, of its name, with shape (n, 16).
+    """Sixteen bytes for the name of each of n rows, with shape (n, 16).
 
-    Raises:
-        ValueError: If there is not one name for each row.
+    Names are text or whole numbers, and 7 and "7" are one: see `bitveil.kinds.read_names`, which
+    says what is refused.
+
+    Example:
+        >>> digests = name_digests([7, "7", "007"], 3)
+        >>> bool((digests[0] == digests[1]).all()), bool((digests[0] == digests[2]).all())
+        (True, False)
     """
 
-    if np.ndim(ids) != 1:
-        raise ValueError(f"`ids` expects one name a row, got {np.ndim(ids)} dimensions.")
-    column = pd.Series(ids).reset_index(drop=True)
-    if len(column) != n or column.isna().any():
-        raise ValueError(
-            f"`ids` expects a name for each of the {n} rows, got {len(column)} values, "
-            f"{int(column.isna().sum())} of them missing."
-        )
-
-    return row_digests(column.to_frame())
+    return _stack([_digest(b"name" + _bytes(name)) for name in read_names(ids, n)])
 
 
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
@@ -72,7 +69,7 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
 
     Arguments:
         theta: The probability that each bit is 1, with shape (n, m).
-        rows: Bytes that name each row, with shape (n, b): see `row_digests`.
+        rows: Bytes that name each row, with shape (n, b): see `name_digests` and `row_digests`.
         key: The secret key, 16 to 64 bytes.
 
     Example:
@@ -159,6 +156,8 @@ def _stack(digests: list[bytes]) -> NDArray[np.uint8]:
 def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
     """Sixteen bytes for each cell; each different value is hashed once."""
 
+    if column.dtype.kind == "f" and getattr(column.dtype, "itemsize", 8) < 8:
+        column = pd.Series(decimals(column.to_numpy(np.float32, na_value=np.nan)))
     codes, values = pd.factorize(column)
     digests = [_digest(_canonical(value)) for value in values]
     digests.append(_digest(b"missing"))  # factorize gives missing values the code -1
@@ -167,24 +166,29 @@ def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
 
 
 def _canonical(value: object) -> bytes:
-    """The bytes of a value: what float64 can hold as that, everything else as text.
+    """The bytes of a value: what float64 can hold as that, everything else as text."""
 
-    A time of midnight is left out of dates, as CSV files do.
-    """
-
-    if isinstance(value, bool | int | float | np.number | np.bool_):
+    if isinstance(value, bool | int | float | np.number | np.bool_ | Decimal):
         number = _number(value)
         if number is not None:
             return b"number" + number.tobytes()
 
-    return b"text" + _MIDNIGHT.sub(r"\1", str(value)).encode()
+    return b"text" + _bytes(MIDNIGHT.sub(r"\1", as_text(value)))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode(errors="surrogatepass")
 
 
 def _number(value: Any) -> np.float64 | None:
     """The value in double precision, if that is exact; -0.0 is 0.0."""
 
-    if isinstance(value, np.float16 | np.float32):
-        return np.float64(str(value)) + 0.0  # as a file would have it, where 0.1 is 0.1
+    if isinstance(value, np.float16 | np.float32):  # as a file would have it, where 0.1 is 0.1
+        return np.float64(str(value)) + 0.0
+    if isinstance(value, np.integer):
+        value = int(value)  # numpy compares integers with floats as floats
+    if isinstance(value, Decimal) and value != value.to_integral_value():
+        return np.float64(float(value))
     try:
         number = float(value)
     except OverflowError:

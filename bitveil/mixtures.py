@@ -57,7 +57,7 @@ from bitveil.audits.published import check_names
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
-from bitveil.frozen import Secret, check_key, frozen_uniforms, row_digests
+from bitveil.frozen import Secret, check_key, frozen_uniforms, name_digests, row_digests
 from bitveil.sample import warn
 from bitveil.tables import joint_table, observed_table
 
@@ -298,10 +298,12 @@ class Mixture:
         """The bytes that decide the coin of each row: of its name, or of its content."""
 
         if ids is not None:
-            return row_digests(pd.Series(ids).reset_index(drop=True).to_frame())
-        table, names = check_table(X), self.encoders[0].feature_names_in_
+            return name_digests(ids, len(check_table(X)))
+        table, kinds = check_table(X), self.encoders[0].kinds_
+        if kinds is not None and isinstance(table, pd.DataFrame):
+            table = kinds.read(table)
 
-        return row_digests(pd.DataFrame(table, columns=names) if names else table)
+        return row_digests(table)
 
     def _models(self) -> list[Any]:
         if silent := [

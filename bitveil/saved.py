@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from bitveil.audits.certificates import Certificate
 from bitveil.frozen import Secret
+from bitveil.kinds import Kinds
 from bitveil.labels import Grouping
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
@@ -38,6 +39,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "params": {name: None if name in _ASIDE else value for name, value in params.items()},
         "own": {name: params[name] is not None for name in ("encoder", "decoder")},
         "attributes": {name: getattr(model, name) for name in _PLAIN},
+        "kinds": model.kinds_ and list(model.kinds_.kinds),
         "shape": list(model.shape_),
         "decodes": model.decoder_ is not None,
         "target": {**asdict(target), "classes": [c.tolist() for c in target.classes]},
@@ -83,6 +85,7 @@ def restore(
             raise ValueError(f"This encoder was fitted without its own {name}: give none.")
     for name, value in said["attributes"].items():
         setattr(model, name, value)
+    model.kinds_ = said["kinds"] and Kinds(tuple(model.feature_names_in_), tuple(said["kinds"]))
     model.shape_ = tuple(said["shape"])
     model.target_, model.grouping_ = _target(said["target"]), _grouping(said["grouping"])
     model.certificate_ = said["certificate"] and _certificate(said["certificate"])

@@ -221,12 +221,12 @@ FIT = "fit rows.csv --target y --sensitive s --output model".split()
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([*FIT, "--max-gap", "2"], "`max_gap` expects a number from 0 to 1, got 2.0"),
-        ([*FIT, "--max-gap", "0.01"], "`max_gap=0.01` is too small"),
-        ([*FIT, "--bits", "0"], "`n_bits` expects a whole number from 1 on, got 0"),
-        ([*FIT, "--strength", "-1"], "`strength` expects a number from 0 on, got -1.0"),
+        ([*FIT, "--max-gap", "2"], "--max-gap expects a number from 0 to 1, got 2.0"),
+        ([*FIT, "--max-gap", "0.01"], "--max-gap 0.01 is too small"),
+        ([*FIT, "--bits", "0"], "--bits expects a whole number from 1 on, got 0"),
+        ([*FIT, "--strength", "-1"], "--strength expects a number from 0 on, got -1.0"),
         ([*FIT, "--max-gap", "0.5", "--strength", "1"], "one wish, not several"),
-        ([*FIT, "--delta", "1"], "`delta` expects a probability"),
+        ([*FIT, "--delta", "1"], "--delta expects a probability"),
         ([*FIT, "--drop", "c"], "no column 'c'"),
         ([*FIT, "--drop", "a", "--drop", "a"], "Each column has one role"),
         (["fit", "none.csv", *FIT[2:]], "There is no file none.csv"),

@@ -408,7 +408,7 @@ MISTAKES = {
     ),
     "ids that are missing": (
         ("encode", "encoder", "nameless.csv", "-o", "codes.csv", "--id", "person"),
-        ["nameless.csv", "'person' names no row in 2 places"],
+        ["nameless.csv", "--id person expects a name for each", "got 2 of them missing"],
     ),
     "ids with the name of a bit": (
         ("encode", "encoder", "bits.csv", "-o", "codes.csv", "--id", "bit0"),
@@ -510,9 +510,9 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 def test_codes_that_appear_meanwhile_are_not_written_over(bitveil, place, monkeypatch):
     read = cli._read
 
-    def meanwhile(path):
+    def meanwhile(path, **settings):
         (place / "codes.csv").write_text("theirs")
-        return read(path)
+        return read(path, **settings)
 
     monkeypatch.setattr(cli, "_read", meanwhile)
     code, _, err = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv")
@@ -593,7 +593,7 @@ def test_hostile_groups_are_spelled_in_an_audit(bitveil, place, table):
 )
 @pytest.mark.filterwarnings("default")
 def test_messages_of_python_speak_of_options(bitveil, place, monkeypatch, python, here):
-    def refuse(path):
+    def refuse(path, **settings):
         warnings.warn(python, stacklevel=1)
         raise ValueError(python)
 
