@@ -8,13 +8,13 @@ compiled code takes as places in memory without looking, as the children of a tr
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import fields
 from itertools import pairwise
 from pathlib import Path
 from types import NoneType, UnionType
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,16 +22,21 @@ from scipy import sparse
 from torch import Tensor
 
 __all__ = [
+    "Shapes",
     "blaming",
     "check_archive",
     "check_features",
     "check_shapes",
     "checked",
+    "convolution_shapes",
     "fits",
     "perceptron_shapes",
 ]
 
 Record = TypeVar("Record")
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""The shapes of tensors, by their names."""
 
 
 @contextmanager
@@ -117,29 +122,49 @@ def fits(value: Any, kind: Any) -> bool:
 # Tensors
 
 
-def perceptron_shapes(widths: list[int]) -> dict[str, tuple[int, ...]]:
+def perceptron_shapes(inputs: int, hidden: Sequence[int], outputs: int) -> Shapes:
     """The shapes of the weights of `table_encoder`, without making one.
 
     Example:
-        >>> perceptron_shapes([5, 8, 2])
+        >>> perceptron_shapes(5, [8], 2)
         {'0.weight': (8, 5), '0.bias': (8,), '2.weight': (2, 8), '2.bias': (2,)}
     """
 
-    shapes: dict[str, tuple[int, ...]] = {}
-    for layer, (inputs, outputs) in enumerate(pairwise(widths)):
-        shapes[f"{2 * layer}.weight"] = (outputs, inputs)
-        shapes[f"{2 * layer}.bias"] = (outputs,)
+    shapes: Shapes = {}
+    for layer, (before, after) in enumerate(pairwise([inputs, *hidden, outputs])):
+        shapes[f"{2 * layer}.weight"] = (after, before)
+        shapes[f"{2 * layer}.bias"] = (after,)
 
     return shapes
 
 
-def check_shapes(
-    what: str, weights: Mapping[str, Tensor], expected: Mapping[str, tuple[int, ...]]
-) -> None:
+def convolution_shapes(shape: Sequence[int], outputs: int) -> Shapes:
+    """The shapes of the weights of `conv_encoder`, without making one.
+
+    Example:
+        >>> convolution_shapes((28, 28), 10)["8.weight"]  # 32 channels of 7 by 7
+        (10, 1568)
+    """
+
+    first, height, width = (1, *shape) if len(shape) == 2 else shape
+    layer = 1 if len(shape) == 2 else 0
+    shapes: Shapes = {}
+    for before, after in pairwise([first, 16, 32]):
+        shapes[f"{layer}.weight"] = (after, before, 3, 3)
+        shapes[f"{layer}.bias"] = (after,)
+        layer, height, width = layer + 3, max(1, height // 2), max(1, width // 2)
+
+    return shapes | {
+        f"{layer + 1}.weight": (outputs, 32 * height * width),
+        f"{layer + 1}.bias": (outputs,),
+    }
+
+
+def check_shapes(what: str, weights: Mapping[str, Tensor], expected: Shapes) -> None:
     """Refuse tensors that have other names, other shapes, or numbers that are not finite."""
 
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
-    if found != dict(expected):
+    if found != expected:
         differ = sorted(set(found.items()) ^ set(expected.items()))[:5]
         raise ValueError(f"the tensors of the {what} are others than expected: {differ}")
     if not all(
@@ -175,7 +200,9 @@ def check_archive(content: bytes, trusted: list[str]) -> None:
         json.loads(archive.read("schema.json"))
     foreign = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
     if foreign:
-        raise ValueError(f"features.skops holds types that no encoder has: {sorted(foreign)}")
+        raise ValueError(
+            f"features.skops holds types that no bitveil encoder has: {sorted(foreign)}"
+        )
 
 
 def check_features(features: Any) -> None:

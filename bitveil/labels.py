@@ -11,7 +11,16 @@ from numpy.typing import NDArray
 
 from bitveil.values import check_values, plain, plain_array
 
-__all__ = ["AS_TEXT", "CONTINUOUS", "Grouping", "Labels", "as_frame", "check_names", "number_labels", "split_rows"]
+__all__ = [
+    "AS_TEXT",
+    "CONTINUOUS",
+    "Grouping",
+    "Labels",
+    "as_frame",
+    "check_names",
+    "number_labels",
+    "split_rows",
+]
 
 CONTINUOUS = 20
 """A column of numbers with more different values than this is cut into bins."""

@@ -51,7 +51,7 @@ from bitveil.audits.certificates import Certificate, UncertifiableError, certify
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
-from bitveil.frozen import Secret, check_key, frozen_uniforms, row_digests
+from bitveil.frozen import Hidden, Secret, check_key, frozen_uniforms, row_digests
 from bitveil.sample import warn
 from bitveil.tables import joint_table, observed_table
 
@@ -112,6 +112,8 @@ class Mixture:
         ((1, 6), 0.25, 0.75)
     """
 
+    key = Hidden()
+
     def __init__(
         self,
         encoders: Sequence[InvariantEncoder],
@@ -121,7 +123,7 @@ class Mixture:
     ) -> None:
         self.encoders = _checked_encoders(encoders)
         self.shares = _checked_shares(shares, len(self.encoders))
-        self.key = _derived_key(self.encoders) if key is None else Secret(key)
+        self.key = _derived_key(self.encoders) if key is None else key
         check_key(self.key)
         self._n_coins = (len(self.encoders) - 1).bit_length()
         self._widest = max(encoder.n_bits for encoder in self.encoders)

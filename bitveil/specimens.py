@@ -64,7 +64,8 @@ def specimens(table: Table, features: Features) -> Table:
 
 
 def _column(column: "pd.Series[Any]", features: Features, rng: np.random.RandomState) -> Any:
-    name, kinds = str(column.name), features.vectorizer_.kind_to_columns_
+    fitted: Any = features.vectorizer_
+    name, kinds = str(column.name), fitted.kind_to_columns_
     if features.known_.get(name):
         made: Any = rng.choice(np.array(features.known_[name], dtype=object), ROWS)
     elif name in kinds["datetime"]:

@@ -19,9 +19,7 @@ __all__ = [
     "plain",
     "plain_array",
     "read",
-    "read_array",
     "said",
-    "said_array",
 ]
 
 _PLAIN: Final = (type(None), bool, int, float, str)
@@ -36,6 +34,8 @@ _SAY: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     time: ("time", time.isoformat),
     Decimal: ("decimal", str),
     bytes: ("bytes", bytes.hex),
+    dict: ("dict", lambda v: [[said(key), said(each)] for key, each in v.items()]),
+    np.ndarray: ("array", lambda v: [str(v.dtype), said(v.tolist())]),
 }
 """What each type is called, and how its values are written."""
 
@@ -56,6 +56,8 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
     "time": time.fromisoformat,
     "decimal": Decimal,
     "bytes": bytes.fromhex,
+    "dict": lambda pairs: {read(key): read(each) for key, each in pairs},
+    "array": lambda parts: _array(*parts),
 }
 
 
@@ -135,25 +137,12 @@ def read(content: Any) -> Any:
     return _READ[word](parts)
 
 
-def said_array(values: NDArray[Any]) -> dict[str, Any]:
-    """An array of numbers or of objects as JSON can say it; `read_array` gives it back."""
-
-    return {"dtype": str(values.dtype), "values": said(values.tolist())}
-
-
-def read_array(content: Any) -> NDArray[Any]:
-    """The array that `said_array` said.
-
-    Raises:
-        ValueError: If it is none.
-    """
-
-    dtype = np.dtype(content["dtype"])
+def _array(name: str, values: Any) -> NDArray[Any]:
+    dtype = np.dtype(name)
     if dtype.kind not in "biufO":
         raise ValueError(f"Expected an array of numbers or objects, got {dtype}.")
-    values = read(content["values"])
 
-    return _objects(values) if dtype.kind == "O" else np.array(values, dtype)
+    return _objects(read(values)) if dtype.kind == "O" else np.array(read(values), dtype)
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:

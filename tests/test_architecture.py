@@ -10,8 +10,8 @@ import bitveil
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "shapes codes tables information finite sampled blocks gradients layers objectives networks "
-    "training labels targets features frozen folders exports audits wishes plots sample saved "
-    "estimators mixtures baselines datasets benchmark demo cli".split()
+    "training values labels targets features specimens frozen inspection folders exports audits "
+    "wishes plots sample saved estimators mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 
