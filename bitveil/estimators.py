@@ -1,7 +1,6 @@
 """Estimators: an encoder, and models that see its codes only, as scikit-learn has them."""
 
 import hashlib
-import json
 import os
 import secrets
 from collections.abc import Callable, Sequence
@@ -23,11 +22,12 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from bitveil.audits import Audit, audit
-from bitveil.audits.published import check_names
+from bitveil.audits.published import check_ids
 from bitveil.codes import code_index
 from bitveil.features import Features, Table, check_table
-from bitveil.folders import Parts, load_parts, save_parts
+from bitveil.folders import Parts, check_mark, load_parts, save_parts
 from bitveil.frozen import (
+    Hidden,
     Secret,
     check_key,
     freeze,
@@ -36,13 +36,14 @@ from bitveil.frozen import (
     row_digests,
 )
 from bitveil.kinds import Kinds, as_pandas
-from bitveil.labels import Grouping, as_frame
+from bitveil.labels import Grouping, as_frame, check_names
 from bitveil.layers import drawing_from
-from bitveil.networks import Decoding, Encoding
+from bitveil.networks import Decoding, Encoding, network_digest
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.sample import Sample, check_weights, conditions, warn
-from bitveil.saved import manifest, restore, tensors
+from bitveil.saved import manifest, rehearse, restore, tensors
+from bitveil.specimens import specimens
 from bitveil.tables import moment_table, observed_table
 from bitveil.targets import Kind, Target
 from bitveil.training import Epoch, Rows, batch_rows
@@ -149,7 +150,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         features_: The fitted preparation of the table.
         encoder_: The network from features to logits.
         decoder_: The network from bits to targets, or None where the table is the decoder.
-        key_: The secret key.
+        key_: The secret key, which is not shown when it is printed.
+        specimens_: Rows that nobody is, for `load` to try: see `bitveil.specimens`.
         rows_: The numbers of the rows for `"fit"`, `"select"` and `"certify"`.
         used_: Digests of the rows that were used, under a key of their own: see `used_rows`.
         n_features_in_: The number of columns.
@@ -171,6 +173,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     """
 
     _targets: Kind = "auto"
+
+    key = Hidden()
+    key_ = Hidden()
 
     def __init__(
         self,
@@ -388,7 +393,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         groups = self._as_groups(sensitive_features, len(table))
         target = None if y is None else self._as_target(y, len(table))
         as_fitted = not self._is_other(_names(y), [*self.target_.names])
-        caution = self.check_new(table, groups, target, ids=ids)
+        caution = self.check_new(X, groups, target, ids=ids)
         named = _named(table, ids)
         logits = self._logits(table, named)
         thorough = attackers == "all"
@@ -407,7 +412,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             attackers=attackers,
             n_jobs=self.n_jobs if n_jobs is None else n_jobs,
             encode=self.logits if thorough else None,
-            X=table if thorough else None,
+            X=self._again(table) if thorough else None,
             path=self.path_,
             notes=self._notes(target, caution),
         )
@@ -488,16 +493,6 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             raise AttributeError("There are no `classes_` before a fit with classes as target.")
         return [*self.target_.classes] if len(self.target_.kinds) > 1 else self.target_.classes[0]
 
-    @property
-    def key(self) -> bytes | None:
-        """The secret key of the draws that was given, which is not shown when it is printed."""
-
-        return self.__dict__["key"]
-
-    @key.setter
-    def key(self, key: bytes | None) -> None:
-        self.__dict__["key"] = Secret(key) if type(key) is bytes else key
-
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = tags.input_tags.categorical = True
@@ -518,9 +513,23 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`.
 
         Of a network of your own the weights are written, not the code: give it to `load` again.
+        Beside it stand some rows that nobody is, with the bits that they get: see
+        `bitveil.specimens`.
+
+        Raises:
+            FileExistsError: If there is something at that place already.
+
+        Warns:
+            UserWarning: If the key of the draws follows from a `random_state`.
         """
 
         check_is_fitted(self, "encoder_")
+        if self.random_state is not None and self.key_ != self.key:
+            warn(
+                f"The key of the draws follows from random_state={self.random_state!r}: whoever "
+                "guesses that can undo the noise. Before you publish codes, fit without a seed, "
+                "or with a key of its own: `key=secrets.token_bytes(32)`."
+            )
         save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 
     def _learn(self, sample: Sample, before: dict[str, Any]) -> None:
@@ -530,7 +539,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self.rows_ = sample.split(self.criterion, self._positive, rng, certify=self._certifies)
         seed = int(rng.randint(2**31))
         drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
-        self.key_: bytes = Secret(before.get("key_", drawn) if self.key is None else self.key)
+        self.key_ = before.get("key_", drawn) if self.key is None else self.key
         wish = self._wish()
         if wish is not None:  # refuse what cannot be met before anything is trained
             sample.check_copies()
@@ -538,6 +547,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         if self.checkpoint is not None:
             self._mark(Path(self.checkpoint), sample)
         parts = self._parts(sample, seed)
+        self.specimens_ = self._again(specimens(sample.table, self.features_))
         chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
         self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
@@ -548,7 +558,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         """A fit that fails leaves no encoder, and no half of one."""
 
         for name in [name for name in vars(self) if name.endswith("_")]:
-            delattr(self, name)
+            self.__dict__.pop(name)
 
     def _check_settings(self) -> None:
         for name in ("n_bits", "epochs", "batch_size", "bins"):
@@ -648,6 +658,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         self._check_target(y)
         self.n_features_in_, self.feature_names_in_ = table.shape[1], _names(table)
         self.target_name_, self.sensitive_names_ = _name(y), _names(sensitive_features)
+        check_names("X", self.feature_names_in_ or [])
         self.target_, labels, values = Target.fit(
             y, len(table), kind=self._targets, missing=self.missing_target, bins=self.bins
         )
@@ -664,7 +675,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         names = None if ids is None else name_digests(ids, len(table))
         if ids is not None:
-            check_names(ids, len(table))
+            check_ids(ids, len(table))
 
         return Sample(
             table, labels, values, s, self.groups_, *within, weights, row_digests(table), names
@@ -842,20 +853,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
     def _mark(self, folder: Path, sample: Sample) -> None:
         """Mark a checkpoint folder as that of this fit; refuse one of another."""
 
-        folder.mkdir(parents=True, exist_ok=True)
         aside = {"key", "after_epoch", "checkpoint", "verbose", "n_jobs", "encoder", "decoder"}
         settings = {n: v for n, v in self.get_params(deep=False).items() if n not in aside}
         content = hashlib.sha256(repr(sorted(settings.items())).encode())
+        for network in (self.encoder, self.decoder):
+            content.update(network_digest(network))
         weights = np.zeros(0) if sample.weights is None else sample.weights
         for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):
             content.update(np.ascontiguousarray(part).tobytes())
-        mark, said = folder / "fit.json", json.dumps({"fit": content.hexdigest()})
-        if mark.is_file() and mark.read_text() != said:
-            raise ValueError(
-                f"The checkpoint {folder} is that of another fit: of other rows, or other "
-                "settings. Remove it, or name another folder."
-            )
-        mark.write_text(said)
+        check_mark(folder, content.hexdigest())
 
     def _chosen(
         self, trainer: Trainer, wish: Wish | None, sample: Sample, parts: dict[str, Rows]
@@ -939,6 +945,11 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             found["counts"], found["sums"] = (sum(part) for part in zip(*sums, strict=True))
 
         return found
+
+    def _again(self, read: Table) -> Table:
+        """Rows that were read by their kinds, so that they can be read again."""
+
+        return self.kinds_.again(read) if self.kinds_ and isinstance(read, pd.DataFrame) else read
 
     def _as_groups(self, sensitive_features: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
         """The attribute of other rows, with its columns cut as when fitting.
@@ -1195,25 +1206,30 @@ def load(
     *,
     encoder: nn.Module | None = None,
     decoder: nn.Module | None = None,
+    accept_versions: bool = False,
 ) -> InvariantEncoder:
     """Load an encoder that `save` wrote; it gives the same bits. Nothing is executed.
+
+    The folder keeps some rows that nobody is, with the bits that they got. An encoder that gives
+    them others is not loaded.
 
     Arguments:
         directory: The folder.
         encoder: The network, where it is one of your own, for its weights to be put into.
         decoder: The decoder, where it is one of your own.
+        accept_versions: Whether to load what was saved with other versions of scikit-learn,
+            skrub or torch, if with the installed ones those rows get the same bits.
 
     Raises:
-        FileNotFoundError: If it is no folder of an encoder.
-        ValueError: If a file was changed, another version wrote it, or a network is missing.
+        FileNotFoundError: If it is no folder of an encoder, or a file is missing.
+        ValueError: If a file was changed, other versions wrote it, a network is missing or is
+            another one, or bits differ.
     """
 
-    parts = load_parts(directory)
+    parts, folder = load_parts(directory, accept_versions=accept_versions), Path(directory)
     forms = (InvariantEncoder, InvariantClassifier, InvariantRegressor)
-    form = {form.__name__: form for form in forms}[parts.manifest["class"]]
-    model = form(**parts.manifest["params"])
-    restore(model, parts.manifest, parts.weights, encoder, decoder)
-    model.features_, model.key_ = parts.features, Secret(parts.key)
+    model = restore({form.__name__: form for form in forms}, folder, parts, encoder, decoder)
+    rehearse(model, folder, parts)
 
     return model
 

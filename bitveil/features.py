@@ -354,15 +354,39 @@ class Features(BaseEstimator):
 
 
 def _named(X: Table) -> Table:
-    """A frame with texts as names, as skrub has them: numbers may be names too."""
+    """A frame with texts as names, as skrub has them: numbers may be names too.
 
-    if not isinstance(X, pd.DataFrame) or all(isinstance(name, str) for name in X):
+    Times of a zone are read in UTC, and columns of Arrow as numpy has them: what was fitted on
+    such columns could not be saved.
+    """
+
+    if not isinstance(X, pd.DataFrame):
+        return X
+    foreign = [
+        place
+        for place, dtype in enumerate(X.dtypes)
+        if isinstance(dtype, pd.ArrowDtype | pd.DatetimeTZDtype)
+    ]
+    if not foreign and all(isinstance(name, str) for name in X):
         return X
     named = X.set_axis([str(name) for name in X], axis=1)
     if named.columns.has_duplicates:
         raise ValueError(f"Expected columns whose names differ as text, got {list(X)}.")
 
-    return named
+    return named.assign(**{named.columns[j]: _stored(named.iloc[:, j]) for j in foreign})
+
+
+def _stored(column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column without Arrow and without a time zone."""
+
+    if isinstance(column.dtype, pd.ArrowDtype):
+        import pyarrow
+
+        column = pyarrow.array(column).to_pandas().set_axis(column.index)
+    if isinstance(column.dtype, pd.DatetimeTZDtype):
+        return column.dt.tz_convert("UTC").dt.tz_localize(None)
+
+    return column
 
 
 def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:

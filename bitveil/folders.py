@@ -3,27 +3,32 @@
 An encoder is a folder: `encoder.json` (what it is, with checksums), `weights.safetensors`,
 `features.skops` and `secret.key`. Loading executes nothing: tensors and JSON cannot, and skops
 rebuilds a fixed list of types. The checksums find damage and careless edits; they do not stop a
-forger who computes new ones.
+forger who computes new ones, and what is read is inspected as if one had.
 """
 
 import hashlib
 import json
 import os
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import numpy as np
 from torch import Tensor
 
-__all__ = ["Parts", "check_place", "load_parts", "save_parts", "staged"]
+from bitveil.frozen import Secret, check_key
+from bitveil.inspection import blaming, check_archive, check_features, fits
+
+__all__ = ["Parts", "check_mark", "check_place", "libraries", "load_parts", "save_parts", "staged"]
 
 FORMAT = 1
 """The version of the folder's layout: an encoder of another one is refused."""
+
+FILES = {"weights.safetensors", "features.skops", "secret.key"}
+"""What stands beside `encoder.json`."""
 
 _TRUSTED = [
     "numpy.dtype",
@@ -89,12 +94,12 @@ def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
     }
     manifest = {
         "format": FORMAT,
-        "libraries": _libraries(),
+        "libraries": libraries(),
         "files": {name: hashlib.sha256(content).hexdigest() for name, content in contents.items()},
         **parts.manifest,
     }
     manifest["checksum"] = _checksum(manifest)
-    contents["encoder.json"] = json.dumps(manifest, indent=2, default=_plain).encode()
+    contents["encoder.json"] = json.dumps(manifest, indent=2).encode()
 
     with staged(directory) as folder:
         folder.mkdir()
@@ -103,33 +108,46 @@ def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
         (folder / "secret.key").chmod(0o600)
 
 
-def load_parts(directory: str | os.PathLike[str]) -> Parts:
+def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = False) -> Parts:
     """Read a folder that `save_parts` wrote. Nothing in it is executed.
 
+    Arguments:
+        directory: The folder.
+        accept_versions: Whether other versions of the libraries may have written it. Its bits
+            must then be looked at.
+
     Raises:
-        FileNotFoundError: If it is no folder of an encoder.
+        FileNotFoundError: If it is no folder of an encoder, or a file is missing.
         ValueError: If a file was changed, or another version wrote it.
     """
 
     import skops.io
     from safetensors.torch import load
+    from sklearn.exceptions import InconsistentVersionWarning
 
     folder = Path(directory)
     manifest = _manifest(folder)
-    contents = {name: _content(folder, name, sha) for name, sha in manifest["files"].items()}
-    strange = set(skops.io.get_untrusted_types(data=contents["features.skops"])) - set(_TRUSTED)
-    if strange:
+    saved = manifest["libraries"]
+    if saved != libraries() and not accept_versions:
         raise ValueError(
-            f"{folder} holds types that no bitveil encoder has, and is not loaded: "
-            f"{sorted(strange)}."
+            f"{folder} was saved with {saved}; installed are {libraries()}, whose bits could "
+            "differ. `load(..., accept_versions=True)` loads it if they do not, on the specimens "
+            "that it keeps. Or install those versions, or fit the encoder anew."
         )
+    contents = {name: _content(folder, name, sha) for name, sha in manifest["files"].items()}
+    with blaming(folder), warnings.catch_warnings():
+        warnings.simplefilter("ignore", InconsistentVersionWarning)  # bits are compared instead
+        check_key(contents["secret.key"])
+        check_archive(contents["features.skops"], _TRUSTED)
+        features = skops.io.loads(contents["features.skops"], trusted=_TRUSTED)
+        check_features(features)
 
-    return Parts(
-        manifest,
-        load(contents["weights.safetensors"]),
-        skops.io.loads(contents["features.skops"], trusted=_TRUSTED),
-        contents["secret.key"],
-    )
+        return Parts(
+            manifest,
+            load(contents["weights.safetensors"]),
+            features,
+            Secret(contents["secret.key"]),
+        )
 
 
 def check_place(target: Path, *, overwrite: bool = False) -> None:
@@ -153,6 +171,35 @@ def check_place(target: Path, *, overwrite: bool = False) -> None:
         )
 
 
+def check_mark(folder: Path, fit: str) -> None:
+    """Mark a folder of checkpoints as that of one fit; refuse that of another one.
+
+    Raises:
+        ValueError: If it is that of another fit, or its mark cannot be read.
+    """
+
+    folder.mkdir(parents=True, exist_ok=True)
+    mark = folder / "fit.json"
+    if not mark.exists():
+        with staged(mark) as path:
+            path.write_text(json.dumps({"fit": fit}))
+    try:
+        marked = json.loads(mark.read_bytes())["fit"]
+        damaged = not isinstance(marked, str)
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        damaged = True
+    if damaged:
+        raise ValueError(
+            f"{mark} is damaged: it does not say which fit the checkpoints are of. Remove the "
+            f"folder {folder}, and the fit starts from the beginning; or name another folder."
+        )
+    if marked != fit:
+        raise ValueError(
+            f"The checkpoint {folder} is that of another fit: of other rows, settings or "
+            "networks. Remove it, or name another folder."
+        )
+
+
 @contextmanager
 def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
     """A path to write to that becomes `target` at the end, or vanishes where something fails.
@@ -168,14 +215,23 @@ def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
         os.replace(Path(scratch) / target.name, target)
 
 
+def libraries() -> dict[str, str]:
+    """The versions on which the bits of a saved encoder depend."""
+
+    return {name: version(name).split("+")[0] for name in ("scikit-learn", "skrub", "torch")}
+
+
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "encoder.json"
     if not path.is_file():
         raise FileNotFoundError(f"{folder} is no saved encoder: it has no encoder.json.")
+    content = path.read_bytes()
     try:
-        manifest = json.loads(path.read_bytes())
-    except ValueError as error:
-        raise ValueError(f"{path} is damaged: it is not JSON ({error}).") from error
+        manifest = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise ValueError(
+            f"{path} is damaged: it is not JSON that can be read ({error})."
+        ) from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(
             f"{path} was not written by this version of bitveil, which reads format {FORMAT}. "
@@ -183,17 +239,20 @@ def _manifest(folder: Path) -> dict[str, Any]:
         )
     if manifest.pop("checksum", None) != _checksum(manifest):
         raise ValueError(f"{path} was changed after it was saved, and is not loaded.")
-    if manifest["libraries"] != _libraries():
+    for name in ("libraries", "files"):
+        if not fits(manifest.get(name), dict[str, str]):
+            raise ValueError(f"{path} was changed after it was saved: it has no `{name}`.")
+    if set(manifest["files"]) != FILES:
         raise ValueError(
-            f"{folder} was saved with {manifest['libraries']}; installed are {_libraries()}. "
-            "Its bits could differ: install those versions, or fit the encoder anew."
+            f"{path} was changed after it was saved: it lists the files "
+            f"{sorted(manifest['files'])}, and an encoder has {sorted(FILES)}."
         )
 
     return manifest
 
 
 def _content(folder: Path, name: str, sha: str) -> bytes:
-    if name != Path(name).name or not (folder / name).is_file():
+    if not (folder / name).is_file():
         raise FileNotFoundError(f"{folder} is incomplete: {name} is missing.")
     content = (folder / name).read_bytes()
     if hashlib.sha256(content).hexdigest() != sha:
@@ -202,23 +261,5 @@ def _content(folder: Path, name: str, sha: str) -> bytes:
     return content
 
 
-def _libraries() -> dict[str, str]:
-    """The versions on which the bits of a saved encoder depend."""
-
-    return {name: version(name) for name in ("scikit-learn", "skrub")}
-
-
 def _checksum(manifest: Mapping[str, Any]) -> str:
-    content = json.dumps(manifest, sort_keys=True, default=_plain)
-
-    return hashlib.sha256(content.encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    """What JSON has no word for: numpy's numbers and arrays, and dates."""
-
-    if isinstance(value, np.generic | np.ndarray):
-        return value.tolist()
-    if isinstance(value, datetime):
-        return {"datetime": value.isoformat()}
-    raise TypeError(f"An encoder with {type(value).__name__} {value!r} in it cannot be saved.")
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()

@@ -16,7 +16,15 @@ from numpy.typing import NDArray
 
 from bitveil.kinds import MIDNIGHT, as_text, decimals, read_names
 
-__all__ = ["Secret", "check_key", "freeze", "frozen_uniforms", "name_digests", "row_digests"]
+__all__ = [
+    "Hidden",
+    "Secret",
+    "check_key",
+    "freeze",
+    "frozen_uniforms",
+    "name_digests",
+    "row_digests",
+]
 
 _WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
 
@@ -143,6 +151,23 @@ class Secret(bytes):
         return repr("secret")
 
     __str__ = __repr__
+
+
+class Hidden:
+    """An attribute whose bytes are a `Secret`: neither it nor `vars` of its owner shows them."""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    def __get__(self, owner: Any, form: type | None = None) -> Any:
+        if owner is None:
+            return self
+        if self.name not in vars(owner):
+            raise AttributeError(f"{type(owner).__name__} has no `{self.name}` yet.")
+        return vars(owner)[self.name]
+
+    def __set__(self, owner: Any, value: Any) -> None:
+        vars(owner)[self.name] = Secret(value) if type(value) is bytes else value
 
 
 def _digest(content: bytes) -> bytes:

@@ -19,7 +19,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["LARGEST", "MIDNIGHT", "Kinds", "as_pandas", "as_text", "decimals", "read_names"]
+__all__ = [
+    "KINDS",
+    "LARGEST",
+    "MIDNIGHT",
+    "Kinds",
+    "as_pandas",
+    "as_text",
+    "decimals",
+    "read_names",
+]
 
 _NULLS = frozenset(
     "#N/A|#N/A N/A|#NA|-1.#IND|-1.#QNAN|-NaN|-nan|1.#IND|1.#QNAN|<NA>|N/A|NA|NULL|NaN|NaT|None|"
@@ -112,6 +121,17 @@ class Kinds:
         read.columns = pd.Index(self.names, tupleize_cols=False)
 
         return read
+
+    def again(self, read: pd.DataFrame) -> pd.DataFrame:
+        """A table that was read, so that it can be read again: zoned times get their zone back."""
+
+        zoned = [n for n, kind in zip(self.names, self.kinds, strict=True) if kind == "zoned time"]
+
+        table = read.copy()
+        for name in zoned:
+            table[name] = table[name].dt.tz_localize("UTC")
+
+        return table
 
     def left_out(self, table: pd.DataFrame) -> list[Any]:
         """The columns that have values here, and had none when they were fitted."""
@@ -400,6 +420,10 @@ _READ: dict[str, Callable[[Any, "pd.Series[Any]", str], "pd.Series[Any]"]] = {
     "category of numbers": _categories,
     "nothing": _nothing,
 }
+
+
+KINDS = tuple(_READ)
+"""All kinds of columns."""
 
 
 def _each(

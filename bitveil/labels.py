@@ -10,12 +10,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.values import check_values, plain, plain_array
+
 __all__ = [
+    "AS_TEXT",
     "CONTINUOUS",
     "Grouping",
     "Labels",
     "as_frame",
     "binned",
+    "check_names",
     "number_labels",
     "printable",
     "split_rows",
@@ -23,6 +27,8 @@ __all__ = [
 
 CONTINUOUS = 20
 """A column of numbers with more different values than this is cut into bins."""
+
+AS_TEXT = "Make them text, as `.astype(str)` does."
 
 MISSING = "missing"
 """The value of a group of rows whose own is missing."""
@@ -200,6 +206,8 @@ class Grouping:
         textual = tuple(missing == "group" and bool(frame[each].isna().any()) for each in frame)
         cut = _cut(frame, edges, textual)
         values, numbers = number_labels(name, cut, len(frame), most=most)
+        check_names(name, frame)
+        check_values(f"`{name}` has groups", values.tolist(), AS_TEXT)
 
         return cls(tuple(frame), edges, textual, values), numbers
 
@@ -235,6 +243,21 @@ class Grouping:
             )
 
         return cut
+
+
+def check_names(what: str, names: Iterable[Any]) -> None:
+    """Refuse columns with names that a saved encoder could not give back.
+
+    Example:
+        >>> check_names("X", ["age", 7, ("height", "cm")])
+        >>> check_names("X", [1j])
+        Traceback (most recent call last):
+        ...
+        ValueError: `X` has columns with names that cannot be saved: 1j is a complex. ...
+    """
+
+    instead = "Make the names text: `table.columns = table.columns.astype(str)`."
+    check_values(f"`{what}` has columns with names", names, instead)
 
 
 def _named(columns: Iterable[Any]) -> bool:
@@ -312,7 +335,7 @@ def _tuples(frame: pd.DataFrame) -> NDArray[Any]:
     labels = np.empty(len(frame), dtype=object)
     rows = frame.to_numpy(object).tolist()
     for number, row in enumerate(rows):
-        labels[number] = tuple(row) if len(row) > 1 else row[0]
+        labels[number] = plain(tuple(row) if len(row) > 1 else row[0])
 
     return labels
 
@@ -350,15 +373,12 @@ def _joined(name: str, frame: pd.DataFrame) -> Labels:
             "`.astype(str)`."
         ) from error
     if len(numbered) == 1:
-        return Labels(numbered[0][0], numbered[0][1].astype(np.int64))
+        return Labels(plain_array(numbered[0][0]), numbered[0][1].astype(np.int64))
 
     rows = np.stack([numbers for _, numbers in numbered], axis=1)
     distinct, numbers = np.unique(rows, axis=0, return_inverse=True)
     values = np.empty(len(distinct), dtype=object)
     for i, row in enumerate(distinct):
-        values[i] = tuple(
-            column[j].item() if isinstance(column[j], np.generic) else column[j]
-            for (column, _), j in zip(numbered, row, strict=True)
-        )
+        values[i] = tuple(plain(column[j]) for (column, _), j in zip(numbered, row, strict=True))
 
     return Labels(values, numbers.ravel().astype(np.int64))

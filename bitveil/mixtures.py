@@ -53,11 +53,18 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from bitveil.audits.certificates import Certificate, UncertifiableError, certify_gap
-from bitveil.audits.published import check_names
+from bitveil.audits.published import check_ids
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
-from bitveil.frozen import Secret, check_key, frozen_uniforms, name_digests, row_digests
+from bitveil.frozen import (
+    Hidden,
+    Secret,
+    check_key,
+    frozen_uniforms,
+    name_digests,
+    row_digests,
+)
 from bitveil.sample import warn
 from bitveil.tables import joint_table, observed_table
 
@@ -119,6 +126,8 @@ class Mixture:
         ((1, 6), 0.25, 0.75)
     """
 
+    key = Hidden()
+
     def __init__(
         self,
         encoders: Sequence[InvariantEncoder],
@@ -128,7 +137,7 @@ class Mixture:
     ) -> None:
         self.encoders = _checked_encoders(encoders)
         self.shares = _checked_shares(shares, len(self.encoders))
-        self.key = _derived_key(self.encoders) if key is None else Secret(key)
+        self.key = _derived_key(self.encoders) if key is None else key
         check_key(self.key)
         self._n_coins = (len(self.encoders) - 1).bit_length()
         self._widest = max(encoder.n_bits for encoder in self.encoders)
@@ -343,7 +352,7 @@ class Mixture:
         """Refuse copies, and rows that one of the encoders was fitted on."""
 
         if ids is not None:
-            check_names(ids, len(groups))
+            check_ids(ids, len(groups))
         for encoder in self.encoders:
             if caution := encoder.check_new(X, groups, ids=ids):
                 warn(caution)

@@ -1,5 +1,6 @@
 """Networks: how the encoder and the decoder of an estimator are made, the person's or ours."""
 
+import hashlib
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
@@ -10,7 +11,7 @@ from torch import Tensor, nn
 from bitveil.layers import conv_encoder, stochastic_layers, table_encoder
 from bitveil.objectives import DecoderTask, Term, input_task, task_information
 
-__all__ = ["Decoding", "Encoding"]
+__all__ = ["Decoding", "Encoding", "network_digest"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +130,27 @@ class Decoding:
             _start(decoder, self.start)
 
         return decoder
+
+
+def network_digest(network: Any) -> bytes:
+    """Bytes that differ for networks of other layers, in another order, or with other weights.
+
+    A network is known by the names of its types, what it prints, and its tensors: the code of a
+    module of your own is not read.
+
+    Example:
+        >>> torch.manual_seed(0) and network_digest(nn.ReLU()) == network_digest(nn.Tanh())
+        False
+    """
+
+    said = hashlib.sha256(repr(network).encode())
+    if isinstance(network, nn.Module):
+        said.update(repr([type(part).__qualname__ for part in network.modules()]).encode())
+        for name, tensor in network.state_dict().items():
+            said.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+            said.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy())
+
+    return said.digest()
 
 
 def _copied(name: str, given: Any) -> nn.Module:

@@ -1,51 +1,73 @@
 """Saved: what of a fitted estimator is written into its folder, and how it is made anew."""
 
-from collections.abc import Iterator
-from dataclasses import asdict
-from datetime import datetime
+import math
+import warnings
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitveil.audits.certificates import Certificate
+from bitveil.folders import Parts, libraries
 from bitveil.frozen import Secret
-from bitveil.kinds import Kinds
+from bitveil.inspection import (
+    Shapes,
+    blaming,
+    check_shapes,
+    checked,
+    convolution_shapes,
+    fits,
+    perceptron_shapes,
+)
+from bitveil.kinds import KINDS, Kinds
 from bitveil.labels import Grouping
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
 from bitveil.targets import Target
+from bitveil.values import read, said
 from bitveil.wishes import Step
 
-__all__ = ["manifest", "restore", "tensors"]
+__all__ = ["manifest", "rehearse", "restore", "tensors"]
 
 _ASIDE = ("key", "random_state", "after_epoch", "checkpoint", "encoder", "decoder")
 """Settings that are not written: secrets, and what is code."""
 
-_PLAIN = ("n_features_in_", "feature_names_in_", "target_name_", "sensitive_names_", "n_outputs_")
-"""Attributes that JSON can say as they are."""
+_SAID: Mapping[str, Any] = {
+    "n_features_in_": int,
+    "feature_names_in_": list[Any] | None,
+    "target_name_": Any,
+    "sensitive_names_": list[Any] | None,
+    "n_outputs_": int,
+    "shape_": tuple[int, ...],
+}
+"""Attributes that are written as JSON, and their types. Another one needs a line here."""
+
+_NEAR = 1e-4
+"""How far logits may be from those that were saved: processors round differently."""
 
 
 def manifest(model: Any) -> dict[str, Any]:
     """What a fitted estimator is, as JSON can say it; its networks and tables are `tensors`."""
 
     params = model.get_params(deep=False)
-    target, grouping = model.target_, model.grouping_
 
     return {
         "class": type(model).__name__,
-        "params": {name: None if name in _ASIDE else value for name, value in params.items()},
+        "params": {name: said(value) for name, value in params.items() if name not in _ASIDE},
         "own": {name: params[name] is not None for name in ("encoder", "decoder")},
-        "attributes": {name: getattr(model, name) for name in _PLAIN},
+        "attributes": {name: said(getattr(model, name)) for name in _SAID},
         "kinds": model.kinds_ and list(model.kinds_.kinds),
-        "shape": list(model.shape_),
         "decodes": model.decoder_ is not None,
-        "target": {**asdict(target), "classes": [c.tolist() for c in target.classes]},
-        "grouping": {**asdict(grouping), "values": grouping.values.tolist()},
-        "certificate": model.certificate_ and asdict(model.certificate_),
-        "path": [asdict(step) for step in model.path_],
+        "target": _fields(model.target_),
+        "grouping": _fields(model.grouping_),
+        "certificate": model.certificate_ and _fields(model.certificate_),
+        "path": [_fields(step) for step in model.path_],
+        "specimens": _frame_said(model.specimens_),
     }
 
 
@@ -53,53 +75,231 @@ def tensors(model: Any) -> dict[str, Tensor]:
     """The tensors of a fitted estimator, each under the name of what it belongs to."""
 
     decoder = {} if model.decoder_ is None else model.decoder_.state_dict()
+    logits, bits = _tried(model, _again(model.specimens_))
+    rows = model.specimens_
+    array = {} if isinstance(rows, pd.DataFrame) else {"rows": torch.from_numpy(rows.copy())}
+    kept = {**array, "logits": torch.from_numpy(logits), "bits": torch.from_numpy(bits)}
 
     return {
         **{f"used.{name}": torch.from_numpy(part) for name, part in _used(model.used_)},
         **{f"tables.{name}": table for name, table in model.tables_.items()},
         **{f"encoder.{name}": tensor for name, tensor in model.encoder_.state_dict().items()},
         **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
+        **{f"specimens.{name}": tensor for name, tensor in kept.items()},
     }
 
 
 def restore(
-    model: Any,
-    said: dict[str, Any],
-    weights: dict[str, Tensor],
+    forms: Mapping[str, type[Any]],
+    folder: Path,
+    parts: Parts,
     encoder: nn.Module | None,
     decoder: nn.Module | None,
-) -> None:
-    """Make an estimator with the saved settings the fitted one that was saved.
+) -> Any:
+    """Make the fitted estimator that was saved.
 
     Raises:
-        ValueError: If a network of the person's own is missing, or is another one.
+        ValueError: If the folder was changed, or a network of the person's own is missing, or is
+            another one.
     """
 
+    what, weights = parts.manifest, parts.weights
+    with blaming(folder):
+        model = _settled(forms, what)
+        for name, kind in _SAID.items():
+            setattr(model, name, _attribute(name, read(what["attributes"][name]), kind))
+        model.used_ = _used_rows(_under("used", weights))
+        model.kinds_ = _kinds(what["kinds"], model.feature_names_in_)
+        model.target_, model.grouping_ = _target(what["target"]), _grouping(what["grouping"])
+        model.certificate_ = what["certificate"] and _record(Certificate, what["certificate"])
+        model.path_ = [_record(Step, step) for step in what["path"]]
+        model.features_, model.key_ = parts.features, parts.key
+        model.specimens_ = _rows(what["specimens"], weights)
+        model.tables_ = _under("tables", weights)
+        _check_whole(model, what)
+    _check_own(what["own"], encoder, decoder)
+    _furnish(model, what, weights, folder, encoder, decoder)
+
+    return model
+
+
+def rehearse(model: Any, folder: Path, parts: Parts) -> None:
+    """Try a loaded estimator on the specimens of its folder.
+
+    Raises:
+        ValueError: If they get other codes than when it was saved.
+    """
+
+    with blaming(folder):
+        logits, bits = _tried(model, model.specimens_)
+        kept = _under("specimens", parts.weights)
+        was_logits, was_bits = kept["logits"].numpy(), kept["bits"].numpy()
+        if was_logits.shape != logits.shape or was_bits.shape != bits.shape:
+            raise ValueError("its specimens have codes of another shape")
+        if not np.isfinite(logits).all():
+            raise ValueError("its specimens get logits that are not finite")
+        if hasattr(model, "predict"):
+            model.predict(model.specimens_)
+    differ = int((bits != was_bits).sum())
+    if not differ and np.allclose(logits, was_logits, rtol=_NEAR, atol=_NEAR):
+        return
+    was, now = parts.manifest["libraries"], libraries()
+    off = f"{differ} of {bits.size} bits, and logits by up to {abs(logits - was_logits).max():.2g}"
+    if was != now:
+        raise ValueError(
+            f"{folder} is not loaded: with {now} its specimens get other codes than with {was}, "
+            f"which saved it; {off}. Install those versions, or fit the encoder anew."
+        )
+    own = " and ".join(f"`{name}`" for name, is_own in parts.manifest["own"].items() if is_own)
+    cause = f"Either {own} is another network, or {folder}" if own else f"{folder}"
+    raise ValueError(
+        f"{cause} was changed after it was saved, and is not loaded: its specimens get other "
+        f"codes; {off}."
+    )
+
+
+def _fields(record: Any) -> dict[str, Any]:
+    return {name: said(value) for name, value in vars(record).items()}
+
+
+def _record(form: Any, content: Any) -> Any:
+    return checked(form, {name: read(value) for name, value in content.items()})
+
+
+def _attribute(name: str, value: Any, kind: Any) -> Any:
+    if not fits(value, kind):
+        raise ValueError(f"`{name}` expects {kind}, got {value!r}")
+
+    return value
+
+
+def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
+    """An estimator with the saved settings, which it could be fitted with."""
+
+    checked_bools = [*what["own"].values(), what["decodes"]]
+    if set(what["own"]) != {"encoder", "decoder"} or not fits(checked_bools, list[bool]):
+        raise ValueError("it does not say which networks it has")
+    params = {name: read(value) for name, value in what["params"].items()}
+    known = set(forms[what["class"]]().get_params(deep=False)) - set(_ASIDE)
+    if set(params) != known:
+        raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
+    model = forms[what["class"]](**params)
+    model._check_settings()
+
+    return model
+
+
+def _target(content: Any) -> Target:
+    target: Target = _record(Target, content)
+    counted = {kind: target.kinds.count(kind) for kind in ("classes", "numbers")}
+    good = (
+        len(target.names) == len(target.kinds) == sum(counted.values())
+        and len(target.classes) == counted["classes"]
+        and len(target.means) == len(target.scales) == counted["numbers"]
+        and len(target.edges) == len(target.kinds)
+        and all(map(math.isfinite, target.means))
+        and all(math.isfinite(scale) and scale > 0 for scale in target.scales)
+    )
+    if not good:
+        raise ValueError("its target has columns of which it says too little or too much")
+    for classes in target.classes:
+        _check_distinct(classes)
+
+    return target
+
+
+def _grouping(content: Any) -> Grouping:
+    grouping: Grouping = _record(Grouping, content)
+    width = len(grouping.columns)
+    if not width == len(grouping.edges) == len(grouping.textual) > 0:
+        raise ValueError("its grouping has columns of which it says too little or too much")
+    for cuts in grouping.edges:
+        if cuts is not None and (np.diff(cuts) <= 0).any():
+            raise ValueError(f"its grouping cuts at numbers that do not rise: {cuts[:5]}")
+    _check_distinct(grouping.values)
+    values = grouping.values.tolist()
+    if width > 1 and not all(isinstance(v, tuple) and len(v) == width for v in values):
+        raise ValueError("its groups have other columns than its grouping")
+
+    return grouping
+
+
+def _check_distinct(values: NDArray[Any]) -> None:
+    if values.ndim != 1 or not 1 < len(values) == len(set(values.tolist())):
+        raise ValueError("expected two or more different values of a target or an attribute")
+
+
+def _check_whole(model: Any, what: dict[str, Any]) -> None:
+    """Refuse attributes that do not belong together."""
+
+    names, target = model.feature_names_in_, model.target_
+    if model.n_features_in_ < 1 or (names is not None and len(names) != model.n_features_in_):
+        raise ValueError("it has other names of columns than columns")
+    if min(model.n_outputs_, *model.shape_) < 1 or model.n_bits > 2**16:
+        raise ValueError("it has features, bits or outputs of a shape that cannot be")
+    kinds = {"classes": {"classes"}, "numbers": {"numbers"}}.get(model._targets)
+    if kinds is not None and set(target.kinds) != kinds:
+        raise ValueError(f"a {type(model).__name__} has no target of {target.kinds}")
+    outputs = sum(target.n_labels) + target.kinds.count("numbers")
+    if kinds is not None and model.n_outputs_ != outputs:
+        raise ValueError(f"it has {model.n_outputs_} outputs for {outputs} classes and numbers")
+    if model.criterion == "equal_opportunity":
+        model._positive  # noqa: B018  # says whether there is such a class
+    _check_tables(model, needed=kinds is not None and not what["decodes"])
+
+
+def _check_tables(model: Any, *, needed: bool) -> None:
+    codes = 1 << model.n_bits
+    numbers = model.target_.kinds.count("numbers")
+    shapes: Shapes = {f"target{j}": (n, codes) for j, n in enumerate(model.target_.n_labels)}
+    if numbers:
+        shapes |= dict.fromkeys(("counts", "sums"), (numbers, codes))
+    if not needed:
+        shapes = {name: shapes.get(name, ()) for name in model.tables_}
+    check_shapes("tables of the target", model.tables_, shapes)
+
+
+def _check_own(own: dict[str, bool], encoder: nn.Module | None, decoder: nn.Module | None) -> None:
     for name, given in (("encoder", encoder), ("decoder", decoder)):
-        if said["own"][name] and given is None:
+        if own[name] and given is None:
             raise ValueError(
                 f"This encoder was fitted with its own {name}: give the network again, as "
                 f"`load(directory, {name}=...)`. The weights are put into a copy."
             )
-        if given is not None and not said["own"][name]:
+        if given is not None and not own[name]:
             raise ValueError(f"This encoder was fitted without its own {name}: give none.")
-    for name, value in said["attributes"].items():
-        setattr(model, name, value)
-    model.kinds_ = said["kinds"] and Kinds(tuple(model.feature_names_in_), tuple(said["kinds"]))
-    model.shape_ = tuple(said["shape"])
-    model.target_, model.grouping_ = _target(said["target"]), _grouping(said["grouping"])
-    model.certificate_ = said["certificate"] and _certificate(said["certificate"])
-    model.path_ = [Step(**step) for step in said["path"]]
-    model.used_ = _used_rows(_under("used", weights))
-    model.tables_ = _under("tables", weights)
-    hidden = tuple(model.hidden)
-    model.encoder_ = Encoding(encoder, model.shape_, model.n_bits, hidden)(torch.Generator())
-    _fill("encoder", model.encoder_.double().eval(), weights)
+
+
+def _furnish(
+    model: Any,
+    what: dict[str, Any],
+    weights: dict[str, Tensor],
+    folder: Path,
+    encoder: nn.Module | None,
+    decoder: nn.Module | None,
+) -> None:
+    """Make the networks, after a look at what they would be like."""
+
+    hidden, n_bits, generator = tuple(model.hidden), int(model.n_bits), torch.Generator()
+    if encoder is None:
+        with blaming(folder):
+            tabular = len(model.shape_) == 1
+            expected = (
+                perceptron_shapes(model.shape_[0], hidden, n_bits)
+                if tabular
+                else convolution_shapes(model.shape_, n_bits)
+            )
+            check_shapes("encoder", _under("encoder", weights), expected)
+    if decoder is None and what["decodes"]:
+        with blaming(folder):
+            expected = perceptron_shapes(n_bits, hidden, model.n_outputs_)
+            check_shapes("decoder", _under("decoder", weights), expected)
+    network = Encoding(encoder, model.shape_, n_bits, hidden)(generator)
+    model.encoder_ = _filled("encoder", network, weights)
     model.decoder_ = None
-    if said["decodes"]:
-        decoding = Decoding("target", True, decoder, model.n_bits, model.n_outputs_, hidden)
-        model.decoder_ = decoding.decoder(torch.Generator()).double().eval()
-        _fill("decoder", model.decoder_, weights)
+    if what["decodes"]:
+        decoding = Decoding("target", True, decoder, n_bits, model.n_outputs_, hidden)
+        model.decoder_ = _filled("decoder", decoding.decoder(generator), weights)
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -116,6 +316,9 @@ def _used_rows(parts: dict[str, Tensor]) -> UsedRows:
     arrays = {name: part.numpy() for name, part in parts.items()}
     names = arrays["names"].view(np.uint64) if "names" in arrays else None
 
+    if len(arrays["counts"]) != len(arrays["contents"]) or (arrays["counts"] < 1).any():
+        raise ValueError("it has other contents of used rows than counts of them")
+
     return UsedRows(
         Secret(arrays["key"].astype(np.uint8).tobytes()),
         arrays["contents"].view(np.uint64),
@@ -124,13 +327,27 @@ def _used_rows(parts: dict[str, Tensor]) -> UsedRows:
     )
 
 
-def _fill(name: str, network: nn.Module, weights: dict[str, Tensor]) -> None:
+def _filled(name: str, network: nn.Module, weights: dict[str, Tensor]) -> nn.Module:
+    network = network.double().eval()
     try:
         network.load_state_dict(_under(name, weights))
     except RuntimeError as error:
         raise ValueError(
             f"`{name}` is another network than the one that was saved: {error}"
         ) from error
+
+    return network
+
+
+def _kinds(content: Any, names: list[Any] | None) -> Kinds | None:
+    if (content is None) != (names is None):
+        raise ValueError("it has names of columns or kinds of columns, and not both")
+    if content is None or names is None:
+        return None
+    if len(content) != len(names) or not set(content) <= set(KINDS):
+        raise ValueError(f"it has other kinds of columns than {KINDS}")
+
+    return Kinds(tuple(names), tuple(content))
 
 
 def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
@@ -139,36 +356,39 @@ def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(start): w for n, w in weights.items() if n.startswith(start)}
 
 
-def _target(said: dict[str, Any]) -> Target:
-    parts = {name: tuple(part) for name, part in said.items() if name not in ("classes", "edges")}
-    edges = tuple(None if cuts is None else tuple(cuts) for cuts in said["edges"])
-
-    return Target(
-        **parts, edges=edges, classes=tuple(_values(classes) for classes in said["classes"])
-    )
+# Specimens
 
 
-def _grouping(said: dict[str, Any]) -> Grouping:
-    edges = tuple(None if cuts is None else tuple(cuts) for cuts in said["edges"])
+def _tried(model: Any, rows: Any) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
+    """The logits and the bits of specimens."""
 
-    return Grouping(tuple(said["columns"]), edges, tuple(said["textual"]), _values(said["values"]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # specimens are nobody's, and need no cautions
+
+        return np.ascontiguousarray(model.logits(rows)), model.transform(rows)
 
 
-def _certificate(said: dict[str, Any]) -> Certificate:
-    return Certificate(**{**said, "sizes": tuple(said["sizes"])})
+def _frame_said(rows: Any) -> Any:
+    """The columns of a table of specimens; None of an array, which is a tensor."""
+
+    if not isinstance(rows, pd.DataFrame):
+        return None
+    cells = [
+        [None if pd.isna(v) else said(v) for v in rows.iloc[:, j]] for j in range(rows.shape[1])
+    ]
+
+    return {"columns": said(list(rows.columns)), "cells": cells}
 
 
-def _values(values: list[Any]) -> NDArray[Any]:
-    """Labels as they were before JSON, which makes lists of tuples and knows no dates."""
+def _rows(content: Any, weights: dict[str, Tensor]) -> Any:
+    if content is None:
+        return weights["specimens.rows"].numpy()
+    cells, names = read(content["cells"]), read(content["columns"])
 
-    if not isinstance(values[0], str | list | dict):
-        return np.array(values)
-    array = np.empty(len(values), dtype=object)
-    for number, value in enumerate(values):
-        parts = [
-            datetime.fromisoformat(part["datetime"]) if isinstance(part, dict) else part
-            for part in (value if isinstance(value, list) else [value])
-        ]
-        array[number] = tuple(parts) if isinstance(value, list) else parts[0]
+    return pd.DataFrame(dict(enumerate(map(pd.Series, cells)))).set_axis(names, axis=1)
 
-    return array
+
+def _again(rows: Any) -> Any:
+    """Specimens as they will be read."""
+
+    return _rows(_frame_said(rows), {}) if isinstance(rows, pd.DataFrame) else rows

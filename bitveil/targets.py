@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.labels import as_frame, binned, number_labels
+from bitveil.labels import AS_TEXT, as_frame, binned, check_names, number_labels
+from bitveil.values import check_values
 
 __all__ = ["MAX_CLASSES", "Kind", "Missing", "Target"]
 
@@ -70,6 +71,7 @@ class Target:
 
         frame = pd.DataFrame(index=range(n)) if y is None else as_frame("y", y, n)
         _check_missing(frame, missing)
+        check_names("y", frame)
         kinds = tuple(_kind(frame[name], kind) for name in frame)
         numbered = [_labels(frame[n]) for n, k in zip(frame, kinds, strict=True) if k == "classes"]
         numbers = [_numbers(frame[n]) for n, k in zip(frame, kinds, strict=True) if k == "numbers"]
@@ -174,6 +176,7 @@ def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
             "`InvariantRegressor`, or cut them into bins."
         )
     classes, numbered = number_labels("y", values, len(values), most=MAX_CLASSES)
+    check_values("`y` has classes", classes.tolist(), AS_TEXT)
     labels = np.full(len(column), -1, dtype=np.int64)
     labels[known] = numbered
 

@@ -301,7 +301,7 @@ class _State:
         self.history, self.merit = History(), math.inf
         self.weights: dict[str, Tensor] | None = None
         if self.file is not None and self.file.is_file():
-            self._go_on(torch.load(self.file, weights_only=True))
+            self._go_on(_kept(self.file, self._content()))
 
     def see(self, epoch: Epoch) -> None:
         self.history.epochs.append(epoch)
@@ -320,36 +320,91 @@ class _State:
         """Write aside, then put in place: a process that is killed leaves a whole file."""
 
         aside = file.with_suffix(".part")
-        torch.save(
-            {
-                "model": self.model.state_dict(),
-                "optimizer": self.optimizer.state_dict(),
-                "schedule": self.schedule.state_dict(),
-                "generator": None if self.generator is None else self.generator.get_state(),
-                "epochs": [astuple(epoch) for epoch in self.history.epochs],
-                "best": self.history.best,
-                "merit": self.merit,
-                "weights": self.weights,
-            },
-            aside,
-        )
+        torch.save(self._content(), aside)
         os.replace(aside, file)
+
+    def _content(self) -> dict[str, Any]:
+        return {
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "schedule": self.schedule.state_dict(),
+            "generator": None if self.generator is None else self.generator.get_state(),
+            "epochs": [astuple(epoch) for epoch in self.history.epochs],
+            "best": self.history.best,
+            "merit": self.merit,
+            "weights": self.weights,
+        }
 
     def _go_on(self, kept: dict[str, Any]) -> None:
         try:
             self.model.load_state_dict(kept["model"])
             self.optimizer.load_state_dict(kept["optimizer"])
-        except (RuntimeError, ValueError) as error:
+            self.schedule.load_state_dict(kept["schedule"])
+            if self.generator is not None:
+                self.generator.set_state(kept["generator"])
+            self.history.epochs[:] = [Epoch(*epoch) for epoch in kept["epochs"]]
+        except (RuntimeError, ValueError, TypeError, KeyError) as error:
             raise ValueError(
                 f"The checkpoint {self.file} is that of another training ({error}). Remove it, "
                 "or name another file."
             ) from error
-        self.schedule.load_state_dict(kept["schedule"])
-        if self.generator is not None:
-            self.generator.set_state(kept["generator"])
-        self.history.epochs[:] = [Epoch(*epoch) for epoch in kept["epochs"]]
         self.history.best, self.merit = kept["best"], kept["merit"]
         self.weights = kept["weights"]
+
+
+def _kept(file: Path, like: dict[str, Any]) -> dict[str, Any]:
+    """What a checkpoint keeps, which has the parts of this training.
+
+    Raises:
+        ValueError: If it is damaged or no checkpoint, or one of another training.
+    """
+
+    try:
+        kept = torch.load(file, weights_only=True)
+    except Exception as error:  # torch, zipfile and pickle have errors of their own
+        short = str(error).partition("\n")[0]
+        raise ValueError(
+            f"The checkpoint {file} is damaged, or is none, and cannot be read "
+            f"({type(error).__name__}: {short}). Remove it, and the training starts from the "
+            "beginning."
+        ) from error
+    if not isinstance(kept, dict) or set(kept) != set(like) or not _whole(kept, like):
+        raise ValueError(
+            f"The checkpoint {file} is damaged, or is that of another training: it lacks parts "
+            "that this one has. Remove it, and the training starts from the beginning."
+        )
+
+    return kept
+
+
+def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
+    """Whether the parts of a checkpoint are such as a training has written."""
+
+    epochs, weights = kept["epochs"], kept["weights"]
+
+    return (
+        isinstance(epochs, list)
+        and all(isinstance(epoch, tuple) for epoch in epochs)
+        and all(x is None or isinstance(x, float) for epoch in epochs for x in epoch)
+        and isinstance(kept["best"], int)
+        and -1 <= kept["best"] < len(epochs)
+        and isinstance(kept["merit"], float)
+        and isinstance(kept["schedule"], dict)
+        and isinstance(kept["optimizer"], dict)
+        and set(kept["schedule"]) == set(like["schedule"])
+        and set(kept["optimizer"]) == set(like["optimizer"])
+        and (weights is None or _alike(weights, kept["model"]))
+    )
+
+
+def _alike(one: Any, other: Any) -> bool:
+    """Whether two states have tensors of the same names and shapes."""
+
+    if not isinstance(one, dict) or not isinstance(other, dict):
+        return False
+    shapes = [{n: getattr(t, "shape", None) for n, t in s.items()} for s in (one, other)]
+
+    return shapes[0] == shapes[1]
 
 
 @torch.no_grad()

@@ -10,8 +10,9 @@ import bitveil
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "workers shapes codes tables information finite sampled blocks gradients layers objectives "
-    "networks training labels targets kinds features frozen repeats folders exports audits wishes "
-    "plots sample saved estimators mixtures baselines datasets benchmark demo cli".split()
+    "networks training values labels targets kinds features specimens frozen repeats inspection "
+    "folders exports audits wishes plots sample saved estimators mixtures baselines datasets "
+    "benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 

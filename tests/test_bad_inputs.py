@@ -255,7 +255,7 @@ def test_a_mistake_on_the_command_line_is_one_line_and_leaves_nothing(
 
 def test_rows_that_were_used_are_counted_and_fresh_ones_are_not(tmp_path):
     data, fresh = good(), good(seed=1)["X"]
-    model = encoder(max_gap=0.9).fit(**data)
+    model = encoder(max_gap=0.9, key=b"a key for the tests").fit(**data)
     model.save(tmp_path / "model")
     loaded = load(tmp_path / "model")
     for each in (model, loaded):

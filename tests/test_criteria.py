@@ -332,7 +332,9 @@ def test_drawing_finds_what_listing_finds():
 def wide():
     X, y, s = leaning(1500)
 
-    return classifier(n_bits=40, strength=1.0).fit(X, y, sensitive_features=s)
+    return classifier(n_bits=40, strength=1.0, key=b"a key for the tests").fit(
+        X, y, sensitive_features=s
+    )
 
 
 def test_wide_codes_have_a_network_as_decoder(wide):

@@ -275,7 +275,7 @@ def test_groups_are_saved_and_loaded(tmp_path, missing):
     s = pd.DataFrame({"age": rng.normal(50, 9, 300), "sex": rng.integers(2, size=300)})
     if missing:
         s.loc[::5, "age"] = np.nan
-    model = fitted(s, bins=3, missing_sensitive="group")
+    model = fitted(s, bins=3, missing_sensitive="group", key=b"a key for the tests")
     model.save(tmp_path / "model")
     loaded = load(tmp_path / "model")
     new = s.assign(age=s["age"] * 1.3)

@@ -236,7 +236,10 @@ def test_answers_are_those_of_the_model_that_the_coin_chose():
 
 def test_a_mixture_is_made_anew_from_saved_encoders(tmp_path):
     X, y, s = people(200)
-    encoders = [InvariantEncoder(m, **QUICK).fit(X, y, sensitive_features=s) for m in (1, 2)]
+    encoders = [
+        InvariantEncoder(m, **QUICK, key=bytes(16 + m)).fit(X, y, sensitive_features=s)
+        for m in (1, 2)
+    ]
     bits = Mixture(encoders, [0.3, 0.7]).transform(X)
     for number, encoder in enumerate(encoders):
         encoder.save(tmp_path / str(number))

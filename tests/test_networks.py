@@ -16,7 +16,7 @@ QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return cls(**QUICK | {"random_state": 0, "key": b"a key for the tests"} | settings)
 
 
 def world(n=400, seed=0):

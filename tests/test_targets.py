@@ -258,7 +258,8 @@ def test_several_targets_are_answered_one_by_one(n_bits, tmp_path):
     y = pd.DataFrame(
         {"up": np.where(X[:, 0] > 0, "yes", "no"), "third": np.digitize(X[:, 1], [-0.5, 0.5])}
     )
-    model = encoder(n_bits=n_bits, strength=0.0, epochs=60).fit(X, y, sensitive_features=s)
+    settings = {"n_bits": n_bits, "strength": 0.0, "epochs": 60, "key": b"a key for the tests"}
+    model = encoder(**settings).fit(X, y, sensitive_features=s)
     answers, said = model.predict_proba(X), model.predict(X)
     model.save(tmp_path / "several")
     loaded = load(tmp_path / "several")

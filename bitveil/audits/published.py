@@ -27,7 +27,7 @@ from bitveil.frozen import name_digests
 from bitveil.labels import printable, split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
-__all__ = ["Published", "check_names", "group_name"]
+__all__ = ["Published", "check_ids", "group_name"]
 
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
@@ -71,7 +71,7 @@ class Published:
             return cls.of_named(logits, ids, codes, seed=seed)
         published = cls.of_bits(codes) if _look_like_bits(codes) else cls.of_columns(codes)
         if ids is not None:
-            check_names(ids, len(published))
+            check_ids(ids, len(published))
 
         return published
 
@@ -129,7 +129,7 @@ class Published:
                 "which also decides its draw: give `ids`. Of rows without names give the "
                 "published bits as `codes`; `model.audit(X, ...)` chooses by itself."
             )
-        check_names(ids, len(theta))
+        check_ids(ids, len(theta))
         if bits is None:
             bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
         drawn = cls.of_bits(bits)
@@ -377,7 +377,7 @@ class _Half(NamedTuple):
         return self.published.table(groups, k, rows=self.rows)
 
 
-def check_names(ids: Any, n: int) -> None:
+def check_ids(ids: Any, n: int) -> None:
     """Refuse names that do not tell rows apart: copies of one person are no independent rows.
 
     Raises:

@@ -500,7 +500,7 @@ def _audit(
     said = [*whole.notes(uses, asked), *notes]
     for note in said:
         if note.startswith(_LOOSE):
-            warnings.warn(note, stacklevel=3)
+            warnings.warn(note, stacklevel=4)  # past the block of one thread
     target = whole.target
 
     return Audit(

@@ -1,0 +1,306 @@
+"""Inspection: what a saved encoder must be like, looked at before it is used.
+
+The files of a folder can be changed by anybody who can write to it. What is read from them is
+therefore checked as what a stranger sent: types and shapes, and above all the numbers that
+compiled code takes as places in memory without looking, as the children of a tree's node.
+"""
+
+import io
+import json
+import zipfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import fields
+from itertools import pairwise
+from pathlib import Path
+from types import NoneType, UnionType
+from typing import Any, Literal, TypeAlias, TypeVar, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from torch import Tensor
+
+__all__ = [
+    "Shapes",
+    "blaming",
+    "check_archive",
+    "check_features",
+    "check_shapes",
+    "checked",
+    "convolution_shapes",
+    "fits",
+    "perceptron_shapes",
+]
+
+Record = TypeVar("Record")
+
+Shapes: TypeAlias = dict[str, tuple[int, ...]]
+"""The shapes of tensors, by their names."""
+
+
+@contextmanager
+def blaming(folder: Path) -> Iterator[None]:
+    """Whatever goes wrong inside is the fault of the folder, and one error says so.
+
+    Raises:
+        ValueError: In place of any other error.
+    """
+
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(
+            f"{folder} was changed after it was saved, or is damaged, and is not loaded "
+            f"({kind}{_short(error)}). Copy the folder anew, or fit and save the encoder again."
+        ) from error
+
+
+def _short(error: Exception, most: int = 300) -> str:
+    text = " ".join(str(error).split())
+
+    return text if len(text) <= most else text[:most] + " …"
+
+
+def checked(form: Callable[..., Record], said: Any) -> Record:
+    """The record of this class with these values, each of the type that the class says.
+
+    Raises:
+        ValueError: If a field is missing, unknown, or of another type.
+
+    Example:
+        >>> from bitveil.wishes import Step
+        >>> checked(Step, {"limit": None, "strength": 1.0, "information": 0.5, "measure": 0.1,
+        ...                "gap": "0.2"})
+        Traceback (most recent call last):
+        ...
+        ValueError: `gap` of a Step expects float, got '0.2'.
+    """
+
+    if not isinstance(said, dict):
+        raise ValueError(f"Expected the fields of a {form.__name__}, got {said!r}.")
+    hints = get_type_hints(form)
+    for name, value in said.items():
+        if name in hints and not fits(value, hints[name]):
+            kind = getattr(hints[name], "__name__", hints[name])
+            raise ValueError(f"`{name}` of a {form.__name__} expects {kind}, got {value!r}.")
+    if unknown := sorted(set(said) - {field.name for field in fields(form)}):  # type: ignore[arg-type]
+        raise ValueError(f"A {form.__name__} has no {unknown}.")
+
+    return form(**said)
+
+
+def fits(value: Any, kind: Any) -> bool:
+    """Whether a value is of a type, as annotations write types; whole numbers are floats too.
+
+    Example:
+        >>> fits((1, 2.5), tuple[float, ...]), fits(True, int), fits(None, int | None)
+        (True, False, True)
+    """
+
+    origin, parts = get_origin(kind), get_args(kind)
+    if kind is Any:
+        return True
+    if origin is Literal:
+        return any(value == part and type(value) is type(part) for part in parts)
+    if origin in (Union, UnionType):
+        return any(fits(value, part) for part in parts)
+    if origin in (tuple, list):
+        return type(value) is origin and all(fits(each, parts[0]) for each in value)
+    if origin is dict:
+        pairs = value.items() if isinstance(value, dict) else [(None, None)]
+        return all(fits(k, parts[0]) and fits(v, parts[1]) for k, v in pairs)
+    if kind is None or kind is NoneType:
+        return value is None
+    if kind in (int, float):
+        return type(value) in (int, kind)
+
+    return isinstance(value, origin or kind)
+
+
+# Tensors
+
+
+def perceptron_shapes(inputs: int, hidden: Sequence[int], outputs: int) -> Shapes:
+    """The shapes of the weights of `table_encoder`, without making one.
+
+    Example:
+        >>> perceptron_shapes(5, [8], 2)
+        {'0.weight': (8, 5), '0.bias': (8,), '2.weight': (2, 8), '2.bias': (2,)}
+    """
+
+    shapes: Shapes = {}
+    for layer, (before, after) in enumerate(pairwise([inputs, *hidden, outputs])):
+        shapes[f"{2 * layer}.weight"] = (after, before)
+        shapes[f"{2 * layer}.bias"] = (after,)
+
+    return shapes
+
+
+def convolution_shapes(shape: Sequence[int], outputs: int) -> Shapes:
+    """The shapes of the weights of `conv_encoder`, without making one.
+
+    Example:
+        >>> convolution_shapes((28, 28), 10)["8.weight"]  # 32 channels of 7 by 7
+        (10, 1568)
+    """
+
+    first, height, width = (1, *shape) if len(shape) == 2 else shape
+    layer = 1 if len(shape) == 2 else 0
+    shapes: Shapes = {}
+    for before, after in pairwise([first, 16, 32]):
+        shapes[f"{layer}.weight"] = (after, before, 3, 3)
+        shapes[f"{layer}.bias"] = (after,)
+        layer, height, width = layer + 3, max(1, height // 2), max(1, width // 2)
+
+    return shapes | {
+        f"{layer + 1}.weight": (outputs, 32 * height * width),
+        f"{layer + 1}.bias": (outputs,),
+    }
+
+
+def check_shapes(what: str, weights: Mapping[str, Tensor], expected: Shapes) -> None:
+    """Refuse tensors that have other names, other shapes, or numbers that are not finite."""
+
+    found = {name: tuple(weight.shape) for name, weight in weights.items()}
+    if found != expected:
+        differ = sorted(set(found.items()) ^ set(expected.items()))[:5]
+        raise ValueError(f"the tensors of the {what} are others than expected: {differ}")
+    if not all(
+        weight.is_floating_point() and bool(weight.isfinite().all()) for weight in weights.values()
+    ):
+        raise ValueError(f"the {what} has numbers that are not finite")
+
+
+# Features
+
+
+def check_archive(content: bytes, trusted: list[str]) -> None:
+    """Refuse an archive of features with compressed or sparse parts, or with foreign types.
+
+    Parts that are not compressed cannot be larger than the file that holds them.
+
+    Raises:
+        ValueError: If it is no such archive.
+    """
+
+    import skops.io
+
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        parts = archive.infolist()
+        if any(part.compress_type != zipfile.ZIP_STORED for part in parts):
+            raise ValueError("features.skops has compressed parts, which bitveil does not write")
+        if sum(part.file_size for part in parts) > len(content):
+            raise ValueError("features.skops has parts that are larger than the file")
+        names = [part.filename for part in parts]
+        strange = [n for n in names if n != "schema.json" and not n.endswith(".npy")]
+        if len(set(names)) < len(names) or strange:
+            raise ValueError(f"features.skops has parts that no encoder has: {strange[:5]}")
+        json.loads(archive.read("schema.json"))
+    foreign = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
+    if foreign:
+        raise ValueError(
+            f"features.skops holds types that no bitveil encoder has: {sorted(foreign)}"
+        )
+
+
+def check_features(features: Any) -> None:
+    """Refuse fitted features that would read memory which is not theirs, or never end.
+
+    Raises:
+        ValueError: If a tree's nodes are no tree, or a vocabulary does not count its words.
+    """
+
+    from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    from bitveil.features import Features
+
+    if not isinstance(features, Features):
+        raise ValueError(f"features.skops holds a {type(features).__name__}")
+    for part in _parts(features):
+        if isinstance(part, BaseHistGradientBoosting):
+            _check_boosting(part)
+        elif isinstance(part, TreePredictor):
+            _check_tree(part)
+        elif isinstance(part, CountVectorizer):
+            _check_vocabulary(vars(part).get("vocabulary_"))
+        elif sparse.issparse(part):
+            raise ValueError("features.skops holds a sparse matrix")
+
+
+def _parts(whole: Any) -> Iterator[Any]:
+    """The object and everything that it holds, each once."""
+
+    left, seen = [whole], set()
+    while left:
+        part = left.pop()
+        if isinstance(part, str | bytes | int | float | None) or id(part) in seen:
+            continue
+        seen.add(id(part))
+        yield part
+        if isinstance(part, dict):
+            left += [*part.keys(), *part.values()]
+        elif isinstance(part, list | tuple | set | frozenset):
+            left += list(part)
+        elif isinstance(part, np.ndarray) and part.dtype.kind == "O":
+            left += part.ravel().tolist()
+        elif not isinstance(part, type | np.ndarray):
+            left += list(getattr(part, "__dict__", {}).values())
+
+
+def _check_boosting(model: Any) -> None:
+    """The trees of a boosting see its columns only, and stand in rounds of equal size."""
+
+    from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
+
+    columns, each = vars(model).get("n_features_in_"), vars(model).get("n_trees_per_iteration_")
+    rounds = vars(model).get("_predictors")
+    if not fits(columns, int) or not fits(each, int) or not fits(rounds, list[list[Any]]):
+        raise ValueError("a boosting lacks its trees, or the number of its columns")
+    assert rounds is not None
+    for trees in rounds:
+        if len(trees) != each or not all(isinstance(tree, TreePredictor) for tree in trees):
+            raise ValueError("a boosting has other trees than it says")
+        for tree in trees:
+            _check_tree(tree, columns)
+
+
+def _check_tree(tree: Any, columns: int | None = None) -> None:
+    """Children stand behind their parent, so that a walk ends, and within the nodes."""
+
+    from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
+
+    nodes = vars(tree).get("nodes")
+    if not isinstance(nodes, np.ndarray) or nodes.dtype != PREDICTOR_RECORD_DTYPE:
+        raise ValueError("a tree has nodes of another type")
+    if nodes.ndim != 1 or not len(nodes) or not nodes.flags.c_contiguous:
+        raise ValueError(f"a tree has nodes of shape {nodes.shape}")
+    inner = np.flatnonzero(nodes["is_leaf"] == 0)
+    for side in ("left", "right"):
+        children = nodes[side][inner].astype(np.int64)
+        if (children <= inner).any() or (children >= len(nodes)).any():
+            raise ValueError("a tree has a node whose child is none of those behind it")
+    split = nodes["feature_idx"][inner]
+    if (split < 0).any() or (columns is not None and (split >= columns).any()):
+        raise ValueError("a tree splits a column that is not there")
+    if nodes["is_categorical"].any():
+        raise ValueError("a tree splits by categories, which no encoder's tree does")
+    if not np.isfinite(nodes["value"]).all():
+        raise ValueError("a tree has values that are not finite")
+    for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets"):
+        bits = vars(tree).get(name)
+        if not isinstance(bits, np.ndarray) or bits.dtype != np.uint32 or bits.shape[1:] != (8,):
+            raise ValueError(f"a tree has no `{name}` as trees have them")
+
+
+def _check_vocabulary(words: Any) -> None:
+    """The places of words are those of columns, each once: nobody looks at them again."""
+
+    if not isinstance(words, dict) or not all(isinstance(word, str) for word in words):
+        raise ValueError("a reader of texts has no vocabulary")
+    places: NDArray[Any] = np.array(list(words.values()))
+    if places.dtype.kind not in "iu" or not np.array_equal(np.sort(places), np.arange(len(words))):
+        raise ValueError("a vocabulary has words without a place of their own")
