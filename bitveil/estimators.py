@@ -28,7 +28,6 @@ from bitveil.features import Features, Table, check_table
 from bitveil.folders import Parts, check_mark, load_parts, save_parts
 from bitveil.frozen import (
     Hidden,
-    Secret,
     check_key,
     freeze,
     frozen_uniforms,
@@ -520,15 +519,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             FileExistsError: If there is something at that place already.
 
         Warns:
-            UserWarning: If the key of the draws follows from a `random_state`.
+            UserWarning: If the key of the draws follows from a `random_state`. For publishing fit
+                without one, or with a `key=secrets.token_bytes(32)`.
         """
 
         check_is_fitted(self, "encoder_")
         if self.random_state is not None and self.key_ != self.key:
             warn(
-                f"The key of the draws follows from random_state={self.random_state!r}: whoever "
-                "guesses that can undo the noise. Before you publish codes, fit without a seed, "
-                "or with a key of its own: `key=secrets.token_bytes(32)`."
+                f"The key of the draws follows from `random_state={self.random_state!r}`: whoever "
+                "guesses that can undo the noise. Before you publish codes, fit without it."
             )
         save_parts(directory, Parts(manifest(self), tensors(self), self.features_, self.key_))
 

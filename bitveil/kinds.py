@@ -123,13 +123,18 @@ class Kinds:
         return read
 
     def again(self, read: pd.DataFrame) -> pd.DataFrame:
-        """A table that was read, so that it can be read again: zoned times get their zone back."""
-
-        zoned = [n for n, kind in zip(self.names, self.kinds, strict=True) if kind == "zoned time"]
+        """A table that was read, or one like it, in types that can be read again."""
 
         table = read.copy()
-        for name in zoned:
-            table[name] = table[name].dt.tz_localize("UTC")
+        for name, kind in zip(self.names, self.kinds, strict=True):
+            if kind == "zoned time":
+                table[name] = table[name].dt.tz_localize("UTC")
+            if kind == "duration":
+                table[name] = pd.to_timedelta(table[name].round(6), unit="s")
+            if kind == "truth":
+                table[name] = table[name].round()
+            if kind == "nothing":
+                table[name] = np.nan
 
         return table
 

@@ -139,7 +139,9 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
         if not np.isfinite(logits).all():
             raise ValueError("its specimens get logits that are not finite")
         if hasattr(model, "predict"):
-            model.predict(model.specimens_)
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # as in `_tried`
+                model.predict(model.specimens_)
     differ = int((bits != was_bits).sum())
     if not differ and np.allclose(logits, was_logits, rtol=_NEAR, atol=_NEAR):
         return

@@ -22,6 +22,7 @@ from bitveil.mixtures import Mixture
 
 N = 60
 QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
+QUICK |= {"key": b"a key of these tests"}
 
 
 def make_people():
@@ -456,6 +457,7 @@ def test_whole_numbers_name_rows_alike_in_both_files(people, encoder, encode):
     np.testing.assert_array_equal(encode("people.parquet", "--id", "id"), bits)
 
 
+@pytest.mark.filterwarnings("default:The key of the draws")
 def test_a_file_is_fitted_as_its_people_are_in_python(people, bitveil):
     table = people[["ward", "age", "account", "retired", "seen", "job"]].assign(
         y=np.arange(N) % 2, s=["f", "m"] * (N // 2), id=[f"{i:03}" for i in range(N)]
