@@ -23,7 +23,8 @@ def coins(m, n=N, seed=0):
 
 
 def of(bits=None, s=None, *, logits=None, y=None, **more):
-    published = Published.of_bits(logits, bits, seed=0)
+    named = None if logits is None else range(len(logits))
+    published = Published.of(bits, logits, named, seed=0)
     classes = 0 if y is None else int(y.max()) + 1
     return meaning(published, s, ["f", "m", "x"][: s.max() + 1], y, classes, **more)
 
@@ -111,7 +112,7 @@ def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_where_its_logits_a
     assert {p.rows for p in found.patterns} == {int((sure & (s == g)).sum()) for g in (0, 1)}
     assert "for sure" in str(found.patterns[0])
     # Who sees one draw cannot tell: without logits nothing is found, as nothing can be.
-    assert of(Published.of_bits(logits, None, seed=0).parts, s).patterns == ()
+    assert of(Published.of_named(logits, range(len(logits))).parts, s).patterns == ()
 
 
 # Chance is not named
