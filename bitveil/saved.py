@@ -280,11 +280,13 @@ def _check_own(
     for name, given in (("encoder", encoder), ("decoder", decoder)):
         if own[name] and given is None:
             raise ValueError(
-                f"The encoder in {folder} was fitted with its own {name}: give the network again, as "
-                f"`load(directory, {name}=...)`. The weights are put into a copy."
+                f"The encoder in {folder} was fitted with its own {name}: give the network again, "
+                f"as `load(directory, {name}=...)`. The weights are put into a copy."
             )
         if given is not None and not own[name]:
-            raise ValueError(f"The encoder in {folder} was fitted without its own {name}: give none.")
+            raise ValueError(
+                f"The encoder in {folder} was fitted without its own {name}: give none."
+            )
 
 
 def _furnish(

@@ -214,7 +214,7 @@ def test_predictions_and_pairs_with_every_label_come_back(kind, tmp_path):
     assert {*loaded.sensitive_groups(s)} == {*zip(s["sex"], y, strict=True)}
 
 
-NAMES = [7, ("height", "cm"), date(2020, 1, 31), pd.Timestamp("2020-01-31", tz="UTC"), None, b"x"]
+NAMES = [7, ("height", "cm"), date(2020, 1, 31), pd.Timestamp("2020-01-31", tz="UTC"), b"x"]
 
 
 @pytest.mark.parametrize("name", NAMES, ids=str)
@@ -260,22 +260,19 @@ def test_names_that_cannot_be_saved_are_refused_when_fitting(what):
         quick().fit(X, y, sensitive_features=s)
 
 
-@pytest.mark.parametrize("value", [1j, Fraction(1, 3), UUID(int=7), frozenset([1])], ids=repr)
+@pytest.mark.parametrize("value", [1j, Fraction(1, 3), UUID(int=7)], ids=repr)
 @pytest.mark.parametrize("place", ["y", "sensitive_features"])
 def test_labels_that_cannot_be_saved_are_refused_when_fitting(value, place):
-    other = type(value)([2]) if isinstance(value, frozenset) else UUID(int=8)
-    other = other if isinstance(value, frozenset | UUID) else value + 1
+    other = UUID(int=8) if isinstance(value, UUID) else value + 1
     odd = pd.Series([value, other] * 30, dtype=object)
     y, s = (odd, np.arange(60) // 30) if place == "y" else (np.arange(60) // 30, odd)
 
-    with pytest.raises(
-        ValueError, match=r"cannot be saved.*as `\.astype\(str\)` does|cannot be s"
-    ):
+    with pytest.raises(ValueError, match=r"cannot be saved.*`\.astype\(str\)`|cannot be sorted"):
         quick().fit(np.arange(120.0).reshape(60, 2), y, sensitive_features=s)
 
 
 @pytest.mark.parametrize("features", ["raw", "posterior"])
-@pytest.mark.parametrize("kind", LABELS)
+@pytest.mark.parametrize("kind", [kind for kind in LABELS if kind != "bytes"])
 def test_columns_of_every_kind_are_saved(kind, features, tmp_path):
     rng = np.random.default_rng(0)
     column = LABELS[kind].iloc[np.arange(60) % 2].reset_index(drop=True)
@@ -309,6 +306,13 @@ def test_what_is_not_fitted_is_not_saved(tmp_path):
         InvariantClassifier().save(tmp_path / "encoder")
 
     assert not any(tmp_path.iterdir())
+
+
+def test_a_column_of_bytes_that_are_no_text_is_refused():
+    X = pd.DataFrame({"odd": [b"\xff", b"a"] * 30, "x": np.arange(60)})
+
+    with pytest.raises(ValueError, match=r"bytes that are no text.*`\.map\(bytes\.hex\)`"):
+        quick().fit(X, X["x"] % 2, sensitive_features=X["x"] // 30)
 
 
 # The key
@@ -418,7 +422,7 @@ def test_a_network_with_the_same_weights_and_other_layers_is_refused(tmp_path):
     fitted.save(tmp_path / "own")
     other = torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[2])
 
-    with pytest.raises(ValueError, match="`encoder` is another network, or .* was changed"):
+    with pytest.raises(ValueError, match=r"`encoder` is another network, or .* was changed"):
         load(tmp_path / "own", encoder=other)
 
 
@@ -435,7 +439,7 @@ def test_specimens_are_nobody(people, tmp_path):
     text = (tmp_path / "encoder" / "encoder.json").read_text()
 
     assert list(made) == list(X)
-    assert len(made.merge(X[numbers].round(6), on=numbers)) == 0
+    assert not {*made["height"]} & {*X["height"]}
     for name in numbers:
         low, high = X[name].quantile([0.05, 0.95])
         assert made[name].dropna().between(low - 0.01 * abs(low), high + 0.01 * abs(high)).all()

@@ -114,7 +114,9 @@ def outcome(folder, kind="numbers"):
         return error
     assert model.transform(X).shape == (N, model.n_bits)
     assert model.shared_rows(X) == 0
-    assert str(model.certificate_) and repr(model) and len(model.groups_) > 1
+    assert str(model.certificate_)
+    assert repr(model)
+    assert len(model.groups_) > 1
     if hasattr(model, "predict"):
         assert len(model.predict(X)) == N
     _, error = attempt(model.sensitive_groups, s)
@@ -404,9 +406,7 @@ def test_nodes_that_are_no_tree_are_refused(trees, tmp_path, change):
     change(features)
     forge(copy, **{"features.skops": skops.io.dumps(features)})
 
-    assert re.search(
-        r"\((a tree|a boosting|ValueError: Node array)|\(Node array", str(outcome(copy))
-    )
+    assert re.search(r"a tree|a boosting|PREDICTOR|bin_threshold", str(outcome(copy)))
 
 
 @pytest.mark.parametrize("place", [-1, 10**6, "1", None])
