@@ -224,7 +224,13 @@ class Features(BaseEstimator):
 
         self.vectorizer_, self.known_, X = None, {}, _named(X)
         if isinstance(X, pd.DataFrame):
-            self.vectorizer_ = _vectorizer().fit(X)
+            try:
+                self.vectorizer_ = _vectorizer().fit(X)
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"A column holds bytes that are no text: {error}. Make them text, as "
+                    "`.map(bytes.hex)` does."
+                ) from error
             self.known_ = _known(X, self.vectorizer_)
         matrix = self._matrix(X)
         if np.isnan(matrix).all():  # also of no columns
@@ -301,7 +307,7 @@ class Features(BaseEstimator):
 
         found, X = {}, _named(X)
         for name, known in self.known_.items():
-            values = pd.Series(pd.DataFrame(X)[name].dropna().unique()).astype(str)
+            values = pd.DataFrame(X)[name].dropna().drop_duplicates().astype(str)
             if new := sorted(set(values) - set(known)):
                 found[name] = new
 

@@ -133,6 +133,8 @@ class Kinds:
                 table[name] = pd.to_timedelta(table[name].round(6), unit="s")
             if kind == "truth":
                 table[name] = table[name].round()
+            if kind == "text":  # dates in other forms come back as times
+                table[name] = table[name].map(as_text, na_action="ignore").astype(object)
             if kind == "nothing":
                 table[name] = np.nan
 

@@ -47,6 +47,15 @@ _SAID: Mapping[str, Any] = {
 }
 """Attributes that are written as JSON, and their types. Another one needs a line here."""
 
+_UNCHECKED: Mapping[str, Any] = {
+    "device": str,
+    "precision": str,
+    "n_jobs": int | None,
+    "verbose": int | bool,
+    "warm_start": bool,
+}
+"""Settings that an estimator does not look at before it uses them, and their types."""
+
 _NEAR = 1e-4
 """How far logits may be from those that were saved: processors round differently."""
 
@@ -117,7 +126,7 @@ def restore(
         model.specimens_ = _rows(what["specimens"], weights)
         model.tables_ = _under("tables", weights)
         _check_whole(model, what)
-    _check_own(what["own"], encoder, decoder)
+    _check_own(folder, what["own"], encoder, decoder)
     _furnish(model, what, weights, folder, encoder, decoder)
 
     return model
@@ -185,6 +194,9 @@ def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
     known = set(forms[what["class"]]().get_params(deep=False)) - set(_ASIDE)
     if set(params) != known:
         raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
+    for name, kind in _UNCHECKED.items():
+        _attribute(name, params[name], kind)
+    hash(params["positive"])
     model = forms[what["class"]](**params)
     model._check_settings()
 
@@ -213,6 +225,8 @@ def _target(content: Any) -> Target:
 def _grouping(content: Any) -> Grouping:
     grouping: Grouping = _record(Grouping, content)
     width = len(grouping.columns)
+    if len(set(grouping.columns)) < width:
+        raise ValueError("its grouping has columns of one name")
     if not width == len(grouping.edges) == len(grouping.textual) > 0:
         raise ValueError("its grouping has columns of which it says too little or too much")
     for cuts in grouping.edges:
@@ -237,6 +251,9 @@ def _check_whole(model: Any, what: dict[str, Any]) -> None:
     names, target = model.feature_names_in_, model.target_
     if model.n_features_in_ < 1 or (names is not None and len(names) != model.n_features_in_):
         raise ValueError("it has other names of columns than columns")
+    if len(set(names or [])) < len(names or []):
+        raise ValueError("it has columns of one name")
+    hash(model.target_name_), hash(tuple(model.sensitive_names_ or [])), hash(target.names)
     if min(model.n_outputs_, *model.shape_) < 1 or model.n_bits > 2**16:
         raise ValueError("it has features, bits or outputs of a shape that cannot be")
     kinds = {"classes": {"classes"}, "numbers": {"numbers"}}.get(model._targets)
@@ -261,15 +278,19 @@ def _check_tables(model: Any, *, needed: bool) -> None:
     check_shapes("tables of the target", model.tables_, shapes)
 
 
-def _check_own(own: dict[str, bool], encoder: nn.Module | None, decoder: nn.Module | None) -> None:
+def _check_own(
+    folder: Path, own: dict[str, bool], encoder: nn.Module | None, decoder: nn.Module | None
+) -> None:
     for name, given in (("encoder", encoder), ("decoder", decoder)):
         if own[name] and given is None:
             raise ValueError(
-                f"This encoder was fitted with its own {name}: give the network again, as "
-                f"`load(directory, {name}=...)`. The weights are put into a copy."
+                f"The encoder in {folder} was fitted with its own {name}: give the network again, "
+                f"as `load(directory, {name}=...)`. The weights are put into a copy."
             )
         if given is not None and not own[name]:
-            raise ValueError(f"This encoder was fitted without its own {name}: give none.")
+            raise ValueError(
+                f"The encoder in {folder} was fitted without its own {name}: give none."
+            )
 
 
 def _furnish(

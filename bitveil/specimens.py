@@ -110,7 +110,7 @@ def _times(column: "pd.Series[Any]", rng: np.random.RandomState) -> Any:
 
     ends: Any = pd.to_datetime(["2000-01-01", "2025-01-01"])
     zone = None
-    if column.dtype.kind == "M" and column.notna().any():
+    if str(column.dtype).startswith(("datetime64", "timestamp")) and column.notna().any():
         zone = column.dt.tz
         ends = pd.to_datetime(column.dropna(), utc=True).dt.tz_localize(None)
         ends = ends.astype("datetime64[us]").quantile([0.05, 0.95]).tolist()

@@ -97,7 +97,7 @@ def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
         audit(None, [0, 1, 1], logits=logits)
     with pytest.raises(ValueError, match=r"`ids` names 1 of 3 rows like a row before them"):
         audit(None, [0, 1, 1], logits=logits, ids=["a", "b", "a"])
-    with pytest.raises(ValueError, match=r"a name for each of the 3 rows, got 3 values, 1 of"):
+    with pytest.raises(ValueError, match=r"a name for each of the 3 rows, got 1 of them missing"):
         audit(None, [0, 1, 1], logits=logits, ids=["a", "b", None])
     with pytest.raises(ValueError, match=r"finite `logits`, got NaN"):
         audit(None, [0, 1, 1], logits=logits * np.nan, ids=range(3))

@@ -1,20 +1,32 @@
 """Folders: encoders that come back from disk as they were."""
 
+import copy
 import hashlib
 import json
+import pickle
+import pprint
+import secrets
 import shutil
 import stat
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
+from uuid import UUID
 
 import numpy as np
 import pandas as pd
+import pyarrow
 import pytest
 import skops.io
 import torch
+from sklearn.base import clone
+from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
 from bitveil.folders import libraries, staged
+from bitveil.mixtures import Mixture
 
 KEY = b"a key that is for these tests"
 FILES = ("encoder.json", "weights.safetensors", "features.skops", "secret.key")
@@ -112,9 +124,47 @@ def test_a_given_key_is_only_in_its_file(people, tmp_path):
     assert key.decode() not in (tmp_path / "encoder" / "encoder.json").read_text()
 
 
+DAYS = pd.to_datetime(["2020-01-31", "2021-12-01"])
+LABELS = {
+    "nanoseconds": pd.Series(DAYS.astype("datetime64[ns]")),
+    "odd nanoseconds": pd.Series(DAYS.astype("datetime64[ns]") + pd.Timedelta(1, "ns")),
+    "seconds": pd.Series(DAYS.astype("datetime64[s]")),
+    "milliseconds": pd.Series(DAYS.astype("datetime64[ms]")),
+    "zone": pd.Series(DAYS.tz_localize("Europe/Berlin")),
+    "offset": pd.Series(DAYS.tz_localize("UTC+02:00")),
+    "repeated hour": pd.Series(
+        pd.to_datetime(["2020-10-25 00:30", "2020-10-25 01:30"], utc=True).tz_convert(
+            "Europe/Berlin"
+        )
+    ),
+    "arrow": pd.Series(DAYS).astype(pd.ArrowDtype(pyarrow.timestamp("ns"))),
+    "arrow zone": pd.Series(DAYS).astype(pd.ArrowDtype(pyarrow.timestamp("us", "UTC"))),
+    "arrow date": pd.Series(DAYS.date).astype(pd.ArrowDtype(pyarrow.date32())),
+    "arrow text": pd.Series(["a", "b"]).astype(pd.ArrowDtype(pyarrow.string())),
+    "arrow integers": pd.Series([1, 2]).astype(pd.ArrowDtype(pyarrow.int8())),
+    "arrow decimal": pd.Series([Decimal("1.5"), Decimal("2.5")]).astype(
+        pd.ArrowDtype(pyarrow.decimal128(5, 2))
+    ),
+    "date": pd.Series([date(2020, 1, 31), date(2021, 12, 1)], dtype=object),
+    "datetime objects": pd.Series([datetime(2020, 1, 31), datetime(2021, 12, 1)], dtype=object),
+    "duration": pd.Series(pd.to_timedelta([1, 2], "h")),
+    "decimal": pd.Series([Decimal("1.50"), Decimal("2.5")], dtype=object),
+    "interval": pd.Series(pd.cut([1, 9], [0, 5, 10])),
+    "quantiles": pd.Series(pd.qcut([1, 9], 2)),
+    "period": pd.Series(pd.PeriodIndex(["2020-01", "2021-12"], freq="M")),
+    "bytes": pd.Series([b"\xff", b"\x00a"], dtype=object),
+    "booleans of pandas": pd.Series([True, False], dtype="boolean"),
+    "float32": pd.Series(np.array([1, 2], np.float32)),
+    "uint64": pd.Series(np.array([2**64 - 1, 1], np.uint64)),
+    "integers of pandas": pd.Series([1, 2], dtype="Int16"),
+    "objects of numpy": pd.Series([np.int64(3), np.float32(0.5)], dtype=object),
+}
+
+
 @pytest.mark.parametrize(
     "s",
     [
+        *LABELS.values(),
         np.array([True, False]),
         np.array([3, 7]),
         np.array([0.5, 1.5]),
@@ -124,7 +174,17 @@ def test_a_given_key_is_only_in_its_file(people, tmp_path):
         pd.Series(pd.to_datetime(["2020-01-31", "2021-12-01"])),
         pd.DataFrame({"sex": ["f", "m"], "born": pd.to_datetime(["2020-01-31", "2021-12-01"])}),
     ],
-    ids=["booleans", "integers", "floats", "text", "pairs", "triples", "dates", "date pairs"],
+    ids=[
+        *LABELS,
+        "booleans",
+        "integers",
+        "floats",
+        "text",
+        "pairs",
+        "triples",
+        "dates",
+        "date pairs",
+    ],
 )
 def test_every_label_that_can_be_fitted_comes_back(s, tmp_path):
     s = pd.DataFrame(s).iloc[np.arange(60) % 2]
@@ -135,6 +195,93 @@ def test_every_label_that_can_be_fitted_comes_back(s, tmp_path):
 
     assert loaded.groups_.tolist() == fitted.groups_.tolist()
     assert loaded.classes_.tolist() == fitted.classes_.tolist()
+    assert loaded.classes_.dtype == fitted.classes_.dtype
+    assert list(map(str, loaded.classes_)) == list(map(str, fitted.classes_))
+    assert set(loaded.sensitive_groups(s)) == set(fitted.sensitive_groups(s)) == {*fitted.groups_}
+
+
+@pytest.mark.parametrize("kind", LABELS)
+def test_predictions_and_pairs_with_every_label_come_back(kind, tmp_path):
+    y = LABELS[kind].iloc[np.arange(60) % 2].reset_index(drop=True)
+    s = pd.DataFrame({"sex": np.array(["f", "m"])[np.arange(60) // 30], "of": y})
+    X = np.arange(120.0).reshape(60, 2)
+    fitted = quick(InvariantClassifier).fit(X, y, sensitive_features=s)
+    fitted.save(tmp_path / "encoder")
+    loaded = load(tmp_path / "encoder")
+
+    assert loaded.predict(X).tolist() == fitted.predict(X).tolist()
+    assert {*loaded.predict(X)} <= {*y}
+    assert {*loaded.sensitive_groups(s)} == {*zip(s["sex"], y, strict=True)}
+
+
+NAMES = [7, ("height", "cm"), date(2020, 1, 31), pd.Timestamp("2020-01-31", tz="UTC"), b"x"]
+
+
+@pytest.mark.parametrize("name", NAMES, ids=str)
+def test_names_of_columns_that_are_no_text_come_back(name, tmp_path):
+    rng = np.random.default_rng(0)
+    table = pd.DataFrame(rng.normal(size=(60, 2))).set_axis(["a", name], axis=1)
+    marks = pd.DataFrame(rng.integers(2, size=(60, 2))).set_axis(["b", name], axis=1)
+    fitted = quick().fit(table, marks, sensitive_features=marks)
+    fitted.save(tmp_path / "encoder")
+    loaded = load(tmp_path / "encoder")
+
+    assert loaded.feature_names_in_ == fitted.feature_names_in_ == ["a", name]
+    assert loaded.sensitive_names_ == ["b", name]
+    assert loaded.target_.names == loaded.grouping_.columns == ("b", name)
+    np.testing.assert_array_equal(loaded.transform(table), fitted.transform(table))
+    assert loaded.sensitive_groups(marks).tolist() == fitted.sensitive_groups(marks).tolist()
+
+
+def test_names_on_several_levels_come_back(tmp_path):
+    table = pd.DataFrame(np.random.default_rng(0).normal(size=(60, 2)))
+    table.columns = pd.MultiIndex.from_tuples([("a", "b"), ("a", "c")])
+    s = np.arange(60) % 2
+    fitted = quick().fit(table, s, sensitive_features=s)
+    fitted.save(tmp_path / "encoder")
+
+    np.testing.assert_array_equal(
+        load(tmp_path / "encoder").transform(table), fitted.transform(table)
+    )
+
+
+@pytest.mark.parametrize("what", ["X", "y", "sensitive_features"])
+def test_names_that_cannot_be_saved_are_refused_when_fitting(what):
+    rng = np.random.default_rng(0)
+    names = {"X": ["a", "b"], "y": ["a", "b"], "sensitive_features": ["a", "b"]}
+    names[what] = ["a", 1j]
+    X = pd.DataFrame(rng.normal(size=(60, 2)), columns=names["X"])
+    y, s = (
+        pd.DataFrame(rng.integers(2, size=(60, 2)), columns=names[which])
+        for which in ("y", "sensitive_features")
+    )
+
+    with pytest.raises(ValueError, match=rf"`{what}` has columns with names .*1j is a complex"):
+        quick().fit(X, y, sensitive_features=s)
+
+
+@pytest.mark.parametrize("value", [1j, Fraction(1, 3), UUID(int=7)], ids=repr)
+@pytest.mark.parametrize("place", ["y", "sensitive_features"])
+def test_labels_that_cannot_be_saved_are_refused_when_fitting(value, place):
+    other = UUID(int=8) if isinstance(value, UUID) else value + 1
+    odd = pd.Series([value, other] * 30, dtype=object)
+    y, s = (odd, np.arange(60) // 30) if place == "y" else (np.arange(60) // 30, odd)
+
+    with pytest.raises(ValueError, match=r"cannot be saved.*`\.astype\(str\)`|cannot be sorted"):
+        quick().fit(np.arange(120.0).reshape(60, 2), y, sensitive_features=s)
+
+
+@pytest.mark.parametrize("features", ["raw", "posterior"])
+@pytest.mark.parametrize("kind", [kind for kind in LABELS if kind != "bytes"])
+def test_columns_of_every_kind_are_saved(kind, features, tmp_path):
+    rng = np.random.default_rng(0)
+    column = LABELS[kind].iloc[np.arange(60) % 2].reset_index(drop=True)
+    X = pd.DataFrame({"x": rng.normal(size=60), "odd": column})
+    s = np.arange(60) // 30
+    fitted = quick(features=features).fit(X, s, sensitive_features=s)
+    fitted.save(tmp_path / "encoder")
+
+    np.testing.assert_array_equal(load(tmp_path / "encoder").transform(X), fitted.transform(X))
 
 
 @pytest.mark.usefixtures("unchecked")
@@ -159,6 +306,140 @@ def test_what_is_not_fitted_is_not_saved(tmp_path):
         InvariantClassifier().save(tmp_path / "encoder")
 
     assert not any(tmp_path.iterdir())
+
+
+# The key
+
+
+def printed(model):
+    """All forms in which a person may come to print a model."""
+
+    return " ".join(
+        [
+            repr(model),
+            str(vars(model)),
+            repr(model.get_params()),
+            f"{model.key} {model.key_}",
+            pprint.pformat(vars(model)),
+            model._repr_html_() or "",
+        ]
+    )
+
+
+def test_the_key_is_not_printed(people):
+    key = b"a key that nobody else may know!"
+    X, y, s = people(200)
+    given = quick(key=key).fit(X, y, sensitive_features=s)
+    drawn, seeded = (
+        quick(random_state=seed).fit(X, y, sensitive_features=s) for seed in (None, 0)
+    )
+    copies = [clone(given), pickle.loads(pickle.dumps(given)), copy.deepcopy(given)]
+
+    assert all(each.key == key for each in copies)
+    assert copies[1].key_ == copies[2].key_ == key
+    assert key.decode() not in repr([repr(each) + str(vars(each)) for each in copies])
+    for model in (given, drawn, seeded):
+        content = str(bytes(model.key_))[2:-1]
+        assert len(model.key_) == 32
+        assert content not in printed(model)
+        assert "secret" in printed(model)
+    drawn.key_ = key  # as somebody does who gives the encoder away
+    assert key.decode() not in printed(drawn)
+
+
+def test_a_loaded_key_and_that_of_a_mixture_are_not_printed(saved, people):
+    loaded = load(saved)
+    mixture = Mixture([loaded, loaded], [0.5, 0.5], key=b"a key that nobody else may know!")
+
+    assert KEY.decode() not in str(vars(loaded)) + repr(loaded)
+    assert KEY.decode() not in str(vars(mixture)) + repr(mixture)
+    assert "nobody else" not in str(vars(mixture)) + repr(mixture.key)
+
+
+def test_a_key_that_follows_from_the_seed_is_warned_of(people, tmp_path):
+    X, y, s = people(200)
+    seeded = quick(random_state=7).fit(X, y, sensitive_features=s)
+    with pytest.warns(UserWarning, match=r"follows from `random_state=7`.*fit without it"):
+        seeded.save(tmp_path / "seeded")
+
+    quick().fit(X, y, sensitive_features=s).save(tmp_path / "drawn")
+    quick(random_state=7, key=KEY).fit(X, y, sensitive_features=s).save(tmp_path / "given")
+    seeded.key_ = secrets.token_bytes(32)
+    seeded.set_params(key=seeded.key_).save(tmp_path / "changed")
+
+
+# Versions
+
+
+@pytest.fixture
+def upgraded(monkeypatch):
+    """Another version of torch is installed."""
+
+    versions = libraries() | {"torch": "99.0"}
+    monkeypatch.setattr("bitveil.folders.libraries", lambda: versions)
+    monkeypatch.setattr("bitveil.saved.libraries", lambda: versions)
+
+
+@pytest.mark.parametrize("name", ["scikit-learn", "skrub", "torch"])
+def test_a_version_that_gives_the_same_bits_is_accepted_where_asked(saved, model, people, name):
+    edit(saved, libraries=libraries() | {name: "0.1"})
+    with pytest.raises(
+        ValueError, match=r"saved with .*0\.1.*installed are.*accept_versions=True"
+    ):
+        load(saved)
+    X = people(100, seed=1).X
+
+    np.testing.assert_array_equal(
+        load(saved, accept_versions=True).transform(X), model.transform(X)
+    )
+
+
+@pytest.mark.usefixtures("upgraded")
+def test_a_version_that_gives_other_bits_is_refused(saved, monkeypatch):
+    assert load(saved, accept_versions=True)
+    predict = HistGradientBoostingClassifier.predict_proba
+    monkeypatch.setattr(
+        HistGradientBoostingClassifier, "predict_proba", lambda self, X: predict(self, X) ** 2
+    )
+
+    with pytest.raises(
+        ValueError, match=r"with .*99\.0.* get other codes than with .* of 192 bits"
+    ):
+        load(saved, accept_versions=True)
+
+
+def test_a_network_with_the_same_weights_and_other_layers_is_refused(tmp_path):
+    X, s = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2
+    layers = torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 2)
+    fitted = quick(encoder=torch.nn.Sequential(*layers)).fit(X, s, sensitive_features=s)
+    fitted.save(tmp_path / "own")
+    other = torch.nn.Sequential(layers[0], torch.nn.Tanh(), layers[2])
+
+    with pytest.raises(ValueError, match=r"`encoder` is another network, or .* was changed"):
+        load(tmp_path / "own", encoder=other)
+
+
+# Specimens
+
+
+def test_specimens_are_nobody(people, tmp_path):
+    X, y, s = people(300)
+    X["name"] = [f"Person Number{i} {i * 7919 % 1000}" for i in range(300)]
+    fitted = quick().fit(X, y, sensitive_features=s)
+    fitted.save(tmp_path / "encoder")
+    made = load(tmp_path / "encoder").specimens_
+    numbers = ["skill", "height", "age"]
+    text = (tmp_path / "encoder" / "encoder.json").read_text()
+
+    assert list(made) == list(X)
+    assert not {*made["height"]} & {*X["height"]}
+    for name in numbers:
+        low, high = X[name].quantile([0.05, 0.95])
+        assert made[name].dropna().between(low - 0.01 * abs(low), high + 0.01 * abs(high)).all()
+    assert set(made["job"].dropna()) <= {"clerk", "cook", "smith"}
+    assert not any(name in text for name in X["name"])
+    assert made["skill"].isna().any()
+    assert not made["height"].isna().any()
 
 
 # Damage

@@ -1,6 +1,7 @@
 """Resuming: a fit that was killed ends as one that was not; warm starts, and jobs beside."""
 
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -252,6 +253,44 @@ def test_what_does_not_change_the_training_may_change(tmp_path):
     )
 
 
+NETWORK = torch.nn.Sequential(torch.nn.Linear(2, 8), torch.nn.ReLU(), torch.nn.Linear(8, 3))
+
+
+@pytest.mark.parametrize("part", ["layers", "weights", "none", "decoder"])
+def test_a_checkpoint_of_another_network_is_refused(tmp_path, part):
+    X, y, s = world()
+    encoder(encoder=NETWORK, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    torch.manual_seed(0)
+    others = {
+        "layers": {"encoder": torch.nn.Sequential(NETWORK[0], torch.nn.Tanh(), NETWORK[2])},
+        "weights": {"encoder": torch.nn.Sequential(NETWORK[0], NETWORK[1], torch.nn.Linear(8, 3))},
+        "none": {"encoder": None},
+        "decoder": {"encoder": NETWORK, "decoder": torch.nn.Linear(3, 2)},
+    }
+
+    with pytest.raises(ValueError, match="is that of another fit: of other rows, settings or net"):
+        encoder(**others[part], checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"fit": 1}', "\udcff", "[" * 100_000])
+def test_a_damaged_mark_is_refused_with_what_to_do(tmp_path, content):
+    X, y, s = world()
+    (tmp_path / "fit.json").write_bytes(content.encode(errors="surrogateescape"))
+
+    with pytest.raises(ValueError, match=r"fit\.json is damaged.*Remove the folder"):
+        encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+
+
+def test_a_damaged_state_is_refused_with_its_file(tmp_path):
+    X, y, s = world()
+    encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    (file,) = tmp_path.glob("*.pt")
+    file.write_bytes(file.read_bytes()[:500])
+
+    with pytest.raises(ValueError, match=rf"{file} is damaged, or is none.*Remove it"):
+        encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+
+
 # The loop alone
 
 
@@ -325,6 +364,60 @@ def test_the_state_of_another_network_is_refused(tmp_path):
 
     with pytest.raises(ValueError, match=r"(?s)is that of another training .*Remove it"):
         trained(OBJECTIVES["decoder"], file)
+
+
+def without(name):
+    return lambda kept: {n: part for n, part in kept.items() if n != name}
+
+
+def holding(name, part):
+    return lambda kept: kept | {name: part}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *map(
+            without, ["model", "optimizer", "schedule", "generator", "epochs", "best", "weights"]
+        ),
+        *(holding(name, 7) for name in ("model", "optimizer", "schedule", "generator", "epochs")),
+        holding("optimizer", {"state": 1, "param_groups": 2}),
+        holding("schedule", {}),
+        holding("epochs", [(1.0,)]),
+        holding("epochs", [("a",) * 6]),
+        holding("best", 99),
+        holding("merit", "low"),
+        holding("weights", {"0.weight": torch.zeros(1)}),
+        lambda kept: [kept],
+        lambda kept: torch.zeros(3),
+    ],
+)
+def test_a_state_that_lacks_a_part_is_refused_with_its_file(tmp_path, change):
+    file = tmp_path / "state.pt"
+    trained(OBJECTIVES["weighted"], file)
+    torch.save(change(torch.load(file)), file)
+
+    with pytest.raises(ValueError, match=rf"(?s){file} is .*Remove it"):
+        trained(OBJECTIVES["weighted"], file)
+
+
+@pytest.mark.parametrize("damage", ["empty", "text", "cut", "zip", "code", "flipped"])
+def test_a_file_that_is_no_state_is_refused_with_its_name(tmp_path, damage):
+    file = tmp_path / "state.pt"
+    trained(OBJECTIVES["weighted"], file)
+    content = file.read_bytes()
+    contents = {
+        "empty": b"",
+        "text": b"hello",
+        "cut": content[: len(content) // 2],
+        "zip": b"PK\x05\x06" + bytes(18),
+        "code": pickle.dumps(Killer(1)),
+        "flipped": content[:-40] + bytes(40),
+    }
+    file.write_bytes(contents[damage])
+
+    with pytest.raises(ValueError, match=rf"{file} is damaged, or is none.*Remove it"):
+        trained(OBJECTIVES["weighted"], file)
 
 
 def test_nothing_but_the_state_is_left_beside(tmp_path):
