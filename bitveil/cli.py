@@ -524,8 +524,8 @@ def _check_output(path: Path, read: Sequence[Path], *, force: bool) -> None:
     for source in read:
         if _is_or_lies_in(path, source):
             raise ValueError(
-                f"{path} is {source} or lies in it, which is read: even --force does not write "
-                "over that. Name another file."
+                f"{path} would write over {source}, which is read here. Name another file: even "
+                "--force does not allow that."
             )
     check_place(path, overwrite=True)
     if os.path.lexists(path) and not force:

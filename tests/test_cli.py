@@ -422,7 +422,7 @@ MISTAKES = {
     ),
     "codes over their own rows": (
         ("encode", "encoder", "people.csv", "-o", "people.csv", "--force"),
-        ["people.csv is people.csv or lies in it", "even --force"],
+        ["people.csv would write over people.csv", "even --force"],
     ),
     "codes over their own rows, by another way": (
         ("encode", "encoder", "people.csv", "-o", "folder.csv/../people.csv", "--force"),
@@ -430,15 +430,15 @@ MISTAKES = {
     ),
     "codes over their own rows, by a link": (
         ("encode", "encoder", "people.csv", "-o", "link.csv", "--force"),
-        ["link.csv is people.csv"],
+        ["link.csv would write over people.csv"],
     ),
     "codes over their own rows, by a second name": (
         ("encode", "encoder", "people.csv", "-o", "second.csv", "--force"),
-        ["second.csv is people.csv"],
+        ["second.csv would write over people.csv"],
     ),
     "codes into the encoder": (
         ("encode", "encoder", "people.csv", "-o", "encoder/codes.csv", "--force"),
-        ["encoder/codes.csv is encoder or lies in it"],
+        ["encoder/codes.csv would write over encoder"],
     ),
     "codes over another file": (
         ("encode", "encoder", "people.csv", "-o", "women.csv"),
