@@ -255,6 +255,8 @@ def warn(message: str) -> None:
     """Warn at the line that called the estimator, however many wrappers lie between."""
 
     frame, level = inspect.currentframe(), 1
-    while frame is not None and re.match(r"(bitveil|sklearn)\b", frame.f_globals["__name__"]):
+    while frame is not None and re.match(
+        r"(bitveil|sklearn)\b", frame.f_globals.get("__name__", "")
+    ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
