@@ -288,7 +288,7 @@ def warn(message: str) -> None:
 
     frame, level = inspect.currentframe(), 1
     while frame is not None and re.match(
-        r"(bitveil|sklearn|contextlib)\b", frame.f_globals["__name__"]
+        r"(bitveil|sklearn|contextlib)\b", frame.f_globals.get("__name__", "")
     ):
         frame, level = frame.f_back, level + 1
     warnings.warn(message, stacklevel=level)
