@@ -392,7 +392,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         groups = self._as_groups(sensitive_features, len(table))
         target = None if y is None else self._as_target(y, len(table))
         as_fitted = not self._is_other(_names(y), [*self.target_.names])
-        caution = self.check_new(X, groups, target, ids=ids)
+        caution = self._check_new(table, groups, target, ids)
         named = _named(table, ids)
         logits = self._logits(table, named)
         thorough = attackers == "all"
@@ -440,7 +440,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             ValueError: If there are such rows.
         """
 
-        contents = row_digests(self._conform(X))
+        return self._check_new(self._conform(X), sensitive_features, y, ids)
+
+    def _check_new(self, table: Table, sensitive_features: Any, y: Any, ids: Any) -> str | None:
+        """The same of rows that were read already."""
+
+        contents = row_digests(table)
         names = None if ids is None else name_digests(ids, len(contents))
         if names is None:
             labels = [part for part in (sensitive_features, y) if part is not None]
