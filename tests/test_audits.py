@@ -466,6 +466,15 @@ def test_counts_of_a_hundred_million_rows_stay_counts():
     assert any("a random 1000" in note or "random 99" in note for note in found.notes)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_two_rows_of_a_group_in_a_table_of_counts_are_one_in_each_half(seed):
+    found = audit_table([[300, 200], [1, 1]], ["many", "few"], random_state=seed)
+    large = audit_table([[3 * 10**9, 2 * 10**9], [1, 1]], ["many", "few"], random_state=seed)
+
+    assert sorted(found.sizes) == [2, 500]
+    assert sorted(large.sizes) == [2, 5 * 10**9]
+
+
 def test_a_rare_group_of_a_large_table_of_counts_keeps_its_rows():
     found = audit_table([[9_000_000, 990_000], [2, 8]], ["many", "few"])
 

@@ -152,6 +152,8 @@ def fit(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) ->
     narrow = len(rows) * len(found) < len(seen)
     if chosen.family == "neighbours":
         seen, labels = _some(model, seen, labels, len(seen) if narrow else NEIGHBOUR_ROWS)
+    if chosen.family == "boosting" and np.bincount(numbered).min() < 2:
+        model.set_params(early_stopping=False)  # a single row cannot be held out and trained on
     weights: dict[str, Any] = {}
     if narrow and chosen.family in _COUNTED:
         counts = counts_of(numbered, numbers, len(found))

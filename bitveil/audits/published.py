@@ -32,6 +32,9 @@ __all__ = ["Published", "check_ids", "group_name"]
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
 
+_DRAWN = 10**9
+"""From so many rows on numpy cannot draw without replacement."""
+
 _LISTED = 2**20
 """Codes of expected counts are listed up to here; wider ones are counted as they were drawn."""
 
@@ -268,15 +271,15 @@ class Published:
     def halves(self, labels: NDArray[np.int64], seed: int) -> "tuple[_Half, _Half]":
         """Half of the rows of each label, and the other half.
 
-        Of counts each row goes to one half or the other by a coin of its own.
+        Each half has rows of every label that has two or more.
         """
 
-        rng = np.random.RandomState(seed)
         if self.counts is None:
-            first, second = split_rows(labels, (0.5, 0.5), rng)
+            first, second = split_rows(labels, (0.5, 0.5), np.random.RandomState(seed))
             return _Half(self, torch.from_numpy(first)), _Half(self, torch.from_numpy(second))
-        some = np.random.default_rng(seed).binomial(self.counts, 0.5)
-        every = slice(None)
+        rng, some, every = np.random.default_rng(seed), np.zeros_like(self.counts), slice(None)
+        for label in np.unique(labels):
+            some[labels == label] = _half_of(self.counts[labels == label], rng)
 
         return (
             _Half(replace(self, counts=some), every),
@@ -365,6 +368,14 @@ def group_name(group: Any) -> str:
     """
 
     return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
+
+
+def _half_of(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Half of the rows that are counted, drawn without replacement."""
+
+    if counts.sum() >= _DRAWN:  # then each row by a coin of its own
+        return rng.binomial(counts, 0.5)
+    return rng.multivariate_hypergeometric(counts, int(counts.sum()) // 2, method="marginals")
 
 
 class _Half(NamedTuple):

@@ -485,7 +485,7 @@ def _audit(
 ) -> Audit:
     """The record: certificates and readings of all rows, attackers and meanings of single ones.
 
-    Both are the same rows, but where counts of very many are audited: then the second is a sample.
+    Both are the same rows, except for a large table of counts, where the second is a sample.
     """
 
     groups, published = whole.groups, whole.published
