@@ -395,13 +395,14 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
     _check_roles([*names, asked.target, asked.id])
-    table = _read(file, typed=[*names, asked.target or encoder.target_name_])
+    targets = [asked.target] if asked.target else [*encoder.target_.names]
+    table = _read(file, typed=[*names, *targets])
     _require(table, [*names, *([asked.target] if asked.target else [])], file)
-    target = asked.target or encoder.target_name_
+    known = bool(targets) and all(name in table for name in targets)
 
     return encoder.audit(
         _features(encoder, table, model, file),
-        table.get(target),
+        _columns(table, targets) if known else None,
         sensitive_features=_columns(table, names),
         ids=_ids(table, asked.id, file),
         delta=asked.delta,
@@ -439,7 +440,7 @@ def _audit_codes(codes: Path, file: Path | None, columns: list[str], asked: _Ask
         _columns(table, asked.sensitive),
         table[asked.target] if asked.target else None,
         ids=_ids(table, asked.id, file or codes),
-        delta=asked.delta or _DELTA,
+        delta=_DELTA if asked.delta is None else asked.delta,
         attackers=asked.attackers,
     )
 
@@ -457,7 +458,9 @@ def _audit_counts(file: Path, asked: _Asked) -> "Audit":
     _require(table, asked.sensitive, file)
 
     return audit_table(
-        table.set_index(asked.sensitive[0]), delta=asked.delta or _DELTA, attackers=asked.attackers
+        table.set_index(asked.sensitive[0]),
+        delta=_DELTA if asked.delta is None else asked.delta,
+        attackers=asked.attackers,
     )
 
 

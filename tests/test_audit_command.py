@@ -258,12 +258,28 @@ def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, peopl
     assert len(found["intervals"][-1]["certificate"]["sizes"]) == 2 * 5
 
 
+def test_several_fitted_targets_are_found_in_the_table(run, place, table, new):
+    y = table[["hired"]].assign(tall=table["height"] > 0)
+    model = InvariantEncoder(**QUICK | {"key": b"k" * 16}, criterion="separation")
+    model.fit(table[["skill", "age"]], y, sensitive_features=table["sex"]).save("two")
+    new.assign(tall=new["height"] > 0).to_csv("tall.csv", index=False)
+    found = json.loads(run("two", "tall.csv", "--id", "person", "--json")[1])
+
+    assert found["certificate"]["quantity"] == "equalised odds gap"
+    assert len(found["certificate"]["sizes"]) == 2 * 4
+    assert json.loads(run("two", "new.csv", "--id", "person", "--json")[1])["uses"] == []
+
+
 # What a person can mend
 
 PYTHON = re.compile(r"`\w+`|`\w+=|\w_\w|Invariant|pandas|\.as")
 """What only Python users say: none of it stands in a message of the command line."""
 
 MISTAKES = {
+    "a delta of nothing": (
+        ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex", "--delta", "0"),
+        ["--delta expects a probability between 0 and 1, got 0"],
+    ),
     "nothing to audit": ((), ["Name an encoder and a table of rows, or --codes, or --counts"]),
     "an encoder without rows": (("e0",), ["Name an encoder and a table"]),
     "codes without a sensitive column": (("--codes", "codes.csv"), ["--codes needs --sensitive"]),
