@@ -31,12 +31,13 @@ import torch
 from torch import Tensor, nn
 
 from bitveil.audits.probes import Split, attack
+from bitveil.batches import Batch, Rows
 from bitveil.codes import code_index, draw
 from bitveil.datasets import make_biased_mnist
 from bitveil.layers import conv_encoder, table_encoder
-from bitveil.objectives import Batch, DecoderTask, Measure, Term, Weighted, task_information
+from bitveil.objectives import DecoderTask, Measure, Term, Weighted, task_information
 from bitveil.tables import joint_table
-from bitveil.training import Rows, balancing_chances, train
+from bitveil.training import balancing_chances, train
 
 BIASES = (0.99, 0.997)
 SHAPE = (3, 14, 14)

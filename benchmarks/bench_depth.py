@@ -45,8 +45,9 @@ from bench_biased_mnist import (
 from bench_transfer import fill
 from torch import Tensor, nn
 
+from bitveil.batches import Batch
 from bitveil.layers import StochasticBinary, conv_encoder
-from bitveil.objectives import Batch, Term, Weighted
+from bitveil.objectives import Term, Weighted
 
 RHO = 0.99
 

@@ -36,14 +36,15 @@ import torch
 from torch import Tensor
 
 from bitveil.audits.probes import Split, attack, use
+from bitveil.batches import Batch, Rows
 from bitveil.codes import draw
 from bitveil.datasets import load_adult
 from bitveil.features import Features
 from bitveil.information import mutual_information, neuron_information, total_variation
 from bitveil.layers import table_encoder
-from bitveil.objectives import Batch, Weighted, task_information
+from bitveil.objectives import Weighted, task_information
 from bitveil.tables import neuron_tables
-from bitveil.training import Rows, train
+from bitveil.training import train
 
 BITS, HIDDEN, EPOCHS, PAIRS = 6, 100, 60, 9
 BATCHES = {"equal": {"bitveil": 1024, "hepinfo": 1024}, "own": {"bitveil": 8192, "hepinfo": 200}}

@@ -27,8 +27,8 @@ from torch import Tensor
 
 from bitveil.codes import code_likelihood, draw
 from bitveil.information import BITS, mutual_information
-from bitveil.sampled import sampled_reading
 from bitveil.tables import joint_table
+from bitveil.wide_codes import sampled_reading
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,11 @@
-"""Between two encoders: what a coin is worth beside training for the wish itself, on Adult.
+"""Between two encoders: what a coin is worth beside training for the goal itself, on Adult.
 
 Adult, blind to sex, six bits, official test rows. Of the training rows 70 % fit (and select), 30 %
 are held out for certificates, at random within each sex. Encoders are fitted at several strengths;
 with their tables on the test rows, each in turn is compared with the best mixture of the others at
-its gap: how far it lies below their concave hull is a dent. Then, for each wish, the encoder of
+its gap: how far it lies below their concave hull is a dent. Then, for each goal, the encoder of
 strength 3 and that of strength 0.1, fixed beforehand, are mixed by `Mixture.for_gap`; beside it is
-one `InvariantClassifier(max_gap=...)` on all training rows, which trains for the wish.
+one `InvariantClassifier(max_gap=...)` on all training rows, which trains for the goal.
 
 The posterior features are made once a seed, of the rows to fit. Each result is a line of JSON in
 --records, and seeds that are there already are not run again.
@@ -35,7 +35,7 @@ from bitveil.tables import joint_table
 
 STRENGTHS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0)
 SAFE, USEFUL = 3.0, 0.1
-WISHES = (0.05, 0.08, 0.10, 0.15, 0.20)
+GOALS = (0.05, 0.08, 0.10, 0.15, 0.20)
 
 
 class Rows(NamedTuple):
@@ -74,10 +74,10 @@ def adult(seed: int) -> tuple[Rows, Rows, Rows]:
     return parts[0], parts[1], parts[2]
 
 
-def fitted(rows: Rows, seed: int, **wish: float) -> InvariantClassifier:
+def fitted(rows: Rows, seed: int, **goal: float) -> InvariantClassifier:
     """One encoder, on features that are made already."""
 
-    model = InvariantClassifier(features="raw", random_state=seed, **wish)
+    model = InvariantClassifier(features="raw", random_state=seed, **goal)
 
     return model.fit(rows.X, rows.y, sensitive_features=rows.s, ids=rows.ids)
 
@@ -115,19 +115,19 @@ def run(seed: int) -> Iterator[dict[str, Any]]:
     for strength, model in models.items():
         yield {"kind": "strength", "strength": strength, "seed": seed, **point(model, test)}
     both = Rows(*(np.concatenate(pair) for pair in zip(fit, held, strict=True)))
-    for wish in WISHES:
-        yield {"kind": "mixture", "wish": wish, "seed": seed, **mixed(models, held, test, wish)}
-        yield {"kind": "trained", "wish": wish, "seed": seed, **trained(both, test, wish, seed)}
+    for goal in GOALS:
+        yield {"kind": "mixture", "goal": goal, "seed": seed, **mixed(models, held, test, goal)}
+        yield {"kind": "trained", "goal": goal, "seed": seed, **trained(both, test, goal, seed)}
 
 
 def mixed(
-    models: dict[float, InvariantClassifier], held: Rows, test: Rows, wish: float
+    models: dict[float, InvariantClassifier], held: Rows, test: Rows, goal: float
 ) -> dict[str, Any]:
-    """Two encoders mixed for a wish: what is expected, and what one draw gave."""
+    """Two encoders mixed for a goal: what is expected, and what one draw gave."""
 
     pair = models[SAFE], models[USEFUL]
     try:
-        mixture = Mixture.for_gap(*pair, wish, held.X, sensitive_features=held.s, ids=held.ids)
+        mixture = Mixture.for_gap(*pair, goal, held.X, sensitive_features=held.s, ids=held.ids)
     except UncertifiableError as error:
         return {"refused": str(error)}
     safe, useful = (point(model, test) for model in pair)
@@ -141,11 +141,11 @@ def mixed(
     }
 
 
-def trained(rows: Rows, test: Rows, wish: float, seed: int) -> dict[str, Any]:
-    """One encoder that was trained and certified for the wish."""
+def trained(rows: Rows, test: Rows, goal: float, seed: int) -> dict[str, Any]:
+    """One encoder that was trained and certified for the goal."""
 
     try:
-        model = fitted(rows, seed, max_gap=wish)
+        model = fitted(rows, seed, max_gap=goal)
     except UncertifiableError as error:
         return {"refused": str(error)}
 
@@ -168,9 +168,9 @@ def table(records: pd.DataFrame) -> str:
         "| certified gap ≤ | share | mixture: gap | accuracy | trained: gap | accuracy |",
         "| --- | --- | --- | --- | --- | --- |",
     ]
-    for wish, rows in records[records.kind != "strength"].groupby("wish"):
+    for goal, rows in records[records.kind != "strength"].groupby("goal"):
         ways = [rows[rows.kind == kind] for kind in ("mixture", "trained")]
-        lines.append(f"| {wish:.2f} | {share(ways[0])} | {scores(ways[0])} | {scores(ways[1])} |")
+        lines.append(f"| {goal:.2f} | {share(ways[0])} | {scores(ways[0])} | {scores(ways[1])} |")
 
     return "\n".join(lines)
 

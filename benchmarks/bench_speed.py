@@ -20,8 +20,8 @@ from torch import Tensor, nn
 from bitveil.gradients import straight_through
 from bitveil.information import mutual_information
 from bitveil.layers import table_encoder
-from bitveil.sampled import sampled_reading
 from bitveil.tables import joint_table
+from bitveil.wide_codes import sampled_reading
 
 
 def in_turn(

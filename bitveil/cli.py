@@ -143,19 +143,19 @@ def fit(
     ] = None,
     json_: Json = False,
 ) -> None:
-    """Fit an encoder, certify it where that is wished for, and write it as a folder.
+    """Fit an encoder, certify it where that is asked for, and write it as a folder.
 
     Every column but the targets, the sensitive ones, --id, --weight and --drop is a feature.
     Columns that merely state a sensitive one in other words should be dropped. A target with
     fractions, or with more than 50 numbers, is a number; others are classes.
     """
 
+    from bitveil.columns.targets import Target
     from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
     from bitveil.folders import check_place
-    from bitveil.targets import Target
 
     check_place(output)
-    _check_wish(max_gap, max_information, strength)
+    _check_goal(max_gap, max_information, strength)
     table = _read(file, typed=[*target, *sensitive, *([weight] if weight else [])])
     aside = [name for name in (id_, weight) if name is not None]
     apart = [*target, *sensitive, *(drop or []), *aside]
@@ -210,7 +210,7 @@ def fit(
             "target, sensitive": f"{_listed(target)}; {_listed(sensitive)}",
             "features": _listed(model.feature_names_in_ or []),
             "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
-            "certificate": str(certificate or "none: no gap or information was wished for"),
+            "certificate": str(certificate or "none: no gap or information was asked for"),
         },
     )
 
@@ -469,7 +469,7 @@ def _joined(
 ) -> "pd.DataFrame":
     """The codes with the attributes of another table, row by row with the same id."""
 
-    from bitveil.kinds import read_names
+    from bitveil.columns.kinds import read_names
 
     if asked.id is None:
         raise ValueError(
@@ -575,7 +575,7 @@ def _columns(table: "pd.DataFrame", names: list[str]) -> "pd.DataFrame | pd.Seri
 def _check_sensitive(columns: "pd.DataFrame") -> None:
     """Refuse sensitive columns that cannot be told apart, by their names."""
 
-    from bitveil.labels import number_labels
+    from bitveil.columns.labels import number_labels
 
     for name in columns:
         number_labels(f"--sensitive {name}", columns[name], len(columns))
@@ -604,11 +604,11 @@ def _check_roles(names: Sequence[str | None]) -> None:
         raise ValueError(f"Each column has one role, got {twice} more than once.")
 
 
-def _check_wish(*wishes: float | None) -> None:
+def _check_goal(*goals: float | None) -> None:
     options = ("--max-gap", "--max-information", "--strength")
-    given = [name for name, wish in zip(options, wishes, strict=True) if wish is not None]
+    given = [name for name, goal in zip(options, goals, strict=True) if goal is not None]
     if len(given) > 1:
-        raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
+        raise ValueError(f"Say one goal, not several: got {' and '.join(given)}.")
 
 
 @contextmanager
@@ -680,7 +680,7 @@ def _note(message: str) -> None:
 def _say(words: str, *, file: Any = None) -> None:
     """Print one line, and nothing in it that a terminal would obey."""
 
-    from bitveil.labels import printable
+    from bitveil.columns.labels import printable
 
     print(printable(" ".join(words.split()), most=_LINE), file=file)
 
@@ -688,7 +688,7 @@ def _say(words: str, *, file: Any = None) -> None:
 def _listed(names: Sequence[Any]) -> str:
     """Names of the data with commas, as they are safe to show."""
 
-    from bitveil.labels import printable
+    from bitveil.columns.labels import printable
 
     return ", ".join(map(printable, names))
 
@@ -696,8 +696,8 @@ def _listed(names: Sequence[Any]) -> str:
 def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
     """Refuse columns that make no groups by their names, before anything is fitted."""
 
+    from bitveil.columns.labels import Grouping
     from bitveil.estimators import MAX_GROUPS
-    from bitveil.labels import Grouping
 
     for name in sensitive:
         Grouping.fit(
@@ -729,7 +729,8 @@ def _read(
 ) -> "pd.DataFrame":
     """The rows of a file as they are stored: text from CSV, and the types of Parquet.
 
-    What text means is said by the kinds of columns that an encoder learned: see `bitveil.kinds`.
+    The kinds of columns that an encoder learned say what text means: see
+    `bitveil.columns.kinds`.
 
     Arguments:
         path: The file.
@@ -813,7 +814,7 @@ def _features(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "
 def _ids(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any] | None":
     if name is None:
         return None
-    from bitveil.kinds import read_names
+    from bitveil.columns.kinds import read_names
 
     _require(table, [name], file)
     try:
@@ -833,7 +834,7 @@ def _frame(encoder: Any, bits: Any) -> "pd.DataFrame":
 
 
 def _print_table(title: str, rows: Mapping[str, str]) -> None:
-    from bitveil.labels import printable
+    from bitveil.columns.labels import printable
 
     def plain(words: str) -> Text:  # rich would read brackets and colons of a name as its markup
         return Text(printable(words, most=None))

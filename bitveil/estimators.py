@@ -22,8 +22,13 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from bitveil.audits import Audit, audit
-from bitveil.audits.published import check_ids
+from bitveil.audits.subject import check_ids
+from bitveil.batches import Rows
+from bitveil.cautions import warn
 from bitveil.codes import code_index
+from bitveil.columns.kinds import Kinds, as_pandas
+from bitveil.columns.labels import Grouping, as_frame, check_names
+from bitveil.columns.targets import Kind, Target
 from bitveil.features import Features, Table, check_table
 from bitveil.folders import Parts, check_mark, load_parts, save_parts
 from bitveil.frozen import (
@@ -34,19 +39,16 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
-from bitveil.kinds import Kinds, as_pandas
-from bitveil.labels import Grouping, as_frame, check_names
 from bitveil.layers import drawing_from
 from bitveil.networks import Decoding, Encoding, network_digest
 from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.repeats import UsedRows, check_copies
-from bitveil.sample import Sample, check_weights, conditions, warn
-from bitveil.saved import manifest, rehearse, restore, tensors
+from bitveil.rows import Sample, check_weights, conditions
+from bitveil.saving import manifest, rehearse, restore, tensors
+from bitveil.search import Candidate, Counts, Form, Goal, Trainer, certified, counts
 from bitveil.specimens import specimens
 from bitveil.tables import moment_table, observed_table
-from bitveil.targets import Kind, Target
-from bitveil.training import Epoch, Rows, batch_rows
-from bitveil.wishes import Candidate, Counts, Form, Trainer, Wish, certified, counts
+from bitveil.training import Epoch, batch_rows
 from bitveil.workers import one_thread
 
 __all__ = ["InvariantClassifier", "InvariantEncoder", "InvariantRegressor", "load"]
@@ -64,7 +66,7 @@ DRAWS = 1024
 class InvariantEncoder(TransformerMixin, BaseEstimator):
     """A code of a few bits a row, useful for a target, that tells little of an attribute.
 
-    The wish is said in one of four ways. `max_gap=0.10` holds rows back and fits a code whose gap,
+    The goal is said in one of four ways. `max_gap=0.10` holds rows back and fits a code whose gap,
     whatever classifier sees it, is certified to be at most 0.10 with probability 1 - delta over
     those rows, or raises an error that says what would be possible; `max_information=0.05` does so
     for the bits that the code tells of the attribute. `strength=1.0` charges the measure at that
@@ -82,7 +84,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         max_gap: The largest gap that can be lived with, from 0 to 1.
         max_information: The most bits that the code may tell of the attribute.
         delta: The probability that the certificate may be wrong.
-        strength: The weight of the measure; 1.0 where no wish is given.
+        strength: The weight of the measure; 1.0 where no goal is given.
         gamma: The paper's weight: `(1 - gamma) * task + gamma * measure`.
         criterion: `"independence"` (demographic parity), `"separation"` (equalised odds: groups
             are compared within each target; within `bins` bins of one that is a number), or
@@ -117,7 +119,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         learning_rate: The highest learning rate of the one-cycle schedule.
         patience: The epochs to wait for a better one; None: all.
         warm_start: Whether to start from the network of the fit before, with its key. Not with a
-            wish for a certificate: rows that certify must not have been seen.
+            goal for a certificate: rows that certify must not have been seen.
         bins: Into how many groups a sensitive attribute of numbers is cut.
         missing_sensitive: `"error"`, or `"group"`: missing values are a group of their own.
         missing_target: `"error"`, or `"unlabelled"`: rows without target count for the attribute.
@@ -137,7 +139,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         verbose: 1 shows the progress.
 
     Attributes:
-        certificate_: The certificate, or None where none was wished for.
+        certificate_: The certificate, or None where none was asked for.
         path_: Every encoder that was trained, as a list of `Step`: see `bitveil.plots`.
         history_: The training of the chosen one.
         classes_: The values of the target; a list of them where there are several targets.
@@ -272,8 +274,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 more rows, since rows of equal content share a draw.
 
         Raises:
-            UncertifiableError: If no code meets the wish with the rows that are there.
-            ValueError: If the input is not as described, no clear wish is given, or rows are
+            UncertifiableError: If no code meets the goal with the rows that are there.
+            ValueError: If the input is not as described, no clear goal is given, or rows are
                 copies of each other.
         """
 
@@ -544,15 +546,15 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         seed = int(rng.randint(2**31))
         drawn = secrets.token_bytes(32) if self.random_state is None else rng.bytes(32)
         self.key_ = before.get("key_", drawn) if self.key is None else self.key
-        wish = self._wish()
-        if wish is not None:  # refuse what cannot be met before anything is trained
+        goal = self._goal()
+        if goal is not None:  # refuse what cannot be met before anything is trained
             sample.check_copies()
-            wish.room(sample.sizes(self.rows_["certify"]))
+            goal.room(sample.sizes(self.rows_["certify"]))
         if self.checkpoint is not None:
             self._mark(Path(self.checkpoint), sample)
         parts = self._parts(sample, seed)
         self.specimens_ = self._again(specimens(sample.table, self.features_))
-        chosen = self._chosen(self._trainer(parts["fit"], before, seed), wish, sample, parts)
+        chosen = self._chosen(self._trainer(parts["fit"], before, seed), goal, sample, parts)
         self.encoder_, self.history_ = chosen.encoder, chosen.history
         self.decoder_ = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
         self.tables_ = self._tables(sample, parts) if self.decoder_ is None else {}
@@ -610,13 +612,13 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         _check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
         if not isinstance(self.balanced, bool | np.bool_):
             raise ValueError(f"`balanced` expects True or False, got {self.balanced!r}.")
-        self._check_wish()
+        self._check_goal()
 
-    def _check_wish(self) -> None:
+    def _check_goal(self) -> None:
         names = ("max_gap", "max_information", "strength", "gamma")
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
-            raise ValueError(f"Say one wish, not several: got {' and '.join(given)}.")
+            raise ValueError(f"Say one goal, not several: got {' and '.join(given)}.")
         if self.strength is not None and not 0 <= _real(self.strength) < np.inf:
             raise ValueError(f"`strength` expects a number from 0 on, got {self.strength!r}.")
         if self.gamma is not None and not 0 <= _real(self.gamma) <= 1:
@@ -719,14 +721,14 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return len(classes) - 1 if self.positive is None else classes.index(self.positive)
 
-    def _wish(self) -> Wish | None:
+    def _goal(self) -> Goal | None:
         if not self._certifies:
             return None
         gap = self.max_gap is not None
         limit = self.max_gap if self.max_gap is not None else self.max_information
         assert limit is not None
 
-        return Wish(
+        return Goal(
             limit, "gap" if gap else "information", self.criterion, self.delta, self._positive
         )
 
@@ -815,7 +817,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         )
 
     def _gap(self, measure: Measure, n_groups: int) -> Measure:
-        """What encoders are ordered by: what the wish is certified through."""
+        """What encoders are ordered by: what the goal is certified through."""
 
         overlap = self.max_information is not None and self._listed and n_groups > 2
 
@@ -868,12 +870,12 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         check_mark(folder, content.hexdigest())
 
     def _chosen(
-        self, trainer: Trainer, wish: Wish | None, sample: Sample, parts: dict[str, Rows]
+        self, trainer: Trainer, goal: Goal | None, sample: Sample, parts: dict[str, Rows]
     ) -> Candidate:
-        """Train for the wish; sets the certificate and the path."""
+        """Train for the goal; sets the certificate and the path."""
 
         fit, select = parts["fit"], parts["select"]
-        if wish is None:
+        if goal is None:
             chosen = trainer(self._weighted(), fit, select)
             self.certificate_, self.path_ = None, [chosen.step]
             return chosen
@@ -882,7 +884,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         named = {name: sample.named[rows] for name, rows in self.rows_.items()}
         chosen, self.certificate_, self.path_ = certified(
             trainer,
-            wish,
+            goal,
             fit,
             select,
             partial(self._counted, parts["certify"], named["certify"], draws),

@@ -21,7 +21,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from bitveil.kinds import LARGEST, as_pandas, decimals
+from bitveil.columns.kinds import LARGEST, as_pandas, decimals
 from bitveil.workers import run
 
 __all__ = ["Features", "Kind", "Table", "check_table"]

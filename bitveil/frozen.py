@@ -14,7 +14,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.kinds import MIDNIGHT, as_text, decimals, read_names
+from bitveil.columns.kinds import MIDNIGHT, as_text, decimals, read_names
 
 __all__ = [
     "Hidden",
@@ -34,9 +34,9 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 
     Equal values give equal bytes, whatever the type they are stored in: 30 and 30.0, -0.0 and 0.0,
     0.1 as float32 and as float64, one instant in two time zones, and all kinds of missing values.
-    Text is no number here: read a table by its `bitveil.kinds.Kinds` first, which know what a
-    column of text holds. The order of the columns counts. Arrays with more dimensions, as images,
-    are taken as float64.
+    Text is no number here: read a table with its `bitveil.columns.kinds.Kinds` first, which know
+    what a column of text holds. The order of the columns counts. Arrays with more dimensions,
+    such as images, are taken as float64.
 
     Example:
         >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
@@ -58,8 +58,8 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
     """Sixteen bytes for the name of each of n rows, with shape (n, 16).
 
-    Names are text or whole numbers, and 7 and "7" are one: see `bitveil.kinds.read_names`, which
-    says what is refused.
+    Names are text or whole numbers, and 7 and "7" are the same name:
+    `bitveil.columns.kinds.read_names` says what is refused.
 
     Example:
         >>> digests = name_digests([7, "7", "007"], 3)

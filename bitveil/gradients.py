@@ -1,8 +1,8 @@
 r"""From logits to drawn bits with a gradient, for decoders that see draws.
 
 Where a decoder can be asked about every code, no draw is needed: see `objectives.DecoderTask`. For
-a penalty on what the code reveals, the tables have an exact gradient, and `bitveil.sampled` a far
-better estimate than any of these.
+a penalty on what the code reveals, the tables have an exact gradient, and `bitveil.wide_codes` a
+far better estimate than any of these.
 
 Two kinds. The first gives *bits* through which a loss is differentiated; they are biased, since
 the loss is differentiated where no bit ever is. The second takes the *loss* as a function of bits,

@@ -70,7 +70,7 @@ def checked(form: Callable[..., Record], said: Any) -> Record:
         ValueError: If a field is missing, unknown, or of another type.
 
     Example:
-        >>> from bitveil.wishes import Step
+        >>> from bitveil.search import Step
         >>> checked(Step, {"limit": None, "strength": 1.0, "information": 0.5, "measure": 0.1,
         ...                "gap": "0.2"})
         Traceback (most recent call last):

@@ -52,8 +52,9 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from bitveil.audits.certificates import Certificate, UncertifiableError, certify_gap
-from bitveil.audits.published import check_ids
+from bitveil.audits.subject import check_ids
+from bitveil.cautions import warn
+from bitveil.certificates.upper import Certificate, UncertifiableError, certify_gap
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED, InvariantEncoder
 from bitveil.features import check_table
@@ -65,7 +66,6 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
-from bitveil.sample import warn
 from bitveil.tables import joint_table, observed_table
 
 __all__ = ["Mixture", "largest_share", "mixed_table"]
@@ -429,22 +429,22 @@ def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
 def largest_share(
     safe: Tensor, useful: Tensor, max_gap: float, *, delta: float = 0.05
 ) -> tuple[float, Certificate]:
-    """The largest share of the more useful code with which a mixture is certified for a wish.
+    """The largest share of the more useful code with which a mixture is certified for a goal.
 
     Arguments:
         safe: The counts of held-out rows over (group, code) of the code that tells less, with
             shape (k, c). Which of the two that is, must not come from these rows.
         useful: The counts of the same rows of the code that tells more.
-        max_gap: The wish, above 0 and up to 1.
+        max_gap: The goal, above 0 and up to 1.
         delta: The probability that the certificate may be wrong.
 
     Returns:
-        The share, and the certificate. Its bound is the wish, not the measured value plus slack,
+        The share, and the certificate. Its bound is the goal, not the measured value plus slack,
         which was looked at in choosing.
 
     Raises:
-        UncertifiableError: If not even the safe code alone meets the wish.
-        ValueError: If the wish is out of its range, or the tables are not of the same rows.
+        UncertifiableError: If not even the safe code alone meets the goal.
+        ValueError: If the goal is out of its range, or the tables are not of the same rows.
 
     Example:
         >>> safe, useful = torch.full((2, 2), 500.0), torch.tensor([[900.0, 100], [500, 500]])

@@ -11,17 +11,17 @@ variation is a probability). They meet in one of two forms:
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cached_property
 from itertools import combinations
 from typing import Any, Literal, NamedTuple, TypeAlias, get_args
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from torch import Tensor, nn
 
+from bitveil.batches import Batch
 from bitveil.codes import all_codes
 from bitveil.gradients import straight_through
 from bitveil.information import (
@@ -39,19 +39,18 @@ from bitveil.information import (
     squared_hellinger,
     total_variation,
 )
-from bitveil.sampled import (
+from bitveil.shapes import Scalar
+from bitveil.tables import moment_table, pair_groups
+from bitveil.wide_codes import (
     conditional_information_slope,
     sampled_reading,
     total_variation_slope,
 )
-from bitveil.shapes import Groups, Logits, Scalar, Weights
-from bitveil.tables import joint_table, moment_table, neuron_tables, pair_groups
 
 __all__ = [
     "CRITERIA",
     "ENGINES",
     "MEASURES",
-    "Batch",
     "Constrained",
     "Criterion",
     "DecoderTask",
@@ -75,122 +74,7 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 """How a measure is found: from the table of the whole code, of its single bits, or by drawing."""
 
 
-class Batch:
-    """Rows as an objective sees them: each table is made when a term first asks for it.
-
-    Arguments:
-        logits: The logits of the code, with shape :math:`(n, m)`.
-        y: The target, from 0 to n_classes - 1, or -1 where it is not known, with shape
-            :math:`(n,)`. Separation compares groups within it.
-        s: The sensitive attribute, from 0 to n_groups - 1, with shape :math:`(n,)`.
-        n_classes: The number of values of the target.
-        n_groups: The number of values of the sensitive attribute.
-        weights: How much each row counts, with shape :math:`(n,)`; None: 1.
-        labels: Several targets in place of `y` as what the code is to be useful for, or -1, with
-            shape :math:`(n, q)`.
-        n_labels: The number of values of each.
-        values: Numbers that the code is to be useful for, or NaN, with shape :math:`(n, d)`.
-        inner: The logits of stochastic layers before the last.
-    """
-
-    def __init__(
-        self,
-        logits: Logits,
-        y: Groups,
-        s: Groups,
-        *,
-        n_classes: int,
-        n_groups: int,
-        weights: Weights | None = None,
-        labels: Int[Tensor, "n q"] | None = None,
-        n_labels: Sequence[int] = (),
-        values: Float[Tensor, "n d"] | None = None,
-        inner: Sequence[Tensor] = (),
-    ) -> None:
-        self.logits, self.y, self.s, self.weights = logits, y, s, weights
-        self.n_classes, self.n_groups = n_classes, n_groups
-        self.labels, self.n_labels, self.values = labels, n_labels, values
-        self.inner = inner
-
-    @cached_property
-    def joint(self) -> Float[Tensor, "y k c"]:
-        """The expected counts over (y, s, code) of the rows whose target is known."""
-
-        return self._cells[: self.n_classes]
-
-    @cached_property
-    def groups(self) -> Float[Tensor, "k c"]:
-        """The expected counts over (s, code) of all rows."""
-
-        return self._cells.sum(0)
-
-    @cached_property
-    def neurons(self) -> Float[Tensor, "m y k 2"]:
-        """The expected counts over (y, s, bit), for each bit alone; the last y is: not known."""
-
-        n, pairs = self._pairs
-        tables = neuron_tables(self.logits, pairs, n * self.n_groups, weights=self.weights)
-
-        return tables.view(len(tables), n, self.n_groups, 2)
-
-    @cached_property
-    def targets(self) -> list[Float[Tensor, "k c"]]:
-        """The expected counts over (target, code), for each target."""
-
-        if self.labels is None:
-            return [self.joint.sum(1)]
-        return [
-            joint_table(self.logits, _known(column, n), n + 1, weights=self.weights)[:n]
-            for column, n in zip(self.labels.T, self.n_labels, strict=True)
-        ]
-
-    def at(self, logits: Tensor) -> "Batch":
-        """The same rows with another code, as an inner layer has it."""
-
-        return Batch(
-            logits,
-            self.y,
-            self.s,
-            n_classes=self.n_classes,
-            n_groups=self.n_groups,
-            weights=self.weights,
-        )
-
-    def shuffled(self, within: Groups, generator: torch.Generator) -> "Batch":
-        """The same rows with the groups of others of the same kind."""
-
-        chance = torch.rand(len(within), generator=generator).to(within.device)
-        ordered = torch.argsort(within.double() + chance / 2)  # by kind, at random within
-        s = torch.empty_like(self.s)
-        s[within.argsort(stable=True)] = self.s[ordered]
-        batch = self.at(self.logits)
-        batch.s = s
-
-        return batch
-
-    @cached_property
-    def _pairs(self) -> tuple[int, Tensor]:
-        """How many values y has, one more where it is not known, and a group for (y, s)."""
-
-        n = self.n_classes + int((self.y < 0).any())
-
-        return n, pair_groups(_known(self.y, self.n_classes), self.s, self.n_groups)
-
-    @cached_property
-    def _cells(self) -> Tensor:
-        n, pairs = self._pairs
-        table = joint_table(self.logits, pairs, n * self.n_groups, weights=self.weights)
-
-        return table.view(n, self.n_groups, -1)
-
-
 Term = Callable[[Batch], Tensor]
-
-
-def _known(labels: Tensor, n: int) -> Tensor:
-    """Labels with n for those that are not known."""
-
-    return torch.where(labels < 0, n, labels)
 
 
 def task_information(batch: Batch) -> Scalar:

@@ -175,7 +175,8 @@ def neuron_tables(
 def squared_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
     r"""The squared likelihoods, summed, :math:`\sum_{i : g_i = g} p(t | x_i)^2`: no gradient.
 
-    Together with the table it tells how far the rows of a group differ: see `bitveil.finite`.
+    Together with the table it tells how far the rows of a group differ: see
+    `bitveil.finite_samples`.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.

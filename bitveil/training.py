@@ -2,98 +2,20 @@
 
 import math
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from copy import deepcopy
-from dataclasses import astuple, dataclass, field, replace
+from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from bitveil.layers import stochastic_layers
-from bitveil.objectives import Batch, Objective, Terms
-from bitveil.shapes import Groups, Weights
+from bitveil.batches import Rows
+from bitveil.objectives import Objective, Terms
 from bitveil.tables import pair_groups
 
-__all__ = ["Epoch", "History", "Rows", "balancing_chances", "batch_rows", "train"]
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Rows to train on or to hold out: the input, the target and the sensitive attribute.
-
-    Attributes:
-        x: What the encoder sees, with the rows first.
-        y: The target, from 0 to n_classes - 1, or -1 where it is not known.
-        s: The sensitive attribute, from 0 to n_groups - 1.
-        n_classes: The number of values of the target.
-        n_groups: The number of values of the sensitive attribute.
-        weights: How much each row counts; None: 1.
-        labels: Several targets, with shape (n, q), or -1, where there are any: see `Batch`.
-        n_labels: The number of values of each.
-        values: Numbers as targets, with shape (n, d), or NaN, where there are any.
-    """
-
-    x: Tensor
-    y: Groups
-    s: Groups
-    n_classes: int
-    n_groups: int
-    weights: Weights | None = None
-    labels: Tensor | None = None
-    n_labels: Sequence[int] = ()
-    values: Tensor | None = None
-
-    def __len__(self) -> int:
-        return self.x.shape[0]
-
-    def to(self, device: torch.device) -> "Rows":
-        """The same rows on another device."""
-
-        return self._each(lambda tensor: tensor.to(device))
-
-    def __getitem__(self, rows: Tensor | slice) -> "Rows":
-        return self._each(lambda tensor: _take(tensor, rows))
-
-    def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
-        """Encode some of the rows, as an objective reads them."""
-
-        some = self[rows]
-        logits = encoder(some.x)
-        inner = [layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None]
-
-        return Batch(
-            _single(logits),
-            some.y,
-            some.s,
-            n_classes=self.n_classes,
-            n_groups=self.n_groups,
-            weights=some.weights,
-            labels=some.labels,
-            n_labels=self.n_labels,
-            values=some.values,
-            inner=[_single(each) for each in inner],
-        )
-
-    def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
-        names = ("x", "y", "s", "weights", "labels", "values")
-        tensors = {name: getattr(self, name) for name in names}
-        changed: dict[str, Any] = {n: None if t is None else change(t) for n, t in tensors.items()}
-
-        return replace(self, **changed)
-
-
-def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
-    """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
-
-    return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
-
-
-def _single(logits: Tensor) -> Tensor:
-    """In single precision at least: tables would drown in the rounding of halves."""
-
-    return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
+__all__ = ["Epoch", "History", "balancing_chances", "batch_rows", "train"]
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,10 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers shapes codes tables information finite sampled blocks gradients layers objectives "
-    "networks training values labels targets kinds features specimens frozen repeats inspection "
-    "folders exports audits wishes plots sample saved estimators mixtures baselines datasets "
-    "benchmark demo cli".split()
+    "workers cautions shapes codes tables information finite_samples wide_codes blocks gradients "
+    "layers batches objectives networks training certificates columns features specimens frozen "
+    "repeats inspection folders exports audits search rows plots saving estimators mixtures "
+    "baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 import brute
-from bitveil.audits.attacker import (
+from bitveil.blocks import information_given_others, most_revealing
+from bitveil.certificates.lower import (
     Interval,
     certain_attack,
     certain_gap,
@@ -13,7 +14,7 @@ from bitveil.audits.attacker import (
     certain_odds,
     certain_opportunity,
 )
-from bitveil.audits.certificates import (
+from bitveil.certificates.upper import (
     certify_attack,
     certify_gap,
     certify_information,
@@ -21,7 +22,6 @@ from bitveil.audits.certificates import (
     certify_opportunity,
     slack,
 )
-from bitveil.blocks import information_given_others, most_revealing
 from bitveil.tables import joint_table
 from populations import leaning, sure
 

@@ -225,7 +225,7 @@ FIT = "fit rows.csv --target y --sensitive s --output model".split()
         ([*FIT, "--max-gap", "0.01"], "--max-gap 0.01 is too small"),
         ([*FIT, "--bits", "0"], "--bits expects a whole number from 1 on, got 0"),
         ([*FIT, "--strength", "-1"], "--strength expects a number from 0 on, got -1.0"),
-        ([*FIT, "--max-gap", "0.5", "--strength", "1"], "one wish, not several"),
+        ([*FIT, "--max-gap", "0.5", "--strength", "1"], "one goal, not several"),
         ([*FIT, "--delta", "1"], "--delta expects a probability"),
         ([*FIT, "--drop", "c"], "no column 'c'"),
         ([*FIT, "--drop", "a", "--drop", "a"], "Each column has one role"),

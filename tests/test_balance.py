@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import nn
 
+from bitveil.batches import Rows
 from bitveil.estimators import InvariantClassifier
 from bitveil.layers import table_encoder
 from bitveil.objectives import Measure, Weighted, task_information
-from bitveil.training import Rows, balancing_chances, train
+from bitveil.training import balancing_chances, train
 
 
 class Recording(nn.Module):

@@ -10,7 +10,7 @@ import torch
 
 import brute
 from bitveil.audits import certificates
-from bitveil.audits.certificates import (
+from bitveil.certificates.upper import (
     Certificate,
     certify_attack,
     certify_columns,
@@ -208,13 +208,13 @@ def test_the_correction_is_the_logarithm_of_the_number_of_candidates():
 
 @pytest.mark.parametrize("certify", [certify_gap, certify_attack])
 def test_a_sequence_certifies_a_bad_code_at_most_a_share_delta_of_the_time(certify):
-    # Forty codes, each just above the wish: the safest of them would pass too often.
-    wish = 0.4 - 1e-9 if certify is certify_gap else 0.7 - 1e-9
+    # Forty codes, each just above the goal: the safest of them would pass too often.
+    goal = 0.4 - 1e-9 if certify is certify_gap else 0.7 - 1e-9
     worlds, safest = sure_codes()
     test = partial(certify_sequence, certify=certify, delta=DELTA)
 
-    assert np.mean([bool(test(list(tables), wish)) for tables in worlds]) <= DELTA
-    assert np.mean([certify(table, delta=DELTA).bound <= wish for table in safest]) > DELTA
+    assert np.mean([bool(test(list(tables), goal)) for tables in worlds]) <= DELTA
+    assert np.mean([certify(table, delta=DELTA).bound <= goal for table in safest]) > DELTA
 
 
 def test_the_sequence_stops_at_the_first_that_fails():

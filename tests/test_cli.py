@@ -15,8 +15,8 @@ import pytest
 
 from bitveil import cli
 from bitveil.audits import Audit
+from bitveil.columns.labels import printable
 from bitveil.estimators import InvariantClassifier, load
-from bitveil.labels import printable
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
@@ -113,7 +113,7 @@ def test_fit_writes_an_encoder_and_says_so_in_json(bitveil, place):
     assert list(loaded.sensitive_names_) == ["sex"]
 
 
-def test_fit_certifies_a_wish_and_encode_and_audit_go_on_from_there(bitveil, place, people):
+def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, place, people):
     code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
     assert code == 0
     assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
@@ -344,14 +344,14 @@ MISTAKES = {
     "an empty file": (fit("empty.csv", "new"), ["empty.csv"]),
     "half a CSV": (fit("torn.csv", "new"), ["torn.csv"]),
     "half a Parquet": (fit("torn.parquet", "new"), ["torn.parquet"]),
-    "an impossible wish": (
+    "an impossible goal": (
         fit("people.csv", "new", "--max-gap", "0.01"),
         ["--max-gap 0.01 is too small for these rows", "(--delta 0.05)"],
     ),
-    "a wish that is none": (fit("people.csv", "new", "--max-gap", "10"), ["--max-gap expects"]),
-    "two wishes": (
+    "a goal that is none": (fit("people.csv", "new", "--max-gap", "10"), ["--max-gap expects"]),
+    "two goals": (
         fit("people.csv", "new", "--max-gap", "0.5", "--strength", "1"),
-        ["Say one wish", "--max-gap and --strength"],
+        ["Say one goal", "--max-gap and --strength"],
     ),
     "no bits": (fit("people.csv", "new", "--bits", "0"), ["--bits expects"]),
     "one bin": (fit("people.csv", "new", "--bins", "1"), ["--bins expects"]),

@@ -7,8 +7,8 @@ import torch
 from scipy.stats import binomtest
 
 import brute
-from bitveil.audits.certificates import certify_gap
 from bitveil.audits.comparison import fare_certificate, rademacher_gap, weissman_gap
+from bitveil.certificates.upper import certify_gap
 from populations import leaning, sure
 
 DELTA = 0.1

@@ -4,12 +4,12 @@ import pytest
 import torch
 from torch import nn
 
+from bitveil.batches import Batch, Rows
 from bitveil.codes import all_codes, code_likelihood
 from bitveil.information import mutual_information
 from bitveil.layers import StochasticBinary, conv_encoder, stochastic_layers
-from bitveil.objectives import Batch, Constrained, Measure, Weighted
+from bitveil.objectives import Constrained, Measure, Weighted
 from bitveil.tables import joint_table
-from bitveil.training import Rows
 
 NEURON = Measure("mutual_information", "separation", "neuron")
 

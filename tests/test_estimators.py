@@ -541,7 +541,7 @@ def test_german_credit_goes_all_the_way():
     assert fitted.score(X, y) > 0.65
 
 
-def test_adult_keeps_to_its_wish_on_rows_of_its_own():
+def test_adult_keeps_to_its_goal_on_rows_of_its_own():
     data = load_adult()
     X, y = data.without("sex"), data.target.to_numpy()
     sex = data.sensitive["sex"].to_numpy()

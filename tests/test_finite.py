@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from bitveil.finite import bootstrap_interval, corrected_information, leave_one_out, spread
+from bitveil.finite_samples import bootstrap_interval, corrected_information, leave_one_out, spread
 from bitveil.information import mutual_information, total_variation
 from bitveil.tables import joint_table, squared_table
 from worlds import random_rows

@@ -377,7 +377,7 @@ def upgraded(monkeypatch):
 
     versions = libraries() | {"torch": "99.0"}
     monkeypatch.setattr("bitveil.folders.libraries", lambda: versions)
-    monkeypatch.setattr("bitveil.saved.libraries", lambda: versions)
+    monkeypatch.setattr("bitveil.saving.libraries", lambda: versions)
 
 
 @pytest.mark.parametrize("name", ["scikit-learn", "skrub", "torch"])

@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bitveil.columns.labels import CONTINUOUS, Grouping
 from bitveil.estimators import InvariantEncoder, load
-from bitveil.labels import CONTINUOUS, Grouping
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
 

@@ -15,9 +15,9 @@ import pyarrow
 import pytest
 
 from bitveil import cli
+from bitveil.columns.kinds import Kinds, as_pandas, read_names
 from bitveil.estimators import InvariantEncoder, load
 from bitveil.frozen import name_digests, row_digests
-from bitveil.kinds import Kinds, as_pandas, read_names
 from bitveil.mixtures import Mixture
 
 N = 60

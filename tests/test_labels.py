@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.labels import number_labels, split_rows
+from bitveil.columns.labels import number_labels
+from bitveil.rows import split_rows
 
 
 def test_numbers_point_at_the_sorted_values():

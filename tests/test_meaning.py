@@ -8,7 +8,7 @@ from scipy.special import logit
 
 from bitveil.audits import meaning as module
 from bitveil.audits.meaning import follows, meaning
-from bitveil.audits.published import Published, group_name
+from bitveil.audits.subject import Published, group_name
 from bitveil.blocks import block_information, information_given_others
 from bitveil.information import BITS, mutual_information
 from bitveil.tables import joint_table

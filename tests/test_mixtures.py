@@ -1,4 +1,4 @@
-"""Mixtures: every reading is the mean by the shares, coins know nothing, wishes are kept to."""
+"""Mixtures: every reading is the mean by the shares, coins know nothing, goals are kept to."""
 
 import math
 from functools import cache
@@ -11,7 +11,7 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 import brute
-from bitveil.audits.certificates import UncertifiableError, certify_gap, slack
+from bitveil.certificates.upper import UncertifiableError, certify_gap, slack
 from bitveil.codes import code_likelihood
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
 from bitveil.mixtures import Mixture, largest_share, mixed_table
@@ -301,43 +301,43 @@ def test_the_certificate_is_wrong_at_most_a_share_delta_of_the_time():
     assert without_slack > 2 * DELTA
 
 
-def test_a_share_for_a_wish_breaks_it_at_most_a_share_delta_of_the_time():
-    # The true gap of the share w is 0.1 + 0.4 w. A share for a wish that lets the slack go breaks
+def test_a_share_for_a_goal_breaks_it_at_most_a_share_delta_of_the_time():
+    # The true gap of the share w is 0.1 + 0.4 w. A share for a goal that lets the slack go breaks
     # it half of the time.
-    worlds, wish = 100, 0.3
+    worlds, goal = 100, 0.3
     safe, useful = (
         sure([rates]).tables([(1000, 1000)], seed=seed, worlds=worlds)[:, 0]
         for seed, rates in enumerate(([0.3, 0.4], [0.2, 0.7]))
     )
     room = slack([1000, 1000], DELTA)
     both = list(zip(safe, useful, strict=True))
-    shares = np.array([largest_share(*tables, wish, delta=DELTA)[0] for tables in both])
+    shares = np.array([largest_share(*tables, goal, delta=DELTA)[0] for tables in both])
     greedy = np.array(
-        [largest_share(*tables, wish + room, delta=DELTA)[0] for tables in both[:50]]
+        [largest_share(*tables, goal + room, delta=DELTA)[0] for tables in both[:50]]
     )
 
     assert (shares > 0).all()
     assert (shares < 1).all()
-    assert np.mean(0.1 + 0.4 * shares > wish) <= DELTA + 3 * math.sqrt(DELTA * 0.9 / worlds)
-    assert np.mean(0.1 + 0.4 * greedy > wish) > 2 * DELTA
+    assert np.mean(0.1 + 0.4 * shares > goal) <= DELTA + 3 * math.sqrt(DELTA * 0.9 / worlds)
+    assert np.mean(0.1 + 0.4 * greedy > goal) > 2 * DELTA
 
 
 @pytest.mark.parametrize("k", [2, 3])
 def test_the_share_is_the_largest_that_is_certified(k):
     X, _, s = people(k=k, seed=7)
-    wish = np.mean(
+    goal = np.mean(
         [
             e.certify(X, sensitive_features=s, ids=IDS).bound
             for e in (Mixture(pair(k), w) for w in np.eye(2))
         ]
     )
-    mixture = Mixture.for_gap(*pair(k), wish, X, sensitive_features=s, ids=IDS)
+    mixture = Mixture.for_gap(*pair(k), goal, X, sensitive_features=s, ids=IDS)
     share = mixture.shares[1]
 
-    assert mixture.certify(X, sensitive_features=s, ids=IDS).bound == pytest.approx(wish, abs=1e-5)
-    assert mixture.certificate_.bound == wish
+    assert mixture.certify(X, sensitive_features=s, ids=IDS).bound == pytest.approx(goal, abs=1e-5)
+    assert mixture.certificate_.bound == goal
     more = Mixture(pair(k), [0.99 - share, share + 0.01])
-    assert more.certify(X, sensitive_features=s, ids=IDS).bound > wish
+    assert more.certify(X, sensitive_features=s, ids=IDS).bound > goal
 
 
 def test_without_names_the_share_is_the_last_tested_that_drawn_codes_pass():
@@ -346,18 +346,18 @@ def test_without_names_the_share_is_the_last_tested_that_drawn_codes_pass():
         Mixture(pair(), [1 - share, share]).certify(X, sensitive_features=s).bound
         for share in np.arange(21) / 20
     ]
-    wish = bounds[0] + 0.03
-    first_to_fail = next(step for step, bound in enumerate(bounds) if bound > wish)
-    mixture = Mixture.for_gap(*pair(), wish, X, sensitive_features=s)
+    goal = bounds[0] + 0.03
+    first_to_fail = next(step for step, bound in enumerate(bounds) if bound > goal)
+    mixture = Mixture.for_gap(*pair(), goal, X, sensitive_features=s)
 
     assert 0 < first_to_fail < 20
     assert mixture.shares[1] == pytest.approx((first_to_fail - 1) / 20)
-    assert (mixture.certificate_.bound, mixture.certificate_.draws) == (wish, "hard")
+    assert (mixture.certificate_.bound, mixture.certificate_.draws) == (goal, "hard")
     with pytest.raises(UncertifiableError, match="safe encoder alone"):
         Mixture.for_gap(*pair(), bounds[0] - 0.001, X, sensitive_features=s)
 
 
-def test_all_of_the_useful_encoder_is_taken_where_the_wish_allows_it():
+def test_all_of_the_useful_encoder_is_taken_where_the_goal_allows_it():
     X, _, s = people(seed=7)
 
     mixture = Mixture.for_gap(*pair(), 1.0, X, sensitive_features=s)
@@ -366,7 +366,7 @@ def test_all_of_the_useful_encoder_is_taken_where_the_wish_allows_it():
     assert mixture.transform(X)[:, 0].all()
 
 
-def test_a_wish_below_both_bounds_says_what_is_possible():
+def test_a_goal_below_both_bounds_says_what_is_possible():
     X, _, s = people(seed=7)
     safe, useful = (Mixture(pair(), w).certify(X, sensitive_features=s).bound for w in np.eye(2))
 
@@ -449,12 +449,12 @@ def test_rows_and_groups_belong_together():
         mixture.certify(X[:, :1], sensitive_features=s)
 
 
-@pytest.mark.parametrize("wish", [0.0, -1.0, 1.1, np.nan, "wide"])
-def test_a_wish_is_a_gap(wish):
+@pytest.mark.parametrize("goal", [0.0, -1.0, 1.1, np.nan, "wide"])
+def test_a_goal_is_a_gap(goal):
     X, _, s = people(100, seed=8)
 
     with pytest.raises(ValueError, match="`max_gap` expects a number above 0 and up to 1"):
-        Mixture.for_gap(*pair(), wish, X, sensitive_features=s)
+        Mixture.for_gap(*pair(), goal, X, sensitive_features=s)
 
 
 def test_tables_of_a_mixture_are_of_the_same_rows():

@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from bitveil.batches import Rows
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
 from bitveil.layers import StochasticBinary, conv_encoder, drawing_from, stochastic_layers
 from bitveil.networks import Decoding, Encoding
-from bitveil.training import Rows
 
 QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}
 

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import nn
 
+from bitveil.batches import Batch
 from bitveil.objectives import (
     CRITERIA,
     MEASURES,
-    Batch,
     Constrained,
     DecoderTask,
     Measure,

@@ -9,7 +9,7 @@ import pytest
 
 from bitveil.estimators import InvariantEncoder
 from bitveil.plots import MARKS, plot_path
-from bitveil.wishes import Step
+from bitveil.search import Step
 
 SAFE = Step(0.05, None, 0.20, 0.04, gap=0.04, score=0.7, certified=True)
 USEFUL = Step(0.10, None, 0.30, 0.09, gap=0.09, score=0.8, certified=True)
@@ -101,7 +101,7 @@ def test_a_missing_matplotlib_is_named():
     code = (
         "import sys; sys.modules['matplotlib'] = None\n"
         "from bitveil.plots import plot_path\n"
-        "from bitveil.wishes import Step\n"
+        "from bitveil.search import Step\n"
         "try: plot_path([Step(0.1, None, 0.3, 0.1, gap=0.1)])\n"
         "except ImportError as error: print(error)"
     )

@@ -9,14 +9,6 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import accuracy_score, balanced_accuracy_score, roc_auc_score
 from sklearn.preprocessing import StandardScaler
 
-from bitveil.audits.certificates import (
-    Certificate,
-    certify_attack,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-)
 from bitveil.audits.fairness import fairness_differences, parity_gap
 from bitveil.audits.families import FAMILIES, Configuration, configuration, distinct, fit
 from bitveil.audits.probes import (
@@ -27,6 +19,14 @@ from bitveil.audits.probes import (
     search_attack,
     use,
     within,
+)
+from bitveil.certificates.upper import (
+    Certificate,
+    certify_attack,
+    certify_gap,
+    certify_information,
+    certify_odds,
+    certify_opportunity,
 )
 from bitveil.tables import joint_table
 

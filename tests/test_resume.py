@@ -10,10 +10,11 @@ import numpy as np
 import pytest
 import torch
 
+from bitveil.batches import Rows
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
 from bitveil.layers import StochasticBinary, table_encoder
 from bitveil.objectives import Constrained, DecoderTask, Measure, Weighted, task_information
-from bitveil.training import Rows, train
+from bitveil.training import train
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}
 
@@ -101,11 +102,11 @@ def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
 
 
 @pytest.mark.parametrize("killed_after", [6 + 6 + 3, 6 * 6])
-def test_a_fit_for_a_wish_goes_on_in_the_encoder_where_it_was_killed(tmp_path, killed_after):
+def test_a_fit_for_a_goal_goes_on_in_the_encoder_where_it_was_killed(tmp_path, killed_after):
     X, y, s = world(1500)
-    wish = {"max_gap": 0.5, "batch_size": 400}
-    whole = encoder(**wish).fit(X, y, sensitive_features=s)
-    again, seen = interrupted(encoder(**wish), killed_after, X, y, s, tmp_path)
+    goal = {"max_gap": 0.5, "batch_size": 400}
+    whole = encoder(**goal).fit(X, y, sensitive_features=s)
+    again, seen = interrupted(encoder(**goal), killed_after, X, y, s, tmp_path)
 
     assert len(seen) == 6 * 6 - killed_after
     assert_equal(again, whole, X)
@@ -503,17 +504,17 @@ def test_two_jobs_do_what_one_does():
 @pytest.mark.filterwarnings("ignore:There are more drawn codes")
 def test_two_jobs_do_what_one_does_where_codes_are_drawn():
     X, y, s = world(600)
-    wish = {"max_gap": 1.0, "epochs": 2, "n_bits": 17}
-    one, two = (encoder(**wish, n_jobs=jobs).fit(X, y, sensitive_features=s) for jobs in (1, 2))
+    goal = {"max_gap": 1.0, "epochs": 2, "n_bits": 17}
+    one, two = (encoder(**goal, n_jobs=jobs).fit(X, y, sensitive_features=s) for jobs in (1, 2))
 
     assert_equal(two, one, X)
 
 
 def test_two_jobs_keep_their_checkpoints_apart(tmp_path):
     X, y, s = world(600)
-    wish = {"max_gap": 0.8, "epochs": 2}
-    two = encoder(**wish, n_jobs=2, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
-    one = encoder(**wish, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    goal = {"max_gap": 0.8, "epochs": 2}
+    two = encoder(**goal, n_jobs=2, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
+    one = encoder(**goal, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
 
     assert len(list(tmp_path.glob("limit-*.pt"))) == 6
     assert_equal(two, one, X)

@@ -9,14 +9,14 @@ from bitveil.information import (
     mutual_information,
     total_variation,
 )
-from bitveil.sampled import (
+from bitveil.tables import joint_table
+from bitveil.wide_codes import (
     conditional_information_slope,
     information_slope,
     joint_information,
     sampled_reading,
     total_variation_slope,
 )
-from bitveil.tables import joint_table
 from worlds import blind, noisy_copy, parity_trap, random_rows
 
 SEEDS = 200

@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 import torch
 
+from bitveil.columns.targets import Target
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
-from bitveil.targets import Target
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 400}
 

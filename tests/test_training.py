@@ -1,9 +1,10 @@
 import pytest
 import torch
 
+from bitveil.batches import Rows
 from bitveil.layers import table_encoder
 from bitveil.objectives import Constrained, Measure, Weighted, task_information
-from bitveil.training import Rows, train
+from bitveil.training import train
 
 
 def world(n=3_000, seed=0):

@@ -5,21 +5,21 @@ import pytest
 import torch
 
 from bitveil.audits import least_gap
+from bitveil.batches import Batch
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
 from bitveil.objectives import (
     CRITERIA,
     MEASURES,
-    Batch,
     DecoderTask,
     Measure,
     explained,
     input_task,
     task_information,
 )
-from bitveil.sample import Sample, check_weights
-from bitveil.sampled import sampled_reading
+from bitveil.rows import Sample, check_weights
+from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
-from bitveil.wishes import Counts
+from bitveil.wide_codes import sampled_reading
 from worlds import random_rows
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 200}

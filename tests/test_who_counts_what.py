@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from bitveil.audits import audit, audit_table, certify_gap
-from bitveil.audits.published import Published
+from bitveil.audits.subject import Published
 from bitveil.estimators import InvariantClassifier
 from bitveil.mixtures import Mixture
 from bitveil.tables import joint_table

@@ -3,29 +3,6 @@
 Audits know logits, bits and tables, and no estimator: they can audit anybody's codes.
 """
 
-from bitveil.audits.attacker import (
-    Interval,
-    certain_attack,
-    certain_gap,
-    certain_information,
-    certain_odds,
-    certain_opportunity,
-)
-from bitveil.audits.certificates import (
-    Certificate,
-    UncertifiableError,
-    certify_attack,
-    certify_columns,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-    certify_sequence,
-    dobrushin_bound,
-    least_bound,
-    least_gap,
-    rows_needed,
-)
 from bitveil.audits.fairness import Difference, fairness_differences
 from bitveil.audits.meaning import Meaning
 from bitveil.audits.page import html_report
@@ -40,6 +17,29 @@ from bitveil.audits.probes import (
     within,
 )
 from bitveil.audits.report import Audit, audit, audit_table
+from bitveil.certificates.lower import (
+    Interval,
+    certain_attack,
+    certain_gap,
+    certain_information,
+    certain_odds,
+    certain_opportunity,
+)
+from bitveil.certificates.upper import (
+    Certificate,
+    UncertifiableError,
+    certify_attack,
+    certify_columns,
+    certify_gap,
+    certify_information,
+    certify_odds,
+    certify_opportunity,
+    certify_sequence,
+    dobrushin_bound,
+    least_bound,
+    least_gap,
+    rows_needed,
+)
 
 __all__ = [
     "Audit",

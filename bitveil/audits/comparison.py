@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.stats import beta
 from torch import Tensor
 
-from bitveil.audits.certificates import Certificate, certify_gap, group_sizes, slack
+from bitveil.certificates.upper import Certificate, certify_gap, group_sizes, slack
 from bitveil.information import total_variation
 
 __all__ = ["fare_certificate", "rademacher_gap", "weissman_gap"]

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.audits.certificates import Certificate
+from bitveil.certificates.upper import Certificate
 
 __all__ = ["Difference", "fairness_differences", "parity_gap"]
 

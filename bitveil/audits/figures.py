@@ -5,7 +5,6 @@ import re
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bitveil.audits.attacker import Interval
 from bitveil.audits.fairness import Difference
 from bitveil.audits.plots import (
     Axis,
@@ -22,8 +21,9 @@ from bitveil.audits.plots import (
     percent,
 )
 from bitveil.audits.probes import Probe, Use
-from bitveil.audits.published import group_name
-from bitveil.labels import printable
+from bitveil.audits.subject import group_name
+from bitveil.certificates.lower import Interval
+from bitveil.columns.labels import printable
 
 if TYPE_CHECKING:
     from bitveil.audits.page import View

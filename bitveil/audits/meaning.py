@@ -40,9 +40,9 @@ from scipy.special import betaincinv, chdtrc, expit
 from scipy.stats import random_table
 from torch import Tensor
 
-from bitveil.audits.published import Published, group_name
+from bitveil.audits.subject import Published, group_name
+from bitveil.columns.labels import printable
 from bitveil.information import BITS, chi_square_information, given_group, mutual_information
-from bitveil.labels import printable
 
 __all__ = ["Cell", "Meaning", "Part", "Pattern", "Telling", "follows", "meaning"]
 

@@ -15,7 +15,6 @@ from functools import cached_property
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
-from bitveil.audits.attacker import Interval
 from bitveil.audits.figures import GROUPS, among, compared, figures
 from bitveil.audits.meaning import Cell, Part, Pattern
 from bitveil.audits.plots import (
@@ -32,8 +31,9 @@ from bitveil.audits.plots import (
     percent,
 )
 from bitveil.audits.probes import Comparison
-from bitveil.audits.published import group_name
-from bitveil.labels import printable
+from bitveil.audits.subject import group_name
+from bitveil.certificates.lower import Interval
+from bitveil.columns.labels import printable
 
 if TYPE_CHECKING:
     from bitveil.audits.report import Audit

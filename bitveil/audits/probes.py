@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.audits.certificates import Certificate, slack
 from bitveil.audits.fairness import Difference, fairness_differences, parity_gap, resampled
 from bitveil.audits.families import (
     FAMILIES,
@@ -24,6 +23,7 @@ from bitveil.audits.families import (
     distinct,
     fit,
 )
+from bitveil.certificates.upper import Certificate, slack
 from bitveil.workers import run
 
 __all__ = [

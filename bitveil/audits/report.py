@@ -16,22 +16,6 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from bitveil.audits.attacker import (
-    Interval,
-    certain_attack,
-    certain_gap,
-    certain_information,
-    certain_odds,
-    certain_opportunity,
-)
-from bitveil.audits.certificates import (
-    Certificate,
-    certify_attack,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-)
 from bitveil.audits.families import FAMILIES
 from bitveil.audits.meaning import Meaning, follows, meaning
 from bitveil.audits.probes import (
@@ -45,8 +29,25 @@ from bitveil.audits.probes import (
     use,
     within,
 )
-from bitveil.audits.published import Published, group_name
-from bitveil.finite import leave_one_out
+from bitveil.audits.subject import Published, group_name
+from bitveil.certificates.lower import (
+    Interval,
+    certain_attack,
+    certain_gap,
+    certain_information,
+    certain_odds,
+    certain_opportunity,
+)
+from bitveil.certificates.upper import (
+    Certificate,
+    certify_attack,
+    certify_gap,
+    certify_information,
+    certify_odds,
+    certify_opportunity,
+)
+from bitveil.columns.labels import Labels, as_frame, number_labels, printable
+from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
 from bitveil.information import (
     BITS,
@@ -55,8 +56,8 @@ from bitveil.information import (
     mutual_information,
     neuron_information,
 )
-from bitveil.labels import Labels, as_frame, number_labels, printable, split_rows
 from bitveil.objectives import CRITERIA, Criterion
+from bitveil.rows import split_rows
 from bitveil.tables import neuron_tables, pair_groups
 from bitveil.workers import one_thread
 
@@ -98,7 +99,7 @@ class Column:
 
 @dataclass(frozen=True)
 class PathStep:
-    """One encoder of those that were trained for a wish, as the rows for selection see it.
+    """One encoder of those that were trained for a goal, as the rows for selection see it.
 
     Attributes:
         gap: The gap of its codes.

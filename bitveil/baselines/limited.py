@@ -13,12 +13,12 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.utils import check_random_state
 
+from bitveil.batches import Rows
 from bitveil.codes import code_likelihood
 from bitveil.estimators import LISTED
 from bitveil.networks import Decoding, Encoding
 from bitveil.objectives import Measure
-from bitveil.training import Rows
-from bitveil.wishes import Form, Trainer
+from bitveil.search import Form, Trainer
 
 __all__ = ["LimitedCode"]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from bitveil.baselines.limited import LimitedCode
 from bitveil.networks import Decoding
 from bitveil.objectives import Measure
-from bitveil.wishes import Form, Trainer
+from bitveil.search import Form, Trainer
 
 __all__ = ["PerNeuron"]
 

@@ -14,8 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.audits.certificates import least_gap
 from bitveil.audits.fairness import resampled
+from bitveil.certificates.upper import least_gap
 
 __all__ = [
     "LEVELS",

@@ -92,7 +92,7 @@ def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     )
     yield Text(
         f"With these rows to certify ({by_group}) and {least['configurations']} configurations "
-        f"**no gap below {floor:.4f} can be certified**, whatever the code; smaller wishes are "
+        f"**no gap below {floor:.4f} can be certified**, whatever the code; smaller goals are "
         f"refused. For a single configuration it would be {least['alone']:.4f}."
     )
 

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.values import check_values, plain, plain_array
+from bitveil.columns.values import check_values, plain, plain_array
 
 __all__ = [
     "AS_TEXT",
@@ -22,7 +22,6 @@ __all__ = [
     "check_names",
     "number_labels",
     "printable",
-    "split_rows",
 ]
 
 CONTINUOUS = 20
@@ -338,30 +337,6 @@ def _tuples(frame: pd.DataFrame) -> NDArray[Any]:
         labels[number] = plain(tuple(row) if len(row) > 1 else row[0])
 
     return labels
-
-
-def split_rows(
-    groups: NDArray[np.int64], shares: tuple[float, ...], rng: np.random.RandomState
-) -> list[NDArray[np.int64]]:
-    """Disjoint parts of the rows in these shares, at random within each group.
-
-    Within groups of the sensitive attribute and of nothing else: given its group each held-out
-    row is then drawn at random, which is what a certificate assumes.
-
-    Example:
-        >>> parts = split_rows(np.repeat([0, 1], 10), (0.5, 0.5), np.random.RandomState(0))
-        >>> [len(part) for part in parts]
-        [10, 10]
-    """
-
-    parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
-    for group in np.unique(groups):
-        rows = rng.permutation(np.flatnonzero(groups == group))
-        stops = np.round(np.cumsum(shares)[:-1] * len(rows)).astype(int)
-        for part, chosen in zip(parts, np.split(rows, stops), strict=True):
-            part.append(chosen)
-
-    return [np.sort(np.concatenate(part)) for part in parts]
 
 
 def _joined(name: str, frame: pd.DataFrame) -> Labels:

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bitveil.audits.certificates import Certificate, check_counts, group_sizes, slack
+from bitveil.certificates.upper import Certificate, check_counts, group_sizes, slack
 from bitveil.information import BITS, Prior, given_group, group_prior
 
 __all__ = [
@@ -47,7 +47,7 @@ class Interval:
         delta: The probability that `least` is too large; that of the certificate is its own.
 
     Example:
-        >>> from bitveil.audits.certificates import certify_gap
+        >>> from bitveil.certificates.upper import certify_gap
         >>> leaky = torch.tensor([[900.0, 100.0], [100.0, 900.0]])
         >>> print(Interval(certain_gap(leaky, leaky), certify_gap(leaky)))
         0.7453 ≤ worst gap of any classifier that sees the code ≤ 0.8547,

@@ -1,8 +1,5 @@
 """Samples: the rows that are given to fit, numbered, and split by what each part is for."""
 
-import inspect
-import re
-import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,17 +8,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from bitveil.batches import Rows
+from bitveil.cautions import warn
 from bitveil.features import Table
-from bitveil.labels import split_rows
 from bitveil.objectives import Criterion
 from bitveil.repeats import check_copies
-from bitveil.training import Rows
-from bitveil.wishes import Counts
+from bitveil.search import Counts
 
-__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "warn"]
+__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
 
 SPLIT = (0.5, 0.2, 0.3)
-"""The shares of rows to fit, to select, and, where a wish is to be certified, to certify."""
+"""The shares of rows to fit, to select, and, where a goal is to be certified, to certify."""
 
 Numbers = NDArray[np.int64]
 
@@ -224,6 +221,30 @@ def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
     )
 
 
+def split_rows(
+    groups: NDArray[np.int64], shares: tuple[float, ...], rng: np.random.RandomState
+) -> list[NDArray[np.int64]]:
+    """Disjoint parts of the rows in these shares, at random within each group.
+
+    Within groups of the sensitive attribute and of nothing else: given its group each held-out
+    row is then drawn at random, which is what a certificate assumes.
+
+    Example:
+        >>> parts = split_rows(np.repeat([0, 1], 10), (0.5, 0.5), np.random.RandomState(0))
+        >>> [len(part) for part in parts]
+        [10, 10]
+    """
+
+    parts: list[list[NDArray[np.int64]]] = [[] for _ in shares]
+    for group in np.unique(groups):
+        rows = rng.permutation(np.flatnonzero(groups == group))
+        stops = np.round(np.cumsum(shares)[:-1] * len(rows)).astype(int)
+        for part, chosen in zip(parts, np.split(rows, stops), strict=True):
+            part.append(chosen)
+
+    return [np.sort(np.concatenate(part)) for part in parts]
+
+
 def conditions(
     labels: Numbers, values: NDArray[np.float64], criterion: Criterion, bins: int
 ) -> tuple[Numbers, int]:
@@ -281,14 +302,3 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
         raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")
 
     return weights
-
-
-def warn(message: str) -> None:
-    """Warn at the line that called the estimator, however many wrappers lie between."""
-
-    frame, level = inspect.currentframe(), 1
-    while frame is not None and re.match(
-        r"(bitveil|sklearn|contextlib)\b", frame.f_globals.get("__name__", "")
-    ):
-        frame, level = frame.f_back, level + 1
-    warnings.warn(message, stacklevel=level)

@@ -7,8 +7,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.labels import AS_TEXT, as_frame, binned, check_names, number_labels
-from bitveil.values import check_values
+from bitveil.columns.labels import AS_TEXT, as_frame, binned, check_names, number_labels
+from bitveil.columns.values import check_values
 
 __all__ = ["MAX_CLASSES", "Kind", "Missing", "Target"]
 

@@ -97,7 +97,7 @@ _SAYS: dict[str, str] = {
 
 
 class UncertifiableError(ValueError):
-    """No code meets the wish with the rows that are there."""
+    """No code meets the goal with the rows that are there."""
 
 
 _COUNTED = {"soft": "expected counts", "hard": "drawn codes"}
@@ -416,10 +416,10 @@ def certify_sequence(
     delta: float = 0.05,
     draws: str = "soft",
 ) -> list[Certificate]:
-    r"""Certify several codes at one wish from the same rows, with no correction for their number.
+    r"""Certify several codes at one goal from the same rows, with no correction for their number.
 
     The codes are tested in the order given, which must not come from these rows: the safest first.
-    Testing ends at the first whose bound is above the wish.
+    Testing ends at the first whose bound is above the goal.
 
     Each of the codes that passed keeps to the limit, all of them at once, with probability at
     least :math:`1 - \delta`. Proof: let code j be the first in the order that really is above the
@@ -433,7 +433,7 @@ def certify_sequence(
 
     Arguments:
         tables: The counts of each candidate, on the same held-out rows, as `certify` takes them.
-        limit: The wish.
+        limit: The goal.
         certify: Any of the functions of this module that make a certificate of a table;
             `functools.partial` for those that take more arguments.
         delta: The probability that any of the certificates may be wrong.
@@ -543,7 +543,7 @@ def dobrushin_bound(low: Float[Tensor, " m"], high: Float[Tensor, " m"]) -> floa
 def least_gap(sizes: Sequence[int], delta: float = 0.05) -> float:
     """The gap that rows of these numbers certify for a code that reveals nothing measurable.
 
-    No wish below it can be met; one that is to leave some use must be clearly above it.
+    No goal below it can be met; one that is to leave some use must be clearly above it.
 
     Arguments:
         sizes: The number of held-out rows of each group.

@@ -1,9 +1,9 @@
-"""Wishes: from a number that a person can live with to an encoder that keeps to it.
+"""Goals: from a number that a person can live with to an encoder that keeps to it.
 
-A wish is met in three steps, each on rows of its own. Encoders are trained for smaller and smaller
+A goal is met in three steps, each on rows of its own. Encoders are trained for smaller and smaller
 gaps, in the constraint form. The rows for selection order them, from the safest to the most
 useful. The rows for certification test them in that order up to the first that fails, and the most
-useful that passed is taken: the measured gap may come as close to the wish as these rows allow,
+useful that passed is taken: the measured gap may come as close to the goal as these rows allow,
 and no correction for the number of encoders is needed (`audits.certify_sequence`).
 """
 
@@ -18,7 +18,8 @@ from typing import Any, Literal, NamedTuple
 import torch
 from torch import Tensor, nn
 
-from bitveil.audits.certificates import (
+from bitveil.batches import Batch, Rows
+from bitveil.certificates.upper import (
     Certificate,
     UncertifiableError,
     certify_gap,
@@ -30,7 +31,6 @@ from bitveil.audits.certificates import (
 from bitveil.information import group_entropy
 from bitveil.layers import stochastic_layers
 from bitveil.objectives import (
-    Batch,
     Constrained,
     Criterion,
     DecoderTask,
@@ -40,13 +40,13 @@ from bitveil.objectives import (
     Weighted,
     explained,
 )
-from bitveil.training import Epoch, History, Rows, balancing_chances, train
+from bitveil.training import Epoch, History, balancing_chances, train
 from bitveil.workers import run
 
-__all__ = ["Candidate", "Counts", "Step", "Trainer", "Wish", "certified", "counts"]
+__all__ = ["Candidate", "Counts", "Goal", "Step", "Trainer", "certified", "counts"]
 
 LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
-"""The gaps that are trained for, as shares of the room that the slack leaves of the wish. The
+"""The gaps that are trained for, as shares of the room that the slack leaves of the goal. The
 first is above it: the gap on the rows for certification may turn out smaller than on others. The
 last is far below: it stands for the other case."""
 
@@ -119,7 +119,7 @@ def counts(encoder: nn.Module, rows: Rows) -> Counts:
 
 
 @dataclass(frozen=True)
-class Wish:
+class Goal:
     """What is to be certified: a gap or an information, by a criterion, and a limit on it.
 
     Attributes:
@@ -138,7 +138,7 @@ class Wish:
 
     @property
     def name(self) -> str:
-        """What the person who has the wish calls it."""
+        """What the person who has the goal calls it."""
 
         return f"max_{self.quantity}={self.limit}"
 
@@ -164,17 +164,17 @@ class Wish:
         return certify_opportunity(table.joint, self.positive, delta=delta, draws=draws)
 
     def room(self, sizes: Counts) -> float:
-        """What the slack of the certificate leaves of the wish, as a total variation.
+        """What the slack of the certificate leaves of the goal, as a total variation.
 
         Arguments:
             sizes: The numbers of held-out rows, over (target, group) and over (group).
 
         Raises:
-            UncertifiableError: If it leaves nothing: no code could be certified to meet the wish.
+            UncertifiableError: If it leaves nothing: no code could be certified to meet the goal.
 
         Example:
             >>> sizes = Counts(torch.full((2, 2), 500.0), torch.full((2,), 1000.0))
-            >>> round(Wish(0.1).room(sizes), 4)  # 0.1 - 0.0547
+            >>> round(Goal(0.1).room(sizes), 4)  # 0.1 - 0.0547
             0.0453
         """
 
@@ -185,7 +185,7 @@ class Wish:
             raise UncertifiableError(
                 f"`{self.name}` is too small for these rows: with {rows} rows of the groups held "
                 f"back, even a code that reveals nothing is certified at {least:.3f} only (delta "
-                f"= {self.delta}). Wish for more than that, well above it if the code is to be of "
+                f"= {self.delta}). Ask for more than that, well above it if the code is to be of "
                 "use, or bring more rows of the smallest groups."
             )
         if self.quantity == "gap":
@@ -226,7 +226,7 @@ class Step:
             of one another, or are categories in disguise, it is more than a code can hold.
         measure: What its codes were charged for.
         gap: The total variation of the groups' codes by the criterion, or, where an information
-            is wished for, one less their overlap.
+            is asked for, one less their overlap.
         score: The accuracy of the best classifier of the codes for the first target, or the share
             of variance explained; None without a target.
         certified: Whether the rows for certification passed it; None where none were asked.
@@ -343,7 +343,7 @@ class Trainer:
 
 def certified(
     trainer: Trainer,
-    wish: Wish,
+    goal: Goal,
     fit: Rows,
     select: Rows,
     held_out: Callable[[nn.Module], Counts],
@@ -357,7 +357,7 @@ def certified(
 
     Arguments:
         trainer: How encoders are trained.
-        wish: What is to be certified.
+        goal: What is to be certified.
         fit: The rows to train on.
         select: The rows that order the encoders and choose among those that passed.
         held_out: The counts of the rows for certification, for an encoder.
@@ -371,18 +371,18 @@ def certified(
         UncertifiableError: If none passes.
     """
 
-    left = wish.room(sizes)
-    forms = _forms(trainer, wish, left, fit, select)
+    left = goal.room(sizes)
+    forms = _forms(trainer, goal, left, fit, select)
     candidates = run([partial(trainer, form, fit, select) for form in forms], n_jobs)
     if draws == "hard" and drawn is not None:
-        candidates = [_as_drawn(candidate, wish, drawn) for candidate in candidates]
+        candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]
-    settings: Any = {"certify": wish.certify, "delta": wish.delta, "draws": draws}
-    passed = certify_sequence(tables, wish.limit, **settings)
+    settings: Any = {"certify": goal.certify, "delta": goal.delta, "draws": draws}
+    passed = certify_sequence(tables, goal.limit, **settings)
     if not passed:
-        safest = wish.certify(tables[0], draws=draws)
-        raise UncertifiableError(_refusal(wish, left, safest, candidates[0].step.gap))
+        safest = goal.certify(tables[0], draws=draws)
+        raise UncertifiableError(_refusal(goal, left, safest, candidates[0].step.gap))
     chosen = max(range(len(passed)), key=lambda number: candidates[number].step.information)
     path = [
         replace(candidate.step, certified=number < len(passed))
@@ -392,25 +392,25 @@ def certified(
     return candidates[chosen], passed[chosen], path
 
 
-def _as_drawn(candidate: Candidate, wish: Wish, drawn: Callable[[nn.Module], Counts]) -> Candidate:
+def _as_drawn(candidate: Candidate, goal: Goal, drawn: Callable[[nn.Module], Counts]) -> Candidate:
     """An encoder with the gap of its drawn codes, which is what is published."""
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that codes are many matters for the bound, not for this
-        gap = wish.certify(drawn(candidate.encoder), draws="hard").estimate
+        gap = goal.certify(drawn(candidate.encoder), draws="hard").estimate
 
     return replace(candidate, step=replace(candidate.step, gap=gap))
 
 
-def _forms(trainer: Trainer, wish: Wish, left: float, fit: Rows, select: Rows) -> list[Form]:
+def _forms(trainer: Trainer, goal: Goal, left: float, fit: Rows, select: Rows) -> list[Form]:
     """Objectives for gaps at the shares of the room.
 
     Where the measure is another than what is certified, its limits are found from encoders whose
     gap is known: near independence it goes with a power of the gap.
     """
 
-    own = replace(trainer.measure, reading=wish.reading, prior="empirical")
-    if trainer.measure == own or (wish.reading, trainer.measure.reading) == _SAME_OF_TWO:
+    own = replace(trainer.measure, reading=goal.reading, prior="empirical")
+    if trainer.measure == own or (goal.reading, trainer.measure.reading) == _SAME_OF_TWO:
         return [Form.limited(share * left) for share in LADDER]
 
     power = 2 if trainer.measure.reading in _SQUARES else 1
@@ -433,23 +433,23 @@ def _limited(step: Step, gap: float, power: int) -> Form:
     return Form.limited(limit, power * limit / gap)
 
 
-def _refusal(wish: Wish, left: float, safest: Certificate, expected: float) -> str:
+def _refusal(goal: Goal, left: float, safest: Certificate, expected: float) -> str:
     """Why none was certified, and what could be."""
 
-    if wish.quantity == "information":
+    if goal.quantity == "information":
         advice = safest.bound
     else:  # the safest code's gap is a share of the room, and what these rows add to that
         added = max(0.0, safest.estimate - expected)
-        advice = max(safest.bound, wish.limit - left + added / (1 - LADDER[-1]))
-    if advice >= 1 and wish.quantity == "gap":
+        advice = max(safest.bound, goal.limit - left + added / (1 - LADDER[-1]))
+    if advice >= 1 and goal.quantity == "gap":
         could = "No smaller gap can be certified for such codes: take fewer bits"
     else:
-        could = f"Wish for a little more than {advice:.3f}"
+        could = f"Ask for a little more than {advice:.3f}"
     drawn = " The drawn codes were counted, since rows have no names of their own (`ids`), or too "
     drawn += "many bits: that measures more than expected counts do. Names and fewer bits help."
 
     return (
-        f"`{wish.name}` could not be certified. The safest code found: {safest}. {could}, "
+        f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, "
         f"or bring more rows.{drawn if safest.draws == 'hard' else ''}"
     )
 

@@ -1,11 +1,11 @@
-"""Wishes on every bundled data set: each is certified, or refused with advice that is followed.
+"""Goals on every bundled data set: each is certified, or refused with advice that is followed.
 
 For a binary, a multi-class and an intersectional sensitive attribute of each data set, a
-classifier is fitted for each gap. Where the wish is refused, the number in the text is read, five
-per cent are added, and that is wished for once. Each fit is a line of JSON in --records, and those
+classifier is fitted for each gap. Where the goal is refused, the number in the text is read, five
+per cent are added, and that is asked for once. Each fit is a line of JSON in --records, and those
 that are there already are not run again. Seed 0; the test rows are those of `Dataset.test`.
 
-    python benchmarks/bench_wishes.py [--records FILE] [--only NAME]
+    python benchmarks/bench_goals.py [--records FILE] [--only NAME]
 """
 
 import argparse
@@ -107,7 +107,7 @@ CASES = [
 
 
 def run(case: Case, data: Dataset, max_gap: float) -> dict[str, Any]:
-    """Fit for one wish: what came of it, and how the codes do on the test rows."""
+    """Fit for one goal: what came of it, and how the codes do on the test rows."""
 
     X, s = data.without(*case.without).drop(columns=list(case.drop)), case.sensitive(data)
     test, y = data.test, data.target
@@ -160,8 +160,8 @@ def advised(message: str) -> float | None:
     return round(1.05 * float("".join(found[-1])), 4) if found else None
 
 
-def wishes(case: Case, done: dict[Any, dict[str, Any]]) -> Iterator[tuple[float, float | None]]:
-    """The wishes that are not recorded yet: the gap, and after which refusal it was advised."""
+def goals(case: Case, done: dict[Any, dict[str, Any]]) -> Iterator[tuple[float, float | None]]:
+    """The goals that are not recorded yet: the gap, and after which refusal it was advised."""
 
     for gap in case.gaps:
         if (case.dataset, case.kind, gap) not in done:
@@ -173,18 +173,18 @@ def wishes(case: Case, done: dict[Any, dict[str, Any]]) -> Iterator[tuple[float,
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """The wishes as Markdown, each with what came of its advice."""
+    """The goals as Markdown, each with what came of its advice."""
 
     lines = [
-        "| data set | attribute | groups | wish | outcome | measured | test gap | accuracy | "
+        "| data set | attribute | groups | goal | outcome | measured | test gap | accuracy | "
         "majority |",
         "| --- | --- | --- | --- | --- | --- | --- | --- | --- |",
     ]
     for record in records:
-        wish = f"{record['max_gap']:g}"
+        goal = f"{record['max_gap']:g}"
         if record["followed"] is not None:
-            wish += f" (advised after {record['followed']:g})"
-        said = [record["dataset"], record["kind"], str(record["groups"]), wish, record["outcome"]]
+            goal += f" (advised after {record['followed']:g})"
+        said = [record["dataset"], record["kind"], str(record["groups"]), goal, record["outcome"]]
         names = ("measured", "test_gap", "accuracy", "majority")
         cells = [f"{record[name]:.3f}" if name in record else "" for name in names]
         lines.append(f"| {' | '.join([*said, *cells])} |")
@@ -196,7 +196,7 @@ def main() -> None:
     """Run what is missing, and print the table."""
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/wishes.jsonl"))
+    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/goals.jsonl"))
     parser.add_argument("--only", help="the name of one data set")
     arguments = parser.parse_args()
     arguments.records.parent.mkdir(parents=True, exist_ok=True)
@@ -207,7 +207,7 @@ def main() -> None:
         if arguments.only not in (None, case.dataset):
             continue
         data = getattr(datasets, f"load_{case.dataset}")()
-        for max_gap, followed in wishes(case, done):
+        for max_gap, followed in goals(case, done):
             named = {"dataset": case.dataset, "kind": case.kind}
             record = named | {"max_gap": max_gap, "followed": followed}
             record |= run(case, data, max_gap)

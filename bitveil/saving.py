@@ -12,7 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bitveil.audits.certificates import Certificate
+from bitveil.certificates.upper import Certificate
+from bitveil.columns.kinds import KINDS, Kinds
+from bitveil.columns.labels import Grouping
+from bitveil.columns.targets import Target
+from bitveil.columns.values import read, said
 from bitveil.folders import Parts, libraries
 from bitveil.frozen import Secret
 from bitveil.inspection import (
@@ -24,13 +28,9 @@ from bitveil.inspection import (
     fits,
     perceptron_shapes,
 )
-from bitveil.kinds import KINDS, Kinds
-from bitveil.labels import Grouping
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
-from bitveil.targets import Target
-from bitveil.values import read, said
-from bitveil.wishes import Step
+from bitveil.search import Step
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 

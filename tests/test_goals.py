@@ -1,4 +1,4 @@
-"""Wishes: what is certified keeps to the wish, and what cannot be is refused with a way out."""
+"""Goals: what is certified keeps to the goal, and what cannot be is refused with a way out."""
 
 import math
 import re
@@ -9,14 +9,15 @@ import pytest
 import torch
 from torch import nn
 
-from bitveil import wishes
+from bitveil import search
 from bitveil.audits import UncertifiableError, least_gap
-from bitveil.audits.certificates import certify_information
+from bitveil.batches import Rows
+from bitveil.certificates.upper import certify_information
 from bitveil.codes import all_codes
 from bitveil.estimators import InvariantClassifier, InvariantEncoder
 from bitveil.objectives import MEASURES, Measure
-from bitveil.training import Epoch, History, Rows
-from bitveil.wishes import LADDER, Candidate, Counts, Step, Wish, certified
+from bitveil.search import LADDER, Candidate, Counts, Goal, Step, certified
+from bitveil.training import Epoch, History
 
 
 def world(n, seed=0, k=2):
@@ -65,17 +66,17 @@ def free():
     return encoder(strength=0.0).fit(X, y, sensitive_features=s)
 
 
-# The wish for a gap
+# The goal for a gap
 
 
-def test_the_world_breaks_the_wish_where_nobody_asks(free):
+def test_the_world_breaks_the_goal_where_nobody_asks(free):
     X, y, s = world(20_000, seed=1)
 
     assert gap(free.probabilities(X), s) > 0.3
     assert free.score(X, y) > 0.85
 
 
-def test_the_certificate_keeps_to_the_wish(met):
+def test_the_certificate_keeps_to_the_goal(met):
     certificate, s = met.certificate_, world(3000)[2]
     noise = least_gap(certificate.sizes, 0.05)
 
@@ -93,7 +94,7 @@ def test_the_certificate_measures_the_rows_held_out_for_it(met):
     assert met.certificate_.estimate == pytest.approx(gap(met.probabilities(X[rows]), s[rows]))
 
 
-def test_new_rows_keep_to_the_wish(met):
+def test_new_rows_keep_to_the_goal(met):
     X, y, s = world(20_000, seed=1)
     answers = met.predict(X)
 
@@ -151,7 +152,7 @@ def test_the_path_says_what_was_tried_and_what_passed(met):
 
 
 @pytest.mark.parametrize(("k", "max_gap"), [(2, 0.2), (3, 0.35)])
-def test_every_pair_of_groups_keeps_to_the_wish(k, max_gap):
+def test_every_pair_of_groups_keeps_to_the_goal(k, max_gap):
     X, y, s = world(3000, k=k)
     model = encoder(max_gap=max_gap, delta=0.2).fit(X, y, sensitive_features=s)
     X, _, s = world(20_000, seed=1, k=k)
@@ -162,11 +163,11 @@ def test_every_pair_of_groups_keeps_to_the_wish(k, max_gap):
     assert gap(model.probabilities(X), s) <= max_gap
 
 
-def test_a_wish_that_no_row_could_meet_is_refused_before_training(monkeypatch):
+def test_a_goal_that_no_row_could_meet_is_refused_before_training(monkeypatch):
     def train(*args, **settings):
         raise AssertionError("nothing is to be trained")
 
-    monkeypatch.setattr(wishes, "train", train)
+    monkeypatch.setattr(search, "train", train)
     monkeypatch.setattr("bitveil.features.Features.fit_transform", train)
     X, y, s = world(600)
 
@@ -186,16 +187,16 @@ def test_the_gap_that_a_refusal_names_is_possible():
     assert model.certificate_.gap == 1.5 * named
 
 
-# The wish as a weight
+# The goal as a weight
 
 
 @pytest.mark.parametrize(
-    ("wish", "weight"),
+    ("goal", "weight"),
     [({}, 1.0), ({"strength": 0.3}, 0.3), ({"strength": 0.0}, 0.0), ({"gamma": 0.25}, 0.25)],
 )
-def test_a_weight_is_no_certificate(wish, weight):
+def test_a_weight_is_no_certificate(goal, weight):
     X, y, s = world(300)
-    model = encoder(InvariantEncoder, epochs=2, **wish).fit(X, y, sensitive_features=s)
+    model = encoder(InvariantEncoder, epochs=2, **goal).fit(X, y, sensitive_features=s)
 
     assert model.certificate_ is None
     assert [(step.strength, step.limit, step.certified) for step in model.path_] == [
@@ -204,7 +205,7 @@ def test_a_weight_is_no_certificate(wish, weight):
     assert set(model.rows_) == {"fit", "select"}
 
 
-def test_no_wish_is_a_strength_of_one():
+def test_no_goal_is_a_strength_of_one():
     X, y, s = world(300)
     said, unsaid = (
         encoder(InvariantEncoder, epochs=3, strength=strength).fit(X, y, sensitive_features=s)
@@ -238,14 +239,14 @@ def test_gamma_is_the_form_of_the_paper():
     assert measured[1] < 0.5 * measured[0]
 
 
-# Wishes that are none
+# Goals that are none
 
 
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        ({"max_gap": 0.2, "strength": 1.0}, "one wish, not several: got max_gap and strength"),
-        ({"strength": 0.0, "gamma": 0.0}, "one wish, not several: got strength and gamma"),
+        ({"max_gap": 0.2, "strength": 1.0}, "one goal, not several: got max_gap and strength"),
+        ({"strength": 0.0, "gamma": 0.0}, "one goal, not several: got strength and gamma"),
         ({"max_gap": 0.2, "strength": 1.0, "gamma": 0.5}, "max_gap and strength and gamma"),
         ({"max_gap": 0.0}, r"`max_gap` expects a number from 0 to 1, got 0\.0"),
         ({"max_gap": -0.1}, r"`max_gap` expects .* got -0\.1"),
@@ -261,7 +262,7 @@ def test_gamma_is_the_form_of_the_paper():
         ({"strength": -1.0}, "`strength` expects"),
     ],
 )
-def test_an_unclear_wish_is_refused(settings, words):
+def test_an_unclear_goal_is_refused(settings, words):
     X, y, s = world(300)
 
     with pytest.raises(ValueError, match=words) as refused:
@@ -269,7 +270,7 @@ def test_an_unclear_wish_is_refused(settings, words):
     assert type(refused.value) is ValueError
 
 
-def test_the_whole_gap_may_be_wished_for():
+def test_the_whole_gap_may_be_goaled_for():
     X, y, s = world(300)
 
     assert encoder(max_gap=1.0, epochs=2).fit(X, y, sensitive_features=s).certificate_.gap == 1.0
@@ -285,18 +286,18 @@ def sizes_of(*groups):
 
 
 def test_room_is_what_the_noise_leaves():
-    assert Wish(0.3).room(sizes_of(400, 100)) == pytest.approx(0.3 - least_gap([400, 100], 0.05))
+    assert Goal(0.3).room(sizes_of(400, 100)) == pytest.approx(0.3 - least_gap([400, 100], 0.05))
     with pytest.raises(UncertifiableError, match=f"{least_gap([400, 100]):.3f} only"):
-        Wish(least_gap([400, 100])).room(sizes_of(400, 100))
+        Goal(least_gap([400, 100])).room(sizes_of(400, 100))
 
 
 def test_room_of_an_information_is_a_share_of_the_entropy():
     least = certify_information(torch.tensor([[400.0], [100.0]])).bound
     bits = -0.8 * math.log2(0.8) - 0.2 * math.log2(0.2)
 
-    assert Wish(0.2, "information").room(sizes_of(400, 100)) == pytest.approx((0.2 - least) / bits)
+    assert Goal(0.2, "information").room(sizes_of(400, 100)) == pytest.approx((0.2 - least) / bits)
     with pytest.raises(UncertifiableError, match=r"`max_information=0\.05` is too small"):
-        Wish(0.05, "information").room(sizes_of(400, 100))
+        Goal(0.05, "information").room(sizes_of(400, 100))
 
 
 ROWS = Rows(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
@@ -327,7 +328,7 @@ class KnownTrainer:
 
 
 def steps(candidates, max_gap=0.1):
-    """Walk to a wish with candidates that are known."""
+    """Walk to a goal with candidates that are known."""
 
     def table(module):
         ones = torch.tensor([[0.5 + module.truth / 2], [0.5 - module.truth / 2]])
@@ -336,13 +337,13 @@ def steps(candidates, max_gap=0.1):
 
     trainer = KnownTrainer(candidates)
     settings = {"sizes": sizes_of(*SIZES), "draws": "hard"}
-    found = certified(trainer, Wish(max_gap), ROWS, ROWS, table, **settings)
+    found = certified(trainer, Goal(max_gap), ROWS, ROWS, table, **settings)
 
     return found, trainer.limits
 
 
 def test_encoders_are_trained_from_above_the_room_to_far_below():
-    left = Wish(0.1).room(sizes_of(*SIZES))
+    left = Goal(0.1).room(sizes_of(*SIZES))
     _, trained = steps([(0.07, 3, 0.07), (0.06, 2, 0.06), (0.02, 1, 0.02)])
 
     assert trained == pytest.approx([share * left for share in LADDER])

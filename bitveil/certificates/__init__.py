@@ -1,0 +1,1 @@
+"""Certificates: bounds on what any use of a code can reveal."""

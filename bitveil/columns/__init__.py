@@ -1,0 +1,1 @@
+"""Columns: from the values in a person's table to numbers, and back."""
