@@ -32,6 +32,8 @@ from bitveil.shapes import Groups, Indices, Logits, NeuronTables, Weights
 
 __all__ = [
     "MAX_CELLS",
+    "check_cells",
+    "check_groups",
     "joint_table",
     "moment_table",
     "neuron_tables",
