@@ -151,8 +151,9 @@ def fit(
     """
 
     from bitveil.columns.targets import Target
-    from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+    from bitveil.estimators import InvariantEncoder
     from bitveil.folders import check_place
+    from bitveil.models import InvariantClassifier, InvariantRegressor
 
     check_place(output)
     _check_goal(max_gap, max_information, strength)
@@ -229,8 +230,8 @@ def encode(
     and the one of --id before them.
     """
 
-    from bitveil.estimators import load
     from bitveil.folders import staged
+    from bitveil.models import load
 
     _check_suffix(output)
     _check_output(output, [file, model], force=force)
@@ -388,7 +389,7 @@ class _Asked(NamedTuple):
 def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     """Audit the codes that an encoder gives to the rows of a table."""
 
-    from bitveil.estimators import load
+    from bitveil.models import load
 
     encoder = load(model)
     names = list(asked.sensitive or encoder.sensitive_names_ or [])
@@ -697,7 +698,7 @@ def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missin
     """Refuse columns that make no groups by their names, before anything is fitted."""
 
     from bitveil.columns.labels import Grouping
-    from bitveil.estimators import MAX_GROUPS
+    from bitveil.schema import MAX_GROUPS
 
     for name in sensitive:
         Grouping.fit(

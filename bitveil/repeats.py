@@ -28,9 +28,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
-from bitveil.frozen import Secret
+from bitveil.frozen import Secret, name_digests
 
-__all__ = ["UsedRows", "check_copies"]
+__all__ = ["UsedRows", "check_copies", "check_ids"]
 
 _FEW = 20  # repeated contents, below which chance could well be what repeats them
 _BEYOND = 5.0  # standard deviations beyond which rows are no longer equal by chance
@@ -203,6 +203,23 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
             f"included.{every} Copies of one person are no independent rows, and a certificate "
             "from them would be wrong: leave one row of each person (in `fit`, `sample_weight` "
             "says how often it counts). If these are different people, name them: `ids`."
+        )
+
+
+def check_ids(ids: Any, n: int) -> None:
+    """Refuse names that do not tell rows apart: copies of one person are no independent rows.
+
+    Raises:
+        ValueError: If there is not one name for each of n rows, or one stands twice.
+    """
+
+    names = name_digests(ids, n)
+    twice = n - len(np.unique(names, axis=0))
+    if twice:
+        raise ValueError(
+            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are no "
+            "independent rows: leave one row of each person. In `fit`, `sample_weight` can say "
+            "how often it counts."
         )
 
 

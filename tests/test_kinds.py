@@ -16,9 +16,10 @@ import pytest
 
 from bitveil import cli
 from bitveil.columns.kinds import Kinds, as_pandas, read_names
-from bitveil.estimators import InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import name_digests, row_digests
 from bitveil.mixtures import Mixture
+from bitveil.models import load
 
 N = 60
 QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
