@@ -65,6 +65,7 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
+from bitveil.model_audits import check_new
 from bitveil.repeats import check_ids
 from bitveil.settings import LISTED
 from bitveil.tables import joint_table, observed_table
@@ -110,11 +111,12 @@ class Mixture:
             columns or groups, or the shares are not as described.
 
     Example:
+        >>> from bitveil import Training
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(200, 2))
         >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
         >>> one, two = (
-        ...     InvariantEncoder(m, features="raw", hidden=(4,), epochs=2, random_state=0)
+        ...     InvariantEncoder(m, features="raw", training=Training(hidden=(4,), epochs=2))
         ...     .fit(X, y, sensitive_features=s) for m in (1, 2)
         ... )
         >>> mixture = Mixture([one, two], [0.25, 0.75])
@@ -309,7 +311,7 @@ class Mixture:
 
         if ids is not None:
             return name_digests(ids, len(check_table(X)))
-        table, kinds = check_table(X), self.encoders[0].kinds_
+        table, kinds = check_table(X), self.encoders[0].schema_.kinds
         if kinds is not None and isinstance(table, pd.DataFrame):
             table = kinds.read(table)
 
@@ -355,7 +357,8 @@ class Mixture:
         if ids is not None:
             check_ids(ids, len(groups))
         for encoder in self.encoders:
-            if caution := encoder.check_new(X, groups, ids=ids):
+            table = encoder.schema_.read(X, encoder.coder_.features)
+            if caution := check_new(encoder.used_, table, groups, None, ids):
                 warn(caution)
 
     def _largest_drawn(
@@ -501,7 +504,7 @@ def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[
 def _derived_key(encoders: Sequence[InvariantEncoder]) -> Secret:
     """A key that follows from those of the encoders, so that there is none to keep beside them."""
 
-    digests = [hashlib.blake2b(encoder.key_).digest() for encoder in encoders]
+    digests = [hashlib.blake2b(encoder.coder_.key).digest() for encoder in encoders]
 
     return Secret(hashlib.blake2b(b"".join(digests), digest_size=32, person=b"mixture").digest())
 
@@ -517,7 +520,7 @@ def _checked_encoders(encoders: Sequence[InvariantEncoder]) -> list[InvariantEnc
             raise ValueError(
                 f"A mixture expects encoders of bitveil, got {type(encoder).__name__}."
             )
-        check_is_fitted(encoder, "encoder_")
+        check_is_fitted(encoder, "coder_")
         _check_alike("columns", _columns(encoders[0]), _columns(encoder))
         groups, others = encoders[0].groups_.tolist(), encoder.groups_.tolist()
         _check_alike("groups", groups, others)
