@@ -84,7 +84,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     return Demo(
         test_accuracy=float(np.mean(answers == y_test)),
         unprotected_accuracy=float(np.mean(unprotected == y_test)),
-        certified_gap=certificate.gap,
+        certified_gap=certificate.bound,
         delta=certificate.delta,
         empirical_gap=parity_gap(answers, s_test),
         unprotected_gap=parity_gap(unprotected, s_test),

@@ -1109,7 +1109,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         >>> model = InvariantClassifier(max_gap=0.2, n_bits=2, epochs=40, random_state=0)
         >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.9
         True
-        >>> model.certificate_.gap
+        >>> model.certificate_.bound
         0.2
     """
 

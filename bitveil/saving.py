@@ -74,7 +74,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "decodes": model.decoder_ is not None,
         "target": _fields(model.target_),
         "grouping": _fields(model.grouping_),
-        "certificate": model.certificate_ and _fields(model.certificate_),
+        "certificate": model.certificate_ and _said(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
         "specimens": _frame_said(model.specimens_),
     }
@@ -120,7 +120,7 @@ def restore(
         model.used_ = _used_rows(_under("used", weights))
         model.kinds_ = _kinds(what["kinds"], model.feature_names_in_)
         model.target_, model.grouping_ = _target(what["target"]), _grouping(what["grouping"])
-        model.certificate_ = what["certificate"] and _record(Certificate, what["certificate"])
+        model.certificate_ = what["certificate"] and _certificate(what["certificate"])
         model.path_ = [_record(Step, step) for step in what["path"]]
         model.features_, model.key_ = parts.features, parts.key
         model.specimens_ = _rows(what["specimens"], weights)
@@ -170,7 +170,17 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return {name: said(value) for name, value in vars(record).items()}
+    return _said(vars(record))
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: said(value) for name, value in fields.items()}
+
+
+def _certificate(content: Any) -> Certificate:
+    found = Certificate.from_dict({name: read(value) for name, value in content.items()})
+
+    return checked(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:

@@ -13,21 +13,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
 from bitveil.batches import Batch, Rows
-from bitveil.certificates.upper import (
-    Certificate,
-    UncertifiableError,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-    certify_sequence,
-)
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.quantities import Quantity, gap_of, information_of
+from bitveil.certificates.sequence import certify_sequence
+from bitveil.certificates.upper import Certificate, certify
+from bitveil.criteria import compares_within_strata
+from bitveil.group_tables import GroupTables
 from bitveil.information import group_entropy
 from bitveil.layers import stochastic_layers
 from bitveil.objectives import (
@@ -154,14 +151,23 @@ class Goal:
         """Certify a code from the counts of rows held out."""
 
         delta = self.delta if delta is None else delta
-        if self.quantity == "information":
-            return self._certify_information(table, delta, draws)
-        if self.criterion == "independence":
-            return certify_gap(table.groups, delta=delta, draws=draws)
-        if self.criterion == "separation":
-            return certify_odds(table.joint, delta=delta, draws=draws)
 
-        return certify_opportunity(table.joint, self.positive, delta=delta, draws=draws)
+        return certify(self.tables(table), self.limited, delta=delta, draws=draws)
+
+    @property
+    def limited(self) -> Quantity:
+        """The quantity that the goal limits."""
+
+        of = gap_of if self.quantity == "gap" else information_of
+
+        return of(self.criterion, self.positive)
+
+    def tables(self, table: Counts) -> GroupTables:
+        """The counts that its quantity is read from."""
+
+        within = compares_within_strata(self.criterion)
+
+        return GroupTables.of(table.joint if within else table.groups)
 
     def room(self, sizes: Counts) -> float:
         """What the slack of the certificate leaves of the goal, as a total variation.
@@ -194,15 +200,6 @@ class Goal:
         bits = max(entropy.item() for entropy in entropies) / torch.tensor(2.0).log().item()
 
         return min(1.0, (self.limit - least) / bits)
-
-    def _certify_information(self, table: Counts, delta: float, draws: str) -> Certificate:
-        """Of the worst part: the mean over targets is no more than that."""
-
-        parts = self._parts(table)
-        found = [certify_information(t, delta=delta / len(parts), draws=draws) for t in parts]
-        worst = max(found, key=lambda certificate: certificate.bound)
-
-        return replace(worst, delta=delta)
 
     def _parts(self, table: Counts) -> list[Tensor]:
         """The tables that the criterion compares groups in."""
@@ -378,8 +375,8 @@ def certified(
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]
-    settings: Any = {"certify": goal.certify, "delta": goal.delta, "draws": draws}
-    passed = certify_sequence(tables, goal.limit, **settings)
+    read = [goal.tables(table) for table in tables]
+    passed = certify_sequence(read, goal.limit, goal.limited, delta=goal.delta, draws=draws)
     if not passed:
         safest = goal.certify(tables[0], draws=draws)
         raise UncertifiableError(_refusal(goal, left, safest, candidates[0].step.gap))

@@ -535,7 +535,7 @@ def test_german_credit_goes_all_the_way():
     X, y, s = data.without("sex"), data.target, data.sensitive["sex"]
     fitted = classifier(features="posterior", max_gap=0.4).fit(X, y, sensitive_features=s)
 
-    assert fitted.certificate_.gap == 0.4
+    assert fitted.certificate_.bound == 0.4
     assert fitted.target_name_ == "good_risk"
     assert fitted.transform(X).shape == (1000, 3)
     assert fitted.score(X, y) > 0.65

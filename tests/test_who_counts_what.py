@@ -13,9 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from bitveil.audits import audit, audit_table, certify_gap
+from bitveil.audits import audit, audit_table
 from bitveil.audits.subject import Published
+from bitveil.certificates import certify
 from bitveil.estimators import InvariantClassifier
+from bitveil.group_tables import GroupTables
 from bitveil.mixtures import Mixture
 from bitveil.tables import joint_table
 
@@ -133,7 +135,9 @@ def certificate_of(model, rows, content, s):
 
     published = Published.of(model.transform(rows[content]), None, None, seed=0)
 
-    return certify_gap(published.table(torch.from_numpy(s), 2), delta=DELTA, draws=published.draws)
+    return certify(
+        GroupTables.of(published.table(torch.from_numpy(s), 2)), delta=DELTA, draws=published.draws
+    )
 
 
 @pytest.mark.parametrize("n_distinct", [6, 60, 500])
