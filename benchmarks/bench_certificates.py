@@ -23,8 +23,8 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bitveil.audits.comparison import fare_certificate, rademacher_gap, weissman_gap
 from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate, rademacher_gap, weissman_gap
 from bitveil.codes import code_index, draw
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantEncoder

@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from bitveil import datasets
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.datasets import Dataset
 from bitveil.estimators import InvariantClassifier
 from bitveil.information import total_variation

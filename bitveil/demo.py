@@ -11,7 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from bitveil.audits import Audit
-from bitveil.audits.probes import FAMILIES, Split, attack, parity_gap
+from bitveil.audits.attacks import attack
+from bitveil.audits.fairness import parity_gap
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantClassifier
 from bitveil.workers import one_thread

@@ -22,7 +22,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from bitveil.audits import Audit, audit
-from bitveil.audits.subject import check_ids
+from bitveil.audits.published import check_ids
 from bitveil.batches import Rows
 from bitveil.cautions import warn
 from bitveil.codes import code_index

@@ -52,7 +52,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from bitveil.audits.subject import check_ids
+from bitveil.audits.published import check_ids
 from bitveil.cautions import warn
 from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate, certify

@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import roc_auc_score
 
 import brute
-from bitveil.audits.comparison import fare_certificate
 from bitveil.baselines.boosting import Boosting
 from bitveil.baselines.ceiling import Ceiling
 from bitveil.baselines.correlation import CorrelationRemoved
@@ -22,6 +21,7 @@ from bitveil.baselines.leace import LinearErasure
 from bitveil.baselines.prototypes import Prototypes
 from bitveil.baselines.tree import FairTree
 from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate
 from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
 

@@ -359,6 +359,7 @@ def test_an_entry_has_words_a_unit_and_bounds_on_both_sides_of_the_truth(quantit
     assert quantity.unit in get_args(Unit)
     assert quantity.says in str(most)
     assert quantity.worst in str(Interval(least, most))
+    assert bool(quantity.notion) == bool(quantity.rates) == (quantity.unit == "gap")
     assert bool(quantity.among()) == compares_within_strata(quantity.criterion)
     assert 0 < least <= truth <= most.bound
     assert quantity_named(**json.loads(json.dumps(quantity.described()))) == quantity

@@ -7,8 +7,8 @@ import torch
 from scipy.stats import binomtest
 
 import brute
-from bitveil.audits.comparison import fare_certificate, rademacher_gap, weissman_gap
 from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate, rademacher_gap, weissman_gap
 from bitveil.group_tables import GroupTables
 from populations import leaning, sure
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from bitveil.audits import UncertifiableError
 from bitveil.batches import Batch
+from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
 from bitveil.datasets.worlds import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load

@@ -10,9 +10,8 @@ import torch
 from torch import nn
 
 from bitveil import search
-from bitveil.audits import UncertifiableError, least_gap
 from bitveil.batches import Rows
-from bitveil.certificates import INFORMATION, certify
+from bitveil.certificates import INFORMATION, UncertifiableError, certify, least_gap
 from bitveil.codes import all_codes
 from bitveil.estimators import InvariantClassifier, InvariantEncoder
 from bitveil.group_tables import GroupTables

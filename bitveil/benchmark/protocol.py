@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import check_random_state
 
-from bitveil.audits.comparison import fare_certificate
 from bitveil.audits.fairness import fairness_differences, parity_gap
 from bitveil.audits.families import Configuration, distinct, fit
+from bitveil.certificates.other_bounds import fare_certificate
 from bitveil.certificates.upper import certify
 from bitveil.datasets import (
     Dataset,

@@ -77,6 +77,8 @@ class Quantity:
         positive: The number of the target that equal opportunity is about; otherwise None.
         prior: The weights of the groups, where it depends on them: `"empirical"` those of the
             held-out rows, `"uniform"`, or one weight for each group.
+        notion: The notion of fairness that a gap measures.
+        rates: The rates of a classifier's answers whose differences a gap bounds.
 
     Example:
         >>> PARITY_GAP.unit, EQUALISED_ODDS_GAP.criterion, EQUAL_OPPORTUNITY_GAP.positive
@@ -95,6 +97,8 @@ class Quantity:
     criterion: Criterion = "independence"
     positive: int | None = None
     prior: Weighting = "empirical"
+    notion: str = ""
+    rates: tuple[str, ...] = ()
 
     @property
     def weights(self) -> Prior:
@@ -277,6 +281,8 @@ PARITY_GAP = Quantity(
     _distances,
     _most_distance,
     classifier_gap,
+    notion="demographic parity",
+    rates=("selection rate",),
 )
 """The most by which two groups differ in how often a classifier of the code answers yes."""
 
@@ -287,6 +293,8 @@ EQUAL_OPPORTUNITY_GAP = replace(
     worst="largest equal-opportunity gap of any classifier that sees the code",
     criterion="equal_opportunity",
     positive=1,
+    notion="equal opportunity",
+    rates=("true positive rate",),
 )
 """The same among the rows of one target, so the difference of true-positive rates.
 
@@ -301,6 +309,8 @@ EQUALISED_ODDS_GAP = replace(
     says="equalised-odds gap of every classifier that sees the code",
     worst="largest equalised-odds gap of any classifier that sees the code",
     criterion="separation",
+    notion="equalised odds",
+    rates=("true positive rate", "false positive rate"),
 )
 """The largest gap among the rows of any target: of true- or false-positive rates."""
 
