@@ -15,7 +15,7 @@ the mean of its variations, so that the largest of them is at most the mean of t
 
 **A share for a goal.** Two encoders and their order are fixed before the held-out rows are looked
 at. Rows with names of their own have draws of their own, and expected counts are certified. Let
-:math:`b(w)` be the bound of `certify_gap` at the share w of the second, from the same rows for all
+:math:`b(w)` be the certified bound at the share w of the second, from the same rows for all
 w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have :math:`b \le`
 the goal. The gap of that mixture is at most the goal with probability at least
 :math:`1 - \delta`, with no correction for the choice.
@@ -53,7 +53,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from bitveil.cautions import warn
-from bitveil.certificates.upper import Certificate, UncertifiableError, certify_gap
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.upper import Certificate, certify
 from bitveil.codes import code_likelihood
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import check_table
@@ -65,6 +66,7 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
+from bitveil.group_tables import GroupTables
 from bitveil.model_audits import check_new
 from bitveil.repeats import check_ids
 from bitveil.settings import LISTED
@@ -282,11 +284,12 @@ class Mixture:
 
         groups = self._groups(X, sensitive_features, ids)
         if ids is None or self._widest > LISTED:
-            return certify_gap(self._drawn_table(X, groups, ids), delta=delta, draws="hard")
+            drawn = GroupTables.of(self._drawn_table(X, groups, ids))
+            return certify(drawn, delta=delta, draws="hard")
 
-        return certify_gap(
-            mixed_table(self._tables(X, groups, ids), self.shares.tolist()), delta=delta
-        )
+        mixed = mixed_table(self._tables(X, groups, ids), self.shares.tolist())
+
+        return certify(GroupTables.of(mixed), delta=delta)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """The names of the coin's bits and of the code's."""
@@ -371,7 +374,7 @@ class Mixture:
         for share in _TESTED:
             self.shares = np.array([1 - share, share])
             table = self._drawn_table(X, groups, ids)
-            certificate = certify_gap(table, delta=delta, draws="hard")
+            certificate = certify(GroupTables.of(table), delta=delta, draws="hard")
             if certificate.bound > max_gap:
                 if passed is None:
                     raise _refused(max_gap, certificate)
@@ -460,7 +463,9 @@ def largest_share(
     _check_gap(max_gap)
 
     def certificate(share: float) -> Certificate:
-        return certify_gap(mixed_table([safe, useful], [1 - share, share]), delta=delta)
+        mixed = mixed_table([safe, useful], [1 - share, share])
+
+        return certify(GroupTables.of(mixed), delta=delta)
 
     if (least := certificate(0.0)).bound > max_gap:
         raise _refused(max_gap, least)
