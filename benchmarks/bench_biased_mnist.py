@@ -35,8 +35,10 @@ from bitveil.batches import Batch, Rows
 from bitveil.codes import code_index, draw
 from bitveil.datasets import make_biased_mnist
 from bitveil.layers import conv_encoder, table_encoder
-from bitveil.objectives import DecoderTask, Measure, Term, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Weighted
 from bitveil.tables import joint_table
+from bitveil.tasks import DecoderTask, Term, task_information
 from bitveil.training import balancing_chances, train
 
 BIASES = (0.99, 0.997)

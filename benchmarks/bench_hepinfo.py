@@ -42,8 +42,9 @@ from bitveil.datasets import load_adult
 from bitveil.features import Features
 from bitveil.information import mutual_information, neuron_information, total_variation
 from bitveil.layers import table_encoder
-from bitveil.objectives import Weighted, task_information
+from bitveil.objectives import Weighted
 from bitveil.tables import neuron_tables
+from bitveil.tasks import task_information
 from bitveil.training import train
 
 BITS, HIDDEN, EPOCHS, PAIRS = 6, 100, 60, 9

@@ -29,6 +29,7 @@ from bitveil.codes import code_index
 from bitveil.columns.kinds import Kinds, as_pandas
 from bitveil.columns.labels import Grouping, as_frame, check_names
 from bitveil.columns.targets import Kind, Target
+from bitveil.criteria import CRITERIA, Criterion
 from bitveil.features import Features, Table, check_table
 from bitveil.folders import Parts, check_mark, load_parts, save_parts
 from bitveil.frozen import (
@@ -40,14 +41,15 @@ from bitveil.frozen import (
     row_digests,
 )
 from bitveil.layers import drawing_from
+from bitveil.measures import MEASURES, Engine, Measure
 from bitveil.networks import Decoding, Encoding, network_digest
-from bitveil.objectives import CRITERIA, MEASURES, Criterion, DecoderTask, Engine, Measure
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.saving import manifest, rehearse, restore, tensors
 from bitveil.search import Candidate, Counts, Form, Goal, Trainer, certified, counts
 from bitveil.specimens import specimens
 from bitveil.tables import moment_table, observed_table
+from bitveil.tasks import DecoderTask
 from bitveil.training import Epoch, batch_rows
 from bitveil.workers import one_thread
 
@@ -90,10 +92,9 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             are compared within each target; within `bins` bins of one that is a number), or
             `"equal_opportunity"` (within the target `positive`).
         positive: The value of the target that is the opportunity; None: the last one.
-        measure: What the code is charged for in training: one of `bitveil.objectives.MEASURES`.
-        engine: `"exact"` reads the table of the whole code, `"neuron"` sums over single bits (the
-            paper's way, no bound on the whole), `"sampled"` draws codes. `"auto"`: exact up to 16
-            bits, then sampled.
+        measure: What the code is charged for in training: one of `bitveil.measures.MEASURES`.
+        engine: `"exact"` reads the table of the whole code, `"sampled"` draws codes. `"auto"`:
+            exact up to 16 bits, then sampled.
         prior: `"empirical"` or `"uniform"` weights of the groups, where the measure has any: with
             rare groups the first makes every information small, whatever they lose.
         task: `"target"`; `"reconstruction"` (the raw features as targets, where there is none), or
@@ -604,7 +605,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
             )
         _check_choice("criterion", self.criterion, CRITERIA)
         _check_choice("measure", self.measure, list(MEASURES))
-        _check_choice("engine", self.engine, ("auto", "exact", "neuron", "sampled"))
+        _check_choice("engine", self.engine, ("auto", "exact", "sampled"))
         _check_choice("prior", self.prior, ("empirical", "uniform"))
         _check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
         _check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
@@ -788,7 +789,7 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         )
         if self.encoder is not None:
             encoding.check(fit.x[:2])
-        cells = fit.n_classes * fit.n_groups << min(self.n_bits, LISTED)
+        cells = fit.n_strata * fit.n_groups << min(self.n_bits, LISTED)
         room = batch_rows(min(self.n_bits, LISTED), cells)
         batch_size = room if self.batch_size == "auto" else self.batch_size
         decoding = self._decoding(fit, before)
@@ -829,9 +830,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         )
 
     def _decoding(self, fit: Rows, before: dict[str, Any]) -> Decoding:
-        labels = [fit.n_classes] if fit.labels is None else list(fit.n_labels)
         numbers = 0 if fit.values is None else fit.values.shape[1]
-        self.n_outputs_ = sum(labels) + numbers
+        self.n_outputs_ = sum(fit.n_labels) + numbers
 
         return Decoding(
             self._task,
@@ -915,8 +915,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         bits = freeze(theta, named, self.key_)
         distinct, numbers = np.unique(np.packbits(bits, axis=1), axis=0, return_inverse=True)
         codes = torch.from_numpy(numbers.ravel())
-        y = torch.where(rows.y < 0, rows.n_classes, rows.y)
-        pairs, n = y * rows.n_groups + rows.s, rows.n_classes + 1
+        y = torch.where(rows.strata < 0, rows.n_strata, rows.strata)
+        pairs, n = y * rows.n_groups + rows.s, rows.n_strata + 1
         table = observed_table(codes, pairs, n * rows.n_groups, len(distinct)).double()
         cells = table.view(n, rows.n_groups, -1)
 

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.cautions import warn
+from bitveil.criteria import Criterion
 from bitveil.features import Table
-from bitveil.objectives import Criterion
 from bitveil.repeats import check_copies
 from bitveil.search import Counts
 
@@ -148,7 +148,6 @@ class Sample:
         labels, values = self.labels[rows], self.values[rows]
         if not targets:
             labels, values = labels[:, :0], values[:, :0]
-        simple = labels.shape[1] == 1 and not values.shape[1]  # the condition is the target
         n_labels = tuple(int(column.max()) + 1 for column in self.labels.T) if targets else ()
         weights = None
         if weighted and self.weights is not None:
@@ -156,14 +155,14 @@ class Sample:
 
         return Rows(
             x,
-            torch.from_numpy(self.condition[rows]),
             torch.from_numpy(self.s[rows]),
-            n_classes=self.n_conditions,
-            n_groups=self.n_groups,
-            weights=weights,
-            labels=None if simple else torch.from_numpy(labels),
-            n_labels=() if simple else n_labels,
+            torch.from_numpy(self.condition[rows]),
+            torch.from_numpy(labels),
+            self.n_groups,
+            self.n_conditions,
+            n_labels,
             values=torch.from_numpy(values).float() if values.shape[1] else None,
+            weights=weights,
         )
 
     def _thinned(

@@ -28,18 +28,12 @@ from bitveil.certificates.upper import (
     certify_opportunity,
     certify_sequence,
 )
+from bitveil.criteria import Criterion
 from bitveil.information import group_entropy
 from bitveil.layers import stochastic_layers
-from bitveil.objectives import (
-    Constrained,
-    Criterion,
-    DecoderTask,
-    Measure,
-    Objective,
-    Term,
-    Weighted,
-    explained,
-)
+from bitveil.measures import MEASURES, Measure
+from bitveil.objectives import Constrained, Objective, Weighted
+from bitveil.tasks import DecoderTask, Term, explained
 from bitveil.training import Epoch, History, balancing_chances, train
 from bitveil.workers import run
 
@@ -49,9 +43,6 @@ LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
 """The gaps that are trained for, as shares of the room that the slack leaves of the goal. The
 first is above it: the gap on the rows for certification may turn out smaller than on others. The
 last is far below: it stands for the other case."""
-
-_SQUARES = {"mutual_information", "chi_square_information", "squared_hellinger"}
-"""Measures that fall with the square of what a group loses."""
 
 
 @dataclass(frozen=True)
@@ -113,9 +104,9 @@ def counts(encoder: nn.Module, rows: Rows) -> Counts:
     """The expected counts of rows."""
 
     with torch.no_grad():
-        batch = _double(rows).batch(encoder)
+        tables = _double(rows).batch(encoder).tables
 
-        return Counts(batch.joint, batch.groups)
+        return Counts(tables.known, tables.groups)
 
 
 @dataclass(frozen=True)
@@ -410,19 +401,17 @@ def _forms(trainer: Trainer, goal: Goal, left: float, fit: Rows, select: Rows) -
     """
 
     own = replace(trainer.measure, reading=goal.reading, prior="empirical")
-    if trainer.measure == own or (goal.reading, trainer.measure.reading) == _SAME_OF_TWO:
+    reading = MEASURES[trainer.measure.reading]
+    same = MEASURES[goal.reading].same_of_two == trainer.measure.reading
+    if trainer.measure == own or same:
         return [Form.limited(share * left) for share in LADDER]
 
-    power = 2 if trainer.measure.reading in _SQUARES else 1
     step = trainer(Form.weighted(0.0), fit, select).step
     for _ in range(2):
-        found = trainer(_limited(step, left, power), fit, select).step
+        found = trainer(_limited(step, left, reading.order), fit, select).step
         step = found if found.gap > 0 and found.measure > 0 else step
 
-    return [_limited(step, share * left, power) for share in LADDER]
-
-
-_SAME_OF_TWO = ("doeblin_complement", "total_variation")
+    return [_limited(step, share * left, reading.order) for share in LADDER]
 
 
 def _limited(step: Step, gap: float, power: int) -> Form:
@@ -461,9 +450,8 @@ def _double(rows: Rows) -> Rows:
 def _target_entropy(rows: Rows) -> float:
     """The entropy of the targets with classes: what the best code could tell of them."""
 
-    labels = rows.y.unsqueeze(1) if rows.labels is None else rows.labels
     weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
-    known = [(column[column >= 0], weights[column >= 0].double()) for column in labels.T]
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in rows.labels.T]
 
     return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
 

@@ -9,7 +9,9 @@ from torch import nn
 from bitveil.batches import Rows
 from bitveil.estimators import InvariantClassifier
 from bitveil.layers import table_encoder
-from bitveil.objectives import Measure, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Weighted
+from bitveil.tasks import task_information
 from bitveil.training import balancing_chances, train
 
 

@@ -9,9 +9,10 @@ import torch
 from bitveil.audits import UncertifiableError
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
+from bitveil.criteria import CRITERIA
 from bitveil.datasets.worlds import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
-from bitveil.objectives import CRITERIA, MEASURES, Measure
+from bitveil.measures import MEASURES, Measure
 from worlds import random_rows
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}

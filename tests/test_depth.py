@@ -8,7 +8,8 @@ from bitveil.batches import Batch, Rows
 from bitveil.codes import all_codes, code_likelihood
 from bitveil.information import mutual_information
 from bitveil.layers import StochasticBinary, conv_encoder, stochastic_layers
-from bitveil.objectives import Constrained, Measure, Weighted
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
 from bitveil.tables import joint_table
 
 NEURON = Measure("mutual_information", "separation", "neuron")

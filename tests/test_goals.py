@@ -15,7 +15,7 @@ from bitveil.batches import Rows
 from bitveil.certificates.upper import certify_information
 from bitveil.codes import all_codes
 from bitveil.estimators import InvariantClassifier, InvariantEncoder
-from bitveil.objectives import MEASURES, Measure
+from bitveil.measures import MEASURES, Measure
 from bitveil.search import LADDER, Candidate, Counts, Goal, Step, certified
 from bitveil.training import Epoch, History
 

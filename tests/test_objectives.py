@@ -5,15 +5,10 @@ import torch
 from torch import nn
 
 from bitveil.batches import Batch
-from bitveil.objectives import (
-    CRITERIA,
-    MEASURES,
-    Constrained,
-    DecoderTask,
-    Measure,
-    Weighted,
-    task_information,
-)
+from bitveil.criteria import CRITERIA
+from bitveil.measures import MEASURES, Measure
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import DecoderTask, task_information
 from worlds import parity_trap, random_rows
 
 

@@ -13,7 +13,9 @@ import torch
 from bitveil.batches import Rows
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
 from bitveil.layers import StochasticBinary, table_encoder
-from bitveil.objectives import Constrained, DecoderTask, Measure, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}

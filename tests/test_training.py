@@ -3,7 +3,9 @@ import torch
 
 from bitveil.batches import Rows
 from bitveil.layers import table_encoder
-from bitveil.objectives import Constrained, Measure, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import task_information
 from bitveil.training import train
 
 

@@ -6,19 +6,13 @@ import torch
 
 from bitveil.audits import least_gap
 from bitveil.batches import Batch
+from bitveil.criteria import CRITERIA
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
-from bitveil.objectives import (
-    CRITERIA,
-    MEASURES,
-    DecoderTask,
-    Measure,
-    explained,
-    input_task,
-    task_information,
-)
+from bitveil.measures import MEASURES, Measure
 from bitveil.rows import Sample, check_weights
 from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
+from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
 from worlds import random_rows
 

@@ -47,6 +47,7 @@ from bitveil.certificates.upper import (
     certify_opportunity,
 )
 from bitveil.columns.labels import Labels, as_frame, number_labels, printable
+from bitveil.criteria import CRITERIA, Criterion
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
 from bitveil.information import (
@@ -56,7 +57,6 @@ from bitveil.information import (
     mutual_information,
     neuron_information,
 )
-from bitveil.objectives import CRITERIA, Criterion
 from bitveil.rows import split_rows
 from bitveil.tables import neuron_tables, pair_groups
 from bitveil.workers import one_thread

@@ -12,8 +12,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitveil.baselines.limited import LimitedCode
+from bitveil.measures import Measure
 from bitveil.networks import Decoding
-from bitveil.objectives import Measure
 from bitveil.search import Form, Trainer
 
 __all__ = ["PerNeuron"]
@@ -68,5 +68,5 @@ class PerNeuron(LimitedCode):
         return replace(
             super()._trainer(n_rows, n_columns, n_classes),
             task=Decoding("target", True, None, self.n_bits, n_classes, hidden=()),
-            measure=Measure("mutual_information", engine="neuron"),
+            measure=Measure("neuron_information"),
         )
