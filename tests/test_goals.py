@@ -300,7 +300,7 @@ def test_room_of_an_information_is_a_share_of_the_entropy():
         Goal(0.05, "information").room(sizes_of(400, 100))
 
 
-ROWS = Rows(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
+ROWS = Rows.of_target(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
 SIZES = (2000, 2000)  # a noise of 0.039
 
 

@@ -302,7 +302,7 @@ def rows(n=300, seed=0):
     x = torch.randn(n, 2, generator=generator)
     s = torch.randint(2, (n,), generator=generator)
 
-    return Rows(x, (x[:, 0] + 0.3 * s > 0).long(), s, n_classes=2, n_groups=2)
+    return Rows.of_target(x, (x[:, 0] + 0.3 * s > 0).long(), s, n_classes=2, n_groups=2)
 
 
 def trained(objective, file=None, killed_after=None, held_out=True, epochs=7, seed=1):

@@ -137,7 +137,9 @@ def test_the_gradient_of_a_weighted_reading_by_drawing_tends_to_the_exact_one():
     logits, groups, weights, _ = weighted(n=60, m=3)
     logits.requires_grad_()
     exact = Measure("mutual_information")(
-        Batch(logits, groups * 0, groups, n_classes=1, n_groups=3, weights=weights.double())
+        Batch.of_target(
+            logits, groups * 0, groups, n_classes=1, n_groups=3, weights=weights.double()
+        )
     )
     (expected,) = torch.autograd.grad(exact, logits)
     generator = torch.Generator().manual_seed(0)
@@ -169,11 +171,11 @@ def batches(seed=0):
     def batch(some, weights):
         return Batch(
             logits[some],
-            y[some],
             s[some],
-            n_classes=3,
+            y[some],
+            labels[some],
             n_groups=3,
-            labels=labels[some],
+            n_strata=3,
             n_labels=(3, 3),
             values=values[some],
             weights=weights,
@@ -184,10 +186,9 @@ def batches(seed=0):
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("reading", MEASURES)
-@pytest.mark.parametrize("engine", ["exact", "neuron"])
-def test_measures_of_weighted_rows_are_those_of_repeated_rows(reading, criterion, engine):
+def test_measures_of_weighted_rows_are_those_of_repeated_rows(reading, criterion):
     one, many = batches()
-    measure = Measure(reading, criterion, engine)
+    measure = Measure(reading, criterion)
 
     assert measure(one).item() == pytest.approx(measure(many).item())
 
@@ -209,7 +210,7 @@ def test_what_is_explained_of_a_number_does_not_depend_on_numbers_beside_it(lost
         values[::5, 1] = torch.nan
 
     def of(some):
-        return explained(Batch(logits, s, s, n_classes=1, n_groups=1, values=some))
+        return explained(Batch.of_target(logits, s, s, n_classes=1, n_groups=1, values=some))
 
     torch.testing.assert_close(of(values), torch.cat([of(one) for one in values.split(1, 1)]))
 

@@ -90,7 +90,9 @@ class LimitedCode:
         fit, select = np.sort(order[len(y) // 5 :]), np.sort(order[: len(y) // 5])
         sizes = int(y.max()) + 1, int(s.max()) + 1
         parts = [
-            Rows.of_target(_single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes)
+            Rows.of_target(
+                _single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
+            )
             for rows in (fit, select)
         ]
         trainer = self._trainer(len(fit), X.shape[1], sizes[0])
