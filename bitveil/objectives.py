@@ -82,6 +82,7 @@ class Weighted(Objective):
         ramp: Whether the weight grows in training, or is what it is from the start.
 
     Example:
+        >>> from bitveil.tasks import task_information
         >>> objective = Weighted(task_information, Measure("total_variation"), strength=1.0)
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([0, 1])
         >>> objective(Batch.of_target(logits, y, y, n_classes=2, n_groups=2)).loss  # 1 - log 2
@@ -156,6 +157,7 @@ class Constrained(Objective):
         rate: The step :math:`r` of the multiplier.
 
     Example:
+        >>> from bitveil.tasks import task_information
         >>> objective = Constrained(task_information, Measure("total_variation"), limit=0.5)
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([0, 1])
         >>> terms = objective(Batch.of_target(logits, y, y, n_classes=2, n_groups=2))
