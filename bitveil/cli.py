@@ -152,7 +152,7 @@ def fit(
 
     from bitveil.columns.targets import Target
     from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
-    from bitveil.folders import check_place
+    from bitveil.staging import check_place
 
     check_place(output)
     _check_goal(max_gap, max_information, strength)
@@ -230,7 +230,7 @@ def encode(
     """
 
     from bitveil.estimators import load
-    from bitveil.folders import staged
+    from bitveil.staging import staged
 
     _check_suffix(output)
     _check_output(output, [file, model], force=force)
@@ -469,7 +469,7 @@ def _joined(
 ) -> "pd.DataFrame":
     """The codes with the attributes of another table, row by row with the same id."""
 
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     if asked.id is None:
         raise ValueError(
@@ -503,7 +503,7 @@ def _write_report(
     import hashlib
 
     from bitveil.audits.page import html_report
-    from bitveil.folders import staged
+    from bitveil.staging import staged
 
     lines = [
         f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
@@ -522,7 +522,7 @@ def _check_report(path: Path, read: Sequence[Path], *, force: bool) -> None:
 def _check_output(path: Path, read: Sequence[Path], *, force: bool) -> None:
     """Refuse a file that cannot or should not be written, before anybody waits for it."""
 
-    from bitveil.folders import check_place
+    from bitveil.staging import check_place
 
     for source in read:
         if _is_or_lies_in(path, source):
@@ -680,7 +680,7 @@ def _note(message: str) -> None:
 def _say(words: str, *, file: Any = None) -> None:
     """Print one line, and nothing in it that a terminal would obey."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     print(printable(" ".join(words.split()), most=_LINE), file=file)
 
@@ -688,7 +688,7 @@ def _say(words: str, *, file: Any = None) -> None:
 def _listed(names: Sequence[Any]) -> str:
     """Names of the data with commas, as they are safe to show."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     return ", ".join(map(printable, names))
 
@@ -696,7 +696,7 @@ def _listed(names: Sequence[Any]) -> str:
 def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
     """Refuse columns that make no groups by their names, before anything is fitted."""
 
-    from bitveil.columns.labels import Grouping
+    from bitveil.columns.groups import Grouping
     from bitveil.estimators import MAX_GROUPS
 
     for name in sensitive:
@@ -814,7 +814,7 @@ def _features(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "
 def _ids(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any] | None":
     if name is None:
         return None
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     _require(table, [name], file)
     try:
@@ -834,7 +834,7 @@ def _frame(encoder: Any, bits: Any) -> "pd.DataFrame":
 
 
 def _print_table(title: str, rows: Mapping[str, str]) -> None:
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     def plain(words: str) -> Text:  # rich would read brackets and colons of a name as its markup
         return Text(printable(words, most=None))

@@ -26,10 +26,13 @@ from bitveil.audits.subject import check_ids
 from bitveil.batches import Rows
 from bitveil.cautions import warn
 from bitveil.codes import code_index
-from bitveil.columns.kinds import Kinds, as_pandas
-from bitveil.columns.labels import Grouping, as_frame, check_names
+from bitveil.columns.groups import Grouping
+from bitveil.columns.kinds import Kinds
+from bitveil.columns.labels import as_frame
+from bitveil.columns.names import check_names
+from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
-from bitveil.features import Features, Table, check_table
+from bitveil.features import Features
 from bitveil.folders import Parts, check_mark, load_parts, save_parts
 from bitveil.frozen import (
     Hidden,

@@ -20,7 +20,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitveil.folders import staged
+from bitveil.staging import staged
 
 __all__ = ["to_onnx"]
 

@@ -12,8 +12,7 @@ from typing import Any, Literal, Self, TypeAlias
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -21,141 +20,17 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from bitveil.columns.kinds import LARGEST, as_pandas, decimals
+from bitveil.columns.table import Table
 from bitveil.workers import run
 
-__all__ = ["Features", "Kind", "Table", "check_table"]
+__all__ = ["Features", "Kind"]
 
 Kind: TypeAlias = Literal["posterior", "raw", "both"]
-Table: TypeAlias = pd.DataFrame | NDArray[Any]
 
 MANY = 60
 """From so many different values on, a text column is read by its letters."""
 
-MAX_DENSE = 2**27
-"""The most cells of a sparse matrix that is made dense: 1 GiB."""
-
 _SURE = 1e-4  # posteriors are kept this far from 0 and 1, where log-odds would run away
-
-
-def check_table(X: ArrayLike | pd.DataFrame) -> Table:
-    """A data frame as it is, anything else as an array of float64; both without infinities.
-
-    Missing values are allowed: trees and skrub know them. A table of polars or pyarrow is taken as
-    one of pandas, a sparse matrix is made dense, and an array of three or four dimensions holds
-    images. Numbers of float32 are taken as a file has them: 0.1 is 0.1.
-    """
-
-    if sparse.issparse(X):
-        X = _dense(X)
-    X = as_pandas(X)
-    if isinstance(X, pd.DataFrame):
-        _check_columns(X.shape)
-        if X.columns.has_duplicates:
-            twice = X.columns[X.columns.duplicated()].unique().tolist()
-            raise ValueError(f"Expected columns with different names, got {twice} more than once.")
-        infinite = [name for name in X if _has_infinity(X[name])]
-        if infinite:
-            raise ValueError(
-                f"Expected finite numbers or missing values, got infinities in {infinite}. "
-                "Replace them: NaN stands for missing."
-            )
-        return X
-
-    try:
-        array = np.asarray(X)
-        matrix = array if array.dtype.kind == "c" else _doubles(array)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
-            f"numpy says: {error}."
-        ) from error
-    if matrix.dtype.kind == "c":
-        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
-    if matrix.ndim < 2:
-        raise ValueError(
-            f"Expected a 2D array, a table, got an array of shape {matrix.shape}. One column: "
-            "`X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`. Reshape your data."
-        )
-    _check_columns(matrix.shape)
-    if matrix.ndim > 4:
-        raise ValueError(
-            "Expected a table with shape (n, columns), or images with shape (n, height, width) or "
-            f"(n, channels, height, width), got an array of shape {matrix.shape}."
-        )
-    if matrix.ndim > 2:
-        if not np.isfinite(matrix).all():
-            raise ValueError("Expected images of finite numbers, got missing ones or infinity.")
-        _check_size(matrix)
-        return matrix
-    if np.isinf(matrix).any():
-        columns = np.flatnonzero(np.isinf(matrix).any(0)).tolist()
-        raise ValueError(
-            f"Expected finite numbers or NaN for missing, got infinity in columns {columns}."
-        )
-    _check_size(matrix)
-
-    return matrix
-
-
-def _doubles(array: NDArray[Any]) -> NDArray[np.float64]:
-    """An array as float64, where no two integers may become one."""
-
-    if array.ndim == 2 and array.dtype in (np.float16, np.float32):
-        return decimals(array)
-    matrix = array.astype(np.float64)
-    if array.dtype.kind in "iu" and (np.abs(matrix) > 2**53).any():
-        raise ValueError(
-            "Expected an array of integers up to 2**53, beyond which float64 takes some for "
-            f"others, got {array[np.abs(matrix) > 2**53][0]}. Give a DataFrame, which keeps them."
-        )
-
-    return matrix
-
-
-def _check_size(matrix: NDArray[np.float64]) -> None:
-    """Refuse numbers that become infinite as float32, by their columns."""
-
-    large = np.abs(matrix) > LARGEST
-    if large.any():
-        place = "images" if matrix.ndim > 2 else f"columns {np.flatnonzero(large.any(0)).tolist()}"
-        raise ValueError(
-            f"Expected numbers up to {LARGEST:.1e}, which an encoder can hold, got "
-            f"{matrix[large][0]} in {place}. Scale them, or leave them missing."
-        )
-
-
-def _dense(X: Any) -> NDArray[Any]:
-    rows, columns = X.shape
-    if rows * columns > MAX_DENSE:
-        raise ValueError(
-            f"A sparse matrix of {rows} by {columns} would have more than {MAX_DENSE} cells when "
-            "made dense. Reduce its columns first, as `TruncatedSVD` does."
-        )
-
-    return np.asarray(X.toarray())
-
-
-def _check_columns(shape: tuple[int, ...]) -> None:
-    if shape[1] == 0:
-        raise ValueError(
-            "Expected a table with at least one column, got 0 feature(s) "
-            f"(shape=({shape[0]}, 0)) while a minimum of 1 is required."
-        )
-
-
-def _has_infinity(column: "pd.Series[Any]") -> bool:
-    """Whether a column of numbers, also of numbers as text or objects, has an infinite one."""
-
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "bmMui":
-        return False
-    try:
-        known = pd.to_numeric(column.dropna())
-        numbers = known.to_numpy(complex if known.dtype.kind == "c" else float)
-    except (TypeError, ValueError):  # text, dates, categories: no numbers
-        return False
-
-    return bool(np.isinf(numbers).any())
 
 
 class Features(BaseEstimator):

@@ -9,10 +9,8 @@ forger who computes new ones, and what is read is inspected as if one had.
 import hashlib
 import json
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +19,9 @@ from torch import Tensor
 
 from bitveil.frozen import Secret, check_key
 from bitveil.inspection import blaming, check_archive, check_features, fits
+from bitveil.staging import staged
 
-__all__ = ["Parts", "check_mark", "check_place", "libraries", "load_parts", "save_parts", "staged"]
+__all__ = ["Parts", "check_mark", "libraries", "load_parts", "save_parts"]
 
 FORMAT = 1
 """The version of the folder's layout: an encoder of another one is refused."""
@@ -150,27 +149,6 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
         )
 
 
-def check_place(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place that nothing can be written to, before there is something to write.
-
-    Raises:
-        FileExistsError: If there is something that is not to be overwritten.
-        FileNotFoundError: If there is no folder around it.
-        PermissionError: If that folder cannot be written to.
-    """
-
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise FileExistsError(
-            f"{target} exists already and is not overwritten. Name another place, or remove it."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{target.parent} cannot be written to. Name another folder, or ask for the right to."
-        )
-
-
 def check_mark(folder: Path, fit: str) -> None:
     """Mark a folder of checkpoints as that of one fit; refuse that of another one.
 
@@ -198,21 +176,6 @@ def check_mark(folder: Path, fit: str) -> None:
             f"The checkpoint {folder} is that of another fit: of other rows, settings or "
             "networks. Remove it, or name another folder."
         )
-
-
-@contextmanager
-def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """A path to write to that becomes `target` at the end, or vanishes where something fails.
-
-    Raises:
-        FileExistsError: If there is something at `target` that is not to be overwritten.
-    """
-
-    target = Path(target)
-    check_place(target, overwrite=overwrite)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bitveil-") as scratch:
-        yield Path(scratch) / target.name
-        os.replace(Path(scratch) / target.name, target)
 
 
 def libraries() -> dict[str, str]:

@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.columns.kinds import MIDNIGHT, as_text, decimals, read_names
+from bitveil.columns.cells import MIDNIGHT, as_text, decimals
+from bitveil.columns.names import read_names
 
 __all__ = [
     "Hidden",
@@ -59,7 +60,7 @@ def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
     """Sixteen bytes for the name of each of n rows, with shape (n, 16).
 
     Names are text or whole numbers, and 7 and "7" are the same name:
-    `bitveil.columns.kinds.read_names` says what is refused.
+    `bitveil.columns.names.read_names` says what is refused.
 
     Example:
         >>> digests = name_digests([7, "7", "007"], 3)

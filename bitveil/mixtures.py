@@ -56,8 +56,8 @@ from bitveil.audits.subject import check_ids
 from bitveil.cautions import warn
 from bitveil.certificates.upper import Certificate, UncertifiableError, certify_gap
 from bitveil.codes import code_likelihood
+from bitveil.columns.table import check_table
 from bitveil.estimators import LISTED, InvariantEncoder
-from bitveil.features import check_table
 from bitveil.frozen import (
     Hidden,
     Secret,

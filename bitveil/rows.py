@@ -10,7 +10,7 @@ from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.cautions import warn
-from bitveil.features import Table
+from bitveil.columns.table import Table
 from bitveil.objectives import Criterion
 from bitveil.repeats import check_copies
 from bitveil.search import Counts

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitveil.certificates.upper import Certificate
+from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import KINDS, Kinds
-from bitveil.columns.labels import Grouping
 from bitveil.columns.targets import Target
 from bitveil.columns.values import read, said
 from bitveil.folders import Parts, libraries

@@ -21,7 +21,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.features import Features, Table
+from bitveil.columns.table import Table
+from bitveil.features import Features
 
 __all__ = ["specimens"]
 

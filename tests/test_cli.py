@@ -15,7 +15,7 @@ import pytest
 
 from bitveil import cli
 from bitveil.audits import Audit
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 from bitveil.estimators import InvariantClassifier, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}

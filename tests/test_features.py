@@ -6,8 +6,9 @@ import pytest
 import scipy.sparse
 from sklearn.metrics import roc_auc_score
 
+from bitveil.columns.table import check_table
 from bitveil.estimators import InvariantEncoder
-from bitveil.features import Features, check_table
+from bitveil.features import Features
 
 KINDS = ("posterior", "raw", "both")
 

@@ -25,8 +25,9 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
-from bitveil.folders import libraries, staged
+from bitveil.folders import libraries
 from bitveil.mixtures import Mixture
+from bitveil.staging import staged
 
 KEY = b"a key that is for these tests"
 FILES = ("encoder.json", "weights.safetensors", "features.skops", "secret.key")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.columns.labels import CONTINUOUS, Grouping
+from bitveil.columns.groups import CONTINUOUS, Grouping
 from bitveil.estimators import InvariantEncoder, load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}

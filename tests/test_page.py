@@ -19,7 +19,7 @@ from bitveil.audits import audit, html_report, report, search_attack
 from bitveil.audits.meaning import Pattern
 from bitveil.audits.page import View
 from bitveil.audits.plots import at_least, at_most, axis_of, bits_at_most
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 from bitveil.datasets import load_adult
 from worlds import audit_named, noisy_copy, parity_trap
 

@@ -41,7 +41,7 @@ from scipy.stats import random_table
 from torch import Tensor
 
 from bitveil.audits.subject import Published, group_name
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 from bitveil.information import BITS, chi_square_information, given_group, mutual_information
 
 __all__ = ["Cell", "Meaning", "Part", "Pattern", "Telling", "follows", "meaning"]

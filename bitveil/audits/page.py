@@ -33,7 +33,7 @@ from bitveil.audits.plots import (
 from bitveil.audits.probes import Comparison
 from bitveil.audits.subject import group_name
 from bitveil.certificates.lower import Interval
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 if TYPE_CHECKING:
     from bitveil.audits.report import Audit

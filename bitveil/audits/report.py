@@ -46,7 +46,8 @@ from bitveil.certificates.upper import (
     certify_odds,
     certify_opportunity,
 )
-from bitveil.columns.labels import Labels, as_frame, number_labels, printable
+from bitveil.columns.labels import Labels, as_frame, number_labels
+from bitveil.columns.printing import printable
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
 from bitveil.information import (

@@ -23,7 +23,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.codes import check_logits, draw
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 from bitveil.frozen import name_digests
 from bitveil.rows import split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
@@ -361,7 +361,7 @@ class Published:
 def group_name(group: Any) -> str:
     """A group as a person reads it: the values of several columns with commas.
 
-    What is safe to show: see `bitveil.columns.labels.printable`.
+    What is safe to show: see `bitveil.columns.printing.printable`.
 
     Example:
         >>> group_name(("f", 40)), group_name("m")

@@ -1,8 +1,8 @@
-"""Values: the names of groups, classes and columns, as JSON can say them.
+"""Values: the names of groups, classes and columns, written as JSON.
 
-Text, whole numbers, floats, True, False and None stand as they are. Everything else is a record
-with one word that says what it is: `{"date": "2020-01-31"}`. What has no word here is refused
-when an encoder is fitted, so that every fitted encoder can be saved.
+Text, whole numbers, floats, True, False and None are written as they are. Everything else is a
+record with one word for its type: `{"date": "2020-01-31"}`. An encoder refuses values without such
+a word when it is fitted, so that every fitted encoder can be saved.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -37,7 +37,7 @@ _SAY: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
     dict: ("dict", lambda v: [[said(key), said(each)] for key, each in v.items()]),
     np.ndarray: ("array", lambda v: [str(v.dtype), said(v.tolist())]),
 }
-"""What each type is called, and how its values are written."""
+"""The word for each type, and how its values are written."""
 
 
 def _timestamp(text: str, unit: Any, zone: str | None) -> pd.Timestamp:
@@ -62,7 +62,7 @@ _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
 
 
 def plain(value: Any) -> Any:
-    """The value without numpy: its numbers as Python's, and its times and Python's as pandas'.
+    """The value with Python numbers in place of numpy's, and with pandas times.
 
     Example:
         >>> plain(np.int8(3)), plain(np.datetime64("2020-01-31", "ns"))
@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 
 def plain_array(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers as they are; everything else as an array of objects that are `plain`.
+    """An array of numbers as it is, any other as an array of `plain` objects.
 
     Example:
         >>> plain_array(np.array(["2020-01-31"], "M8[ns]"))
@@ -95,7 +95,7 @@ def plain_array(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def said(value: Any) -> Any:
-    """The value as JSON can say it; `read` gives it back.
+    """The value as JSON, which `read` turns back into the value.
 
     Raises:
         TypeError: If there is no word for it.
@@ -120,10 +120,10 @@ def said(value: Any) -> Any:
 
 
 def read(content: Any) -> Any:
-    """The value that was `said`.
+    """The value that `said` wrote as JSON.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it has an unknown word.
     """
 
     if isinstance(content, list):
@@ -146,7 +146,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:
-    """An array of one dimension, whatever the values are."""
+    """An array of one dimension, also of lists and tuples."""
 
     objects = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
@@ -155,22 +155,22 @@ def _objects(values: list[Any]) -> NDArray[Any]:
     return objects
 
 
-def check_values(what: str, values: Iterable[Any], instead: str) -> None:
-    """Refuse values that would not come back from a saved encoder as they are.
+def check_values(what: str, values: Iterable[Any], advice: str) -> None:
+    """Refuse values that a saved encoder could not give back.
 
     Arguments:
-        what: What the values are, for the error, as "`y` has classes".
+        what: What the error calls the values, for example "`y` has classes".
         values: The values.
-        instead: What a person can do.
+        advice: What to do instead.
 
     Raises:
-        ValueError: If there is no word for a value, or it is read as another one.
+        ValueError: If there is no word for a value, or it would be read as another value.
     """
 
     for value in values:
         if not _comes_back(value):
             raise ValueError(
-                f"{what} that cannot be saved: {value!r} is a {type(value).__name__}. {instead}"
+                f"{what} that cannot be saved: {value!r} is a {type(value).__name__}. {advice}"
             )
 
 
@@ -178,5 +178,5 @@ def _comes_back(value: Any) -> bool:
     try:
         again = read(said(value))
         return bool(again == value) and str(again) == str(plain(value))
-    except Exception:  # zones and frequencies have their own errors, and people their own types
+    except Exception:  # time zones, frequencies and a person's own types raise errors of their own
         return False
