@@ -553,7 +553,7 @@ def _check_encoders(models: Sequence[Path]) -> None:
         raise ValueError(f"Each encoder is compared once, got {_listed(models)}.")
     for model in models:
         if not (model / "encoder.json").is_file():
-            raise FileNotFoundError(f"{model} is no saved encoder: it has no encoder.json.")
+            raise FileNotFoundError(f"{model} is not a saved encoder: it has no encoder.json.")
 
 
 def _json(found: "dict[str, Audit]") -> str:

@@ -1,9 +1,10 @@
-"""Folders: an encoder on disk, all of it or nothing.
+"""Folders: an encoder on disk.
 
-An encoder is a folder: `encoder.json` (what it is, with checksums), `weights.safetensors`,
-`features.skops` and `secret.key`. Loading executes nothing: tensors and JSON cannot, and skops
-rebuilds a fixed list of types. The checksums find damage and careless edits; they do not stop a
-forger who computes new ones, and what is read is inspected as if one had.
+A saved encoder is a folder with `encoder.json` (its settings and what it learned, with checksums),
+`weights.safetensors`, `features.skops` and `secret.key`. Loading executes nothing: tensors and
+JSON cannot be executed, and skops only rebuilds a fixed list of types. The checksums find damage
+and careless edits. They do not stop a forger who computes new ones, so everything that is read is
+also inspected.
 """
 
 import hashlib
@@ -24,10 +25,10 @@ from bitveil.staging import staged
 __all__ = ["Parts", "check_mark", "libraries", "load_parts", "save_parts"]
 
 FORMAT = 1
-"""The version of the folder's layout: an encoder of another one is refused."""
+"""The version of the folder's layout. Folders of other versions are refused."""
 
 FILES = {"weights.safetensors", "features.skops", "secret.key"}
-"""What stands beside `encoder.json`."""
+"""The files beside `encoder.json`."""
 
 _TRUSTED = [
     "numpy.dtype",
@@ -61,12 +62,12 @@ _TRUSTED = [
 
 
 class Parts(NamedTuple):
-    """What an encoder consists of on disk.
+    """The parts of an encoder on disk.
 
     Attributes:
-        manifest: What it is, as JSON can say it.
+        manifest: Its settings and what it learned, as JSON.
         weights: Its tensors, by name.
-        features: The fitted preparation of its table.
+        features: Its fitted features.
         key: The secret key of its draws.
     """
 
@@ -77,10 +78,10 @@ class Parts(NamedTuple):
 
 
 def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
-    """Write a folder that `load_parts` reads; all of it, or nothing.
+    """Write a folder that `load_parts` can read, as a whole or not at all.
 
     Raises:
-        FileExistsError: If there is something at that place already.
+        FileExistsError: If the folder exists already.
     """
 
     import skops.io
@@ -112,12 +113,12 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
 
     Arguments:
         directory: The folder.
-        accept_versions: Whether other versions of the libraries may have written it. Its bits
-            must then be looked at.
+        accept_versions: Whether other versions of the libraries may have written it. The caller
+            must then compare its bits.
 
     Raises:
-        FileNotFoundError: If it is no folder of an encoder, or a file is missing.
-        ValueError: If a file was changed, or another version wrote it.
+        FileNotFoundError: If it is not the folder of an encoder, or a file is missing.
+        ValueError: If a file was changed, or other versions wrote it.
     """
 
     import skops.io
@@ -130,12 +131,16 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
     if saved != libraries() and not accept_versions:
         raise ValueError(
             f"{folder} was saved with {saved}; installed are {libraries()}, whose bits could "
-            "differ. `load(..., accept_versions=True)` loads it if they do not, on the specimens "
-            "that it keeps. Or install those versions, or fit the encoder anew."
+            "differ. `load(..., accept_versions=True)` loads it if the bits of its specimens are "
+            "the same. Or install those versions, or fit the encoder again."
         )
-    contents = {name: _content(folder, name, sha) for name, sha in manifest["files"].items()}
+    contents = {
+        name: _checked_content(folder, name, sha) for name, sha in manifest["files"].items()
+    }
     with blaming(folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore", InconsistentVersionWarning)  # bits are compared instead
+        warnings.simplefilter(
+            "ignore", InconsistentVersionWarning
+        )  # the bits are compared instead
         check_key(contents["secret.key"])
         check_archive(contents["features.skops"], _TRUSTED)
         features = skops.io.loads(contents["features.skops"], trusted=_TRUSTED)
@@ -150,10 +155,10 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
 
 
 def check_mark(folder: Path, fit: str) -> None:
-    """Mark a folder of checkpoints as that of one fit; refuse that of another one.
+    """Mark a folder of checkpoints with its fit, or refuse it if it belongs to another fit.
 
     Raises:
-        ValueError: If it is that of another fit, or its mark cannot be read.
+        ValueError: If it belongs to another fit, or its mark cannot be read.
     """
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -168,18 +173,18 @@ def check_mark(folder: Path, fit: str) -> None:
         damaged = True
     if damaged:
         raise ValueError(
-            f"{mark} is damaged: it does not say which fit the checkpoints are of. Remove the "
+            f"{mark} is damaged: it does not say which fit the checkpoints belong to. Remove the "
             f"folder {folder}, and the fit starts from the beginning; or name another folder."
         )
     if marked != fit:
         raise ValueError(
-            f"The checkpoint {folder} is that of another fit: of other rows, settings or "
+            f"The checkpoint {folder} belongs to another fit, with other rows, settings or "
             "networks. Remove it, or name another folder."
         )
 
 
 def libraries() -> dict[str, str]:
-    """The versions on which the bits of a saved encoder depend."""
+    """The versions of the libraries that decide the bits of a saved encoder."""
 
     return {name: version(name).split("+")[0] for name in ("scikit-learn", "skrub", "torch")}
 
@@ -187,18 +192,16 @@ def libraries() -> dict[str, str]:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "encoder.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no saved encoder: it has no encoder.json.")
+        raise FileNotFoundError(f"{folder} is not a saved encoder: it has no encoder.json.")
     content = path.read_bytes()
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is damaged: it is not JSON that can be read ({error})."
-        ) from error
+        raise ValueError(f"{path} is damaged: it cannot be read as JSON ({error}).") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(
             f"{path} was not written by this version of bitveil, which reads format {FORMAT}. "
-            "Fit and save the encoder anew, or install the version that wrote it."
+            "Fit and save the encoder again, or install the version that wrote it."
         )
     if manifest.pop("checksum", None) != _checksum(manifest):
         raise ValueError(f"{path} was changed after it was saved, and is not loaded.")
@@ -214,7 +217,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _content(folder: Path, name: str, sha: str) -> bytes:
+def _checked_content(folder: Path, name: str, sha: str) -> bytes:
     if not (folder / name).is_file():
         raise FileNotFoundError(f"{folder} is incomplete: {name} is missing.")
     content = (folder / name).read_bytes()

@@ -11,10 +11,20 @@ __all__ = ["check_place", "staged"]
 
 @contextmanager
 def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """A path to write to that becomes `target` at the end, or vanishes where something fails.
+    """A path to write to, which becomes `target` at the end, or vanishes if something fails.
 
     Raises:
-        FileExistsError: If there is something at `target` that is not to be overwritten.
+        FileExistsError: If `target` exists and may not be overwritten.
+
+    Example:
+        >>> import tempfile
+        >>> with tempfile.TemporaryDirectory() as folder:
+        ...     target = Path(folder) / "codes.csv"
+        ...     with staged(target) as path:
+        ...         _ = path.write_text("0,1")
+        ...         early = target.exists()
+        ...     early, target.read_text()
+        (False, '0,1')
     """
 
     target = Path(target)
@@ -25,11 +35,11 @@ def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterat
 
 
 def check_place(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place that nothing can be written to, before there is something to write.
+    """Refuse a place that cannot be written to, before there is something to write.
 
     Raises:
-        FileExistsError: If there is something that is not to be overwritten.
-        FileNotFoundError: If there is no folder around it.
+        FileExistsError: If something exists there that may not be overwritten.
+        FileNotFoundError: If the folder around it does not exist.
         PermissionError: If that folder cannot be written to.
     """
 
@@ -38,8 +48,10 @@ def check_place(target: Path, *, overwrite: bool = False) -> None:
             f"{target} exists already and is not overwritten. Name another place, or remove it."
         )
     if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
+        raise FileNotFoundError(
+            f"There is no folder {target.parent} to write into. Make it first."
+        )
     if not os.access(target.parent, os.W_OK | os.X_OK):
         raise PermissionError(
-            f"{target.parent} cannot be written to. Name another folder, or ask for the right to."
+            f"{target.parent} cannot be written to. Name another folder, or ask for permission."
         )

@@ -467,7 +467,7 @@ def test_a_missing_file_is_refused_with_its_name(saved, name):
 
 def test_what_is_no_folder_of_an_encoder_is_refused(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
-        with pytest.raises(FileNotFoundError, match=f"{place} is no saved encoder"):
+        with pytest.raises(FileNotFoundError, match=f"{place} is not a saved encoder"):
             load(place)
 
 
@@ -491,7 +491,7 @@ def test_a_manifest_that_is_none_is_refused(saved, content):
 def test_another_format_is_refused_with_what_to_do(saved):
     edit(saved, format=2)
 
-    with pytest.raises(ValueError, match=r"reads format 1\. Fit and save the encoder anew"):
+    with pytest.raises(ValueError, match=r"reads format 1\. Fit and save the encoder again"):
         load(saved)
 
 
@@ -559,7 +559,7 @@ def test_what_is_there_is_not_overwritten(model, tmp_path, there):
 
 
 def test_a_place_without_a_parent_is_refused(model, tmp_path):
-    with pytest.raises(FileNotFoundError, match=f"{tmp_path / 'no'} is no folder to write into"):
+    with pytest.raises(FileNotFoundError, match=f"no folder {tmp_path / 'no'} to write into"):
         model.save(tmp_path / "no" / "encoder")
 
 

@@ -34,7 +34,7 @@ def test_honest_rows_are_not_refused_and_used_ones_are(kinds, n_used, n):
         known = UsedRows.of(used, None, KEY)
         known.check(sample(rng, kinds, n), None)
         for again in (used, np.repeat(used, 2, axis=0), rng.permutation(used)):
-            with pytest.raises(ValueError, match=r"fitted on.*bring new rows\. Give `ids`"):
+            with pytest.raises(ValueError, match=r"fitted on.*use new rows\. Give `ids`"):
                 known.check(again, None)
 
 
@@ -52,7 +52,7 @@ def test_what_contents_cannot_tell_is_said():
     few = UsedRows.of(sample(rng, 60, 3000), None, KEY).check(sample(rng, 60, 900), None)
     many = UsedRows.of(sample(rng, 10**9, 3000), None, KEY).check(sample(rng, 10**9, 900), None)
 
-    assert "cannot be told from their contents" in few
+    assert "repeat too often to show whether the rows are new" in few
     assert "Give `ids`" in few
     assert many is None
 
@@ -68,7 +68,7 @@ def test_names_decide_where_both_have_them():
     # The same rows under other names are taken as new, and that is said.
     distinct = UsedRows.of(contents(np.arange(300)), names, KEY)
     caution = distinct.check(contents(np.arange(300)), contents(np.arange(300, 600)))
-    assert "Their ids are new, so they were taken as new rows" in caution
+    assert "Their ids are new, so they count as new rows" in caution
 
 
 def test_the_digests_show_no_row_without_their_key():
@@ -100,7 +100,7 @@ def test_a_table_that_stands_several_times_is_copies_however_few_rows_it_has(n, 
     rows, y, s = sample(rng, 200, n), rng.integers(2, size=n), rng.integers(2, size=n)
     copies = [np.repeat(part, times, 0) for part in (rows, y, s)]
 
-    with pytest.raises(ValueError, match=rf"Every row stands {times} times.*name them: `ids`"):
+    with pytest.raises(ValueError, match=rf"Every row occurs {times} times.*name them: `ids`"):
         check_copies(*copies)
 
 

@@ -83,8 +83,8 @@ def _read_numbers(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[
         large = numbers[(np.abs(numbers) > LARGEST).astype(bool)]
     if len(large):
         raise ValueError(
-            f"Column {name!r} has {_shown(large[0])} in {len(large)} rows, and an encoder holds "
-            f"numbers up to {LARGEST:.1e}. Scale the column, or leave those values missing."
+            f"Column {name!r} has {_described(large[0])} in {len(large)} rows, and an encoder "
+            f"holds numbers up to {LARGEST:.1e}. Scale the column, or leave those values missing."
         )
 
     return pd.Series(numbers)
@@ -118,7 +118,7 @@ def _packed(numbers: list[Any]) -> NDArray[Any]:
     return np.array(numbers, dtype=np.float64 if exact else object)
 
 
-def _shown(number: Any) -> str:
+def _described(number: Any) -> str:
     whole = type(number) is int
 
     return f"an integer of {len(str(number))} digits" if whole else str(float(number))
@@ -149,7 +149,7 @@ def _read_times(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[An
 
 def _read_texts(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[Any]":
     if kind == "text" and column.dtype.kind == "M" and len(known := column.dropna()):
-        raise _refused(name, kind, [known.iloc[0]] * len(known))
+        raise _wrong_kind(name, kind, [known.iloc[0]] * len(known))
 
     return pd.Series(_each(name, column, as_text, kind, nulls=EMPTY), dtype=object)
 
@@ -192,17 +192,17 @@ def _each(
 ) -> list[Any]:
     """Read each value of a column; equal values of one type are read once."""
 
-    places, values = _places(name, column)
+    places, values = _value_places(name, column)
     answers = [missing if says_missing(value, nulls) else read(value) for value in values]
     wrong = {place for place, answer in enumerate(answers) if answer is None}
     if wrong:
-        raise _refused(name, kind, [values[place] for place in places if place in wrong])
+        raise _wrong_kind(name, kind, [values[place] for place in places if place in wrong])
     answers.append(missing)  # at the place -1
 
     return [answers[place] for place in places]
 
 
-def _places(name: Any, column: "pd.Series[Any]") -> tuple[list[int], list[Any]]:
+def _value_places(name: Any, column: "pd.Series[Any]") -> tuple[list[int], list[Any]]:
     """The place of each cell's value among the different values, -1 if missing; the values."""
 
     if pd.api.types.infer_dtype(column) == "string":  # fast, but elsewhere it takes True for 1
@@ -217,7 +217,7 @@ def _places(name: Any, column: "pd.Series[Any]") -> tuple[list[int], list[Any]]:
     return places, [value for _, value in found]
 
 
-def _refused(name: Any, kind: str, wrong: list[Any]) -> ValueError:
+def _wrong_kind(name: Any, kind: str, wrong: list[Any]) -> ValueError:
     advice = "Correct them, or leave them missing."
     if kind in ("time", "zoned time") and time_of(wrong[0]) is not None:
         advice = "Remove their time zone." if kind == "time" else "Give them a time zone."
