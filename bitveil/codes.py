@@ -90,8 +90,8 @@ def code_index(bits: Num[Tensor, "n m"]) -> Indices:
 def code_likelihood(logits: Logits) -> Likelihoods:
     r"""The probability of every code given each row, with shape :math:`(n, 2^m)`.
 
-    Rows sum to one. If a logit is so large that its bit is always 0 or 1, codes with the other value
-    have the probability 0.
+    Rows sum to one. If a logit is so large that its bit is always 0 or 1, codes with the other
+    value have the probability 0.
 
     Example:
         >>> code_likelihood(torch.tensor([[0.0, 200.0]]))
