@@ -1,4 +1,4 @@
-"""Folders: encoders that come back from disk as they were."""
+"""Folders: an encoder comes back from disk unchanged, or is refused."""
 
 import copy
 import hashlib
@@ -58,7 +58,7 @@ def quick(cls=InvariantEncoder, **settings):
 
 
 def edit(folder, **changes):
-    """Change the manifest, and make its checksum fit again, as a forger would."""
+    """Change the manifest and make its checksum fit again, like a forger."""
 
     manifest = json.loads((folder / "encoder.json").read_text()) | changes
     del manifest["checksum"]
@@ -126,7 +126,7 @@ def test_loading_leaves_the_global_seed_alone(saved):
     assert torch.equal(torch.get_rng_state(), before)
 
 
-def test_what_is_not_fitted_is_not_saved(tmp_path):
+def test_an_encoder_that_is_not_fitted_is_not_saved(tmp_path):
     with pytest.raises(NotFittedError):
         InvariantClassifier().save(tmp_path / "encoder")
 
@@ -137,7 +137,7 @@ def test_what_is_not_fitted_is_not_saved(tmp_path):
 
 
 def printed(model):
-    """All forms in which a person may come to print a model."""
+    """All forms in which a user may print a model."""
 
     return " ".join(
         [
@@ -168,11 +168,11 @@ def test_the_key_is_not_printed(people):
         assert len(model.key_) == 32
         assert content not in printed(model)
         assert "secret" in printed(model)
-    drawn.key_ = key  # as somebody does who gives the encoder away
+    drawn.key_ = key  # as somebody does before giving the encoder away
     assert key.decode() not in printed(drawn)
 
 
-def test_a_loaded_key_and_that_of_a_mixture_are_not_printed(saved, people):
+def test_the_keys_of_a_loaded_encoder_and_a_mixture_are_not_printed(saved, people):
     loaded = load(saved)
     mixture = Mixture([loaded, loaded], [0.5, 0.5], key=b"a key that nobody else may know!")
 
@@ -181,7 +181,7 @@ def test_a_loaded_key_and_that_of_a_mixture_are_not_printed(saved, people):
     assert "nobody else" not in str(vars(mixture)) + repr(mixture.key)
 
 
-def test_a_key_that_follows_from_the_seed_is_warned_of(people, tmp_path):
+def test_saving_warns_if_the_key_follows_from_the_seed(people, tmp_path):
     X, y, s = people(200)
     seeded = quick(random_state=7).fit(X, y, sensitive_features=s)
     with pytest.warns(UserWarning, match=r"follows from `random_state=7`.*fit without it"):
@@ -206,7 +206,7 @@ def upgraded(monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["scikit-learn", "skrub", "torch"])
-def test_a_version_that_gives_the_same_bits_is_accepted_where_asked(saved, model, people, name):
+def test_another_version_with_the_same_bits_is_accepted_on_request(saved, model, people, name):
     edit(saved, libraries=libraries() | {name: "0.1"})
     with pytest.raises(
         ValueError, match=r"saved with .*0\.1.*installed are.*accept_versions=True"
@@ -220,7 +220,7 @@ def test_a_version_that_gives_the_same_bits_is_accepted_where_asked(saved, model
 
 
 @pytest.mark.usefixtures("upgraded")
-def test_a_version_that_gives_other_bits_is_refused(saved, monkeypatch):
+def test_another_version_with_other_bits_is_refused(saved, monkeypatch):
     assert load(saved, accept_versions=True)
     predict = HistGradientBoostingClassifier.predict_proba
     monkeypatch.setattr(
@@ -247,7 +247,7 @@ def test_a_network_with_the_same_weights_and_other_layers_is_refused(tmp_path):
 # Specimens
 
 
-def test_specimens_are_nobody(people, tmp_path):
+def test_specimens_are_invented(people, tmp_path):
     X, y, s = people(300)
     X["name"] = [f"Person Number{i} {i * 7919 % 1000}" for i in range(300)]
     fitted = quick().fit(X, y, sensitive_features=s)
@@ -289,7 +289,7 @@ def test_a_missing_file_is_refused_with_its_name(saved, name):
         load(saved)
 
 
-def test_what_is_no_folder_of_an_encoder_is_refused(tmp_path):
+def test_a_folder_without_an_encoder_is_refused(tmp_path):
     for place in (tmp_path, tmp_path / "nowhere"):
         with pytest.raises(FileNotFoundError, match=f"{place} is not a saved encoder"):
             load(place)
@@ -305,21 +305,21 @@ def test_a_certificate_that_was_edited_is_refused(saved):
 
 
 @pytest.mark.parametrize("content", ["", "hello", "[]", "{}", '{"format": 1}'])
-def test_a_manifest_that_is_none_is_refused(saved, content):
+def test_an_invalid_manifest_is_refused(saved, content):
     (saved / "encoder.json").write_text(content)
 
     with pytest.raises(ValueError, match=r"encoder\.json"):
         load(saved)
 
 
-def test_another_format_is_refused_with_what_to_do(saved):
+def test_another_format_is_refused_with_advice(saved):
     edit(saved, format=2)
 
     with pytest.raises(ValueError, match=r"reads format 1\. Fit and save the encoder again"):
         load(saved)
 
 
-def test_versions_on_which_the_bits_depend_are_refused(saved):
+def test_other_versions_of_the_libraries_are_refused(saved):
     edit(saved, libraries=libraries() | {"skrub": "0.1"})
 
     with pytest.raises(ValueError, match=r"saved with .*0\.1.*installed are"):
@@ -336,7 +336,7 @@ def test_files_outside_the_folder_are_not_read(saved):
 
 
 class Trap:
-    """What must not wake up."""
+    """A type whose code must not run."""
 
     sprung = False
 
@@ -367,7 +367,7 @@ def test_a_foreign_type_is_refused_before_anything_runs(model, saved, hidden_in)
 
 
 @pytest.mark.parametrize("there", ["folder", "empty folder", "file"])
-def test_what_is_there_is_not_overwritten(model, tmp_path, there):
+def test_existing_files_are_not_overwritten(model, tmp_path, there):
     target = tmp_path / "encoder"
     if there == "file":
         target.write_text("mine")
@@ -388,7 +388,7 @@ def test_a_place_without_a_parent_is_refused(model, tmp_path):
 
 
 @pytest.mark.parametrize("failing", range(4))
-def test_nothing_is_left_where_saving_fails_in_the_middle(model, tmp_path, monkeypatch, failing):
+def test_a_failure_while_saving_leaves_nothing(model, tmp_path, monkeypatch, failing):
     write, written = Path.write_bytes, []
 
     def full(path, content):

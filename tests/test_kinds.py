@@ -62,7 +62,7 @@ def test_values_are_read_by_the_fitted_kind(fitted, new, read):
     assert [repr(value) for value in found["x"].tolist()] == [repr(value) for value in read]
 
 
-def test_missing_values_are_one_and_no_text():
+def test_all_missing_values_are_the_same_and_not_text():
     values = [None, np.nan, pd.NA, pd.NaT, "", "missing", "nan", "NA"]
     digests = row_digests(Kinds.fit(one(["a", "b"])).read(one(values, dtype=object)))
 
@@ -71,7 +71,7 @@ def test_missing_values_are_one_and_no_text():
 
 
 @pytest.mark.parametrize("dtype", ["int64", "Int64", "uint64", "int64[pyarrow]", object])
-def test_integers_beyond_doubles_are_told_apart_in_every_type(dtype):
+def test_integers_beyond_float64_stay_different_in_every_type(dtype):
     values = [2**60 + i for i in range(1000)]
     kinds = Kinds.fit(one([1, 2]))
     digests = row_digests(kinds.read(one(values, dtype=dtype)))
@@ -94,7 +94,7 @@ def test_numbers_of_float32_are_the_decimals_in_a_file():
 
 
 @pytest.mark.parametrize("unit", ["s", "ms", "us", "ns"])
-def test_times_are_instants_in_every_resolution(unit):
+def test_times_are_the_same_in_every_resolution(unit):
     naive = one(["2020-01-31", "9999-12-31 10:00:00"])
     kinds = Kinds.fit(naive)
     objects = one([datetime(2020, 1, 31), datetime(9999, 12, 31, 10)], dtype=object)
@@ -142,7 +142,7 @@ NAIVE, ZONED = ["2020-01-31 10:00"], ["2020-01-31 10:00+01:00"]
         ([1], [{"a": 1}], "'x' has a dict in a cell"),
     ],
 )
-def test_what_cannot_be_read_is_refused(fitted, new, words):
+def test_values_of_another_kind_are_refused(fitted, new, words):
     new = one(new, dtype=object) if isinstance(new, list) else one(new)
 
     with pytest.raises(ValueError, match=words):
@@ -159,7 +159,7 @@ def test_what_cannot_be_read_is_refused(fitted, new, words):
     ],
 )
 @pytest.mark.parametrize("dtype", [object, None, "parquet"])
-def test_what_cannot_be_fitted_is_refused(values, words, dtype):
+def test_columns_that_cannot_be_fitted_are_refused(values, words, dtype):
     table, s = one(values, dtype=object if dtype == "parquet" else dtype), np.arange(60) % 2
     if dtype == "parquet":
         table = pd.read_parquet(io.BytesIO(table.to_parquet()), dtype_backend="pyarrow")

@@ -59,6 +59,6 @@ def test_other_names_have_other_digests():
         ("ab", "one name a row, got str"),
     ],
 )
-def test_what_is_no_name_is_refused(ids, words):
+def test_anything_but_a_name_is_refused(ids, words):
     with pytest.raises(ValueError, match=words):
         name_digests(ids, 2)

@@ -111,7 +111,7 @@ NAMES = [7, ("height", "cm"), date(2020, 1, 31), pd.Timestamp("2020-01-31", tz="
 
 
 @pytest.mark.parametrize("name", NAMES, ids=str)
-def test_names_of_columns_that_are_no_text_come_back(name, tmp_path):
+def test_names_of_columns_that_are_not_text_come_back(name, tmp_path):
     rng = np.random.default_rng(0)
     table = pd.DataFrame(rng.normal(size=(60, 2))).set_axis(["a", name], axis=1)
     marks = pd.DataFrame(rng.integers(2, size=(60, 2))).set_axis(["b", name], axis=1)
@@ -178,7 +178,7 @@ def test_columns_of_every_kind_are_saved(kind, features, tmp_path):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_numbers_of_numpy_as_settings_can_be_saved(people, tmp_path):
+def test_settings_that_are_numpy_numbers_can_be_saved(people, tmp_path):
     fitted = quick(n_bits=np.int64(3), strength=np.float32(0.5), hidden=np.array([4, 4]))
     fitted.fit(*people()[:2], sensitive_features=people().s).save(tmp_path / "encoder")
 

@@ -5,7 +5,7 @@ import pytest
 from bitveil.staging import staged
 
 
-def test_staged_files_appear_at_the_end_only(tmp_path):
+def test_staged_files_appear_only_at_the_end(tmp_path):
     target = tmp_path / "codes.csv"
     with staged(target) as path:
         path.write_text("new")
@@ -30,7 +30,7 @@ def test_a_failure_leaves_the_old_file(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
-def test_only_what_may_be_overwritten_is(tmp_path):
+def test_a_file_is_overwritten_only_on_request(tmp_path):
     (tmp_path / "codes.csv").write_text("old")
     with pytest.raises(FileExistsError), staged(tmp_path / "codes.csv"):
         pass

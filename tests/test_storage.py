@@ -1,4 +1,4 @@
-"""Kinds: the same people have the same bits, however they are stored and by whatever way in."""
+"""Storage: the same people have the same bits in every type and from every kind of file."""
 
 import io
 import json
@@ -93,7 +93,7 @@ def encoder(people):
 
 @pytest.fixture
 def bitveil(encoder, tmp_path, monkeypatch, capsys):
-    """Run the command line in a folder with an encoder: exit code and error stream."""
+    """Run the command line in a folder with an encoder: its exit code and its errors."""
 
     encoder.save(tmp_path / "encoder")
     monkeypatch.chdir(tmp_path)
@@ -119,10 +119,10 @@ def encode(bitveil, tmp_path):
     return bits
 
 
-# Storage types and entry points
+# Types and sources
 
 
-def test_the_bits_of_these_people_tell_their_draws_apart(people, encoder):
+def test_these_people_have_different_bits(people, encoder):
     bits = encoder.transform(people)
 
     assert len(np.unique(bits, axis=0)) > N - 3
@@ -172,13 +172,13 @@ def test_tables_of_other_libraries(people, encoder, library):
 
 
 @pytest.mark.parametrize("stored", STORED)
-def test_the_kinds_are_the_same_whatever_is_fitted(people, stored):
-    X = people.drop(columns=["grade", "job"])  # a file does not tell a category
+def test_the_kinds_are_the_same_for_every_storage(people, stored):
+    X = people.drop(columns=["grade", "job"])  # files have no categories
 
     assert Kinds.fit(STORED[stored](people)[list(X)]) == Kinds.fit(X)
 
 
-def test_a_mixture_reads_as_its_encoders_do(people, encoder):
+def test_a_mixture_reads_tables_like_its_encoders(people, encoder):
     mixture = Mixture([encoder, encoder], [0.5, 0.5])
     expected = mixture.transform(people)
 
@@ -208,7 +208,7 @@ def test_columns_that_were_empty_are_left_out_with_a_warning(people, encoder):
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_names_in_a_file_are_those_of_python(people, encoder, encode, suffix):
+def test_names_in_a_file_are_the_names_in_python(people, encoder, encode, suffix):
     names = pd.Series([*(f"{i:03}" for i in range(N - 2)), "NA", "7"])
     table = people.assign(id=names)
     table.to_csv("people.csv", index=False)
@@ -220,7 +220,7 @@ def test_names_in_a_file_are_those_of_python(people, encoder, encode, suffix):
     assert pd.read_csv("codes.csv", dtype=str, keep_default_na=False)["id"].tolist() == [*names]
 
 
-def test_whole_numbers_name_rows_alike_in_both_files(people, encoder, encode):
+def test_whole_numbers_are_the_same_names_in_both_files(people, encoder, encode):
     people.assign(id=range(N)).to_csv("people.csv", index=False)
     people.assign(id=np.arange(float(N))).to_parquet("people.parquet")
     bits = encoder.transform(people, ids=range(N))
@@ -230,7 +230,7 @@ def test_whole_numbers_name_rows_alike_in_both_files(people, encoder, encode):
 
 
 @pytest.mark.filterwarnings("default:The key of the draws")
-def test_a_file_is_fitted_as_its_people_are_in_python(people, bitveil):
+def test_fitting_a_file_is_fitting_its_rows_in_python(people, bitveil):
     table = people[["ward", "age", "account", "retired", "seen", "job"]].assign(
         y=np.arange(N) % 2, s=["f", "m"] * (N // 2), id=[f"{i:03}" for i in range(N)]
     )
@@ -264,7 +264,7 @@ GOOD = "ward,age\n1,2\n"
         ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "names some rows twice"),
     ],
 )
-def test_files_that_say_two_things_are_refused(bitveil, tmp_path, text, more, words):
+def test_ambiguous_files_are_refused(bitveil, tmp_path, text, more, words):
     (tmp_path / "people.csv").write_text(text)
     code, error = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv", "--force", *more)
 
