@@ -206,7 +206,7 @@ def test_an_example_without_rows_is_refused(tmp_path, shape):
 
 
 def test_an_encoder_that_gives_no_logits_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"shape \(n, m\), got \(4, 3, 1\) for 4 rows"):
+    with pytest.raises(ValueError, match=r"shape \(n, m\), got shape \(4, 3, 1\) for 4 rows"):
         to_onnx(nn.Unflatten(1, (3, 1)), tmp_path / "e.onnx", n_inputs=3)
 
 
@@ -223,7 +223,9 @@ class Centred(nn.Module):
 @pytest.mark.parametrize("encoder", [Drawing(), Centred()])
 def test_an_encoder_that_is_not_a_function_of_the_row_is_refused(ort, tmp_path, encoder):
     torch.manual_seed(0)
-    with pytest.raises(ValueError, match=r"other probabilities than torch.*depend on other rows"):
+    with pytest.raises(
+        ValueError, match=r"onnxruntime and torch are .* apart.*depend on other rows"
+    ):
         to_onnx(encoder, tmp_path / "e.onnx", example=torch.zeros(40, 3).normal_())
     assert not list(tmp_path.iterdir())
 
