@@ -9,7 +9,7 @@ same kind of number in training and later.
 
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
@@ -21,6 +21,7 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from bitveil.checks import check_choice
 from bitveil.columns.table import Table
 from bitveil.workers import run
 
@@ -90,11 +91,9 @@ class Features(BaseEstimator):
             sample_weight: The weight of each row for the posteriors.
         """
 
-        if self.kind not in ("posterior", "raw", "both"):
-            raise ValueError(
-                f"`features` expects 'posterior', 'raw' or 'both', got {self.kind!r}."
-            )
+        check_choice("features", self.kind, get_args(FeatureKind))
         self.image_: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self.known_: dict[str, list[str]] = {}
         if np.ndim(X) > 2:
             return self._fit_images(np.asarray(X))
 
@@ -122,7 +121,7 @@ class Features(BaseEstimator):
             )
         channel = (0, *range(2, X.ndim)) if X.ndim > 3 else tuple(range(X.ndim))
         spread = X.std(channel, keepdims=True)
-        self.known_, self.n_raw_ = {}, int(np.prod(X.shape[1:]))
+        self.n_raw_ = int(np.prod(X.shape[1:]))
         self.image_ = (X.mean(channel, keepdims=True), np.where(spread > 0, spread, 1.0))
 
         return self.transform(X)
@@ -131,7 +130,6 @@ class Features(BaseEstimator):
         """The columns of the table as numbers, NaN where missing."""
 
         self.vectorizer_ = None
-        self.known_: dict[str, list[str]] = {}
         if isinstance(X, pd.DataFrame):
             try:
                 self.vectorizer_ = _vectorizer().fit(X)
@@ -197,7 +195,7 @@ class Features(BaseEstimator):
         return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
 
     def unseen(self, X: Table) -> dict[str, list[str]]:
-        """Values of text columns that were not fitted, by column. Their features are all 0.
+        """Values of text columns that were not fitted, by column. Features cannot tell them apart.
 
         Columns with many different values are read by their letters, and have no unseen values.
         """

@@ -33,7 +33,7 @@ __all__ = [
     "perceptron_shapes",
 ]
 
-Class = TypeVar("Class")
+Form = TypeVar("Form")
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """The shapes of tensors, by their names."""
@@ -63,7 +63,7 @@ def _short(error: Exception, most: int = 300) -> str:
     return text if len(text) <= most else text[:most] + " …"
 
 
-def checked(form: Callable[..., Class], content: Any) -> Class:
+def checked(form: Callable[..., Form], content: Any) -> Form:
     """A record of this dataclass with these values, each of the type in its annotation.
 
     Raises:

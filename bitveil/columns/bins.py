@@ -50,7 +50,7 @@ def bin_numbers(values: NDArray[np.float64], edges: Sequence[float]) -> NDArray[
 
 
 def binned(column: "pd.Series[Any]", edges: Sequence[float]) -> "pd.Series[Any]":
-    """Each number as the name of its bin, missing ones as None.
+    """Each number as the name of its bin; missing numbers stay missing.
 
     Example:
         >>> binned(pd.Series([1.0, 2.5, 9.0]), [2.5, 4.0]).tolist()

@@ -1,12 +1,13 @@
 """Targets: what a code has to predict, as classes, numbers, or several columns of both."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.checks import check_choice
 from bitveil.columns.bins import binned, quantile_edges
 from bitveil.columns.labels import AS_TEXT, MOST_VALUES, as_frame, number_labels
 from bitveil.columns.names import check_names
@@ -134,8 +135,7 @@ class Target:
 
 
 def _check_missing(frame: pd.DataFrame, missing: Missing) -> None:
-    if missing not in ("error", "unlabelled"):
-        raise ValueError(f"`missing_target` expects 'error' or 'unlabelled', got {missing!r}.")
+    check_choice("missing_target", missing, get_args(Missing))
     lost = int(frame.isna().any(axis=1).sum())
     if missing == "error" and lost:
         raise ValueError(
