@@ -26,8 +26,8 @@ import torch
 from bitveil import datasets
 from bitveil.audits import UncertifiableError
 from bitveil.datasets import Dataset
-from bitveil.estimators import InvariantClassifier
 from bitveil.information import total_variation
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 LARGE, SMALL = (0.1, 0.2), (0.1, 0.2, 0.3)

@@ -151,7 +151,8 @@ def fit(
     """
 
     from bitveil.columns.targets import Target
-    from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+    from bitveil.estimators import InvariantEncoder
+    from bitveil.models import InvariantClassifier, InvariantRegressor
     from bitveil.staging import check_place
 
     check_place(output)
@@ -229,7 +230,7 @@ def encode(
     and the one of --id before them.
     """
 
-    from bitveil.estimators import load
+    from bitveil.models import load
     from bitveil.staging import staged
 
     _check_suffix(output)
@@ -388,7 +389,7 @@ class _Asked(NamedTuple):
 def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     """Audit the codes that an encoder gives to the rows of a table."""
 
-    from bitveil.estimators import load
+    from bitveil.models import load
 
     encoder = load(model)
     names = list(asked.sensitive or encoder.sensitive_names_ or [])
@@ -697,7 +698,7 @@ def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missin
     """Refuse columns that make no groups by their names, before anything is fitted."""
 
     from bitveil.columns.groups import Grouping
-    from bitveil.estimators import MAX_GROUPS
+    from bitveil.schema import MAX_GROUPS
 
     for name in sensitive:
         Grouping.fit(

@@ -52,12 +52,11 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from bitveil.audits.subject import check_ids
 from bitveil.cautions import warn
 from bitveil.certificates.upper import Certificate, UncertifiableError, certify_gap
 from bitveil.codes import code_likelihood
 from bitveil.columns.table import check_table
-from bitveil.estimators import LISTED, InvariantEncoder
+from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import (
     Hidden,
     Secret,
@@ -66,6 +65,8 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
+from bitveil.repeats import check_ids
+from bitveil.settings import LISTED
 from bitveil.tables import joint_table, observed_table
 
 __all__ = ["Mixture", "largest_share", "mixed_table"]

@@ -29,9 +29,9 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
-from bitveil.frozen import Secret
+from bitveil.frozen import Secret, name_digests
 
-__all__ = ["UsedRows", "check_copies"]
+__all__ = ["UsedRows", "check_copies", "check_ids"]
 
 _MIN_REPEATED = 20  # fewer repeated contents than this may well repeat by chance
 _BEYOND = 5.0  # beyond so many standard deviations, rows are not equal by chance
@@ -204,6 +204,23 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
             f"included.{every} Copies of one person are not independent rows, and a certificate "
             "from them would be wrong: keep one row of each person (in `fit`, `sample_weight` "
             "says how often it counts). If these are different people, name them: `ids`."
+        )
+
+
+def check_ids(ids: Any, n: int) -> None:
+    """Refuse names that several rows share: copies of one person are not independent rows.
+
+    Raises:
+        ValueError: If there is not one name for each of n rows, or a name occurs twice.
+    """
+
+    names = name_digests(ids, n)
+    twice = n - len(np.unique(names, axis=0))
+    if twice:
+        raise ValueError(
+            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are "
+            "not independent rows: keep one row of each person. In `fit`, `sample_weight` can say "
+            "how often it counts."
         )
 
 

@@ -11,9 +11,9 @@ from torch import Tensor
 from bitveil.batches import Rows
 from bitveil.cautions import warn
 from bitveil.columns.table import Table
-from bitveil.objectives import Criterion
+from bitveil.criteria import Criterion, compares_within_strata
+from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_copies
-from bitveil.search import Counts
 
 __all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
 
@@ -91,7 +91,7 @@ class Sample:
         names = ("fit", "select", "certify") if certify else ("fit", "select")
         shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
         within = self.s
-        if criterion != "independence":
+        if compares_within_strata(criterion):
             within = self.s * (self.n_conditions + 1) + self.condition + 1
         rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
         whole = dict(rows)
@@ -109,17 +109,16 @@ class Sample:
 
         return rows
 
-    def sizes(self, rows: Numbers) -> Counts:
-        """The numbers of some rows, over (condition, group) and over (group)."""
+    def sizes(self, rows: Numbers) -> GroupTables:
+        """How many of some rows there are, over (condition, group): tables of one code for all."""
 
-        y, s = self.condition[rows], self.s[rows]
-        cells = np.bincount(
-            (y * self.n_groups + s)[y >= 0], minlength=self.n_conditions * self.n_groups
-        )
-
-        return Counts(
-            torch.from_numpy(cells.reshape(self.n_conditions, self.n_groups)),
-            torch.from_numpy(np.bincount(s, minlength=self.n_groups)),
+        return GroupTables.observed(
+            torch.zeros(len(rows), dtype=torch.int64),
+            torch.from_numpy(self.condition[rows]),
+            torch.from_numpy(self.s[rows]),
+            self.n_conditions,
+            self.n_groups,
+            c=1,
         )
 
     def posteriors(self, criterion: Criterion, rows: Numbers) -> list[NDArray[Any]]:
@@ -129,7 +128,7 @@ class Sample:
         """
 
         columns: list[NDArray[Any]] = [*self.labels[rows].T, *self.values[rows].T, self.s[rows]]
-        if criterion != "independence":
+        if compares_within_strata(criterion):
             y = self.condition[rows]
             columns.append(np.where(y < 0, -1, y * self.n_groups + self.s[rows]))
 
@@ -196,11 +195,10 @@ class Sample:
     def _lacking(self, criterion: Criterion, positive: int, rows: Numbers) -> list[Any]:
         """The groups that have to be compared and have none of these rows."""
 
-        cells, sizes = (table.numpy() for table in self.sizes(rows))
-        groups = self.groups.tolist()
-        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
-        if not missing and criterion != "independence":
-            compared = cells if criterion == "separation" else cells[[positive]]
+        sizes, groups = self.sizes(rows), self.groups.tolist()
+        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes.rows.sum(0) == 0)]
+        if not missing and compares_within_strata(criterion):
+            compared = sizes.compared_rows(criterion, positive).numpy()
             missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
 
         return missing
@@ -260,7 +258,7 @@ def conditions(
 
     if labels.shape[1] == 1 and not values.shape[1]:
         return labels[:, 0], int(labels.max()) + 1
-    if criterion == "independence":
+    if not compares_within_strata(criterion):
         return np.zeros(len(labels), np.int64), 1
 
     columns = [*labels.T, *(_quantile_bins(column, bins) for column in values.T)]

@@ -2,20 +2,21 @@
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from bitveil.batches import Rows
 from bitveil.objectives import Objective, Terms
 from bitveil.tables import pair_groups
 
-__all__ = ["Epoch", "History", "balancing_chances", "batch_rows", "train"]
+__all__ = ["Epoch", "History", "Training", "balancing_chances", "batch_rows", "train"]
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,81 @@ class History:
 
     epochs: list[Epoch] = field(default_factory=list)
     best: int = -1
+
+
+class Training(BaseEstimator):
+    """How an encoder is trained: the settings that most people leave as they are.
+
+    A search over settings reaches them as `training__epochs` and so on.
+
+    Arguments:
+        epochs: The most passes over the rows; None: 80, or more where the rows are so few that 80
+            passes make fewer than 160 steps.
+        batch_size: The most rows of a batch. Small batches make every code look leaky. `"auto"`:
+            as many as fit into 1 GiB.
+        learning_rate: The highest learning rate of the one-cycle schedule.
+        patience: How many epochs to wait for a better one; None: never stop early.
+        balanced: Whether every batch takes all groups equally often within each target. Use it
+            where a rare group carries all the evidence. Reports and certificates still describe
+            the rows as they are.
+        warm_start: Whether a fit starts from the network of the fit before, and keeps its key. Not
+            with a goal that is certified: the rows for certification must be new.
+        hidden: The widths of the hidden layers of a perceptron.
+        decoder: A network of your own that is trained along with the encoder. It maps bits to the
+            logits of the classes, followed by the numbers. None: the table is the decoder, and a
+            perceptron above 16 bits.
+        engine: `"exact"` reads the table of all codes, `"sampled"` draws codes. `"auto"`: exact up
+            to 16 bits, then sampled.
+        device: `"cpu"`, `"cuda"`, or another accelerator's name.
+        precision: The numbers of the network in training, as Fabric names them.
+        checkpoint: A folder for the state of training after every epoch. If a fit is interrupted,
+            start it again in the same way: it continues from there and ends the same. Needs a
+            `random_state`. Remove the folder when the fit is done.
+        after_epoch: Called with each `Epoch`, for logging.
+        verbose: 1 shows the progress.
+
+    Example:
+        >>> Training(epochs=2).get_params()["epochs"]
+        2
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        batch_size: int | Literal["auto"] = 8192,
+        learning_rate: float = 0.01,
+        patience: int | None = None,
+        balanced: bool = False,
+        warm_start: bool = False,
+        hidden: Sequence[int] = (64, 64),
+        decoder: nn.Module | None = None,
+        engine: Literal["auto", "exact", "sampled"] = "auto",
+        device: str = "cpu",
+        precision: str = "32-true",
+        checkpoint: str | os.PathLike[str] | None = None,
+        after_epoch: Callable[[Epoch], None] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.balanced = balanced
+        self.warm_start = warm_start
+        self.hidden = hidden
+        self.decoder = decoder
+        self.engine = engine
+        self.device = device
+        self.precision = precision
+        self.checkpoint = checkpoint
+        self.after_epoch = after_epoch
+        self.verbose = verbose
+
+    def n_epochs(self, n: int, batch_size: int) -> int:
+        """How many passes over n rows: those asked for, or 80 and no fewer than 160 steps."""
+
+        return self.epochs or max(80, -(-160 // -(-n // batch_size)))
 
 
 def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:

@@ -16,7 +16,8 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from bitveil.cli import main
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (8,), "epochs": 2, "batch_size": 100}
 KEY = b"a key that nobody else may know!"

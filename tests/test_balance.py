@@ -7,8 +7,8 @@ import torch
 from torch import nn
 
 from bitveil.batches import Rows
-from bitveil.estimators import InvariantClassifier
 from bitveil.layers import table_encoder
+from bitveil.models import InvariantClassifier
 from bitveil.objectives import Measure, Weighted, task_information
 from bitveil.training import balancing_chances, train
 

@@ -16,7 +16,7 @@ import pytest
 from bitveil import cli
 from bitveil.audits import Audit
 from bitveil.columns.printing import printable
-from bitveil.estimators import InvariantClassifier, load
+from bitveil.models import InvariantClassifier, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of

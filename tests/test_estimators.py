@@ -15,7 +15,8 @@ from sklearn.preprocessing import StandardScaler
 
 from bitveil.audits import UncertifiableError
 from bitveil.datasets import load_adult, load_german_credit
-from bitveil.estimators import InvariantClassifier, InvariantEncoder
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
 

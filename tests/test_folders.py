@@ -19,9 +19,10 @@ from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.exceptions import NotFittedError
 
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.folders import libraries
 from bitveil.mixtures import Mixture
+from bitveil.models import InvariantClassifier, load
 
 KEY = b"a key that is for these tests"
 FILES = ("encoder.json", "weights.safetensors", "features.skops", "secret.key")

@@ -14,9 +14,11 @@ from bitveil.audits import UncertifiableError, least_gap
 from bitveil.batches import Rows
 from bitveil.certificates.upper import certify_information
 from bitveil.codes import all_codes
-from bitveil.estimators import InvariantClassifier, InvariantEncoder
+from bitveil.estimators import InvariantEncoder
+from bitveil.goals import Goal
+from bitveil.models import InvariantClassifier
 from bitveil.objectives import MEASURES, Measure
-from bitveil.search import LADDER, Candidate, Counts, Goal, Step, certified
+from bitveil.search import LADDER, Candidate, Counts, Step, certified
 from bitveil.training import Epoch, History
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bitveil.columns.groups import CONTINUOUS, Grouping
-from bitveil.estimators import InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
 

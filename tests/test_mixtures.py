@@ -13,8 +13,9 @@ from torch import nn
 import brute
 from bitveil.certificates.upper import UncertifiableError, certify_gap, slack
 from bitveil.codes import code_likelihood
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.mixtures import Mixture, largest_share, mixed_table
+from bitveil.models import InvariantClassifier, load
 from populations import sure
 
 DELTA = 0.1

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from bitveil.audits import audit
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2, "random_state": 0}
 

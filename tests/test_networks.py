@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from bitveil.batches import Rows
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, conv_encoder, drawing_from, stochastic_layers
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 from bitveil.networks import Decoding, Encoding
 
 QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}

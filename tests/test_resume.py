@@ -11,8 +11,9 @@ import pytest
 import torch
 
 from bitveil.batches import Rows
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, table_encoder
+from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import Constrained, DecoderTask, Measure, Weighted, task_information
 from bitveil.training import train
 

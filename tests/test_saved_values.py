@@ -10,7 +10,8 @@ import pandas as pd
 import pyarrow
 import pytest
 
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, load
 
 
 def quick(cls=InvariantEncoder, **settings):

@@ -15,8 +15,9 @@ import pytest
 from bitveil import cli
 from bitveil.columns.kinds import Kinds
 from bitveil.columns.table import as_pandas
-from bitveil.estimators import InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.mixtures import Mixture
+from bitveil.models import load
 
 N = 60
 QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}

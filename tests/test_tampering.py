@@ -19,8 +19,9 @@ import safetensors.torch
 import skops.io
 import torch
 
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.inspection import check_features
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 KEY = b"a key for the tests"
 N = 120

@@ -6,7 +6,8 @@ import torch
 
 from bitveil.audits import least_gap
 from bitveil.batches import Batch
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import (
     CRITERIA,
     MEASURES,

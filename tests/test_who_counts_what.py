@@ -15,8 +15,8 @@ from torch import nn
 
 from bitveil.audits import audit, audit_table, certify_gap
 from bitveil.audits.subject import Published
-from bitveil.estimators import InvariantClassifier
 from bitveil.mixtures import Mixture
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 DELTA = 0.05

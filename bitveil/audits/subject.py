@@ -24,11 +24,11 @@ from torch import Tensor
 
 from bitveil.codes import check_logits, draw
 from bitveil.columns.printing import printable
-from bitveil.frozen import name_digests
+from bitveil.repeats import check_ids
 from bitveil.rows import split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table
 
-__all__ = ["Published", "check_ids", "group_name"]
+__all__ = ["Published", "group_name"]
 
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
@@ -387,23 +387,6 @@ class _Half(NamedTuple):
 
     def table(self, groups: Tensor, k: int) -> Tensor:
         return self.published.table(groups, k, rows=self.rows)
-
-
-def check_ids(ids: Any, n: int) -> None:
-    """Refuse names that do not tell rows apart: copies of one person are no independent rows.
-
-    Raises:
-        ValueError: If there is not one name for each of n rows, or one stands twice.
-    """
-
-    names = name_digests(ids, n)
-    twice = n - len(np.unique(names, axis=0))
-    if twice:
-        raise ValueError(
-            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are no "
-            "independent rows: leave one row of each person. In `fit`, `sample_weight` can say "
-            "how often it counts."
-        )
 
 
 def _look_like_bits(codes: Any) -> bool:

@@ -34,9 +34,9 @@ from bitveil.datasets import (
     load_heritage_health,
     load_law_school,
 )
-from bitveil.estimators import LISTED
 from bitveil.features import Features
 from bitveil.information import BITS, mutual_information, neuron_information, total_variation
+from bitveil.settings import LISTED
 from bitveil.tables import neuron_tables
 
 __all__ = [
