@@ -74,7 +74,9 @@ def check_number(
 
     number = float(value) if isinstance(value, Real) else math.nan
     if not (math.isfinite(number) and number > above and least <= number <= most):
-        raise ValueError(f"`{name}` expects {unit}{_interval(least, most, above)}, got {value!r}.")
+        raise ValueError(
+            f"`{name}` expects {unit}{_range_text(least, most, above)}, got {value!r}."
+        )
 
 
 def check_probability(name: str, value: Any) -> None:
@@ -91,7 +93,7 @@ def check_probability(name: str, value: Any) -> None:
         raise ValueError(f"`{name}` expects a probability between 0 and 1, got {value!r}.")
 
 
-def _interval(least: float, most: float, above: float) -> str:
+def _range_text(least: float, most: float, above: float) -> str:
     if above > -math.inf:
         return f" above {above:g}" + (f" and up to {most:g}" if most < math.inf else "")
     if least > -math.inf:

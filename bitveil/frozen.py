@@ -195,7 +195,7 @@ def _canonical(value: object) -> bytes:
     """The bytes of a value: as a float64 if that is exact, otherwise as text."""
 
     if isinstance(value, bool | int | float | np.number | np.bool_ | Decimal):
-        number = _double(value)
+        number = _exact_double(value)
         if number is not None:
             return b"number" + number.tobytes()
 
@@ -206,7 +206,7 @@ def _text_bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def _double(value: Any) -> np.float64 | None:
+def _exact_double(value: Any) -> np.float64 | None:
     """The value in double precision, with 0.0 for -0.0; None if that is not exact."""
 
     if isinstance(value, np.float16 | np.float32):  # the decimals in a file: 0.1 is 0.1

@@ -190,9 +190,9 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
     """
 
     n = len(contents)
-    content, sizes = _counted(contents)
+    content, sizes = _distinct_rows(contents)
     columns = [np.asarray(each).reshape(n, -1).astype(np.float64) for each in labels]
-    _, counts = _counted(np.hstack([content[:, None].astype(np.float64), *columns]))
+    _, counts = _distinct_rows(np.hstack([content[:, None].astype(np.float64), *columns]))
     n_contents, n_rows = len(sizes), len(counts)
     extra = n - n_rows
     never = n_rows == n_contents and int((sizes > 1).sum()) >= _MIN_REPEATED and extra >= 0.01 * n
@@ -224,7 +224,7 @@ def check_ids(ids: Any, n: int) -> None:
         )
 
 
-def _counted(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def _distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """The number of each row among the different ones, and how often each of these occurs."""
 
     _, numbers, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)

@@ -16,26 +16,26 @@ from numpy.typing import NDArray
 
 __all__ = [
     "check_values",
+    "from_json",
     "plain",
     "plain_array",
-    "read",
-    "said",
+    "to_json",
 ]
 
 _PLAIN: Final = (type(None), bool, int, float, str)
 
-_SAY: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
-    tuple: ("tuple", lambda v: [said(part) for part in v]),
+_WRITE: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
+    tuple: ("tuple", lambda v: [to_json(part) for part in v]),
     pd.Timestamp: ("timestamp", lambda v: [v.isoformat(), v.unit, v.tz and str(v.tz)]),
     pd.Timedelta: ("timedelta", lambda v: [v.isoformat(), v.unit]),
     pd.Period: ("period", lambda v: [v.ordinal, v.freqstr]),
-    pd.Interval: ("interval", lambda v: [said(v.left), said(v.right), v.closed]),
+    pd.Interval: ("interval", lambda v: [to_json(v.left), to_json(v.right), v.closed]),
     date: ("date", date.isoformat),
     time: ("time", time.isoformat),
     Decimal: ("decimal", str),
     bytes: ("bytes", bytes.hex),
-    dict: ("dict", lambda v: [[said(key), said(each)] for key, each in v.items()]),
-    np.ndarray: ("array", lambda v: [str(v.dtype), said(v.tolist())]),
+    dict: ("dict", lambda v: [[to_json(key), to_json(each)] for key, each in v.items()]),
+    np.ndarray: ("array", lambda v: [str(v.dtype), to_json(v.tolist())]),
 }
 """The word for each type, and how its values are written."""
 
@@ -47,16 +47,16 @@ def _timestamp(text: str, unit: Any, zone: str | None) -> pd.Timestamp:
 
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "tuple": lambda parts: tuple(read(part) for part in parts),
+    "tuple": lambda parts: tuple(from_json(part) for part in parts),
     "timestamp": lambda parts: _timestamp(*parts),
     "timedelta": lambda parts: pd.Timedelta(parts[0]).as_unit(parts[1]),
     "period": lambda parts: pd.Period(ordinal=parts[0], freq=parts[1]),
-    "interval": lambda parts: pd.Interval(read(parts[0]), read(parts[1]), parts[2]),
+    "interval": lambda parts: pd.Interval(from_json(parts[0]), from_json(parts[1]), parts[2]),
     "date": date.fromisoformat,
     "time": time.fromisoformat,
     "decimal": Decimal,
     "bytes": bytes.fromhex,
-    "dict": lambda pairs: {read(key): read(each) for key, each in pairs},
+    "dict": lambda pairs: {from_json(key): from_json(each) for key, each in pairs},
     "array": lambda parts: _array(*parts),
 }
 
@@ -94,16 +94,16 @@ def plain_array(values: NDArray[Any]) -> NDArray[Any]:
     return _objects([plain(value) for value in values])
 
 
-def said(value: Any) -> Any:
-    """The value as JSON, which `read` turns back into the value.
+def to_json(value: Any) -> Any:
+    """The value as JSON, which `from_json` turns back into the value.
 
     Raises:
         TypeError: If there is no word for it.
 
     Example:
-        >>> said(("f", pd.Interval(0, 5)))
+        >>> to_json(("f", pd.Interval(0, 5)))
         {'tuple': ['f', {'interval': [0, 5, 'right']}]}
-        >>> read(said(("f", pd.Interval(0, 5))))
+        >>> from_json(to_json(("f", pd.Interval(0, 5))))
         ('f', Interval(0, 5, closed='right'))
     """
 
@@ -111,23 +111,23 @@ def said(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, list):
-        return [said(part) for part in value]
-    if type(value) not in _SAY:
+        return [to_json(part) for part in value]
+    if type(value) not in _WRITE:
         raise TypeError(f"There is no word for {value!r}, which is a {type(value).__name__}.")
-    word, say = _SAY[type(value)]
+    word, write = _WRITE[type(value)]
 
-    return {word: say(value)}
+    return {word: write(value)}
 
 
-def read(content: Any) -> Any:
-    """The value that `said` wrote as JSON.
+def from_json(content: Any) -> Any:
+    """The value that `to_json` wrote.
 
     Raises:
         ValueError: If it has an unknown word.
     """
 
     if isinstance(content, list):
-        return [read(part) for part in content]
+        return [from_json(part) for part in content]
     if not isinstance(content, dict):
         return content
     if len(content) != 1 or next(iter(content)) not in _READ:
@@ -142,7 +142,7 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     if dtype.kind not in "biufO":
         raise ValueError(f"Expected an array of numbers or objects, got {dtype}.")
 
-    return _objects(read(values)) if dtype.kind == "O" else np.array(read(values), dtype)
+    return _objects(from_json(values)) if dtype.kind == "O" else np.array(from_json(values), dtype)
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:
@@ -176,7 +176,7 @@ def check_values(what: str, values: Iterable[Any], advice: str) -> None:
 
 def _comes_back(value: Any) -> bool:
     try:
-        again = read(said(value))
+        again = from_json(to_json(value))
         return bool(again == value) and str(again) == str(plain(value))
     except Exception:  # time zones, frequencies and a person's own types raise errors of their own
         return False
