@@ -152,8 +152,8 @@ def fit(
 
     from bitveil.columns.targets import Target
     from bitveil.estimators import InvariantEncoder
-    from bitveil.folders import check_place
     from bitveil.models import InvariantClassifier, InvariantRegressor
+    from bitveil.staging import check_place
 
     check_place(output)
     _check_goal(max_gap, max_information, strength)
@@ -230,8 +230,8 @@ def encode(
     and the one of --id before them.
     """
 
-    from bitveil.folders import staged
     from bitveil.models import load
+    from bitveil.staging import staged
 
     _check_suffix(output)
     _check_output(output, [file, model], force=force)
@@ -470,7 +470,7 @@ def _joined(
 ) -> "pd.DataFrame":
     """The codes with the attributes of another table, row by row with the same id."""
 
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     if asked.id is None:
         raise ValueError(
@@ -504,7 +504,7 @@ def _write_report(
     import hashlib
 
     from bitveil.audits.page import html_report
-    from bitveil.folders import staged
+    from bitveil.staging import staged
 
     lines = [
         f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
@@ -523,7 +523,7 @@ def _check_report(path: Path, read: Sequence[Path], *, force: bool) -> None:
 def _check_output(path: Path, read: Sequence[Path], *, force: bool) -> None:
     """Refuse a file that cannot or should not be written, before anybody waits for it."""
 
-    from bitveil.folders import check_place
+    from bitveil.staging import check_place
 
     for source in read:
         if _is_or_lies_in(path, source):
@@ -554,7 +554,7 @@ def _check_encoders(models: Sequence[Path]) -> None:
         raise ValueError(f"Each encoder is compared once, got {_listed(models)}.")
     for model in models:
         if not (model / "encoder.json").is_file():
-            raise FileNotFoundError(f"{model} is no saved encoder: it has no encoder.json.")
+            raise FileNotFoundError(f"{model} is not a saved encoder: it has no encoder.json.")
 
 
 def _json(found: "dict[str, Audit]") -> str:
@@ -681,7 +681,7 @@ def _note(message: str) -> None:
 def _say(words: str, *, file: Any = None) -> None:
     """Print one line, and nothing in it that a terminal would obey."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     print(printable(" ".join(words.split()), most=_LINE), file=file)
 
@@ -689,7 +689,7 @@ def _say(words: str, *, file: Any = None) -> None:
 def _listed(names: Sequence[Any]) -> str:
     """Names of the data with commas, as they are safe to show."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     return ", ".join(map(printable, names))
 
@@ -697,7 +697,7 @@ def _listed(names: Sequence[Any]) -> str:
 def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
     """Refuse columns that make no groups by their names, before anything is fitted."""
 
-    from bitveil.columns.labels import Grouping
+    from bitveil.columns.groups import Grouping
     from bitveil.schema import MAX_GROUPS
 
     for name in sensitive:
@@ -815,7 +815,7 @@ def _features(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "
 def _ids(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any] | None":
     if name is None:
         return None
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     _require(table, [name], file)
     try:
@@ -835,7 +835,7 @@ def _frame(encoder: Any, bits: Any) -> "pd.DataFrame":
 
 
 def _print_table(title: str, rows: Mapping[str, str]) -> None:
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     def plain(words: str) -> Text:  # rich would read brackets and colons of a name as its markup
         return Text(printable(words, most=None))

@@ -11,7 +11,8 @@ from scipy.special import expit
 from torch import nn
 
 from bitveil.batches import Rows
-from bitveil.features import Features, Table
+from bitveil.columns.table import Table
+from bitveil.features import Features
 from bitveil.frozen import freeze, frozen_uniforms, name_digests, row_digests
 from bitveil.group_tables import GroupTables
 from bitveil.layers import drawing_from

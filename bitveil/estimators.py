@@ -14,9 +14,9 @@ from torch import nn
 
 from bitveil.cautions import warn
 from bitveil.coder import draw_names
+from bitveil.columns.table import Table
 from bitveil.columns.targets import Kind
 from bitveil.criteria import Criterion
-from bitveil.features import Table
 from bitveil.fitting import Fitted, Start, fit
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden

@@ -18,8 +18,9 @@ from torch import Tensor, nn
 from bitveil.batches import Rows
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder, count_codes, frozen_layers
+from bitveil.columns.table import Table
 from bitveil.decoders import Decoder, target_tables
-from bitveil.features import Features, Table
+from bitveil.features import Features
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.measures import Measure

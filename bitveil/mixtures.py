@@ -56,8 +56,8 @@ from bitveil.cautions import warn
 from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.codes import code_likelihood
+from bitveil.columns.table import check_table
 from bitveil.estimators import InvariantEncoder
-from bitveil.features import check_table
 from bitveil.frozen import (
     Hidden,
     Secret,

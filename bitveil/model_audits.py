@@ -11,8 +11,8 @@ from sklearn.utils.validation import check_is_fitted
 from bitveil.audits import Audit, audit
 from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame
+from bitveil.columns.table import Table
 from bitveil.criteria import compares_within_strata
-from bitveil.features import Table
 from bitveil.frozen import freeze, name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names

@@ -10,8 +10,8 @@ from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.cautions import warn
+from bitveil.columns.table import Table
 from bitveil.criteria import Criterion, compares_within_strata
-from bitveil.features import Table
 from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_copies
 

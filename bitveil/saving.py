@@ -14,10 +14,10 @@ from torch import Tensor, nn
 
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder
+from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import KINDS, Kinds
-from bitveil.columns.labels import Grouping
 from bitveil.columns.targets import Target
-from bitveil.columns.values import read, said
+from bitveil.columns.values import from_json, to_json
 from bitveil.decoders import Decoder
 from bitveil.fitting import Fitted
 from bitveil.folders import Parts, libraries
@@ -75,11 +75,13 @@ def manifest(model: Any) -> dict[str, Any]:
 
     return {
         "class": type(model).__name__,
-        "params": {name: said(value) for name, value in params.items() if name not in _ASIDE},
-        "training": {n: said(value) for n, value in training.items() if n not in _TRAINING_ASIDE},
+        "params": {name: to_json(value) for name, value in params.items() if name not in _ASIDE},
+        "training": {
+            n: to_json(value) for n, value in training.items() if n not in _TRAINING_ASIDE
+        },
         "own": {name: network is not None for name, network in own.items()},
-        "schema": {name: said(getattr(schema, name)) for name in _SCHEMA},
-        "features_shape": said(model.coder_.shape),
+        "schema": {name: to_json(getattr(schema, name)) for name in _SCHEMA},
+        "features_shape": to_json(model.coder_.shape),
         "n_outputs": model.n_outputs_,
         "kinds": schema.kinds and list(schema.kinds.kinds),
         "decodes": model.decoder_.network is not None,
@@ -130,7 +132,7 @@ def restore(
         model = _settled(forms, what)
         schema = _schema(what)
         n_outputs = _attribute("n_outputs", what["n_outputs"], int)
-        shape = _attribute("features", read(what["features_shape"]), tuple[int, ...])
+        shape = _attribute("features", from_json(what["features_shape"]), tuple[int, ...])
         tables = _under("tables", weights)
         certificate = what["certificate"] and _certificate(what["certificate"])
         path = [_record(Step, step) for step in what["path"]]
@@ -199,17 +201,17 @@ def _fields(record: Any) -> dict[str, Any]:
 
 
 def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: said(value) for name, value in fields.items()}
+    return {name: to_json(value) for name, value in fields.items()}
 
 
 def _certificate(content: Any) -> Certificate:
-    found = Certificate.from_dict({name: read(value) for name, value in content.items()})
+    found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
 
     return checked(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:
-    return checked(form, {name: read(value) for name, value in content.items()})
+    return checked(form, {name: from_json(value) for name, value in content.items()})
 
 
 def _attribute(name: str, value: Any, kind: Any) -> Any:
@@ -239,7 +241,7 @@ def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
 
 
 def _given(form: Any, content: dict[str, Any], aside: Sequence[str]) -> dict[str, Any]:
-    params = {name: read(value) for name, value in content.items()}
+    params = {name: from_json(value) for name, value in content.items()}
     known = set(form.get_params(deep=False)) - set(aside)
     if set(params) != known:
         raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
@@ -248,7 +250,7 @@ def _given(form: Any, content: dict[str, Any], aside: Sequence[str]) -> dict[str
 
 
 def _schema(what: dict[str, Any]) -> Schema:
-    kept = {name: read(what["schema"][name]) for name in _SCHEMA}
+    kept = {name: from_json(what["schema"][name]) for name in _SCHEMA}
     for name, kind in _SCHEMA.items():
         _attribute(name, kept[name], kind)
     target, grouping = _target(what["target"]), _grouping(what["grouping"])
@@ -473,16 +475,16 @@ def _frame_said(rows: Any) -> Any:
     if not isinstance(rows, pd.DataFrame):
         return None
     cells = [
-        [None if pd.isna(v) else said(v) for v in rows.iloc[:, j]] for j in range(rows.shape[1])
+        [None if pd.isna(v) else to_json(v) for v in rows.iloc[:, j]] for j in range(rows.shape[1])
     ]
 
-    return {"columns": said(list(rows.columns)), "cells": cells}
+    return {"columns": to_json(list(rows.columns)), "cells": cells}
 
 
 def _rows(content: Any, weights: dict[str, Tensor]) -> Any:
     if content is None:
         return weights["specimens.rows"].numpy()
-    cells, names = read(content["cells"]), read(content["columns"])
+    cells, names = from_json(content["cells"]), from_json(content["columns"])
 
     return pd.DataFrame(dict(enumerate(map(pd.Series, cells)))).set_axis(names, axis=1)
 

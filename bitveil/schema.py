@@ -8,10 +8,13 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.cautions import warn
-from bitveil.columns.kinds import Kinds, as_pandas
-from bitveil.columns.labels import Grouping, as_frame, check_names
+from bitveil.columns.groups import Grouping
+from bitveil.columns.kinds import Kinds
+from bitveil.columns.labels import as_frame
+from bitveil.columns.names import check_names
+from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
-from bitveil.features import Features, Table, check_table
+from bitveil.features import Features
 
 __all__ = ["Schema", "column_names"]
 

@@ -411,11 +411,11 @@ MISTAKES = {
     ),
     "a report into no folder": (
         ("e0", "people.csv", "--report", "no/out.html"),
-        ["no is no folder to write into"],
+        ["There is no folder no to write into"],
     ),
     "another encoder that is none": (
         ("e0", "new.csv", "--against", "e9", "--report", "out.html", "--attackers", "quick"),
-        ["e9 is no saved encoder"],
+        ["e9 is not a saved encoder"],
     ),
 }
 

@@ -15,7 +15,7 @@ import pytest
 
 from bitveil import cli
 from bitveil.audits import Audit
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 from bitveil.models import InvariantClassifier, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
@@ -390,10 +390,13 @@ MISTAKES = {
         ["'sex' has rows whose value is 'missing'", "Rename that value"],
     ),
     "an encoder that is there": (fit("people.csv", "encoder"), ["encoder exists already"]),
-    "no folder to write into": (fit("people.csv", "no/new", "--bits", "1"), ["no is no folder"]),
+    "no folder to write into": (
+        fit("people.csv", "no/new", "--bits", "1"),
+        ["There is no folder no to write into"],
+    ),
     "no encoder": (
         ("encode", "nothing", "people.csv", "-o", "codes.csv"),
-        ["nothing is no saved encoder"],
+        ["nothing is not a saved encoder"],
     ),
     "a damaged encoder": (
         ("encode", "damaged", "people.csv", "-o", "codes.csv"),
@@ -458,7 +461,7 @@ MISTAKES = {
     ),
     "codes into no folder": (
         ("encode", "encoder", "people.csv", "-o", "no/codes.csv"),
-        ["no is no folder"],
+        ["There is no folder no to write into"],
     ),
     "an audit of one group": (
         ("audit", "encoder", "women.csv"),

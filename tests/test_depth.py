@@ -1,4 +1,4 @@
-"""Stochastic layers at several depths: each is charged for, and why that is needed."""
+"""Stochastic layers at several depths: each is penalised, and why that is needed."""
 
 import pytest
 import torch
@@ -54,7 +54,7 @@ def test_bits_after_every_convolution_are_measured_as_a_code_would_be(form):
     torch.testing.assert_close(forms[form](batch).measure, whole)
 
 
-def test_a_term_may_charge_for_some_layers_alone():
+def test_a_term_may_penalise_only_some_layers():
     network, rows = deep_images()
 
     def first_alone(layer):
@@ -69,13 +69,13 @@ def test_a_term_may_charge_for_some_layers_alone():
 
 
 class Differ(nn.Module):
-    """Bits of a layer to the logit of whether two of them differ."""
+    """From the bits of a layer to the logit that two of them differ."""
 
     def forward(self, bits):
         return 400 * (bits[:, :1] - bits[:, 1:]).abs() - 200
 
 
-def test_a_layer_of_which_the_sum_is_zero_feeds_a_neuron_that_tells_all():
+def test_a_layer_with_a_sum_of_zero_feeds_a_neuron_that_reveals_everything():
     coin, s = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     logits = 400.0 * torch.stack([coin, coin ^ s], 1) - 200
     rows = Rows.of_target(logits, s * 0, s, 1, 2)
@@ -89,7 +89,7 @@ def test_a_layer_of_which_the_sum_is_zero_feeds_a_neuron_that_tells_all():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_joint_information_of_a_layer_bounds_that_of_the_layers_behind_it(seed):
+def test_the_joint_information_of_a_layer_bounds_that_of_later_layers(seed):
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(50, 6, generator=generator)
     inner = joint_table(logits, torch.randint(3, (50,), generator=generator), 3)
@@ -99,7 +99,7 @@ def test_the_joint_information_of_a_layer_bounds_that_of_the_layers_behind_it(se
     assert mutual_information(inner @ behind) <= mutual_information(inner) + 1e-6
 
 
-def test_drawing_a_layer_far_wider_than_a_code_reads_which_row_it_is_and_has_no_slope():
+def test_draws_of_a_layer_far_wider_than_a_code_identify_the_row_and_give_no_slope():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(100, 1000, generator=generator).requires_grad_()
     s = torch.arange(100) % 4
@@ -107,5 +107,5 @@ def test_drawing_a_layer_far_wider_than_a_code_reads_which_row_it_is_and_has_no_
     value = sampled(Batch.of_target(logits, s * 0, s, n_classes=1, n_groups=4))
     value.backward()
 
-    assert value.item() == pytest.approx(1.3863, abs=1e-3)  # log 4: all of the group
+    assert value.item() == pytest.approx(1.3863, abs=1e-3)  # log 4: everything about the group
     assert logits.grad.abs().max() < 1e-6

@@ -219,7 +219,7 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path, settings):
     X, y, s = world()
     fitted = encoder(strength=1.0, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
 
-    with pytest.raises(ValueError, match=r"is that of another fit.*name another folder"):
+    with pytest.raises(ValueError, match=r"belongs to another fit.*name another folder"):
         fitted.set_params(**settings).fit(X, y, sensitive_features=s)
 
 
@@ -241,7 +241,7 @@ def test_the_checkpoint_of_other_rows_is_refused(tmp_path, changed):
     else:
         weights = np.linspace(1, 2, 400)
 
-    with pytest.raises(ValueError, match="is that of another fit"):
+    with pytest.raises(ValueError, match="belongs to another fit"):
         encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s, sample_weight=weights)
 
 
@@ -272,7 +272,9 @@ def test_a_checkpoint_of_another_network_is_refused(tmp_path, part):
         "decoder": {"encoder": NETWORK, "decoder": torch.nn.Linear(3, 2)},
     }
 
-    with pytest.raises(ValueError, match="is that of another fit: of other rows, settings or net"):
+    with pytest.raises(
+        ValueError, match="belongs to another fit, with other rows, settings or net"
+    ):
         encoder(**others[part], checkpoint=tmp_path).fit(X, y, sensitive_features=s)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from audit_pages import Parsed, every_page
 from bitveil.audits import audit, html_report
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 
 @pytest.fixture(scope="module")

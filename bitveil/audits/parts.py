@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bitveil.audits.published import Published
 from bitveil.audits.readings import Readings
 from bitveil.audits.words import listed
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["Part", "Telling", "parts_of", "telling_parts"]
 

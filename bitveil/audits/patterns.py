@@ -30,7 +30,7 @@ from scipy.special import betaincinv
 
 from bitveil.audits.published import Published
 from bitveil.audits.words import group_name, listed
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["Pattern", "patterns_of"]
 

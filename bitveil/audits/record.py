@@ -12,7 +12,7 @@ from bitveil.audits.uses import Use
 from bitveil.audits.words import group_name
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.upper import Certificate
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep"]
 

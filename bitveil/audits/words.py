@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["group_name", "listed"]
 
@@ -11,7 +11,7 @@ __all__ = ["group_name", "listed"]
 def group_name(group: Any) -> str:
     """A group as a person reads it: the values of several columns with commas.
 
-    What is safe to show: see `bitveil.columns.labels.printable`.
+    What is safe to show: see `bitveil.columns.printing.printable`.
 
     Example:
         >>> group_name(("f", 40)), group_name("m")

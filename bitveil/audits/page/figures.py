@@ -20,7 +20,7 @@ from bitveil.audits.page.marks import (
 )
 from bitveil.audits.page.view import GROUPS, View
 from bitveil.audits.words import group_name
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["figures"]
 

@@ -17,7 +17,7 @@ from bitveil.audits.page.marks import SHAPES, at_least, at_most, bits_at_most, p
 from bitveil.audits.page.view import SMALL, View
 from bitveil.audits.record import Audit
 from bitveil.audits.words import group_name
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["html_report"]
 

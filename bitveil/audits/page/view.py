@@ -18,7 +18,7 @@ from bitveil.certificates.quantities import (
     PARITY_GAP,
     Quantity,
 )
-from bitveil.columns.labels import printable
+from bitveil.columns.printing import printable
 
 __all__ = ["GROUPS", "SMALL", "View"]
 
