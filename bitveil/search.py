@@ -29,7 +29,7 @@ from bitveil.certificates.upper import (
     certify_sequence,
 )
 from bitveil.criteria import Criterion
-from bitveil.information import group_entropy
+from bitveil.entropies import group_entropy
 from bitveil.layers import stochastic_layers
 from bitveil.measures import MEASURES, Measure
 from bitveil.objectives import Constrained, Objective, Weighted

@@ -9,10 +9,11 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers cautions shapes codes criteria tables group_tables information finite_samples "
-    "wide_codes blocks gradients layers batches measures tasks objectives networks training "
-    "certificates columns features specimens frozen repeats inspection folders exports audits "
-    "search rows plots saving estimators mixtures baselines datasets benchmark demo cli".split()
+    "workers cautions shapes codes criteria tables group_tables information entropies "
+    "finite_samples wide_codes blocks gradients layers batches measures tasks objectives "
+    "networks training certificates columns features specimens frozen repeats inspection "
+    "folders exports audits search rows plots saving estimators mixtures baselines datasets "
+    "benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich typer".split()
 

@@ -48,15 +48,10 @@ from bitveil.certificates.upper import (
 )
 from bitveil.columns.labels import Labels, as_frame, number_labels, printable
 from bitveil.criteria import CRITERIA, Criterion
+from bitveil.entropies import group_entropy
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
-from bitveil.information import (
-    BITS,
-    attack_accuracy,
-    group_entropy,
-    mutual_information,
-    neuron_information,
-)
+from bitveil.information import BITS, attack_accuracy, mutual_information, neuron_information
 from bitveil.rows import split_rows
 from bitveil.tables import neuron_tables, pair_groups
 from bitveil.workers import one_thread

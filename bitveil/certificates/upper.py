@@ -52,14 +52,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from bitveil.information import (
-    BITS,
-    Prior,
-    attack_accuracy,
-    doeblin_coefficient,
-    given_group,
-    group_entropy,
-)
+from bitveil.entropies import group_entropy
+from bitveil.information import BITS, Prior, attack_accuracy, doeblin_coefficient, given_group
 
 __all__ = [
     "Certificate",
