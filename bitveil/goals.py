@@ -7,8 +7,9 @@ from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.quantities import Quantity, gap_of, information_of
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.criteria import Criterion
+from bitveil.entropies import group_entropy
 from bitveil.group_tables import GroupTables
-from bitveil.information import BITS, group_entropy
+from bitveil.information import BITS
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import Term
 

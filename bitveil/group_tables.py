@@ -37,14 +37,14 @@ _FORMAT = "bitveil.group_tables/1"
 
 @dataclass(frozen=True)
 class GroupTables:
-    """Counts over (stratum, group, code), and over (group, code) of rows without a stratum.
+    """Counts over (stratum, group, code), and over (group, code) for rows without a stratum.
 
     Attributes:
         known: The counts of the rows whose stratum is known, with shape (strata, k, c). Tables of
             several codes may share one record; then more dimensions come first.
         unknown: The counts of the other rows, with shape (k, c); None where there are none.
-        rows: How many rows were counted, with shape (strata + 1, k); the last are the rows without
-            a stratum. They are whole numbers also where counts are expected or weighted.
+        rows: How many rows were counted, with shape (strata + 1, k). The last entry is for rows
+            without a stratum. They are whole numbers even if the counts are expected or weighted.
         codes: The code that each column counts, with shape (c, parts), in increasing order; None
             where column number t counts code number t.
 
@@ -62,7 +62,7 @@ class GroupTables:
 
     @classmethod
     def of(cls, counts: Any) -> Self:
-        """Tables from counts that were made elsewhere.
+        """Tables from your own counts.
 
         Arguments:
             counts: Counts over (group, code), with shape (k, c), or over (stratum, group, code),
@@ -100,7 +100,7 @@ class GroupTables:
         *,
         weights: Weights | None = None,
     ) -> Self:
-        """The expected counts of rows with these logits. Exact, and differentiable once.
+        """The expected counts of rows with these logits. They are exact, and differentiable once.
 
         Arguments:
             logits: The logits of the bit probabilities, with shape (n, m).
@@ -229,13 +229,13 @@ class GroupTables:
 
         if self.rows.shape != other.rows.shape or (self.codes is None) != (other.codes is None):
             raise ValueError(
-                "Tables add up where they have the same strata, groups and kind of codes, got "
+                "Tables add up if they have the same strata, groups and kind of codes, got "
                 f"{tuple(self.known.shape)} and {tuple(other.known.shape)}."
             )
         first, second, codes = _aligned(self, other)
         if first.known.shape != second.known.shape:
             raise ValueError(
-                "Tables add up where they have the same codes, got "
+                "Tables add up if they have the same codes, got "
                 f"{first.known.shape[-1]} and {second.known.shape[-1]}."
             )
         parts = [part.double() for part in (first.unknown, second.unknown) if part is not None]
@@ -248,7 +248,7 @@ class GroupTables:
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the tables into a file for `load`: counts only, no row."""
+        """Write the tables to a file for `load`. It holds counts, and no row."""
 
         parts = {"known": self.known, "unknown": self.unknown, "codes": self.codes}
         tensors = {name: part.detach() for name, part in parts.items() if part is not None}
@@ -261,7 +261,7 @@ class GroupTables:
 
         Raises:
             FileNotFoundError: If there is no such file.
-            ValueError: If it holds no group tables.
+            ValueError: If it does not hold group tables.
 
         Example:
             >>> import tempfile
@@ -278,7 +278,9 @@ class GroupTables:
                 said, names = content.metadata() or {}, set(content.keys())
                 parts = {name: content.get_tensor(name) for name in names}
         except SafetensorError as error:
-            raise ValueError(f"{file} is damaged, or holds no group tables: {error}.") from error
+            raise ValueError(
+                f"{file} is damaged, or does not hold group tables: {error}."
+            ) from error
         if said.get("format") != _FORMAT or not {"known", "rows"} <= names:
             raise ValueError(
                 f"{file} expects the format {_FORMAT!r}, got {json.dumps(said)} with "
@@ -291,7 +293,7 @@ class GroupTables:
 
 
 def _pairs(strata: Tensor, groups: Tensor, n_strata: int, k: int) -> tuple[Tensor, int]:
-    """A number for each pair of stratum and group, and how many strata there are with unknown."""
+    """A number for each pair of stratum and group, and the number of strata with the unknown."""
 
     check_groups("GroupTables", groups, len(groups), k)
     known = torch.where(strata < 0, n_strata, strata)

@@ -24,7 +24,7 @@ __all__ = ["Constrained", "Objective", "Terms", "Weighted"]
 
 
 class Terms(NamedTuple):
-    """The loss and what it is made of."""
+    """The loss and its parts."""
 
     loss: Tensor
     task: Tensor
@@ -32,12 +32,12 @@ class Terms(NamedTuple):
 
 
 class Objective(nn.Module, ABC):
-    """Terms from a batch, and one number by which two encoders are compared on held-out rows."""
+    """Terms from a batch, and one number that compares two encoders on held-out rows."""
 
     def __init__(self, task: Term, measure: Term) -> None:
         super().__init__()
         self.task, self.measure = task, measure
-        self.progress = 1.0  # the share of the training that is over, as the loop says
+        self.progress = 1.0  # the share of the training that is over; the loop sets it
 
     def measures(self, batch: Batch) -> Float[Tensor, " layers"]:
         """The measure of the code, and of every stochastic layer before it."""
@@ -45,7 +45,7 @@ class Objective(nn.Module, ABC):
         return torch.stack([self.measure(code) for code in _codes(batch)])
 
     def noise(self, batch: Batch) -> Float[Tensor, " layers"]:
-        """What of the measures is the noise of few rows, where the measure knows it."""
+        """How much of each measure is the noise of few rows, where the measure can tell."""
 
         if not isinstance(self.measure, Measure):
             return torch.zeros_like(self.measures(batch))
@@ -53,15 +53,15 @@ class Objective(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, batch: Batch) -> Terms:
-        """The loss of the batch and what it is made of."""
+        """The loss of the batch and its parts."""
 
     @abstractmethod
     def merit(self, terms: Terms) -> float:
-        """How bad an encoder with these terms is: less is better."""
+        """How bad an encoder with these terms is. Less is better."""
 
 
 def _codes(batch: Batch) -> list[Batch]:
-    """The code, and those of the stochastic layers before it."""
+    """Batches of the code, and of the stochastic layers before it."""
 
     return [batch, *(batch.at(logits) for logits in batch.inner)]
 
@@ -69,17 +69,17 @@ def _codes(batch: Batch) -> list[Batch]:
 class Weighted(Objective):
     """The sum `task_weight * task + strength * measure`.
 
-    A large weight from the start ends in a code that says nothing, from which no gradient leads
-    away, although there are codes that are useful and tell nothing. In training the weight
-    therefore grows by three decades over the first half. On held-out rows, where epochs are
-    compared, the measure is charged for as far as it is above its noise.
+    A large weight from the start ends in a code that says nothing, and no gradient leads away from
+    it, although other codes are useful and reveal nothing. In training the weight therefore grows
+    by a factor of 1000 over the first half. On held-out rows, which compare epochs, only the part
+    of the measure above its noise counts.
 
     Arguments:
-        task: A task, as `task_information` or a `DecoderTask`.
-        measure: A measure, as `Measure("total_variation")`.
+        task: A task, such as `task_information` or a `DecoderTask`.
+        measure: A measure, such as `Measure("total_variation")`.
         strength: The weight of the measure.
         task_weight: The weight of the task.
-        ramp: Whether the weight grows in training, or is what it is from the start.
+        ramp: Whether the weight grows in training. Otherwise it is constant.
 
     Example:
         >>> from bitveil.tasks import task_information
@@ -107,13 +107,13 @@ class Weighted(Objective):
 
         if not 0 <= gamma <= 1:
             raise ValueError(
-                f"`gamma` expects a number from 0 to 1, got {gamma}. For a weight without an "
-                "upper end use `strength`."
+                f"`gamma` expects a number from 0 to 1, got {gamma}. For a larger weight use "
+                "`strength`."
             )
         return cls(task, measure, strength=gamma, task_weight=1 - gamma)
 
     def forward(self, batch: Batch) -> Terms:
-        """The loss of the batch and what it is made of."""
+        """The loss of the batch and its parts."""
 
         task, measures = self.task(batch), self.measures(batch)
         charged, weight = measures, self.strength
@@ -139,20 +139,20 @@ class Constrained(Objective):
 
     .. math:: \text{task} + w \tfrac{\rho}{2} \max(0, v + \lambda / \rho)^2 ,
 
-    and after every batch seen in training :math:`\lambda \leftarrow \max(0, \lambda + r v)`. The
-    worth w is 1 up to a quarter of a nat, and grows with what the code tells: a target of which
-    there is much to tell would otherwise pay for any violation.
+    and after every training batch :math:`\lambda \leftarrow \max(0, \lambda + r v)`. The worth w
+    is 1 up to a task of a quarter of a nat, and then grows in proportion to the task. Otherwise a
+    target with much information would pay for any violation.
 
     Source:
         Multiplier and gradient methods (Hestenes, 1969),
         https://doi.org/10.1007/BF00927673
 
     Arguments:
-        task: A task, as `task_information` or a `DecoderTask`.
-        measure: A measure, as `Measure("total_variation")`.
-        limit: The most that the measure may be: nats, or a probability for a total variation.
-        scale: What a violation is divided by. A total variation needs none; an information, which
-            falls with the square of what a group loses, twice the root of its limit.
+        task: A task, such as `task_information` or a `DecoderTask`.
+        measure: A measure, such as `Measure("total_variation")`.
+        limit: The largest value allowed for the measure.
+        scale: The divisor of a violation. Measures of order 1 need none. An information falls with
+            the square of the gap, and needs twice the root of its limit.
         penalty: The curvature :math:`\rho`.
         rate: The step :math:`r` of the multiplier.
 
@@ -182,7 +182,7 @@ class Constrained(Objective):
         self.register_buffer("multiplier", torch.tensor(1.0))
 
     def forward(self, batch: Batch) -> Terms:
-        """The loss of the batch and what it is made of; in training, the multiplier follows."""
+        """The loss of the batch and its parts. In training the multiplier is updated."""
 
         task, measure = self.task(batch), self.measures(batch).amax()
         violation = (measure - self.limit) / self.scale
@@ -194,7 +194,7 @@ class Constrained(Objective):
         return Terms(loss, task, measure)
 
     def merit(self, terms: Terms) -> float:
-        """The task, and ten times its worth for what the measure is above its limit."""
+        """The task, plus ten times its worth for each unit above the limit."""
 
         excess = max(0.0, terms.measure.item() - self.limit) / self.scale
 

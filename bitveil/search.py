@@ -21,9 +21,9 @@ from bitveil.batches import Batch, Rows
 from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.sequence import certify_sequence
 from bitveil.certificates.upper import Certificate
+from bitveil.entropies import group_entropy
 from bitveil.goals import Goal, Limit, Weight
 from bitveil.group_tables import GroupTables
-from bitveil.information import group_entropy
 from bitveil.layers import stochastic_layers
 from bitveil.measures import MEASURES, Measure
 from bitveil.objectives import Constrained, Objective, Weighted

@@ -9,8 +9,9 @@ from torch import Tensor, nn
 
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
+from bitveil.entropies import bit_entropy, code_entropy
 from bitveil.gradients import straight_through
-from bitveil.information import bit_entropy, code_entropy, mutual_information
+from bitveil.information import mutual_information
 from bitveil.shapes import Scalar
 from bitveil.tables import moment_table
 

@@ -12,7 +12,7 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers cautions checks staging shapes codes criteria tables group_tables information "
+    "workers cautions checks staging shapes codes criteria tables group_tables information entropies "
     "finite_samples wide_codes blocks gradients layers batches measures tasks objectives "
     "networks training certificates columns features specimens frozen repeats inspection "
     "folders exports audits goals search plots rows schema coder decoders settings fitting "

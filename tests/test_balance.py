@@ -137,7 +137,7 @@ def test_a_rare_group_is_heard_when_groups_are_balanced():
     ids=["too few", "negative", "NaN", "none"],
 )
 def test_chances_that_are_none(chances):
-    with pytest.raises(ValueError, match="`chances` expects a number from 0 on for each of the"):
+    with pytest.raises(ValueError, match="`chances` expects a number of at least 0 for each"):
         seen(chances)
 
 

@@ -316,13 +316,13 @@ def test_single_bits_do_not_see_the_trap_and_the_whole_code_does(trap):
 
 def test_the_certificate_sees_the_trap_that_single_bits_do_not_see(trap):
     X, y, s = trap
-    model = classifier(n_bits=2, measure="neuron_information", max_gap=0.3, epochs=60)
-    model.fit(X, y, sensitive_features=s)
-    trapped = [step for step in model.path_ if step.gap > 0.9]
+    trapped = {"n_bits": 2, "measure": "neuron_information", "epochs": 60}
+    free = classifier(strength=10.0, **trapped).fit(X, y, sensitive_features=s)
 
-    assert trapped
-    assert all(step.measure < 0.1 and step.certified is False for step in trapped)
-    assert gap(model.probabilities(X), s) <= 0.3
+    assert free.path_[0].measure < 0.01
+    assert free.path_[0].gap > 0.9
+    with pytest.raises(UncertifiableError, match=r"could not be certified.*measured 1\.0"):
+        classifier(max_gap=0.3, **trapped).fit(X, y, sensitive_features=s)
 
 
 def test_drawing_finds_what_listing_finds():

@@ -4,11 +4,7 @@ import pytest
 import torch
 
 from bitveil import wide_codes
-from bitveil.information import (
-    conditional_mutual_information,
-    mutual_information,
-    total_variation,
-)
+from bitveil.information import conditional_mutual_information, mutual_information, total_variation
 from bitveil.tables import joint_table
 from bitveil.wide_codes import (
     conditional_information_slope,
@@ -246,7 +242,7 @@ def test_same_generator_same_estimate():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_draws": 0}, r"at least one code and at most one a row; got 40 rows and n_draws = 0"),
+        ({"n_draws": 0}, r"at most one for each row, got 40 rows and n_draws = 0"),
         ({"n_draws": 41}, r"n_draws = 41"),
         ({"slope": total_variation_slope}, r"compares two groups, got 3"),
         ({"groups": torch.zeros(40)}, r"integer tensor of shape \(40,\)"),

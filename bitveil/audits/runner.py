@@ -18,7 +18,8 @@ from bitveil.certificates.quantities import gap_of
 from bitveil.certificates.upper import Certificate
 from bitveil.columns.labels import Labels, as_frame, number_labels
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
-from bitveil.information import BITS, attack_accuracy, group_entropy, mutual_information
+from bitveil.entropies import group_entropy
+from bitveil.information import BITS, attack_accuracy, mutual_information
 from bitveil.workers import one_thread
 
 __all__ = ["audit", "audit_table"]
