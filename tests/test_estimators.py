@@ -569,7 +569,7 @@ def test_rows_with_ids_of_their_own_are_certified_as_expected():
     s, y = rng.integers(2, size=1500), rng.integers(2, size=1500)
     X = np.column_stack([y, s])
     fitted = encoder(max_gap=0.5).fit(X, y, sensitive_features=s, ids=np.arange(1500))
-    with pytest.raises(ValueError, match="`ids` names 750 of 1500 rows like a row before them"):
+    with pytest.raises(ValueError, match="`ids` gives 750 of 1500 rows the name of an earlier"):
         encoder(max_gap=0.5).fit(X, y, sensitive_features=s, ids=np.arange(1500) % 750)
 
     assert fitted.shared_rows(X) == 1500

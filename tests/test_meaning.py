@@ -6,7 +6,7 @@ import pytest
 import torch
 from scipy.special import logit
 
-from bitveil.audits import patterns, readings
+from bitveil.audits import parts, patterns, readings
 from bitveil.audits.follows import follows
 from bitveil.audits.meaning import meaning
 from bitveil.audits.published import Published
@@ -76,7 +76,7 @@ def test_a_trap_in_a_code_that_cannot_be_listed_is_named():
 
 
 def test_sets_that_cannot_all_be_looked_at_are_grown_one_by_one(monkeypatch):
-    monkeypatch.setattr(module, "_SETS", 5)
+    monkeypatch.setattr(parts, "_SETS", 5)
     s, bits, _ = coins(6)
     bits[:, 1], bits[:, 3] = (np.where(coins(1, seed=k)[1][:, 0], s, bits[:, k]) for k in (1, 3))
     found = of(bits, s)

@@ -473,7 +473,7 @@ def test_copies_and_rows_that_an_encoder_was_fitted_on_are_refused():
     for certified in (mixture.certify, lambda X, **kw: Mixture.for_gap(*pair(), 0.9, X, **kw)):
         with pytest.raises(ValueError, match="100 of 200 rows repeat another row in everything"):
             certified(np.r_[X, X], sensitive_features=np.r_[s, s])
-        with pytest.raises(ValueError, match="`ids` names 100 of 200 rows like a row before"):
+        with pytest.raises(ValueError, match="`ids` gives 100 of 200 rows the name of an"):
             certified(np.r_[X, X], sensitive_features=np.r_[s, s], ids=np.arange(200) % 100)
         with pytest.raises(ValueError, match="1200 of 1200 rows have the content of rows that"):
             certify(people()[0], sensitive_features=people()[2])

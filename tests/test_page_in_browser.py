@@ -126,7 +126,7 @@ def test_rows_are_sorted_shown_and_marked(visit, pages):
     assert lit.count() > 0
     assert {lit.nth(i).get_attribute("data-code")[4] for i in range(lit.count())} == {"0"}
 
-    page.get_by_role("button", name="Tells of the sensitive attribute alone").click()
+    page.get_by_role("button", name="Reveals about the sensitive attribute alone").click()
     assert page.locator("#a0-bits tbody tr").first.locator("th").inner_text() == "bit 4"
 
 

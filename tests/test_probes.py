@@ -327,9 +327,9 @@ def test_a_probe_and_an_information_cannot_be_compared():
     _, s, logits = codes()
     certificate = certify(GroupTables.of(joint_table(*_tensors(logits, s), 2)), INFORMATION)
 
-    with pytest.raises(ValueError, match=r"a certificate of information bounds none"):
+    with pytest.raises(ValueError, match=r"certificate of information does not bound answers"):
         within(certificate, Probe("mlp", 0.5, 0.5, 0.5, (10, 10)))
-    with pytest.raises(ValueError, match=r"all \(10,\) rows scored have one"):
+    with pytest.raises(ValueError, match=r"all \(10,\) scored rows have one"):
         within(Certificate(0.5, 0.05, 0.4, (5, 5)), Probe("mlp", 1, 0.5, 1, (10,)))
 
 

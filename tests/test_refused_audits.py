@@ -27,7 +27,7 @@ def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
     logits = np.zeros((3, 1))
     with pytest.raises(ValueError, match=r"only where every row has a name.*give `ids`"):
         audit(None, [0, 1, 1], logits=logits)
-    with pytest.raises(ValueError, match=r"`ids` names 1 of 3 rows like a row before them"):
+    with pytest.raises(ValueError, match=r"`ids` gives 1 of 3 rows the name of an earlier"):
         audit(None, [0, 1, 1], logits=logits, ids=["a", "b", "a"])
     with pytest.raises(ValueError, match=r"a name for each of the 3 rows, got 1 of them missing"):
         audit(None, [0, 1, 1], logits=logits, ids=["a", "b", None])
@@ -40,7 +40,7 @@ def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
 
 
 def test_copies_of_one_person_are_refused_among_anybodys_codes_too():
-    with pytest.raises(ValueError, match="`ids` names 20 of 40 rows like a row before them"):
+    with pytest.raises(ValueError, match="`ids` gives 20 of 40 rows the name of an earlier"):
         audit(np.arange(40) % 4, np.arange(40) % 2, ids=np.tile(np.arange(20), 2))
 
 
@@ -115,13 +115,13 @@ def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
 
     assert found.certificate.draws == "hard"
     assert found.meaning.telling.parts == ("bit 3",)
-    assert any("Codes of 30 bits are too many to be listed" in note for note in found.notes)
+    assert any("too many codes of 30 bits to list" in note for note in found.notes)
     assert found.neuron_information_bits == pytest.approx(1)
 
 
 def test_an_encoder_that_makes_other_codes_is_refused():
     with pytest.raises(
-        ValueError, match="`encode` expects to make the 1 parts of the code, got 2"
+        ValueError, match="`encode` must return the 1 parts of the code, got 2"
     ):
         audit(
             np.zeros((8, 1)),

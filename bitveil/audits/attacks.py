@@ -28,10 +28,10 @@ def attack(
     """Train each family to guess the labels, and score it.
 
     Arguments:
-        split: What is seen, and the labels, of the rows to train on and of those to score.
+        split: What is seen, and the labels, for training and for scoring.
         families: Which of `FAMILIES` are tried.
-        n_boot: How often the rows scored are drawn anew for bootstrap intervals; 0: no intervals.
-        random_state: The seed of these draws.
+        n_boot: How often the scored rows are resampled for bootstrap intervals; 0: no intervals.
+        random_state: The seed of the resampling.
         n_jobs: How many families are trained at once; None: one.
 
     Example:
@@ -55,11 +55,11 @@ def search_attack(
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> Probe:
-    """A random search over all families and their settings, as a determined attacker would do.
+    """A random search over all families and their settings, as a determined attacker would do it.
 
-    Configurations are drawn, trained on a part of the rows to train on, and compared by their
-    balanced accuracy on the rest of these. The best is trained again on all of them, and scored on
-    the rows to score, of which the search saw nothing.
+    Random configurations are trained on a part of the rows for training, and compared by their
+    balanced accuracy on the rest of them. The best is trained again on all of these rows, and
+    scored on the rows for scoring, which the search never sees.
 
     Source:
         Random Search for Hyper-Parameter Optimization (Bergstra, Bengio, 2012),
@@ -67,9 +67,9 @@ def search_attack(
 
     Arguments:
         split: What is seen, and the labels.
-        validation_share: The share of the rows to train on that compare configurations.
-        n_configurations: How many are tried.
-        n_boot: How often the rows scored are drawn anew for bootstrap intervals.
+        validation_share: The share of the rows for training that compare configurations.
+        n_configurations: How many configurations are tried.
+        n_boot: How often the scored rows are resampled for bootstrap intervals.
         random_state: The seed of the search.
         n_jobs: How many configurations are trained at once; None: one.
 
@@ -105,22 +105,22 @@ def repeated_draw_attack(
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> dict[str, Probe]:
-    """What an attacker gains from fresh draws of the same rows, which frozen draws deny him.
+    """What an attacker gains from fresh draws of the same rows, which frozen draws deny them.
 
-    He sees the mean of so many draws of each row's bits, which tends to the probabilities; last
-    the logits themselves. A certificate covers one draw.
+    The attacker sees the mean of several draws of each row's bits, which tends to the
+    probabilities, and at last the logits themselves. A certificate covers one draw.
 
     Arguments:
         logits: The logits of the code, with shape (n, m).
         labels: The group of each row, with shape (n,).
-        draws: How many draws of each row are seen.
+        draws: How many draws of each row the attacker sees, one attack for each number.
         family: The family that attacks.
-        n_boot: How often the rows scored are drawn anew for bootstrap intervals.
+        n_boot: How often the scored rows are resampled for bootstrap intervals.
         random_state: The seed of the draws and of the halves for training and scoring.
         n_jobs: How many attackers are trained at once; None: one.
 
     Returns:
-        A probe for each number of draws, and one for the logits, by what was seen.
+        A probe for each number of draws and one for the logits, by what was seen.
 
     Example:
         >>> s = np.arange(2000) % 2
@@ -147,11 +147,11 @@ class Comparison:
 
     Attributes:
         family: The family of the probe.
-        measured: Its gap, or its balanced accuracy, on the rows scored.
-        noise: How far above its value in the population that may lie.
+        measured: Its gap, or its balanced accuracy, on the scored rows.
+        noise: How far that may lie above the value in the population.
         bound: The certified bound.
-        delta: The probability that bound or noise may be wrong.
-        holds: Whether the measured value less its noise is within the bound.
+        delta: The probability that the bound or the noise may be wrong.
+        holds: Whether the measured value minus the noise is within the bound.
     """
 
     family: str
@@ -163,7 +163,7 @@ class Comparison:
 
     @property
     def least(self) -> float:
-        """What the probe reaches at least in the population, but for `delta`."""
+        """What the probe reaches in the population at least, except with probability `delta`."""
 
         return self.measured - self.noise
 
@@ -180,28 +180,28 @@ class Comparison:
 
         return (
             f"{least} > {self.bound:.4f}, above the certificate. By chance with probability ≤ "
-            f"{self.delta:g}; otherwise these rows are of another population than those "
-            "certified, those were used in training or selection, or the attacker saw more than "
-            "one draw of the code"
+            f"{self.delta:g}; otherwise these rows come from another population than the "
+            "certified ones, the certified ones were used in training or selection, or the "
+            "attacker saw more than one draw of the code"
         )
 
 
 def within(certificate: Certificate, probe: Probe, *, delta: float = 0.05) -> Comparison:
     r"""Compare a probe of the group with a certificate of its code.
 
-    The probe was fixed before the rows were scored. Its balanced accuracy there is a mean over k
-    groups of means, and exceeds its expectation by more than :math:`\tfrac1k \sqrt{\tfrac12 \ln
-    \tfrac1\delta \sum_g \tfrac1{n_g}}` with probability at most :math:`\delta` (McDiarmid). With a
-    gap it is compared as a gap.
+    The probe was fixed before the rows were scored. Its balanced accuracy is the mean over k
+    groups of the means of their rows. It exceeds its expectation by more than :math:`\tfrac1k
+    \sqrt{\tfrac12 \ln \tfrac1\delta \sum_g \tfrac1{n_g}}` with probability at most :math:`\delta`
+    (McDiarmid). If the certificate bounds a gap, the balanced accuracy is turned into a gap.
 
     Arguments:
-        certificate: A certificate of a gap or of the balanced attack accuracy. For gaps within a
-            target the probe must have been trained and scored within it.
-        probe: A probe whose labels are the groups that were certified.
+        certificate: A certificate of a gap or of the balanced attack accuracy. For a gap among the
+            rows of a target, the probe must have been trained and scored on such rows.
+        probe: A probe whose labels are the certified groups.
         delta: The probability that the noise may be larger.
 
     Raises:
-        ValueError: If the certificate bounds an information, or the groups are not as many.
+        ValueError: If the certificate bounds an information, or all scored rows have one label.
 
     Example:
         >>> probe = Probe("mlp", 0.55, 0.56, 0.55, (1000, 1000))
@@ -211,8 +211,8 @@ def within(certificate: Certificate, probe: Probe, *, delta: float = 0.05) -> Co
 
     if certificate.quantity.unit == "bits":
         raise ValueError(
-            "`within` compares answers, and a certificate of information bounds none. Certify a "
-            "gap or the balanced attack accuracy."
+            "`within` compares answers, and a certificate of information does not bound answers. "
+            "Certify a gap or the balanced attack accuracy."
         )
     k = len(probe.sizes)
     accuracy = certificate.quantity.unit == "accuracy"

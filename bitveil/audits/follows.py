@@ -1,4 +1,8 @@
-"""What the parts of a code follow: the columns whose shuffling moves them."""
+"""What the parts of a code follow: the columns whose shuffling moves them.
+
+Source:
+    Random Forests (Breiman, 2001), https://doi.org/10.1023/A:1010933404324
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -20,13 +24,13 @@ def follows(
 ) -> tuple[NDArray[np.float64], list[str]]:
     """How much shuffling each column moves each part: permutation importance.
 
-    Columns that say the same share what they move, or one of them takes it all.
+    Columns with the same information share the effect, or one of them has all of it.
 
     Arguments:
         encode: From rows to logits of bits, with shape (n, m), or to discrete codes, with shape
             (n,) or (n, p).
         X: The rows, as `encode` takes them.
-        most: Of more rows than these, so many are taken at random.
+        most: The most rows that are used; of more, this many are chosen at random.
         seed: The seed of the shuffling.
 
     Returns:

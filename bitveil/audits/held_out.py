@@ -41,16 +41,23 @@ from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = ["LOOSE", "MOST_LABELS", "HeldOut", "Intervals", "Settings", "column_names", "known"]
 
-_CERTAIN = 200.0  # a logit of a bit that is drawn for certain
+_CERTAIN = 200.0  # a logit at which the draw is certain
 MOST_LABELS = 50  # values of an attribute or a target: more look like numbers or names
-_SHOWN = 255  # values of a foreign column that trained attackers tell apart
+_SHOWN = 255  # values of a foreign column that trained attackers can distinguish
 _BOOT = 200  # resamples of a bootstrap interval
-_FEW = 20  # rows of a group, below which no search and no repeated draws are tried
-LOOSE = "More codes than rows"  # how the note begins that is a warning as well
+_FEW = 20  # with fewer rows of a group no search and no repeated draws are tried
+LOOSE = "More codes than rows"  # the note that begins like this is also a warning
 
 
 class Settings(NamedTuple):
-    """How rows are audited."""
+    """How rows are audited.
+
+    Attributes:
+        delta: The probability that each bound may be wrong.
+        seed: The seed of draws, halves and attackers.
+        thorough: Whether all attackers are tried.
+        n_jobs: How many attackers are trained at once; None: one.
+    """
 
     delta: float
     seed: int
@@ -62,8 +69,8 @@ class Intervals(NamedTuple):
     """Both bounds on all that is certified.
 
     Attributes:
-        parity: Those on the parity gap, with which attackers are compared.
-        all: Those on every quantity, what the audit leads with first.
+        parity: The bounds on the parity gap, with which attackers are compared.
+        all: The bounds on every quantity, first on the gap of the criterion.
     """
 
     parity: Interval
@@ -71,7 +78,7 @@ class Intervals(NamedTuple):
 
 
 class HeldOut:
-    """The rows under audit, and everything that is made of them."""
+    """The rows of an audit, and everything that is read from them."""
 
     def __init__(
         self, published: Published, labels: Labels, target: Labels | None, settings: Settings
@@ -112,6 +119,8 @@ class HeldOut:
         return (*probes, replace(searched, family=f"search: {searched.family}"))
 
     def repeated_draws(self) -> dict[str, Probe]:
+        """What an attacker finds from several draws of each row, by what it saw."""
+
         few = np.bincount(self.labels.numbers).min() < _FEW
         if not self.thorough or self.published.logits is None or few:
             return {}
@@ -124,7 +133,7 @@ class HeldOut:
         )
 
     def columns(self, sensitive_features: Any) -> tuple[Column, ...]:
-        """Each of several sensitive columns alone; delta is divided among them."""
+        """Each of several sensitive columns alone. Delta is divided among them."""
 
         frame = pd.DataFrame(sensitive_features) if np.ndim(sensitive_features) == 2 else None
         if frame is None or len(frame.columns) < 2:
@@ -149,7 +158,7 @@ class HeldOut:
         return tuple(found)
 
     def uses(self, certificates: Sequence[Certificate]) -> tuple[Use, ...]:
-        """Classifiers of the target on codes that they were not trained on."""
+        """Classifiers of the target, scored on rows that they were not trained on."""
 
         if self.target is None or min(np.bincount(known(self.target))) < 2:
             return ()
@@ -175,7 +184,7 @@ class HeldOut:
         )
 
     def left_out(self) -> tuple[float | None, float | None]:
-        """Information in bits and total variation, each row read by the others."""
+        """Information in bits and total variation, with each row judged by the others."""
 
         if self.published.logits is None or self.published.draws == "hard":
             return None, None
@@ -184,7 +193,7 @@ class HeldOut:
         return nats * BITS, variation
 
     def neuron_information(self) -> float | None:
-        """The paper's sum over single bits, in bits; None where the code is not of bits."""
+        """The sum over single bits that the paper uses, in bits; None if they are no bits."""
 
         logits, parts = self.published.logits, self.published.parts
         if logits is None and not (self.published.are_bits and self.published.counts is None):
@@ -198,11 +207,11 @@ class HeldOut:
     def meaning(
         self, moved: NDArray[np.float64] | None = None, columns: Sequence[str] = ()
     ) -> Meaning:
-        """What the parts mean, and which columns move them."""
+        """What the parts mean, and which columns they follow."""
 
         if moved is not None and moved.shape[1] != len(self.published.names):
             raise ValueError(
-                f"`encode` expects to make the {len(self.published.names)} parts of the code, got "
+                f"`encode` must return the {len(self.published.names)} parts of the code, got "
                 f"{moved.shape[1]}."
             )
         target = self.target
@@ -226,7 +235,7 @@ class HeldOut:
         notes = []
         if published.logits is not None and published.draws == "hard":
             notes.append(
-                f"Codes of {len(published.names)} bits are too many to be listed: they were "
+                f"There are too many codes of {len(published.names)} bits to list. They were "
                 "counted as drawn, which is coarser than expected counts."
             )
         n_codes = 2 ** len(published.names) if published.draws == "soft" else published.n_distinct
@@ -237,17 +246,18 @@ class HeldOut:
                 else f" of the smallest group: {n_codes} codes, {fewest} rows"
             )
             notes.append(
-                f"{LOOSE}{rows}. The bounds hold, and are loose: bring more rows, or fewer codes."
+                f"{LOOSE}{rows}. The bounds hold, but they are loose: bring more rows, or fewer "
+                "codes."
             )
         if self.thorough and fewest < _FEW:
             notes.append(
-                "No search over attackers and no repeated draws were tried: they take at least "
-                f"{_FEW} rows of each group, and one has {fewest}."
+                "No search over attackers and no repeated draws were tried: they need at least "
+                f"{_FEW} rows of each group, and one group has {fewest}."
             )
         if max(map(len, published.values)) > _SHOWN:
             notes.append(
-                f"Trained attackers tell the {_SHOWN} most frequent values of a column apart and "
-                "take the others as one; certificates count all of them."
+                f"Trained attackers distinguish the {_SHOWN} most frequent values of a column and "
+                "see the others as one. Certificates count all of them."
             )
         if self.target is not None:
             notes += self._notes_on_target(uses, criterion)
@@ -255,6 +265,8 @@ class HeldOut:
         return notes
 
     def made(self, attackers: str) -> Made:
+        """How to repeat the audit."""
+
         libraries = ("bitveil", "numpy", "scikit-learn", "torch")
         versions = {"python": platform.python_version()} | {n: version(n) for n in libraries}
 
@@ -288,7 +300,7 @@ class HeldOut:
         return Interval(least, most, delta)
 
     def _pairs_are_there(self) -> bool:
-        """Whether each group has rows of each target, on both halves."""
+        """Whether each group has rows of each target in both halves."""
 
         return self._fewest_of_a_pair() >= 2
 
@@ -308,11 +320,11 @@ class HeldOut:
         return np.bincount(pairs, minlength=len(self.target.values) * self.k)
 
     def _fairness(self) -> str | None:
-        """Why there can be no fairness metrics, or None."""
+        """Why there are no fairness metrics, or None."""
 
         assert self.target is not None
         if len(self.target.values) != 2:
-            return "they are made for targets of two values"
+            return "they need a target of two values"
         if self._pairs().min() < _FEW:
             return f"a group has fewer than {_FEW} rows of one of the target's values"
 
@@ -321,14 +333,14 @@ class HeldOut:
     def _notes_on_target(self, uses: tuple[Use, ...], criterion: Criterion) -> Iterator[str]:
         assert self.target is not None
         if unknown := int((self.target.numbers < 0).sum()):
-            yield f"{unknown} rows have no target. They count for the attribute alone."
+            yield f"{unknown} rows have no target. They count only for the sensitive attribute."
         if not compares_within_strata(criterion) and not self._pairs_are_there():
             yield (
-                "Equalised odds are not certified: a group has fewer than two rows of one of the "
+                "Equalised odds were not certified: a group has fewer than two rows of one of the "
                 "target's values."
             )
         if not uses:
-            yield "Use is not scored: one of the target's values has fewer than two rows."
+            yield "Use was not scored: one of the target's values has fewer than two rows."
         if self.thorough and (missing := self._fairness()):
             yield f"Fairness metrics were left out: {missing}."
 
@@ -344,20 +356,22 @@ class HeldOut:
 
 
 def _sizes(published: Published, groups: Labels) -> list[int]:
-    """The number of rows of each group: at least two, or there is no audit."""
+    """The number of rows of each group, which must be at least two."""
 
     sizes = np.bincount(groups.numbers, published.counts)
     if sizes.min() < 2:
         rare = [groups.values[g] for g in np.flatnonzero(sizes < 2)]
         raise ValueError(
-            "An audit judges rows of each group by others of the same and expects at least two of "
-            f"each, got one of {rare}. Leave rare groups out, or join them."
+            "An audit judges the rows of each group by other rows of that group and expects at "
+            f"least two of each, got one of {rare}. Leave rare groups out, or join them."
         )
 
     return [int(size) for size in sizes]
 
 
 def known(target: Labels) -> NDArray[np.int64]:
+    """The numbers of the rows whose target is known."""
+
     return target.numbers[target.numbers >= 0]
 
 
@@ -374,7 +388,7 @@ def _split(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
 
 
 def column_names(sensitive_features: Any) -> tuple[str, ...]:
-    """The names of the sensitive columns, or none."""
+    """The names of the sensitive columns, if they have any."""
 
     if np.ndim(sensitive_features) == 2:
         frame = pd.DataFrame(sensitive_features)

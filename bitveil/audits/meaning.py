@@ -18,7 +18,7 @@ from bitveil.information import BITS, given_group
 __all__ = ["Cell", "Meaning", "meaning"]
 
 
-_CELLS = 64  # codes that are kept
+_CELLS = 64  # the codes that are kept
 
 
 @dataclass(frozen=True)
@@ -44,11 +44,11 @@ class Meaning:
 
     Attributes:
         parts: Each part.
-        telling: The fewest that tell nine tenths; None where none tell more than chance would.
-        patterns: Patterns that single out a group, the most telling first.
-        n_patterns: The number of patterns that were looked at.
-        cells: The codes that tell most, the most telling first. Those that have less than half a
-            row are left out, where there are others.
+        telling: The fewest that reveal nine tenths; None if none reveal more than chance would.
+        patterns: Patterns that single out a group, first those that reveal most.
+        n_patterns: The number of patterns that were examined.
+        cells: The codes that reveal most, in order. Codes with less than half a row are left out
+            if there are others.
         n_cells: The number of all codes that a row has or could have.
     """
 
@@ -71,7 +71,7 @@ def meaning(
     moved: NDArray[np.float64] | None = None,
     columns: Sequence[str] = (),
 ) -> Meaning:
-    """Say what the parts of a code mean.
+    """Find out what the parts of a code mean.
 
     Arguments:
         published: The codes of some rows.
@@ -79,7 +79,7 @@ def meaning(
         groups: The groups.
         y: The number of each row's target, or None.
         n_classes: The number of different targets.
-        delta: The probability that any of the patterns' certain shares may be wrong.
+        delta: The probability that the lower bound of any pattern may be wrong.
         moved: How much shuffling each column moves each part, with shape (columns, parts).
         columns: The names of these columns.
 
@@ -107,7 +107,7 @@ def meaning(
 
 
 def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
-    """The codes that tell most, the most telling first, and the number of all."""
+    """The codes that reveal most, in order, and the number of all codes."""
 
     p = table / table.sum()
     q = p.sum(1, keepdim=True) * p.sum(0)

@@ -18,9 +18,9 @@ __all__ = ["Part", "Telling", "parts_of", "telling_parts"]
 
 
 ENOUGH = 0.9
-"""The share of the code's information that the parts that tell most must have together."""
-_SETS = 2200  # sets of parts that are looked at: all pairs of 64 bits
-_GROWN = 8  # parts of a set that is grown one by one
+"""The share of the code's information that the parts that reveal most must have together."""
+_SETS = 2200  # the sets of parts that are examined: all pairs of 64 bits
+_GROWN = 8  # the most parts of a set that is grown one by one
 
 
 @dataclass(frozen=True)
@@ -29,14 +29,15 @@ class Part:
 
     Attributes:
         name: Its name.
-        information: What it alone tells of the group, in bits.
-        given_others: What it tells beyond all the others, in bits: so much less the code tells
-            without it. None where there are too few rows to read the whole code.
-        ones: How often it is 1 in each group; None where it is no bit.
-        target_information: What it alone tells of the target, in bits; None without one.
-        target_given_others: What it tells of the target beyond all the others.
+        information: The bits that it reveals about the group alone.
+        given_others: The bits that it reveals beyond all the others: without it the code reveals
+            this much less. None if there are too few rows to read the whole code.
+        ones: How often it is 1 in each group; None if it is no bit.
+        target_information: The bits that it reveals about the target alone; None without a target,
+            or if the target of a row is missing.
+        target_given_others: The bits that it reveals about the target beyond all the others.
         target_ones: How often it is 1 for each value of the target.
-        sure: The share of rows in which the bit is not drawn but sure; None without logits.
+        sure: The share of rows in which the bit is sure; None without logits.
         follows: The columns whose shuffling moves it, and by how much: the mean change of its
             probability, or the share of rows whose value changes.
     """
@@ -54,15 +55,15 @@ class Part:
 
 @dataclass(frozen=True)
 class Telling:
-    """The fewest parts that together tell nine tenths of what the code tells.
+    """The fewest parts that together reveal nine tenths of what the code reveals.
 
     Attributes:
         parts: Their names.
-        information: What they tell of the group together, in bits.
-        alone: What each of them tells alone.
-        whole: What the whole code tells.
-        complete: Whether all sets of that size were looked at. Otherwise parts were added one by
-            one, and fewer may do.
+        information: The bits that they reveal about the group together.
+        alone: What each of them reveals alone.
+        whole: What the whole code reveals.
+        complete: Whether all sets of this size were examined. Otherwise parts were added one by
+            one, and a smaller set may do.
     """
 
     parts: tuple[str, ...]
@@ -74,10 +75,10 @@ class Telling:
     def __str__(self) -> str:
         told = f"{self.information:.4f} of {self.whole:.4f} bits"
         if len(self.parts) == 1:
-            return f"{printable(self.parts[0])} tells {told}"
+            return f"{printable(self.parts[0])} reveals {told}"
         alone = listed([f"{bits:.4f}" for bits in self.alone])
 
-        return f"{listed([*map(printable, self.parts)])} together tell {told}; alone {alone}"
+        return f"{listed([*map(printable, self.parts)])} together reveal {told}; alone {alone}"
 
 
 def parts_of(
@@ -87,6 +88,8 @@ def parts_of(
     moved: NDArray[np.float64] | None,
     columns: Sequence[str],
 ) -> tuple[Part, ...]:
+    """Each part of the code, what it reveals alone, and what beyond the others."""
+
     sure = published.sure
     parts = []
     for j, name in enumerate(published.names):
@@ -113,7 +116,7 @@ def parts_of(
 
 
 def _ones(published: Published, readings: Readings, part: int) -> tuple[float, ...] | None:
-    """How often a bit is 1 in each group, in expectation where its logits are known."""
+    """How often a bit is 1 in each group, in expectation if its logits are known."""
 
     if published.values[part] != (0, 1):
         return None
@@ -125,7 +128,7 @@ def _ones(published: Published, readings: Readings, part: int) -> tuple[float, .
 
 
 def telling_parts(published: Published, readings: Readings) -> Telling | None:
-    """The smallest of the best sets of each size that tells enough, if that is not chance."""
+    """The smallest of the best sets that reveals enough, unless that may be chance."""
 
     whole, readable = readings.of_all, readings.readable
     found: list[_Best] = []
@@ -135,7 +138,7 @@ def telling_parts(published: Published, readings: Readings) -> Telling | None:
         found.append(best)
         if readable and best.information >= ENOUGH * whole:
             break
-    if not readable:  # then the whole says no more than the parts that are
+    if not readable:  # then the whole is taken as what its readable parts reveal
         whole = max(whole, *(best.information for best in found))
     chosen = next((best for best in found if best.information >= ENOUGH * whole), found[-1])
     if not readings.beyond_chance(chosen.parts, chosen.looked_at):
@@ -145,13 +148,13 @@ def telling_parts(published: Published, readings: Readings) -> Telling | None:
         tuple(published.names[j] for j in chosen.parts),
         chosen.information,
         tuple(readings([j]) for j in chosen.parts),
-        max(whole, chosen.information),  # what chance says is not known to the last digit
+        max(whole, chosen.information),  # the information by chance has some error
         chosen.complete,
     )
 
 
 class _Best(NamedTuple):
-    """The set of parts of one size that tells most, of so many that were looked at so far."""
+    """The set of parts of one size that reveals most, and how many sets were examined so far."""
 
     parts: tuple[int, ...]
     information: float
@@ -160,7 +163,7 @@ class _Best(NamedTuple):
 
 
 def _best_sets(p: int, readings: Readings) -> Iterator[_Best]:
-    """The best set of each size: of all sets, or, where they are too many, of one part more."""
+    """The best set of each size: of all sets, or with one more part if there are too many."""
 
     best: tuple[int, ...] = ()
     looked_at = 0

@@ -34,30 +34,30 @@ from bitveil.columns.printing import printable
 
 __all__ = ["Pattern", "patterns_of"]
 
-_PAIRS = 2200  # patterns are of two parts where there are no more sets than these: of 64 bits
-_TRIPLES = 300  # patterns are of three parts where no more sets than these are
-_PATTERNS = 6  # patterns that are kept
-_WORTH = 0.005  # nats that a pattern must tell of each of its rows to be worth naming
-_SAME = 0.8  # patterns that share so many of their rows are one
-_WITHIN = 0.95  # and so are those of which one has so many of its rows within the other
+_PAIRS = 2200  # patterns are of two parts if there are no more sets than these (64 bits)
+_TRIPLES = 300  # and of three parts if there are no more sets than these
+_PATTERNS = 6  # the patterns that are kept
+_WORTH = 0.005  # the nats that a pattern must reveal about each of its rows to be kept
+_SAME = 0.8  # patterns that share this many of their rows are the same
+_WITHIN = 0.95  # and so are patterns if one has this many of its rows within the other
 
 
 @dataclass(frozen=True)
 class Pattern:
-    """Values of a few parts whose rows are of one group more often than all rows are.
+    """Values of a few parts whose rows belong to one group more often than all rows do.
 
     Attributes:
         parts: The names of the parts.
         values: The value of each.
-        sure: Whether the rows are those in which the bit is sure to have the value, rather than
-            those that drew it. Who sees one draw cannot tell them apart; who can ask again can.
+        sure: Whether these are the rows in which the bit is sure to have the value, rather than
+            the rows that drew it. One draw does not separate the two; asking again does.
         rows: The number of rows.
         share: Their share of all rows.
         group: The group that is frequent among them.
-        posterior: How often they are of that group.
-        prior: How often all rows are.
-        certain: How often, at least, such rows are in the population: see the module.
-        delta: The probability that this is too large for any of the patterns that were looked at.
+        posterior: The share of that group among these rows.
+        prior: The share of that group among all rows.
+        certain: The lower bound on the first share in the population: see the module.
+        delta: The probability that this is too large for any of the patterns that were examined.
     """
 
     parts: tuple[str, ...]
@@ -75,8 +75,8 @@ class Pattern:
         is_sure = " for sure" if self.sure else ""
         return (
             f"{self.said}{is_sure}: {self.rows} rows ({self.share:.1%}), {self.posterior:.1%} of "
-            f"them {group_name(self.group)} (of all {self.prior:.1%}); in the population at least "
-            f"{self.certain:.1%}, with probability ≥ {1 - self.delta:g}"
+            f"them {group_name(self.group)} (of all rows {self.prior:.1%}); in the population at "
+            f"least {self.certain:.1%}, with probability ≥ {1 - self.delta:g}"
         )
 
     @property
@@ -91,7 +91,7 @@ class Pattern:
 def patterns_of(
     published: Published, s: NDArray[np.int64], groups: Sequence[Any], delta: float
 ) -> tuple[tuple[Pattern, ...], int]:
-    """The most telling patterns, and how many were looked at."""
+    """The patterns that reveal most, and how many were examined."""
 
     k, sizes = len(groups), np.bincount(s, minlength=len(groups))
     found = _candidates(published, s, k)
@@ -130,7 +130,7 @@ def patterns_of(
 
 
 class _Candidate(NamedTuple):
-    """Values of some parts, or bits that are sure, and which rows have them."""
+    """Values of some parts, or of a bit that is sure."""
 
     parts: tuple[int, ...]
     values: tuple[int, ...]
@@ -162,7 +162,7 @@ def _candidates(published: Published, s: NDArray[np.int64], k: int) -> _Candidat
 
 
 def _sets(p: int) -> Iterator[tuple[int, ...]]:
-    """Sets of parts: up to three, or two, or one, and all of them together."""
+    """Sets of up to three, two or one parts, and the set of all parts."""
 
     sizes = [math.comb(p, size) for size in (1, 2, 3)]
     largest = 3 if sum(sizes) <= _TRIPLES else 2 if sum(sizes[:2]) <= _PAIRS else 1
@@ -184,7 +184,7 @@ def _rows(published: Published, pattern: _Candidate) -> NDArray[np.bool_]:
 
 
 def _apart(mine: NDArray[np.bool_], others: NDArray[np.bool_]) -> bool:
-    """Whether two patterns are of different rows, neither within the other."""
+    """Whether two patterns have different rows, and neither lies within the other."""
 
     both = (mine & others).sum()
 
@@ -196,21 +196,21 @@ def _apart(mine: NDArray[np.bool_], others: NDArray[np.bool_]) -> bool:
 def _certain(
     counts: NDArray[np.int64], sizes: NDArray[np.int64], delta: float
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """The share of each group among the rows of each pattern: measured, and at least."""
+    """The share of each group among the rows of each pattern: measured, and its lower bound."""
 
     prior = sizes / sizes.sum()
     others, n_others = counts.sum(1, keepdims=True) - counts, sizes.sum() - sizes
     alpha = delta / (2 * counts.size)
     low = np.where(counts > 0, betaincinv(np.maximum(counts, 1), sizes - counts + 1, alpha), 0.0)
-    room = np.maximum(n_others - others, 1)
-    high = np.where(others < n_others, betaincinv(others + 1, room, 1 - alpha), 1.0)
+    rest = np.maximum(n_others - others, 1)
+    high = np.where(others < n_others, betaincinv(others + 1, rest, 1 - alpha), 1.0)
     hits = prior * low
 
     return counts / counts.sum(1, keepdims=True), hits / (hits + (1 - prior) * high)
 
 
 def _divergence(p: NDArray[np.float64], q: NDArray[np.float64]) -> NDArray[np.float64]:
-    """What the share p instead of q tells, in nats: of two shares the rarer surprise counts."""
+    """The divergence of the share p from q, in nats."""
 
     p = np.clip(p, 1e-12, 1 - 1e-12)
 

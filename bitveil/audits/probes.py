@@ -19,7 +19,7 @@ __all__ = ["Guesses", "Probe", "Split", "check_lengths", "probe"]
 
 @dataclass(frozen=True)
 class Split:
-    """Rows for training a probe, and other rows for scoring it: what it sees, and the labels."""
+    """Rows for training a probe and other rows for scoring it: what it sees, and the labels."""
 
     seen: NDArray[Any]
     labels: NDArray[np.int64]
@@ -43,19 +43,19 @@ class Split:
 
 @dataclass(frozen=True)
 class Probe:
-    """What one family of classifiers scored on rows that it was not trained on.
+    """How one family of classifiers scores on rows that it was not trained on.
 
     Attributes:
         family: The name of the family.
         accuracy: The share of rows guessed right.
         auc: The area under the ROC curve; with more than two labels the mean over one against the
-            rest. One half is a guess.
-        balanced_accuracy: The mean over labels of the share of its rows guessed right, by the same
-            probe where it takes all labels to be as frequent.
-        sizes: The number of rows scored of each label.
-        accuracy_interval: The bootstrap interval of 95 % over the rows scored, or None.
-        auc_interval: The same of the AUC.
-        settings: What a search chose.
+            rest. One half is chance.
+        balanced_accuracy: The mean over labels of the share of their rows that it guesses right
+            when it takes all labels to be equally frequent.
+        sizes: The number of scored rows of each label.
+        accuracy_interval: The bootstrap interval of 95 % over the scored rows, or None.
+        auc_interval: The same for the AUC.
+        settings: The settings that a search chose.
     """
 
     family: str
@@ -71,33 +71,35 @@ class Probe:
     def gap(self) -> float:
         """The balanced accuracy b as a gap, :math:`(k b - 1)/(k - 1)`, of k labels.
 
-        With two labels it is by how much the rates of answering one of them differ. It is never
-        more than the largest total variation between two labels.
+        With two labels it is the difference between their rates of one answer. It is never more
+        than the largest total variation between two labels.
         """
 
         k = len(self.sizes)
         if k < 2:
-            raise ValueError(f"A gap is between labels; all {self.sizes} rows scored have one.")
+            raise ValueError(
+                f"A gap is between labels, but all {self.sizes} scored rows have the same one."
+            )
 
         return (k * self.balanced_accuracy - 1) / (k - 1)
 
 
 def probe(chosen: Configuration, split: Split, n_boot: int, random_state: int) -> Probe:
-    """A classifier of these settings, trained and scored."""
+    """Train a classifier with these settings, and score it."""
 
     return Guesses.of(chosen, split).probe(n_boot, random_state)
 
 
 @dataclass(frozen=True)
 class Guesses:
-    """What a fitted classifier says of the distinct rows to score.
+    """The predictions of a fitted classifier for the distinct rows to score.
 
     Attributes:
         family: Its family.
         posterior: The probability of each label for each distinct row, with shape (rows, k).
-        prior: The shares of the labels in the rows that it was trained on, with shape (k,).
-        counts: How many rows to score of each label each distinct row stands for, (k, rows).
-        numbers: Which distinct row each row to score is.
+        prior: The shares of the labels among the rows for training, with shape (k,).
+        counts: How many scored rows of each label equal each distinct row, with shape (k, rows).
+        numbers: Which distinct row each scored row equals.
         labels: The labels, with shape (k,).
     """
 
@@ -110,9 +112,11 @@ class Guesses:
 
     @classmethod
     def of(cls, chosen: Configuration, split: Split) -> "Guesses":
+        """Those of a classifier with these settings."""
+
         model = fit(chosen, split.seen, split.labels)
         rows, numbers = distinct(split.scored)
-        # A label that only the rows to score have is one that is never guessed.
+        # A label that only scored rows have is never guessed.
         labels = np.union1d(split.labels, split.scored_labels)
         sizes = np.bincount(np.searchsorted(labels, split.labels), minlength=len(labels))
         posterior = np.zeros((len(rows), len(labels)))
@@ -122,9 +126,13 @@ class Guesses:
         return cls(chosen.family, posterior, sizes / sizes.sum(), counts, numbers, labels)
 
     def answers(self) -> NDArray[np.int64]:
+        """The label that it guesses for each scored row."""
+
         return self.labels[self.posterior.argmax(1)][self.numbers]
 
     def probe(self, n_boot: int, random_state: int) -> Probe:
+        """The scores of these guesses."""
+
         sizes = self.counts.sum(1)
         there = sizes > 0
         accuracy, auc = self._scores(self.counts)
@@ -141,12 +149,12 @@ class Guesses:
 
     @cached_property
     def _order(self) -> list[NDArray[np.int64]]:
-        """The place of each distinct row by its score for each label; equal scores share one."""
+        """The rank of each distinct row by its score for each label; equal scores share a rank."""
 
         return [np.unique(scores, return_inverse=True)[1] for scores in self.posterior.T]
 
     def _balanced(self) -> NDArray[Any]:
-        """How many rows of each label are guessed right, each label taken to be as frequent."""
+        """How many rows of each label are guessed right if all labels are equally frequent."""
 
         telling = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
         right = self.counts[telling, np.arange(len(telling))]
@@ -160,7 +168,7 @@ class Guesses:
         return float(right / counts.sum()), self._auc(counts)
 
     def _auc(self, counts: NDArray[np.int64]) -> float:
-        """The area under the ROC curve; a row with the score of another is half above it."""
+        """The area under the ROC curve; a row with an equal score counts as half above."""
 
         areas = []
         for label in [1] if len(counts) == 2 else range(len(counts)):
@@ -183,8 +191,10 @@ class Guesses:
 
 
 def check_lengths(seen: NDArray[Any], labels: NDArray[np.int64]) -> None:
+    """Refuse no rows, and rows with more or fewer labels."""
+
     if len(seen) != len(labels) or not len(seen):
         raise ValueError(
-            "Probes expect rows, and one label for each of them, got "
+            "Probes expect rows and one label for each of them, got "
             f"{len(seen)} rows and {len(labels)} labels."
         )

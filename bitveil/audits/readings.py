@@ -19,18 +19,18 @@ from bitveil.information import BITS, chi_square_information, mutual_information
 __all__ = ["Readings"]
 
 
-_DENSE = 2**16  # codes up to which all sets of parts are read from one table
-_ROWS_A_CODE = 20  # with fewer of them what chance says is drawn, not calculated
-_TABLES = 30  # that are drawn for it
+_DENSE = 2**16  # up to this many codes all sets of parts are read from one table
+_ROWS_A_CODE = 20  # with fewer rows the information by chance is drawn, not calculated
+_TABLES = 30  # the tables that are drawn for it
 
 
 class Readings:
     """The information of sets of parts about one attribute, in bits.
 
-    Drawn codes say too much, and larger sets more of that: what tables of independent codes and
-    groups say in the mean is taken off. It is about (cells - rows - columns + 1) / 2n nats
-    (Miller, 1955) where there are many rows a code; where there are few, such tables are drawn.
-    Expected counts are read as they are.
+    Counts of drawn codes show too much information, the more the larger the set. So the mean
+    information of tables with independent codes and groups is subtracted. With many rows for each
+    code it is about (cells - rows - columns + 1) / 2n nats (Miller, 1955). With few rows such
+    tables are drawn. Expected counts are read as they are.
     """
 
     def __init__(self, published: Published, groups: Tensor, k: int) -> None:
@@ -62,9 +62,13 @@ class Readings:
         return (self.dense.sum(others) if others else self.dense).flatten(1)
 
     def __call__(self, parts: Sequence[int]) -> float:
+        """What these parts reveal together."""
+
         return self._bits(self.table(parts))
 
     def given_others(self, part: int) -> float | None:
+        """What a part reveals beyond the others; None if there are too few rows to read."""
+
         if not self.readable:
             return None
         others = [j for j in range(len(self.published.names)) if j != part]
@@ -73,23 +77,23 @@ class Readings:
 
     @cached_property
     def of_all(self) -> float:
-        """What the whole code tells."""
+        """What the whole code reveals."""
 
         return self._bits(self.whole)
 
     @property
     def readable(self) -> bool:
-        """Whether there are rows enough to read the whole code."""
+        """Whether there are enough rows to read the whole code."""
 
         expected = self.published.draws == "soft"
 
         return expected or self.whole.shape[1] * _ROWS_A_CODE < len(self.published)
 
     def beyond_chance(self, parts: Sequence[int], looked_at: int) -> bool:
-        """Whether so much would be read of a blind code in less than one table in twenty.
+        """Whether fewer than one table in twenty of a blind code would show this much.
 
-        Pearson's test, divided among the sets that were looked at. Expected counts vary less than
-        drawn ones, for which it is made.
+        Pearson's test, with the level divided among the sets that were examined. It is made for
+        drawn counts; expected counts vary less.
         """
 
         table = self.table(parts)
@@ -107,7 +111,7 @@ class Readings:
 
 
 def _information_by_chance(table: Tensor) -> float:
-    """The information in nats that counts of independent codes and groups have in the mean."""
+    """The mean information in nats that counts of independent codes and groups show."""
 
     counts = table[table.sum(1) > 0][:, table.sum(0) > 0]
     k, c = counts.shape

@@ -18,19 +18,19 @@ __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep"]
 
 SCHEMA = "bitveil.audit/1"
 """The version of the JSON: fields may be added to it, none change their meaning or go."""
-_WORST = "worst gap of any classifier on the codes"
+_WORST = "largest gap of any classifier of the codes"
 
 
 @dataclass(frozen=True)
 class Column:
-    """What a code reveals of one of several sensitive columns, taken alone.
+    """What a code reveals about one of several sensitive columns, taken alone.
 
     Attributes:
         name: The column.
         groups: Its values.
         sizes: The number of rows of each.
         information_bits: The joint information of code and column.
-        interval: The certain and the certified parity gap; delta is divided among the columns.
+        interval: Both bounds on the parity gap; delta is divided among the columns.
         attackers: Trained attackers of this column.
     """
 
@@ -44,14 +44,14 @@ class Column:
 
 @dataclass(frozen=True)
 class PathStep:
-    """One encoder of those that were trained for a goal, as the rows for selection see it.
+    """One of the encoders that were trained for a goal, measured on the rows for selection.
 
     Attributes:
         gap: The gap of its codes.
-        information_bits: What they tell of the target, in bits.
-        score: The accuracy of the best classifier of its codes, where it is known.
-        limit: The limit that it was trained for.
-        certified: Whether the rows for certification passed it; None where none were asked.
+        information_bits: The bits that they reveal about the target.
+        score: The accuracy of the best classifier of its codes, if it is known.
+        limit: The limit for which it was trained.
+        certified: Whether it passed on the rows for certification; None if it was not tested.
     """
 
     gap: float
@@ -63,14 +63,14 @@ class PathStep:
 
 @dataclass(frozen=True)
 class Made:
-    """How an audit can be made again.
+    """How to repeat an audit.
 
     Attributes:
-        versions: The versions of Python and of the libraries that the numbers depend on.
+        versions: The versions of Python and of the libraries on which the numbers depend.
         random_state: The seed of draws, halves and attackers.
         delta: The probability that each certificate may be wrong.
-        attackers: Which attackers were asked for.
-        checksum: SHA-256 of the contents of codes, groups and target, row by row in their order.
+        attackers: Which attackers were requested.
+        checksum: SHA-256 of the contents of codes, groups and target, row by row.
     """
 
     versions: dict[str, str]
@@ -82,51 +82,52 @@ class Made:
 
 @dataclass(frozen=True)
 class Audit:
-    """What a code reveals of the groups of these rows.
+    """What a code reveals about the groups of these rows.
 
-    Exact for these rows: the informations, the total variation, and the best attacker, who knows
-    them. Certified for new rows of the same kind: `certificate`, `certain_gap` and `intervals`.
-    Found by training, and so a lower limit only: `attackers` and the downstream numbers.
+    Exact for these rows are the informations, the total variation, and the best attacker, who
+    knows the table. Certified for new rows of the same kind are `certificate`, `certain_gap` and
+    `intervals`. The attackers and the classifiers of the target were trained, so others may do
+    better than they do.
 
     Attributes:
         n_rows: The number of held-out rows.
-        n_bits: The number of bits of the code, or of its columns where other values are published.
+        n_bits: The number of bits of the code, or of its columns if other values are published.
         groups: The values of the sensitive attribute.
         sizes: The number of rows of each.
-        information_bits: The joint information of code and group; too large in expectation.
-        information_left_out_bits: The same with each row read by the others; too small.
-        entropy_bits: The entropy of the groups: all there is to reveal.
-        neuron_information_bits: The paper's sum over single bits, which is no bound.
-        total_variation: The largest gap that a classifier of these rows can have; too large.
-        total_variation_left_out: The same with each row read by the others; too small.
-        certificate: What the audit leads with: the upper bound for new rows, on the parity gap
-            or, by another criterion, on that of equal opportunity or equalised odds.
-        certain_gap: A gap that some classifier certainly reaches on new rows, with the same one.
+        information_bits: The joint information of code and group. On average it is too large.
+        information_left_out_bits: The same, with each row judged by the others. It is too small.
+        entropy_bits: The entropy of the groups: all that there is to reveal.
+        neuron_information_bits: The sum over single bits that the paper uses. It is no bound.
+        total_variation: The largest gap of a classifier on these rows. It is too large.
+        total_variation_left_out: The same, with each row judged by the others. It is too small.
+        certificate: The upper bound for new rows that comes first: on the gap of the criterion.
+        certain_gap: The lower bound on the same gap: some classifier reaches it on new rows.
         attack_accuracy: The accuracy of the best attacker.
-        balanced_attack_accuracy: Its balanced accuracy: one half (of two groups) is a guess.
-        attackers: Trained attackers on drawn bits, half of the rows for training, half for scores.
-        use_accuracy: The accuracy of boosting for the target on drawn bits, scored likewise.
+        balanced_attack_accuracy: Its balanced accuracy. With two groups, one half is chance.
+        attackers: Attackers trained on one half of the drawn codes and scored on the other.
+        use_accuracy: The accuracy of boosting for the target, trained and scored likewise.
         use_gap: The parity gap of its answers.
         counted: What was counted, and why: expected counts of rows that have names of their own,
             or codes as they were published.
-        criterion: What the audit leads with.
-        positive: The target that equal opportunity speaks of; None where it does not.
-        goal: The gap that was to be kept, where there was one.
+        criterion: The criterion whose gap comes first.
+        positive: The target that equal opportunity is about; None for other criteria.
+        goal: The gap that the encoder had to keep to, if there was one.
         sensitive: The names of the sensitive columns.
         target: The name of the target.
-        intervals: Both sides of each certified quantity, what the audit leads with first: the
+        intervals: Both bounds on each certified quantity, first on the gap of the criterion: the
             parity gap, the balanced accuracy of attackers, the information, and with a target the
             gap of equalised odds.
-        checks: Each attacker beside the certificate, which none may exceed but by chance.
-        repeated_draws: What an attacker finds from several draws of each row, and from the logits:
-            no certificate covers them. Only with all attackers.
+        checks: Each attacker beside the certificate, which only chance lets it exceed.
+        repeated_draws: What an attacker finds from several draws of each row, and from the logits.
+            No certificate covers them. Only with all attackers.
         uses: Classifiers of the target on drawn codes.
-        most_frequent_target: The share of the target's most frequent value: a use without codes.
+        most_frequent_target: The share of the target's most frequent value: what is right without
+            codes.
         columns: Each of several sensitive columns alone.
         meaning: What the parts of the code mean.
-        path: The encoders among which this one was chosen, where they are known.
+        path: The encoders among which this one was chosen, if they are known.
         notes: What a reader must know about this audit.
-        made: How it can be made again.
+        made: How to repeat it.
         schema: The version of the JSON.
     """
 
@@ -167,7 +168,7 @@ class Audit:
 
     @property
     def broken(self) -> tuple[Comparison, ...]:
-        """The attackers who exceed the certificate by more than chance."""
+        """The attackers that exceed the certificate by more than chance."""
 
         return tuple(check for check in self.checks if not check.holds)
 
@@ -198,11 +199,11 @@ class Audit:
             (
                 "best attacker",
                 f"accuracy {self.attack_accuracy:.3f}, balanced "
-                f"{self.balanced_attack_accuracy:.3f} (exact, for these rows)",
+                f"{self.balanced_attack_accuracy:.3f} (exact for these rows)",
             ),
         ]
         if self.neuron_information_bits is not None:
-            note = f"{self.neuron_information_bits:.4f} bits (the paper's; no bound)"
+            note = f"{self.neuron_information_bits:.4f} bits (as in the paper; no bound)"
             lines.insert(2, ("sum over single bits", note))
         seen = f"on drawn {'bits' if self._are_bits() else 'codes'}"
         for probe in self.attackers:
@@ -226,7 +227,7 @@ class Audit:
             covered = "" if seen == "1 draw" else " (not covered by the certificate)"
             yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
         if self.meaning.telling:
-            yield "what tells most", str(self.meaning.telling)
+            yield "what reveals most", str(self.meaning.telling)
         for pattern in self.meaning.patterns:
             yield "who stands out", str(pattern)
         for check in self.broken:
@@ -242,16 +243,16 @@ class Audit:
 
     def _information(self) -> str:
         if self.information_left_out_bits is None:
-            return f"{self.information_bits:.4f} bits (of the drawn codes, too large)"
+            return f"{self.information_bits:.4f} bits (of the drawn codes; too large)"
         return f"{max(0.0, self.information_left_out_bits):.4f} to {self.information_bits:.4f}"
 
     def _variation(self) -> str:
         if self.total_variation_left_out is None:
-            return f"{self.total_variation:.4f} (of the drawn codes, too large)"
+            return f"{self.total_variation:.4f} (of the drawn codes; too large)"
         return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
 
     def _certified(self) -> Iterator[tuple[str, str]]:
-        """Both sides of each certified gap, the one that the audit is about first."""
+        """Both bounds on each certified gap, first on the gap of the criterion."""
 
         for interval in self.intervals:
             certificate = interval.certificate
@@ -267,14 +268,14 @@ class Audit:
             )
 
     def _kept(self, goal: float) -> str:
-        """Whether the bound of this audit is within the goal too."""
+        """Whether the bound of this audit meets the goal too."""
 
         if self.certificate.bound <= goal:
             return f"gap ≤ {goal:g}: this audit certifies it too"
-        return f"gap ≤ {goal:g}: this audit's rows alone do not certify it"
+        return f"gap ≤ {goal:g}: the rows of this audit alone do not certify it"
 
     def _doubt(self) -> str:
-        return " (DOES NOT STAND: see the first line)" if self.broken else ""
+        return " (DOES NOT HOLD: see the first line)" if self.broken else ""
 
     def _refutation(self) -> str:
         """By how much an attacker exceeds the bound, and what that means."""
@@ -282,10 +283,10 @@ class Audit:
         worst = max(self.broken, key=lambda check: check.excess)
 
         return (
-            f"{worst.family} sets the groups apart by at least {worst.least:.4f} and the "
+            f"{worst.family} separates the groups by at least {worst.least:.4f}, and the "
             f"certificate allows {worst.bound:.4f}: {worst.excess:.4f} too much. Chance does that "
-            f"with probability ≤ {worst.delta:g}. Something is wrong: rows that were used in "
-            "fitting, copies of rows, or codes that are not the certified ones"
+            f"with probability ≤ {worst.delta:g}. Otherwise something is wrong: rows were used in "
+            "fitting, rows are copies of others, or these are not the certified codes"
         )
 
 

@@ -24,7 +24,7 @@ from bitveil.workers import one_thread
 
 __all__ = ["audit", "audit_table"]
 
-_SAMPLED = 100_000  # rows of a table of counts that attackers are given
+_SAMPLED = 100_000  # the rows of a table of counts that attackers see
 
 
 @one_thread()
@@ -49,44 +49,45 @@ def audit(
 ) -> Audit:
     """Audit codes that anybody made, on rows used neither in training nor in selection.
 
-    Of an encoder of bitveil `model.audit(X, y, sensitive_features=...)` does all of this with the
-    groups, bins and targets that it was fitted with.
+    For an encoder of bitveil, `model.audit(X, y, sensitive_features=...)` does all of this with
+    the groups, bins and targets of the fit.
 
-    Codes are counted as they were published. Expected counts, which are less coarse, are read from
-    `logits`, and only of rows that each have a name of their own: without names rows of equal
-    content share a draw, and the published codes can tell more than their probabilities do.
+    Codes are counted as they were published. Expected counts, which are less coarse, come from
+    `logits`, and only for rows that each have a name of their own. Without names, rows of equal
+    content share a draw, and the published codes can reveal more than their probabilities do.
 
     Arguments:
         codes: What was published: an array of bits with shape (n, m), or any discrete values, in
-            one column or several that are published together, such as the number of a cluster or
-            a postcode. None: drawn from the logits.
+            one column or in several that are published together, such as the number of a cluster
+            or a postcode. None: they are drawn from the logits.
         sensitive_features: The sensitive attribute of each row, in one column or several.
-        y: The target of each row, for the downstream classifier, or None. Where it is missing, a
-            row counts for the attribute alone.
+        y: The target of each row, for classifiers of it, or None. A row whose target is missing
+            counts only for the sensitive attribute.
         logits: The logits of the bits, with shape (n, m), together with `ids`.
-        ids: The name of each row, by which its code was drawn. None may stand twice.
-        criterion: What the audit leads with: `"independence"` the parity gap, `"separation"` that
-            of equalised odds, `"equal_opportunity"` that among rows whose target is `positive`.
+        ids: The name of each row, by which its code was drawn. No two rows may have the same.
+        criterion: Whose gap comes first: with `"independence"` the parity gap, with `"separation"`
+            that of equalised odds, with `"equal_opportunity"` that among rows whose target is
+            `positive`.
         positive: The value of the target that is the opportunity; None: the last one.
-        goal: The gap that was to be kept, to be printed beside the one that is certified.
-        delta: The probability that the certificate may be wrong, and again that `certain_gap` may.
+        goal: The gap that the codes had to keep to, printed beside the certified one.
+        delta: The probability that the certificate may be wrong; the same for `certain_gap`.
         random_state: The seed of the draws and of the halves for the attackers.
         attackers: `"quick"`: linear and boosting. `"all"`: all families with bootstrap intervals,
-            a search over their settings, and repeated draws; takes minutes.
+            a search over their settings, and repeated draws. That takes minutes.
         n_jobs: How many attackers are trained at once; None: one.
-        encode: The encoder as a function from rows to logits, or to discrete codes; with `X` it is
-            found which columns each bit follows.
+        encode: The encoder as a function from rows to logits, or to discrete codes. With `X` the
+            audit finds which columns each bit follows.
         X: The rows, as `encode` takes them.
         path: The encoders among which this one was chosen: `path_` of an estimator.
         notes: What else a reader must know.
 
     Raises:
-        ValueError: If there are no codes, lengths differ, logits come without names, a name stands
-            twice, a value is missing, there are fewer than two groups, or one of them has fewer
-            than two rows.
+        ValueError: If there are no codes, lengths differ, logits come without names, two rows have
+            the same name, a value is missing, there are fewer than two groups, or one of them has
+            fewer than two rows.
 
     Warns:
-        UserWarning: If there are more codes than rows: the bounds hold, and are loose.
+        UserWarning: If there are more codes than rows: the bounds hold, but they are loose.
 
     Example:
         >>> trap = np.tile([[0, 0], [0, 1], [1, 0], [1, 1]], (500, 1))
@@ -96,7 +97,7 @@ def audit(
         >>> [(p.family, round(p.auc, 1)) for p in found.attackers]
         [('linear', 0.5), ('boosting', 1.0)]
         >>> print(found.meaning.telling)
-        bit 0 and bit 1 together tell 1.0000 of 1.0000 bits; alone 0.0000 and 0.0000
+        bit 0 and bit 1 together reveal 1.0000 of 1.0000 bits; alone 0.0000 and 0.0000
     """
     _check_choice("attackers", attackers, ("quick", "all"))
     _check_choice("criterion", criterion, CRITERIA)
@@ -135,7 +136,7 @@ def audit_table(
     attackers: Literal["quick", "all"] = "quick",
     n_jobs: int | None = None,
 ) -> Audit:
-    """Audit a code from a table of counts: how many rows of each group got each code.
+    """Audit a code from a table of counts: how many rows of each group have each code.
 
     Arguments:
         table: The counts, whole numbers with shape (k, c). A DataFrame has the groups as index and
@@ -144,8 +145,8 @@ def audit_table(
         codes: The codes; None: those of the DataFrame, or numbers.
         delta: The probability that the certificate may be wrong.
         random_state: The seed of the halves, of the sample of rows and of the attackers.
-        attackers: `"quick"` or `"all"`, as for `audit`. Of more than 100,000 rows they are given
-            a sample.
+        attackers: `"quick"` or `"all"`, as for `audit`. From more than 100,000 rows they get a
+            sample.
         n_jobs: How many attackers are trained at once; None: one.
 
     Raises:
@@ -163,7 +164,7 @@ def audit_table(
     counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
     if not (counts >= 0).all() or (counts != np.round(counts)).any() or counts.max() >= 2**53:
         raise ValueError(
-            "`audit_table` expects how many rows of each group got each code, whole numbers from "
+            "`audit_table` expects how many rows of each group have each code, whole numbers from "
             "0 to 2^53. For expected counts use `certify`."
         )
     names = list(frame.index) if groups is None else list(groups)
@@ -195,7 +196,7 @@ def audit_table(
 
 
 class _Asked(NamedTuple):
-    """What an audit leads with: the criterion, the number of the opportunity, and the goal."""
+    """What comes first: the criterion, the number of the positive target, and the goal."""
 
     criterion: Criterion
     positive: int | None
@@ -215,9 +216,9 @@ def _audit(
     notes: Sequence[str] = (),
     attackers: str,
 ) -> Audit:
-    """The record: certificates and readings of all rows, attackers and meanings of single ones.
+    """The record of an audit: certificates are read from the whole, attackers see single rows.
 
-    Both are the same rows, except for a large table of counts, where the second is a sample.
+    Both are the same rows, except for a large table of counts, of which the rows are a sample.
     """
 
     groups, published = whole.labels, whole.published
@@ -278,13 +279,13 @@ def _notes_on_sample(published: Published, single: Published) -> list[str]:
     if len(single) == len(published):
         return []
     return [
-        f"Attackers were trained, and the meaning of codes was read, on a random {len(single)} of "
-        f"the {len(published)} rows, with more of the rare groups. Certificates count all rows."
+        f"Attackers and the meaning of codes are based on a random {len(single)} of the "
+        f"{len(published)} rows, with more of the rare groups. Certificates count all rows."
     ]
 
 
 def _labels(y: Any, n: int) -> Labels:
-    """The target's values and each row's number, -1 where it is missing."""
+    """The values of the target and the number of each row's value, -1 where it is missing."""
 
     frame = as_frame("y", y, n)
     known = frame.notna().all(axis=1).to_numpy()
@@ -296,7 +297,7 @@ def _labels(y: Any, n: int) -> Labels:
 
 
 def _positive(criterion: Criterion, positive: Any, target: Labels | None) -> int | None:
-    """The number of the target that is the opportunity, where one is asked for."""
+    """The number of the positive target, for a criterion that needs it."""
 
     if not compares_within_strata(criterion):
         return None
@@ -314,7 +315,7 @@ def _positive(criterion: Criterion, positive: Any, target: Labels | None) -> int
 def _checks(
     certified: Sequence[tuple[Certificate, tuple[Probe, ...]]],
 ) -> tuple[Comparison, ...]:
-    """Each attacker beside the certificate of what it attacks; delta is divided among them."""
+    """Each attacker beside the certificate of what it attacks. Delta is divided among them."""
 
     return tuple(
         within(certificate, probe, delta=certificate.delta / len(probes))

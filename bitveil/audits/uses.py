@@ -18,12 +18,12 @@ __all__ = ["Use", "use"]
 
 @dataclass(frozen=True)
 class Use:
-    """What one family of classifiers reached for the target, and how fair its answers are.
+    """How well one family of classifiers predicts the target, and how fair its answers are.
 
     Attributes:
         probe: Its scores.
-        gap: The largest difference between two groups in how often any one value is answered.
-        differences: The fairness metrics, where they were asked for.
+        gap: The largest difference between two groups in how often they get any one answer.
+        differences: The fairness metrics, if they were requested.
     """
 
     probe: Probe
@@ -43,17 +43,17 @@ def use(
     random_state: int = 0,
     n_jobs: int | None = None,
 ) -> list[Use]:
-    """Train each family for the target, and say how good and how fair its answers are.
+    """Train each family to predict the target, and measure how good and how fair its answers are.
 
     Arguments:
         split: What is seen, and the target as labels.
         groups: The group of each scored row.
         families: Which of `FAMILIES` are tried.
-        fairness: Whether fairness metrics are made; needs fairlearn.
-        positive: The label that counts as positive in them.
-        certificates: Certificates of the same code, whose bounds stand beside the metrics.
-        n_boot: How often the rows scored are drawn anew for bootstrap intervals; 0: no intervals.
-        random_state: The seed of these draws.
+        fairness: Whether fairness metrics are computed, which needs fairlearn.
+        positive: The label that they take as positive.
+        certificates: Certificates of the same code, whose bounds are shown beside the metrics.
+        n_boot: How often the scored rows are resampled for bootstrap intervals; 0: no intervals.
+        random_state: The seed of the resampling.
         n_jobs: How many families are trained at once; None: one.
 
     Example:

@@ -11,7 +11,7 @@ __all__ = ["group_name", "listed"]
 def group_name(group: Any) -> str:
     """A group as a person reads it: the values of several columns with commas.
 
-    What is safe to show: see `bitveil.columns.printing.printable`.
+    `bitveil.columns.printing.printable` makes it safe to show.
 
     Example:
         >>> group_name(("f", 40)), group_name("m")

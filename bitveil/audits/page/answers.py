@@ -10,7 +10,7 @@ __all__ = ["differences_of", "use_of"]
 
 
 def use_of(view: View) -> Rows | None:
-    """How well the target is guessed from the codes."""
+    """How well classifiers predict the target from the codes."""
 
     found = view.audit
     if not found.uses:
@@ -37,8 +37,8 @@ def use_of(view: View) -> Rows | None:
 
     return Rows(
         f"{view.key}-use",
-        f"How well {view.target} is guessed from the codes",
-        "The accuracy of classifiers that see the codes alone, on rows that they were not trained "
+        f"How well classifiers predict {view.target} from the codes",
+        "The accuracy of classifiers that see only the codes, on rows that they were not trained "
         "on. A thin line is a bootstrap interval of 95 %.",
         axis_of(
             [base, *(mark.value for row in rows for mark in row.marks)], "percent", "accuracy"
@@ -57,13 +57,13 @@ def use_of(view: View) -> Rows | None:
                 for used in found.uses
             ),
         ),
-        (Line(base, f"always the most frequent: {percent(base)}"),),
+        (Line(base, f"always the most frequent value: {percent(base)}"),),
         other=Axis(0.0, 1.0, POINTS.ticks, "percent", "accuracy"),
     )
 
 
 def differences_of(view: View) -> Rows | None:
-    """How far the answers of these classifiers are apart, beside what is certified."""
+    """How much the answers of these classifiers differ between groups, beside the bounds."""
 
     found = view.audit
     if not found.uses:
@@ -92,10 +92,11 @@ def differences_of(view: View) -> Rows | None:
 
     return Rows(
         f"{view.key}-differences",
-        f"How far their answers differ {view.between}",
-        "Differences between groups in how often such a classifier says yes: of all rows "
-        "(selection rate), of those whose target it is, and of those whose target it is not. What "
-        "is certified holds for every other classifier of the codes too.",
+        f"How much their answers differ {view.between}",
+        "How much groups differ in how often a classifier answers yes: among all rows (selection "
+        "rate), among rows where yes is right (true positive rate), and among rows where it is "
+        "wrong (false positive rate). The certified bounds hold for every other classifier of the "
+        "codes too.",
         axis_of(
             [mark.value for row in rows for mark in row.marks] + [line.value for line in lines],
             "points",
@@ -124,7 +125,7 @@ def differences_of(view: View) -> Rows | None:
 
 
 def _measured(used: Use, bound: float) -> tuple[Difference, ...]:
-    """The differences of a classifier's answers; where they were not asked for, the parity gap."""
+    """The differences of a classifier's answers, or just the parity gap if there are none."""
 
     return used.differences or (Difference("parity gap", used.gap, None, bound),)
 

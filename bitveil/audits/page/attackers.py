@@ -10,20 +10,21 @@ from bitveil.audits.probes import Probe
 __all__ = ["attackers_of"]
 
 _ASKED_AGAIN = (
-    " Hollow marks are attackers who got several draws of each row, or its logits: what asking "
-    "twice would teach if codes were not frozen. The certificate covers one draw."
+    " Hollow marks are attackers that saw several draws of each row, or its logits. They show "
+    "what an attacker could learn from asking twice if codes were not frozen. The certificate "
+    "covers one draw."
 )
 
 
 def attackers_of(view: View) -> Rows:
-    """What trained attackers reach, as a gap, beside the certified one."""
+    """The gaps that trained attackers reach, beside the certified one."""
 
     found = view.audit
     checks = {check.family: check for check in found.checks[: len(found.attackers)]}
     exact = view.parity.certificate.estimate
     rows = [
         Row(
-            "knows these rows' table",
+            "knows the table of these rows",
             f"{100 * exact:.1f} points",
             (
                 Mark(
@@ -36,10 +37,10 @@ def attackers_of(view: View) -> Rows:
         )
     ]
     for probe in found.attackers:
-        certain = max(0.0, probe.gap - checks[probe.family].noise)
-        says = f"{probe_text(probe)}; at least {at_least(certain)} points on new rows"
+        least = max(0.0, probe.gap - checks[probe.family].noise)
+        says = f"{probe_text(probe)}; at least {at_least(least)} points on new rows"
         marks = (
-            Mark(certain, says, end=max(0.0, probe.gap), kind="whisker"),
+            Mark(least, says, end=max(0.0, probe.gap), kind="whisker"),
             Mark(max(0.0, probe.gap), f"{probe.family}: {says}"),
         )
         rows.append(Row(probe.family, probe_text(probe), marks, _settings(probe)))
@@ -59,10 +60,10 @@ def attackers_of(view: View) -> Rows:
 
     return Rows(
         f"{view.key}-attackers",
-        f"What attackers of {view.attribute} reach",
-        "Each attacker guesses the group from the code. The mark is how far its answers set the "
-        "groups apart, on rows that it was not trained on; the thin line goes down to what it "
-        "certainly reaches on new rows." + _ASKED_AGAIN * bool(found.repeated_draws),
+        f"How well attackers guess {view.attribute}",
+        "Each attacker guesses the group from the code. The mark shows how much its answers "
+        "differ between the groups, on rows that it was not trained on. The thin line goes down "
+        "to its lower bound on new rows." + _ASKED_AGAIN * bool(found.repeated_draws),
         axis_of([*reached, bound], "points", POINTS.label, low=0.0),
         tuple(rows),
         _attackers_table(view),
@@ -108,7 +109,7 @@ def _attackers_table(view: View) -> Table:
             "Accuracy",
             "AUC",
             "As a gap, points",
-            "Less noise, points",
+            "Noise, points",
             "Within the certificate",
         ),
         tuple(rows),
@@ -116,6 +117,6 @@ def _attackers_table(view: View) -> Table:
 
 
 def _settings(probe: Probe) -> str:
-    """The settings of a search, their numbers with three digits."""
+    """The settings that a search chose, with three digits of each number."""
 
     return re.sub(r"\d+\.\d+(e-\d+)?", lambda found: f"{float(found[0]):.3g}", probe.settings)

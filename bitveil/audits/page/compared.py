@@ -20,7 +20,7 @@ __all__ = ["compared"]
 
 
 def compared(views: Sequence[View]) -> list[Rows | Points]:
-    """The plots and the table that set several audits beside each other."""
+    """The figures and the table that show several audits side by side."""
 
     rows = [
         Row(
@@ -67,9 +67,8 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
     plots: list[Rows | Points] = [
         Rows(
             "compared-gaps",
-            "How far answers can differ",
-            "The band ends at the most that any classifier can reach, and begins at what some "
-            "classifier reaches for certain; the dot is measured.",
+            "How much answers can differ",
+            "The band goes from the lower to the upper bound; the dot is measured.",
             axis_of(
                 [view.headline.certificate.bound for view in views],
                 "points",
@@ -87,8 +86,8 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
         plots.append(
             Points(
                 "compared-use",
-                "What is given up for what",
-                "Up is more useful, left is safer.",
+                "Gap and use of each code",
+                "Further up is more useful, further left is safer.",
                 axis_of(
                     [view.headline.certificate.bound for view in used],
                     "points",

@@ -27,11 +27,11 @@ __all__ = ["figures"]
 _CODES = 12  # codes that a plot shows at first
 
 
-_REFUTED = " An attacker refutes the certificate: the upper ends do not stand."
+_REFUTED = " An attacker refutes the certificate: the upper ends do not hold."
 
 
 def figures(view: View) -> dict[str, Rows | Points]:
-    """The plots of an audit by name; those of which there is nothing to show are left out."""
+    """The figures of an audit by name, without those that have nothing to show."""
 
     found: dict[str, Rows | Points | None] = {
         "leakage": _leakage(view),
@@ -58,11 +58,10 @@ def _leakage(view: View) -> Rows:
 
     return Rows(
         f"{view.key}-leakage",
-        f"How far answers can differ {view.between}",
-        "The band ends at the most that any classifier can reach, and begins at what some "
-        "classifier reaches for certain; the dot is the largest gap on the rows of the audit."
-        + _REFUTED
-        * bool(view.audit.broken),
+        f"How much answers can differ {view.between}",
+        "The right end of the band is the upper bound: no classifier has a larger gap. The left "
+        "end is the lower bound: some classifier reaches it. The dot is the largest gap on the "
+        "rows of the audit." + _REFUTED * bool(view.audit.broken),
         POINTS,
         tuple(rows),
         Table(
@@ -71,7 +70,7 @@ def _leakage(view: View) -> Rows:
                 "At least, points",
                 "Measured, points",
                 "At most, points",
-                "Each side wrong with probability at most",
+                "Each bound wrong with probability at most",
             ),
             tuple(
                 (
@@ -89,7 +88,7 @@ def _leakage(view: View) -> Rows:
 
 
 def _codes(view: View) -> Rows | None:
-    """How often each group has each code; codes of few rows are left out."""
+    """How often each group has each code, without codes of few rows."""
 
     found = view.audit
     cells, names = view.cells, view.groups[:GROUPS]
@@ -114,19 +113,19 @@ def _codes(view: View) -> Rows | None:
             )
         )
     most, of = len(found.meaning.cells), found.meaning.n_cells
-    kept = f" Of {of} codes the {most} that tell most are shown." if most < of else ""
+    kept = f" The figure shows the {most} of {of} codes that reveal most." if most < of else ""
     kept += f" {view.left_out}" if view.left_out else ""
     kept += (
-        f" Of {len(found.groups)} groups the first {GROUPS}; all are in the table."
+        f" It shows the first {GROUPS} of {len(found.groups)} groups; the table has all."
         if len(found.groups) > GROUPS
         else ""
     )
 
     return Rows(
         f"{view.key}-codes",
-        "Which codes tell",
-        "The share of each group's rows that have a code. Where the marks are far apart, it tells."
-        + kept,
+        "Which codes reveal the group",
+        "The share of each group's rows that have a code. A code whose marks are far apart "
+        "reveals the group." + kept,
         axis_of(
             [share for cell in cells for share in cell.shares],
             "percent",
@@ -147,13 +146,13 @@ def _codes(view: View) -> Rows | None:
             ),
         ),
         legend=tuple((label, series) for series, label in enumerate(names)),
-        sorts=(("leak", "what they tell"), ("rows", "how many have them"), ("code", "code")),
+        sorts=(("leak", "what they reveal"), ("rows", "number of rows"), ("code", "code")),
         first=_CODES,
     )
 
 
 def _columns(view: View) -> Rows | None:
-    """Both sides of the gap for each of several sensitive columns, and for all together."""
+    """Both bounds on the gap for each of several sensitive columns, and for all together."""
 
     found = view.audit
     if not found.columns:
@@ -179,9 +178,8 @@ def _columns(view: View) -> Rows | None:
     return Rows(
         f"{view.key}-columns",
         "Each sensitive column alone, and all together",
-        "The band ends at the most that any classifier can reach between two groups, and begins "
-        "at what some classifier reaches for certain. What is certified for all columns together "
-        "holds for each of them too." + _REFUTED * bool(found.broken),
+        "The band goes from the lower to the upper bound on the gap between two groups. The bound "
+        "for all columns together also holds for each of them." + _REFUTED * bool(found.broken),
         axis_of([i.certificate.bound for _, _, i, _ in named], "points", POINTS.label, low=0.0),
         tuple(rows),
         Table(
@@ -239,9 +237,9 @@ def _path(view: View) -> Points | None:
 
     return Points(
         f"{view.key}-path",
-        "What was given up for what",
-        "Every encoder that was trained, as the rows for selection see it. Filled: the rows for "
-        "certification passed it.",
+        "Gap and use of each encoder",
+        "Every encoder that was trained, measured on the rows for selection. Filled marks passed "
+        "on the rows for certification.",
         axis_of([step.gap for step in steps], "points", "gap, percentage points", low=0.0),
         axis_of(heights, unit, label, most=1.0 if scored else math.inf),
         points,
@@ -267,7 +265,7 @@ def _path(view: View) -> Points | None:
 
 
 def _spread(shares: Sequence[float]) -> str:
-    """Few shares, or the least and the largest of many."""
+    """Up to three shares, or the smallest and the largest."""
 
     if len(shares) <= 3:
         return " · ".join(map(percent, shares))

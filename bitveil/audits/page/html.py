@@ -29,13 +29,14 @@ def html_report(
     sources: Sequence[str] = (),
     small_cells: bool = False,
 ) -> str:
-    """One page of an audit, or of several that are compared.
+    """One page about an audit, or about several that are compared. It opens offline.
 
     Arguments:
         audits: An audit, or several by the names of their codes.
-        title: A title; None: what was audited.
-        sources: Where the rows came from, line by line.
+        title: The title; None: what was audited.
+        sources: Where the rows came from, line by line, such as files with their checksums.
         small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
+            Whoever has the published codes could then tell the group of single rows.
 
     Raises:
         ValueError: If there is no audit.
@@ -84,18 +85,18 @@ def html_report(
 
 def _title(views: Sequence[View]) -> str:
     if len(views) > 1:
-        return f"What {len(views)} codes reveal of {views[0].attribute}"
+        return f"What {len(views)} codes reveal about {views[0].attribute}"
 
-    return f"What these codes reveal of {views[0].attribute}"
+    return f"What these codes reveal about {views[0].attribute}"
 
 
 def _shown(value: Any) -> Any:
-    """What stands on the page: text of the data with what a browser would obey spelled."""
+    """Text of the data as the page shows it: control characters are spelled out."""
 
     return printable(value, most=None) if type(value) is str else value
 
 
 def _integrity(content: str) -> str:
-    """The hash by which the page allows its own style and script, and no other."""
+    """The hash that allows the page its own style and script, and no other."""
 
     return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

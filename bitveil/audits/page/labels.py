@@ -10,9 +10,11 @@ POINTS = Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "points", "percentage po
 
 
 def band(interval: Interval) -> Mark:
+    """Both bounds on a gap, as a band."""
+
     least, bound = interval.least, interval.certificate.bound
     says = (
-        f"at least {at_least(least)} and at most {at_most(bound)} points, each side wrong with "
+        f"at least {at_least(least)} and at most {at_most(bound)} points, each bound wrong with "
         f"probability at most {interval.certificate.delta:g}"
     )
 
@@ -28,16 +30,24 @@ def dot(interval: Interval) -> Mark:
 
 
 def between(interval: Interval) -> str:
+    """Both bounds on a gap, as text."""
+
     return f"{at_least(interval.least)} to {at_most(interval.certificate.bound)} points"
 
 
 def probe_text(probe: Probe) -> str:
+    """The scores of an attacker."""
+
     return f"{100 * probe.gap:.1f} points, AUC {probe.auc:.3f}"
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
+    """A bootstrap interval in brackets, or nothing."""
+
     return "" if interval is None else f" ({interval[0]:.3f} to {interval[1]:.3f})"
 
 
 def points_text(share: float | None) -> str:
+    """A share in points, or that there were no rows."""
+
     return "no rows" if share is None else f"{100 * share:.1f}"

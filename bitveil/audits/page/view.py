@@ -1,4 +1,4 @@
-"""What the page shows of an audit: its words, its lists and its tables."""
+"""What the page shows of an audit: words, lists and tables."""
 
 import json
 import math
@@ -23,11 +23,11 @@ from bitveil.columns.printing import printable
 __all__ = ["GROUPS", "SMALL", "View"]
 
 SMALL = 10
-"""Codes and patterns of fewer rows are not listed: they could tell the group of single rows."""
+"""Codes and patterns of fewer rows are not listed: they could reveal the group of single rows."""
 
 
 GROUPS = 6
-"""The groups that a plot shows: there are so many shapes that are told apart."""
+"""The most groups that a plot shows, since only so many shapes are easy to distinguish."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +35,8 @@ class View:
     """What the page shows of one audit.
 
     Attributes:
-        key: Its name in the page's links.
-        label: What its code is called; nothing where it is alone.
+        key: Its name in the links of the page.
+        label: What its code is called; nothing if it is the only one.
         audit: The audit.
         small_cells: Whether codes and patterns of few rows are listed.
     """
@@ -48,7 +48,7 @@ class View:
 
     @property
     def named(self) -> str:
-        """The heading that tells its sections from those of another audit, for their names."""
+        """The heading that distinguishes its sections from those of another audit."""
 
         return f"{self.key}-title " if self.label else ""
 
@@ -60,13 +60,13 @@ class View:
 
     @property
     def target(self) -> str:
-        """What the code is to be useful for."""
+        """What the code should be useful for."""
 
         return printable(self.audit.target)
 
     @property
     def headline(self) -> Interval:
-        """What the audit is about first: the gap that the encoder was fitted for."""
+        """Both bounds on the gap that comes first: the one for which the encoder was fitted."""
 
         return self.audit.intervals[0]
 
@@ -112,15 +112,15 @@ class View:
 
     @property
     def refuting(self) -> Comparison | None:
-        """The attacker who exceeds the certificate by most, or None."""
+        """The attacker that exceeds the certificate by most, or None."""
 
         return max(self.audit.broken, key=lambda check: check.excess, default=None)
 
     @property
     def doubt(self) -> str:
-        """What is said behind each certified number where an attacker refutes it."""
+        """What follows each upper bound if an attacker refutes it."""
 
-        return " (does not stand)" if self.audit.broken else ""
+        return " (does not hold)" if self.audit.broken else ""
 
     @property
     def cells(self) -> tuple[Cell, ...]:
@@ -132,7 +132,7 @@ class View:
 
     @property
     def left_out(self) -> str:
-        """Which codes are not listed, and why; nothing where all are."""
+        """Which codes are not listed, and why; nothing if all are."""
 
         few = [cell.rows for cell in self.audit.meaning.cells if cell.rows < SMALL]
         if not few or self.small_cells:
@@ -168,13 +168,13 @@ class View:
 
     @property
     def between(self) -> str:
-        """Between whom a gap is."""
+        """Between which groups a gap is."""
 
         return f"between {self.compared}"
 
     @property
     def compared(self) -> str:
-        """Who is treated differently where there is a gap."""
+        """Which groups are treated differently if there is a gap."""
 
         if len(self.groups) == 2:
             return f"{self.groups[0]} and {self.groups[1]}"
@@ -189,7 +189,7 @@ class View:
 
     @property
     def are_bits(self) -> bool:
-        """Whether the code is of bits."""
+        """Whether the code has bits."""
 
         return all(part.ones is not None for part in self.parts)
 
@@ -201,7 +201,7 @@ class View:
 
     @property
     def code(self) -> str:
-        """What a code is."""
+        """What a code is, in words."""
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
@@ -217,7 +217,7 @@ class View:
 
     @property
     def most_drawn(self) -> tuple[str, str, str]:
-        """The most draws that an attacker was given, what it reached, and that from logits."""
+        """The most draws that an attacker saw, its gap from these, and its gap from logits."""
 
         *_, (seen, drawn), (_, logits) = self.audit.repeated_draws.items()
 
@@ -225,7 +225,7 @@ class View:
 
     @property
     def certificates(self) -> Table:
-        """Both sides of all that is certified."""
+        """Both bounds on all that is certified."""
 
         return Table(
             (
@@ -245,14 +245,14 @@ class View:
                     f"{interval.certificate.bound:.4f}{self.doubt}",
                     f"{interval.certificate.entropy or 1:.4g}",
                     " + ".join(map(str, interval.certificate.sizes)),
-                    f"≤ {interval.certificate.delta:g} each side",
+                    f"≤ {interval.certificate.delta:g} for each bound",
                 )
                 for interval in self.audit.intervals
             ),
         )
 
     def _measured(self, interval: Interval) -> float:
-        """The quantity on these rows: a certificate of information knows a bound on it only."""
+        """The quantity on these rows. A certificate of information only has a bound on it."""
 
         if interval.certificate.entropy is not None:
             return self.audit.information_bits
@@ -261,7 +261,7 @@ class View:
 
     @property
     def legend(self) -> list[tuple[str, int]]:
-        """Which series of marks is which group."""
+        """The series of marks of each group."""
 
         return [(group, series) for series, group in enumerate(self.groups[:GROUPS])]
 
@@ -273,7 +273,7 @@ class View:
 
     @property
     def told(self) -> Axis:
-        """An axis of what the parts tell of the group."""
+        """An axis for what the parts reveal about the group."""
 
         values = [v or 0.0 for part in self.parts for v in (part.information, part.given_others)]
 
@@ -281,7 +281,7 @@ class View:
 
     @property
     def told_of_target(self) -> Axis:
-        """An axis of what the parts tell of the target."""
+        """An axis for what the parts reveal about the target."""
 
         values = [part.target_information or 0.0 for part in self.parts]
 
@@ -293,7 +293,7 @@ class View:
         return [Mark(share, "", series=g) for g, share in enumerate((shares or ())[:GROUPS])]
 
     def match(self, pattern: Pattern) -> str | None:
-        """Where a code must have what to have a pattern, for the script."""
+        """The places and values that make a code match a pattern, for the script."""
 
         if not self.are_bits or pattern.sure:
             return None
