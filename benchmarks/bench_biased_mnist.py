@@ -30,7 +30,8 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from bitveil.audits.probes import Split, attack
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
 from bitveil.batches import Batch, Rows
 from bitveil.codes import code_index, draw
 from bitveil.datasets import make_biased_mnist

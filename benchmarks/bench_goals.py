@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 
 from bitveil import datasets
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.datasets import Dataset
 from bitveil.information import total_variation
 from bitveil.models import InvariantClassifier
@@ -142,7 +142,7 @@ def judged(
     table = joint_table(torch.from_numpy(model.logits(X)), groups, len(names))
 
     return {
-        "bound": certificate.gap,
+        "bound": certificate.bound,
         "measured": certificate.estimate,
         "smallest_group": min(certificate.sizes),
         "test_gap": total_variation(table).item(),

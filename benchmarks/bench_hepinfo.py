@@ -35,7 +35,9 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bitveil.audits.probes import Split, attack, use
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
+from bitveil.audits.uses import use
 from bitveil.batches import Batch, Rows
 from bitveil.codes import draw
 from bitveil.datasets import load_adult

@@ -24,7 +24,7 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
 from bitveil.datasets import load_adult
 from bitveil.features import Features

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bitveil.audits.probes import Split, attack
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
 from bitveil.models import InvariantClassifier
 

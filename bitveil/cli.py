@@ -199,7 +199,7 @@ def fit(
         "rows": {name: len(rows) for name, rows in model.rows_.items()},
         "n_bits": bits,
         "certified_gap": certificate and certificate.bound,
-        "certified": certificate and certificate.quantity,
+        "certified": certificate and certificate.quantity.name,
         "delta": certificate and certificate.delta,
     }
     if json_:
@@ -648,7 +648,7 @@ _PYTHON = (
     (", or use `features='raw'`", ""),
     (", as `pandas.qcut` does", ""),
     (": `.astype(str)`", ""),
-    (" Expected counts are certified by `certify_gap`.", ""),
+    (" For expected counts use `certify`.", ""),
     ("Use `InvariantRegressor`, or cut", "Cut"),
     ("`missing_sensitive='group'`", "--missing-group"),
     ("(delta = ", "(--delta "),

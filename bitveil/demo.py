@@ -11,7 +11,10 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from bitveil.audits import Audit
-from bitveil.audits.probes import FAMILIES, Split, attack, parity_gap
+from bitveil.audits.attacks import attack
+from bitveil.audits.fairness import parity_gap
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training
@@ -86,7 +89,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     return Demo(
         test_accuracy=float(np.mean(answers == y_test)),
         unprotected_accuracy=float(np.mean(unprotected == y_test)),
-        certified_gap=certificate.gap,
+        certified_gap=certificate.bound,
         delta=certificate.delta,
         empirical_gap=parity_gap(answers, s_test),
         unprotected_gap=parity_gap(unprotected, s_test),

@@ -12,7 +12,6 @@ from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
-from bitveil.audits import Audit
 from bitveil.cautions import warn
 from bitveil.coder import draw_names
 from bitveil.columns.table import Table
@@ -20,8 +19,8 @@ from bitveil.columns.targets import Kind
 from bitveil.criteria import Criterion
 from bitveil.fitting import Fitted, Start, fit
 from bitveil.folders import Parts, save_parts
-from bitveil.frozen import Hidden, name_digests, row_digests
-from bitveil.model_audits import audit_rows, check_new
+from bitveil.frozen import Hidden
+from bitveil.model_audits import AuditMixin
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings
 from bitveil.training import Training
@@ -30,22 +29,19 @@ from bitveil.workers import one_thread
 __all__ = ["InvariantEncoder"]
 
 
-class InvariantEncoder(TransformerMixin, BaseEstimator):
+class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
     """A code of a few bits for each row, useful for a target, that hides a sensitive attribute.
 
-    Set one goal, in one of four ways. `max_gap=0.10` holds rows back and fits a code whose gap,
-    whatever classifier sees it, is certified to be at most 0.10 with probability 1 - delta over
-    those rows; or it raises an error that says what is possible. `max_information=0.05` does the
-    same for the bits of information that the code has about the attribute. `strength=1.0` charges
-    the measure at that weight, and `gamma=0.5` does so in the form of the paper; neither certifies
-    anything.
+    Set one goal. `max_gap=0.10` holds rows back and fits a code whose gap, whatever classifier
+    sees it, is certified to be at most 0.10 with probability 1 - delta over those rows; or it
+    raises an error that says what is possible. `max_information=0.05` does the same for bits of
+    information about the attribute. `strength` and `gamma` set a weight, and certify nothing.
 
     `transform` gives frozen draws: the same row gets the same bits every time.
 
     Targets are classes (few values), numbers (fractions, or more than 50 values), several columns
-    of either, or none: then the code keeps as much of the table as possible. A sensitive attribute
-    is one column, or several that are taken together; a column of numbers with more than 20 values
-    is cut at quantiles into `bins` groups.
+    of either, or none. A sensitive attribute is one column, or several that are taken together;
+    a column of numbers with more than 20 values is cut at quantiles into `bins` groups.
 
     Arguments:
         n_bits: *The code.* The number of bits. Up to 16 all codes are listed, and all is exact.
@@ -90,7 +86,6 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         certificate_: The certificate, or None where no goal was certified.
         path_: Every encoder that was trained, as a list of `Step`: see `bitveil.plots`.
         history_: The training of the chosen one.
-        classes_: The values of the target; a list of them where there are several targets.
         groups_: The values of the sensitive attribute; tuples where there are several columns.
         schema_: How tables, targets and attributes are read: see `bitveil.schema`.
         coder_: From a table to bits: the features, the network `coder_.encoder`, and the secret
@@ -228,9 +223,8 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
                 names the content of a row decides it, so that rows of equal content share a draw:
                 see `shared_rows`.
 
-        Without `ids`, a service that answers everybody is not safe. Whoever changes a number by a
-        billionth asks for another row and gets another draw, and the average of some hundred
-        answers gives the probabilities away. Publish with `ids`.
+        Without `ids`, a service that answers everybody is not safe: whoever changes a number by a
+        billionth gets another draw, and a hundred answers give the probabilities away.
 
         Raises:
             ValueError: If a column is missing or holds another kind of value than the fitted one.
@@ -269,110 +263,6 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
 
         return (self.probabilities(X) >= 0.5).astype(np.uint8)
 
-    def audit(
-        self,
-        X: ArrayLike | pd.DataFrame,
-        y: ArrayLike | None = None,
-        *,
-        sensitive_features: ArrayLike,
-        ids: ArrayLike | None = None,
-        delta: float | None = None,
-        random_state: int = 0,
-        attackers: Literal["quick", "all"] = "quick",
-        n_jobs: int | None = None,
-    ) -> Audit:
-        """Audit the codes that rows get, by rows that were not used in fitting.
-
-        Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
-        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes.
-
-        Arguments:
-            X: New rows, with the columns that were fitted.
-            y: Their target, as in `fit`, for classifiers of the codes and for equalised odds; or
-                None. Numbers are cut at quantiles of the fitted rows.
-            sensitive_features: The attribute of these rows, as in `fit`.
-            ids: A name for each row, where its code is drawn by name. None may stand twice.
-            delta: The probability that the certificate may be wrong; None: as fitted.
-            random_state: The seed of the halves and of the attackers.
-            attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
-            n_jobs: How many attackers are trained at once; None: as in fitting.
-
-        Raises:
-            ValueError: If rows were used in fitting, are copies of each other, or are not as
-                described.
-
-        Example:
-            >>> rng = np.random.default_rng(0)
-            >>> X = rng.normal(size=(800, 2))
-            >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
-            >>> model = InvariantEncoder(
-            ...     2, features="raw", training=Training(epochs=2), random_state=0)
-            >>> fitted = model.fit(X[:400], y[:400], sensitive_features=s[:400])
-            >>> new = {"sensitive_features": s[400:], "ids": range(400)}
-            >>> fitted.audit(X[400:], y[400:], **new).counted
-            'expected counts, since every row has a name of its own'
-            >>> fitted.audit(X[:400], y[:400], sensitive_features=s[:400])
-            Traceback (most recent call last):
-            ValueError: 400 of 400 rows have the content of rows that the encoder was fitted on...
-        """
-
-        return audit_rows(
-            self,
-            X,
-            y,
-            sensitive_features,
-            ids=ids,
-            delta=self.delta if delta is None else delta,
-            random_state=random_state,
-            attackers=attackers,
-            n_jobs=self.n_jobs if n_jobs is None else n_jobs,
-        )
-
-    def check_new(
-        self,
-        X: ArrayLike | pd.DataFrame,
-        sensitive_features: ArrayLike,
-        y: ArrayLike | None = None,
-        *,
-        ids: ArrayLike | None = None,
-    ) -> str | None:
-        """Refuse rows that were used in fitting, and rows that are copies of each other.
-
-        Arguments:
-            X: The rows.
-            sensitive_features: Their attribute: rows of equal content that never disagree in it
-                look like copies.
-            y: Their target, or None.
-            ids: Their names, or None.
-
-        Returns:
-            What a reader must watch for where contents cannot tell, or None.
-
-        Raises:
-            ValueError: If there are such rows.
-        """
-
-        return check_new(self.used_, self._read(X), sensitive_features, y, ids)
-
-    def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
-        """How many rows have the same content as another, and without an id share its draw."""
-
-        counts = np.unique(row_digests(self._read(X)), axis=0, return_counts=True)[1]
-
-        return int(counts[counts > 1].sum())
-
-    def used_rows(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> int:
-        """How many rows were used in fitting, by their ids or, without any, by their contents.
-
-        An audit of them says too little of what others reveal, and `audit` refuses them. Contents
-        may also be equal by chance.
-        """
-
-        table = self._read(X)
-        names = None if ids is None else name_digests(ids, len(table))
-
-        return self.used_.overlap(row_digests(table), names)
-
     def sensitive_groups(self, sensitive_features: ArrayLike) -> NDArray[Any]:
         """The groups of other rows, in the values of `groups_`: numbers are cut as when fitting.
 
@@ -391,15 +281,6 @@ class InvariantEncoder(TransformerMixin, BaseEstimator):
         check_is_fitted(self, "coder_")
 
         return self.schema_.grouping.values
-
-    @property
-    def classes_(self) -> Any:
-        """The values of the target; a list of them where there are several targets."""
-
-        target = self.schema_.target if "schema_" in vars(self) else None
-        if target is None or not target.classes:
-            raise AttributeError("There are no `classes_` before a fit with classes as target.")
-        return [*target.classes] if len(target.kinds) > 1 else target.classes[0]
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

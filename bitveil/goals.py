@@ -1,16 +1,11 @@
 """Goals: what a person asks of a code, and what it leaves to train for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
-from bitveil.certificates.upper import (
-    Certificate,
-    UncertifiableError,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-)
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.quantities import Quantity, gap_of, information_of
+from bitveil.certificates.upper import Certificate, certify
 from bitveil.criteria import Criterion
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, group_entropy
@@ -91,27 +86,22 @@ class Goal:
 
         return "total_variation" if self.quantity == "gap" else "doeblin_complement"
 
+    @property
+    def limited(self) -> Quantity:
+        """The quantity that the goal limits."""
+
+        of = gap_of if self.quantity == "gap" else information_of
+
+        return of(self.criterion, self.positive)
+
     def certify(
         self, tables: GroupTables, *, delta: float | None = None, draws: str = "soft"
     ) -> Certificate:
         """Certify a code from the counts of held-out rows."""
 
         delta = self.delta if delta is None else delta
-        if self.quantity == "information":
-            return self._certify_information(tables, delta, draws)
-        if self.criterion == "independence":
-            return certify_gap(tables.groups, delta=delta, draws=draws)
-        if self.criterion == "separation":
-            return certify_odds(tables.known, delta=delta, draws=draws)
 
-        return certify_opportunity(tables.known, self.positive, delta=delta, draws=draws)
-
-    def _certify_information(self, table: GroupTables, delta: float, draws: str) -> Certificate:
-        parts = list(table.compared(self.criterion, self.positive))
-        found = [certify_information(t, delta=delta / len(parts), draws=draws) for t in parts]
-        worst = max(found, key=lambda certificate: certificate.bound)
-
-        return replace(worst, delta=delta)
+        return certify(tables, self.limited, delta=delta, draws=draws)
 
     def headroom(self, rows: GroupTables) -> float:
         """What the certificate's slack leaves of the goal, as a total variation.

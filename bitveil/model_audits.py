@@ -4,35 +4,117 @@ from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
 
 from bitveil.audits import Audit, audit
-from bitveil.coder import draw_names
+from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame
 from bitveil.columns.table import Table
 from bitveil.criteria import compares_within_strata
 from bitveil.frozen import freeze, name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
-from bitveil.schema import column_names
+from bitveil.schema import Schema, column_names
 
-__all__ = ["audit_rows", "check_new"]
+__all__ = ["AuditMixin", "check_new"]
 
 
-def audit_rows(
+class AuditMixin:
+    """What a fitted encoder says about other rows than those of the fit."""
+
+    delta: float
+    n_jobs: int | None
+    schema_: Schema
+    coder_: Coder
+    used_: UsedRows
+
+    def audit(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | None = None,
+        *,
+        sensitive_features: ArrayLike,
+        ids: ArrayLike | None = None,
+        delta: float | None = None,
+        random_state: int = 0,
+        attackers: Literal["quick", "all"] = "quick",
+        n_jobs: int | None = None,
+    ) -> Audit:
+        """Audit the codes that rows get, by rows that were not used in fitting.
+
+        Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
+        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes.
+
+        Arguments:
+            X: New rows, with the columns that were fitted.
+            y: Their target, as in `fit`, for classifiers of the codes and for equalised odds; or
+                None. Numbers are cut at quantiles of the fitted rows.
+            sensitive_features: The attribute of these rows, as in `fit`.
+            ids: A name for each row, where its code is drawn by name. None may stand twice.
+            delta: The probability that the certificate may be wrong; None: as fitted.
+            random_state: The seed of the halves and of the attackers.
+            attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
+            n_jobs: How many attackers are trained at once; None: as in fitting.
+
+        Raises:
+            ValueError: If rows were used in fitting, are copies of each other, or are not as
+                described.
+
+        Example:
+            >>> from bitveil import InvariantEncoder, Training
+            >>> rng = np.random.default_rng(0)
+            >>> X = rng.normal(size=(800, 2))
+            >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+            >>> model = InvariantEncoder(
+            ...     2, features="raw", training=Training(epochs=2), random_state=0)
+            >>> fitted = model.fit(X[:400], y[:400], sensitive_features=s[:400])
+            >>> new = {"sensitive_features": s[400:], "ids": range(400)}
+            >>> fitted.audit(X[400:], y[400:], **new).counted
+            'expected counts, since every row has a name of its own'
+        """
+
+        delta = self.delta if delta is None else delta
+        n_jobs = self.n_jobs if n_jobs is None else n_jobs
+        check_is_fitted(self, "coder_")
+
+        return _audit(self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs)
+
+    def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
+        """How many rows have the same content as another, and without an id share its draw."""
+
+        check_is_fitted(self, "coder_")
+        counts = np.unique(
+            row_digests(self.schema_.read(X, self.coder_.features)), axis=0, return_counts=True
+        )[1]
+
+        return int(counts[counts > 1].sum())
+
+    def used_rows(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> int:
+        """How many rows were used in fitting, by their ids or, without any, by their contents.
+
+        An audit of them says too little of what others reveal, and `audit` refuses them. Contents
+        may also be equal by chance.
+        """
+
+        check_is_fitted(self, "coder_")
+        table = self.schema_.read(X, self.coder_.features)
+        names = None if ids is None else name_digests(ids, len(table))
+
+        return self.used_.overlap(row_digests(table), names)
+
+
+def _audit(
     model: Any,
     X: Any,
     y: Any,
     sensitive_features: Any,
-    *,
     ids: Any,
     delta: float,
     random_state: int,
     attackers: Literal["quick", "all"],
     n_jobs: int | None,
 ) -> Audit:
-    """Audit the codes that a fitted encoder gives to new rows: see `InvariantEncoder.audit`."""
-
     schema, coder = model.schema_, model.coder_
     table = schema.read(X, coder.features)
     groups = schema.groups(sensitive_features, len(table), bins=model.bins)

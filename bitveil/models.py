@@ -33,6 +33,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(4000, 2))
         >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+        >>> from bitveil import Training
         >>> training = Training(epochs=40)
         >>> model = InvariantClassifier(2, max_gap=0.2, training=training, random_state=0)
         >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.9
@@ -42,6 +43,16 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     """
 
     _targets: Kind = "classes"
+
+    @property
+    def classes_(self) -> Any:
+        """The values of the target; a list of them where there are several targets."""
+
+        target = self.schema_.target if "schema_" in vars(self) else None
+        if target is None or not target.classes:
+            raise AttributeError("There are no `classes_` before a fit with classes as target.")
+
+        return [*target.classes] if len(target.kinds) > 1 else target.classes[0]
 
     def predict_proba(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> Any:
         """The probability of each class given the published bits, with shape (n, classes).

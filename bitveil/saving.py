@@ -87,7 +87,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "decodes": model.decoder_.network is not None,
         "target": _fields(schema.target),
         "grouping": _fields(schema.grouping),
-        "certificate": model.certificate_ and _fields(model.certificate_),
+        "certificate": model.certificate_ and _said(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
         "specimens": _frame_said(model.specimens_),
     }
@@ -134,7 +134,7 @@ def restore(
         n_outputs = _attribute("n_outputs", what["n_outputs"], int)
         shape = _attribute("features", from_json(what["features_shape"]), tuple[int, ...])
         tables = _under("tables", weights)
-        certificate = what["certificate"] and _record(Certificate, what["certificate"])
+        certificate = what["certificate"] and _certificate(what["certificate"])
         path = [_record(Step, step) for step in what["path"]]
         used, rows = _used_rows(_under("used", weights)), _rows(what["specimens"], weights)
         _check_whole(model, schema, (*shape, n_outputs), tables, needed=not what["decodes"])
@@ -197,7 +197,17 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return {name: to_json(value) for name, value in vars(record).items()}
+    return _said(vars(record))
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: to_json(value) for name, value in fields.items()}
+
+
+def _certificate(content: Any) -> Certificate:
+    found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
+
+    return checked(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:

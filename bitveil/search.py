@@ -13,13 +13,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import nn
 
 from bitveil.batches import Batch, Rows
-from bitveil.certificates.upper import Certificate, UncertifiableError, certify_sequence
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.sequence import certify_sequence
+from bitveil.certificates.upper import Certificate
 from bitveil.goals import Goal, Limit, Weight
 from bitveil.group_tables import GroupTables
 from bitveil.information import group_entropy
@@ -213,8 +214,7 @@ def search(
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]
-    settings: Any = {"certify": goal.certify, "delta": goal.delta, "draws": draws}
-    passed = certify_sequence(tables, goal.limit, **settings)
+    passed = certify_sequence(tables, goal.limit, goal.limited, delta=goal.delta, draws=draws)
     if not passed:
         safest = goal.certify(tables[0], draws=draws)
         raise UncertifiableError(_refusal(goal, headroom, safest, candidates[0].step.gap))

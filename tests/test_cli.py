@@ -117,7 +117,7 @@ def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, pla
     code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
     assert code == 0
     assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
-    assert load("new").certificate_.gap == 0.9
+    assert load("new").certificate_.bound == 0.9
 
     assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0
     assert pd.read_csv("codes.csv").shape == (400, 6)

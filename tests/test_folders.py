@@ -298,7 +298,7 @@ def test_a_folder_without_an_encoder_is_refused(tmp_path):
 
 def test_a_certificate_that_was_edited_is_refused(saved):
     manifest = json.loads((saved / "encoder.json").read_text())
-    manifest["certificate"]["gap"] = 0.01
+    manifest["certificate"]["bound"] = 0.01
     (saved / "encoder.json").write_text(json.dumps(manifest))
 
     with pytest.raises(ValueError, match=r"encoder\.json was changed after it was saved"):

@@ -111,7 +111,7 @@ def test_a_fit_for_a_goal_goes_on_in_the_encoder_where_it_was_killed(tmp_path, k
 
     assert len(seen) == 6 * 6 - killed_after
     assert_equal(again, whole, X)
-    assert again.certificate_.gap == 0.5
+    assert again.certificate_.bound == 0.5
 
 
 @pytest.mark.parametrize(

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from bitveil.audits import least_gap
 from bitveil.batches import Batch
+from bitveil.certificates import least_gap
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import (

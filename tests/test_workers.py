@@ -10,7 +10,9 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from bitveil.audits.probes import Split, attack, repeated_draw_attack, search_attack, use
+from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack
+from bitveil.audits.probes import Split
+from bitveil.audits.uses import use
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features
 from bitveil.layers import StochasticBinary

@@ -3,7 +3,7 @@
 A measured difference speaks of one classifier; the certificate of a code speaks of all of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,12 +15,6 @@ from bitveil.certificates.upper import Certificate
 __all__ = ["Difference", "fairness_differences", "parity_gap"]
 
 METRICS = ("selection rate", "true positive rate", "false positive rate")
-
-_COVERS: Mapping[str, tuple[str, ...]] = {
-    "parity gap": ("selection rate",),
-    "equal opportunity gap": ("true positive rate",),
-    "equalised odds gap": ("true positive rate", "false positive rate"),
-}
 
 
 @dataclass(frozen=True)
@@ -126,7 +120,7 @@ def _interval(value: float | None, drawn: Sequence[float | None]) -> tuple[float
 def _bound(metric: str, certificates: Sequence[Certificate]) -> float | None:
     """The smallest of the bounds that cover a metric."""
 
-    bounds = [c.bound for c in certificates if metric in _COVERS.get(c.quantity, ())]
+    bounds = [c.bound for c in certificates if metric in c.quantity.rates]
 
     return min(bounds, default=None)
 

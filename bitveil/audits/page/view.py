@@ -1,105 +1,33 @@
-"""The page of an audit: one HTML file that opens offline and that a person can read.
+"""What the page shows of an audit: its words, its lists and its tables."""
 
-Its plots are inline SVG with a table each, made livelier by a short script: plotly.js would make
-every file 4.5 MB, draw nothing on paper or without a script, and have no table to read aloud.
-The page forbids itself every request (content security policy), and escapes all text of the data.
-"""
-
-import base64
-import hashlib
 import json
 import math
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from importlib.resources import files
-from typing import TYPE_CHECKING, Any
 
-from bitveil.audits.figures import GROUPS, among, compared, figures
-from bitveil.audits.meaning import Cell, Part, Pattern
-from bitveil.audits.plots import (
-    SHAPES,
-    Axis,
-    Mark,
-    Points,
-    Rows,
-    Table,
-    at_least,
-    at_most,
-    axis_of,
-    bits_at_most,
-    percent,
-)
-from bitveil.audits.probes import Comparison
-from bitveil.audits.subject import group_name
+from bitveil.audits.attacks import Comparison
+from bitveil.audits.meaning import Cell
+from bitveil.audits.page.marks import Axis, Mark, Table, axis_of
+from bitveil.audits.parts import Part
+from bitveil.audits.patterns import Pattern
+from bitveil.audits.record import Audit
+from bitveil.audits.words import group_name, listed
 from bitveil.certificates.lower import Interval
+from bitveil.certificates.quantities import (
+    BALANCED_ATTACK_ACCURACY,
+    INFORMATION,
+    PARITY_GAP,
+    Quantity,
+)
 from bitveil.columns.printing import printable
 
-if TYPE_CHECKING:
-    from bitveil.audits.report import Audit
-
-__all__ = ["SMALL", "View", "html_report"]
+__all__ = ["GROUPS", "SMALL", "View"]
 
 SMALL = 10
 """Codes and patterns of fewer rows are not listed: they could tell the group of single rows."""
 
 
-def html_report(
-    audits: "Mapping[str, Audit]",
-    *,
-    title: str | None = None,
-    sources: Sequence[str] = (),
-    small_cells: bool = False,
-) -> str:
-    """One page of an audit, or of several that are compared.
-
-    Arguments:
-        audits: The audits by the name of their code; a single one needs no name.
-        title: A title; None: what was audited.
-        sources: Where the rows came from, line by line.
-        small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
-
-    Raises:
-        ValueError: If there is no audit.
-    """
-
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    if not audits:
-        raise ValueError("`html_report` expects at least one audit, got none.")
-    environment = Environment(
-        loader=PackageLoader("bitveil.audits", "pages"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters.update(
-        percent=percent,
-        at_most=at_most,
-        at_least=at_least,
-        bits_at_most=bits_at_most,
-        name=group_name,
-        short=printable,
-    )
-    environment.globals.update(shapes=SHAPES, small=SMALL)
-    views = [
-        View(f"a{i}", printable(label) if len(audits) > 1 else "", found, small_cells)
-        for i, (label, found) in enumerate(audits.items())
-    ]
-    folder = files("bitveil.audits").joinpath("pages")
-    style, script = (folder.joinpath(f"page.{kind}").read_text("utf-8") for kind in ("css", "js"))
-
-    return environment.get_template("page.html").render(
-        views=views,
-        title=title or _title(views),
-        sources=list(sources),
-        style=style,
-        script=script,
-        hashes={"style": _integrity(style), "script": _integrity(script)},
-        compared=compared(views) if len(views) > 1 else [],
-    )
+GROUPS = 6
+"""The groups that a plot shows: there are so many shapes that are told apart."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +43,7 @@ class View:
 
     key: str
     label: str
-    audit: "Audit"
+    audit: Audit
     small_cells: bool = False
 
     @property
@@ -128,7 +56,7 @@ class View:
     def attribute(self) -> str:
         """What is sensitive."""
 
-        return _and([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+        return listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
 
     @property
     def target(self) -> str:
@@ -144,22 +72,43 @@ class View:
 
     @property
     def parity(self) -> Interval:
-        """The parity gap, with which attackers are compared."""
+        """Both bounds on the parity gap, with which attackers are compared."""
 
-        return self.certified("parity gap") or self.headline
+        return self.certified(PARITY_GAP) or self.headline
 
-    def certified(self, quantity: str) -> Interval | None:
-        """Both sides of a quantity, where it was certified."""
+    @property
+    def guessing(self) -> Interval | None:
+        """Both bounds on the balanced accuracy of attackers."""
 
-        found = (i for i in self.audit.intervals if i.certificate.quantity == quantity)
+        return self.certified(BALANCED_ATTACK_ACCURACY)
+
+    @property
+    def information(self) -> Interval | None:
+        """Both bounds on the information."""
+
+        return self.certified(INFORMATION)
+
+    @property
+    def gaps(self) -> list[Interval]:
+        """Both bounds on each gap."""
+
+        return [each for each in self.audit.intervals if each.certificate.quantity.unit == "gap"]
+
+    def certified(self, quantity: Quantity) -> Interval | None:
+        """Both bounds on a quantity, if it was certified."""
+
+        found = (each for each in self.audit.intervals if each.certificate.quantity == quantity)
 
         return next(found, None)
 
-    @property
-    def among(self) -> str:
-        """Among which rows the gap of the headline is; nothing where it is among all."""
+    def among(self, interval: Interval) -> str:
+        """Among which rows a gap is, as the start of a sentence; nothing where it is among all."""
 
-        return among(self, self.headline)
+        positive = self.audit.positive
+        value = "the positive one" if positive is None else printable(positive)
+        words = interval.certificate.quantity.among(self.target, value)
+
+        return words[:1].upper() + words[1:]
 
     @property
     def refuting(self) -> Comparison | None:
@@ -256,7 +205,7 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = _and([printable(part.name) for part in self.parts])
+        named = listed([printable(part.name) for part in self.parts])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
 
@@ -274,12 +223,6 @@ class View:
 
         return seen, f"{100 * drawn.gap:.0f}", f"{100 * logits.gap:.0f}"
 
-    @cached_property
-    def plots(self) -> dict[str, Rows | Points]:
-        """The plots by name."""
-
-        return figures(self)
-
     @property
     def certificates(self) -> Table:
         """Both sides of all that is certified."""
@@ -296,7 +239,7 @@ class View:
             ),
             tuple(
                 (
-                    interval.certificate.quantity,
+                    interval.certificate.quantity.name,
                     f"{interval.least:.4f}",
                     f"{self._measured(interval):.4f}",
                     f"{interval.certificate.bound:.4f}{self.doubt}",
@@ -358,26 +301,3 @@ class View:
         pairs = zip(pattern.parts, pattern.values, strict=True)
 
         return json.dumps([[places[part], str(value)] for part, value in pairs])
-
-
-def _title(views: Sequence[View]) -> str:
-    if len(views) > 1:
-        return f"What {len(views)} codes reveal of {views[0].attribute}"
-
-    return f"What these codes reveal of {views[0].attribute}"
-
-
-def _shown(value: Any) -> Any:
-    """What stands on the page: text of the data with what a browser would obey spelled."""
-
-    return printable(value, most=None) if type(value) is str else value
-
-
-def _and(words: Sequence[str]) -> str:
-    return " and ".join([part for part in (", ".join(words[:-1]), *words[-1:]) if part])
-
-
-def _integrity(content: str) -> str:
-    """The hash by which the page allows its own style and script, and no other."""
-
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

@@ -23,12 +23,12 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.codes import check_logits, draw
-from bitveil.columns.printing import printable
+from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_ids
 from bitveil.rows import split_rows
-from bitveil.tables import MAX_CELLS, joint_table, observed_table
+from bitveil.tables import MAX_CELLS, joint_table, observed_table, pair_groups
 
-__all__ = ["Published", "group_name"]
+__all__ = ["Published"]
 
 SURE = 0.01
 """A bit is sure in a row where its probability is nearer than this to 0 or 1."""
@@ -241,20 +241,40 @@ class Published:
 
         return np.where(theta < SURE, 0, np.where(theta > 1 - SURE, 1, -1))
 
-    def table(
+    def tables(
         self,
         groups: Tensor,
         k: int,
+        strata: Tensor | None = None,
+        n_strata: int = 0,
         *,
         rows: Tensor | slice = slice(None),
         parts: Sequence[int] | None = None,
-    ) -> Tensor:
-        """The counts over (group, code) of some rows and parts, in double precision.
+    ) -> GroupTables:
+        """The counts of some rows and parts, in double precision.
 
-        Expected counts where `draws` is soft. Otherwise only codes that one of all rows has are
-        listed.
+        Expected counts where `draws` is soft. Otherwise only codes that a row has are listed.
+
+        Arguments:
+            groups: The group of each row.
+            k: The number of groups.
+            strata: The stratum of each row, or -1 where it is not known; None: not known.
+            n_strata: The number of strata.
+            rows: Which rows are counted.
+            parts: Which parts are counted; None: all.
         """
 
+        known = torch.full_like(groups, -1) if strata is None else strata
+        pairs = pair_groups(torch.where(known < 0, n_strata, known), groups, k)
+        cells = self._cells(pairs, (n_strata + 1) * k, rows, parts).view(n_strata + 1, k, -1)
+        each = None if self.counts is None else torch.from_numpy(self.counts)[rows]
+        sizes = _counted(pairs[rows], each, (n_strata + 1) * k).view(n_strata + 1, k)
+
+        return GroupTables(cells[:n_strata], cells[n_strata], sizes)
+
+    def _cells(
+        self, groups: Tensor, k: int, rows: Tensor | slice, parts: Sequence[int] | None
+    ) -> Tensor:
         chosen = range(len(self.names)) if parts is None else parts
         if self.logits is not None and self.draws == "soft":
             return joint_table(self.logits[rows][:, list(chosen)], groups[rows], k)
@@ -265,9 +285,9 @@ class Published:
         drawn = torch.from_numpy(numbers)
         if self.counts is None:
             return observed_table(drawn[rows], groups[rows], k, c).double()
-        each = torch.from_numpy(self.counts)[rows].double()
+        each = torch.from_numpy(self.counts)[rows]
 
-        return torch.bincount(groups[rows] * c + drawn[rows], each, k * c).view(k, c)
+        return _counted(groups[rows] * c + drawn[rows], each, k * c).double().view(k, c)
 
     def halves(self, labels: NDArray[np.int64], seed: int) -> "tuple[_Half, _Half]":
         """Half of the rows of each label, and the other half.
@@ -358,19 +378,6 @@ class Published:
         return "".join(words) if self.are_bits else ", ".join(words)
 
 
-def group_name(group: Any) -> str:
-    """A group as a person reads it: the values of several columns with commas.
-
-    What is safe to show: see `bitveil.columns.printing.printable`.
-
-    Example:
-        >>> group_name(("f", 40)), group_name("m")
-        ('f, 40', 'm')
-    """
-
-    return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
-
-
 def _half_of(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Half of the rows that are counted, drawn without replacement."""
 
@@ -385,8 +392,21 @@ class _Half(NamedTuple):
     published: Published
     rows: Tensor | slice
 
-    def table(self, groups: Tensor, k: int) -> Tensor:
-        return self.published.table(groups, k, rows=self.rows)
+    def tables(
+        self, groups: Tensor, k: int, strata: Tensor | None = None, n_strata: int = 0
+    ) -> GroupTables:
+        """The counts of these rows: see `Published.tables`."""
+
+        return self.published.tables(groups, k, strata, n_strata, rows=self.rows)
+
+
+def _counted(numbers: Tensor, each: Tensor | None, k: int) -> Tensor:
+    """How many rows have each number. Whole numbers below 2^53 stay exact."""
+
+    if each is None:
+        return torch.bincount(numbers, minlength=k)
+
+    return torch.bincount(numbers, each.double(), k).long()
 
 
 def _look_like_bits(codes: Any) -> bool:
