@@ -102,15 +102,15 @@ def count_codes(
     with frozen_layers(encoder, names, key):
         logits = encoder(rows.x.double())
     if draws == "soft":
-        return GroupTables.expected(logits, rows.y, rows.s, rows.n_classes, rows.n_groups)
+        return GroupTables.expected(logits, rows.strata, rows.s, rows.n_strata, rows.n_groups)
     packed = np.packbits(freeze(logits.sigmoid().numpy(), names, key), axis=1)
     codes, numbers = np.unique(packed, axis=0, return_inverse=True)
 
     return GroupTables.observed(
         torch.from_numpy(numbers.ravel()),
-        rows.y,
+        rows.strata,
         rows.s,
-        rows.n_classes,
+        rows.n_strata,
         rows.n_groups,
         c=len(codes),
         codes=torch.from_numpy(codes),

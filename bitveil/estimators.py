@@ -65,7 +65,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
             (equalised odds: groups are compared within each target, or within `bins` bins of a
             target that is a number), or `"equal_opportunity"` (within the target `positive`).
         positive: The value of the target that is the opportunity; None: the last one.
-        measure: What the code is charged for in training: one of `bitveil.objectives.MEASURES`.
+        measure: What the code is charged for in training: one of `bitveil.measures.MEASURES`.
         prior: `"empirical"` or `"uniform"` weights of the groups, where the measure has any. With
             rare groups the first makes every information small, however much the codes leak.
         bins: *The columns.* How many groups a sensitive attribute of numbers is cut into.

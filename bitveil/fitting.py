@@ -23,14 +23,15 @@ from bitveil.decoders import Decoder, target_tables
 from bitveil.features import Features
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
+from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
-from bitveil.objectives import DecoderTask, Measure
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.schema import Schema
 from bitveil.search import Candidate, Step, Trainer, search
 from bitveil.settings import LISTED, Settings
 from bitveil.specimens import specimens
+from bitveil.tasks import DecoderTask
 from bitveil.training import History, batch_rows
 
 __all__ = ["Fitted", "Start", "fit"]
@@ -262,7 +263,7 @@ def _trainer(
     if settings.encoder is not None:
         encoding.check(rows.x[:2])
     listed_bits = min(settings.n_bits, LISTED)
-    most = batch_rows(listed_bits, rows.n_classes * rows.n_groups << listed_bits)
+    most = batch_rows(listed_bits, rows.n_strata * rows.n_groups << listed_bits)
     batch_size = most if training.batch_size == "auto" else training.batch_size
     decoding = _decoding(settings, schema, rows, start)
     if training.decoder is not None:
@@ -295,7 +296,6 @@ def _gap(settings: Settings, measure: Measure, n_groups: int) -> Measure:
 
 
 def _decoding(settings: Settings, schema: Schema, rows: Rows, start: Start) -> Decoding:
-    labels = [rows.n_classes] if rows.labels is None else list(rows.n_labels)
     numbers = 0 if rows.values is None else rows.values.shape[1]
     training = settings.training
 
@@ -304,7 +304,7 @@ def _decoding(settings: Settings, schema: Schema, rows: Rows, start: Start) -> D
         training.decoder is not None or not settings.listed,
         training.decoder,
         settings.n_bits,
-        sum(labels) + numbers,
+        sum(rows.n_labels) + numbers,
         tuple(training.hidden),
         settings.listed and not numbers,
         start.decoder,

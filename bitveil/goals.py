@@ -9,7 +9,8 @@ from bitveil.certificates.upper import Certificate, certify
 from bitveil.criteria import Criterion
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, group_entropy
-from bitveil.objectives import Constrained, Term, Weighted
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import Term
 
 __all__ = ["Goal", "Limit", "Weight"]
 

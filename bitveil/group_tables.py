@@ -8,6 +8,7 @@ files and machines.
 import json
 import os
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -20,7 +21,14 @@ from torch import Tensor
 
 from bitveil.criteria import Criterion, compared_strata, compares_within_strata
 from bitveil.shapes import Groups, Indices, Logits, Weights
-from bitveil.tables import check_cells, check_groups, joint_table, observed_table, pair_groups
+from bitveil.tables import (
+    check_cells,
+    check_groups,
+    joint_table,
+    neuron_tables,
+    observed_table,
+    pair_groups,
+)
 
 __all__ = ["GroupTables"]
 
@@ -109,6 +117,32 @@ class GroupTables:
         return cls._of_cells(cells, pairs, n_strata)
 
     @classmethod
+    def expected_bits(
+        cls,
+        logits: Logits,
+        strata: Groups,
+        groups: Groups,
+        n_strata: int,
+        k: int,
+        *,
+        weights: Weights | None = None,
+    ) -> Self:
+        """The expected counts of each bit alone, with the bits as first dimension.
+
+        The arguments are those of `expected`.
+
+        Example:
+            >>> strata = groups = torch.tensor([0, 1])
+            >>> GroupTables.expected_bits(torch.zeros(2, 5), strata, groups, 3, 2).known.shape
+            torch.Size([5, 3, 2, 2])
+        """
+
+        pairs, n = _pairs(strata, groups, n_strata, k)
+        tables = neuron_tables(logits, pairs, n * k, weights=weights)
+
+        return cls._of_cells(tables.view(len(tables), n, k, 2), pairs, n_strata)
+
+    @classmethod
     def observed(
         cls,
         numbers: Indices,
@@ -139,13 +173,13 @@ class GroupTables:
 
     @classmethod
     def _of_cells(cls, cells: Tensor, pairs: Tensor, n_strata: int) -> Self:
-        k = cells.shape[1]
+        n, k = cells.shape[-3:-1]
         rows = torch.bincount(pairs, minlength=(n_strata + 1) * k).view(n_strata + 1, k)
-        unknown = cells[n_strata] if len(cells) > n_strata else None
+        unknown = cells[..., n_strata, :, :] if n > n_strata else None
 
-        return cls(cells[:n_strata], unknown, rows)
+        return cls(cells[..., :n_strata, :, :], unknown, rows)
 
-    @property
+    @cached_property
     def groups(self) -> Float[Tensor, "*b k c"]:
         """The counts over (group, code) of all rows."""
 

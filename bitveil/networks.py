@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bitveil.layers import conv_encoder, stochastic_layers, table_encoder
-from bitveil.objectives import DecoderTask, Term, input_task, task_information
+from bitveil.tasks import DecoderTask, Term, input_task, task_information
 
 __all__ = ["Decoding", "Encoding", "network_digest"]
 

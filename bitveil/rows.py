@@ -33,8 +33,8 @@ class Sample:
         values: The standardised targets that are numbers, NaN where missing, with shape (n, d).
         s: The sensitive attribute, from 0 to n_groups - 1.
         groups: The values of the groups, for errors.
-        condition: What separation compares groups within, -1 where it is not known.
-        n_conditions: The number of its values.
+        strata: What separation compares groups within, -1 where it is not known.
+        n_strata: The number of strata.
         weights: How much each row counts, or None.
         contents: The bytes of each row's content, with shape (n, 16).
         names: The bytes of each row's name, or None where rows have none.
@@ -45,8 +45,8 @@ class Sample:
     values: NDArray[np.float64]
     s: Numbers
     groups: NDArray[Any]
-    condition: Numbers
-    n_conditions: int
+    strata: Numbers
+    n_strata: int
     weights: NDArray[np.float64] | None
     contents: NDArray[np.uint8]
     names: NDArray[np.uint8] | None
@@ -92,7 +92,7 @@ class Sample:
         shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
         within = self.s
         if compares_within_strata(criterion):
-            within = self.s * (self.n_conditions + 1) + self.condition + 1
+            within = self.s * (self.n_strata + 1) + self.strata + 1
         rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
         whole = dict(rows)
         if certify and self.weights is not None:
@@ -114,9 +114,9 @@ class Sample:
 
         return GroupTables.observed(
             torch.zeros(len(rows), dtype=torch.int64),
-            torch.from_numpy(self.condition[rows]),
+            torch.from_numpy(self.strata[rows]),
             torch.from_numpy(self.s[rows]),
-            self.n_conditions,
+            self.n_strata,
             self.n_groups,
             c=1,
         )
@@ -129,7 +129,7 @@ class Sample:
 
         columns: list[NDArray[Any]] = [*self.labels[rows].T, *self.values[rows].T, self.s[rows]]
         if compares_within_strata(criterion):
-            y = self.condition[rows]
+            y = self.strata[rows]
             columns.append(np.where(y < 0, -1, y * self.n_groups + self.s[rows]))
 
         return columns
@@ -147,7 +147,6 @@ class Sample:
         labels, values = self.labels[rows], self.values[rows]
         if not targets:
             labels, values = labels[:, :0], values[:, :0]
-        simple = labels.shape[1] == 1 and not values.shape[1]  # the condition is the target
         n_labels = tuple(int(column.max()) + 1 for column in self.labels.T) if targets else ()
         weights = None
         if weighted and self.weights is not None:
@@ -155,13 +154,13 @@ class Sample:
 
         return Rows(
             x,
-            torch.from_numpy(self.condition[rows]),
             torch.from_numpy(self.s[rows]),
-            n_classes=self.n_conditions,
-            n_groups=self.n_groups,
+            torch.from_numpy(self.strata[rows]),
+            torch.from_numpy(labels),
+            self.n_groups,
+            self.n_strata,
+            n_labels,
             weights=weights,
-            labels=None if simple else torch.from_numpy(labels),
-            n_labels=() if simple else n_labels,
             values=torch.from_numpy(values).float() if values.shape[1] else None,
         )
 

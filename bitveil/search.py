@@ -25,15 +25,9 @@ from bitveil.goals import Goal, Limit, Weight
 from bitveil.group_tables import GroupTables
 from bitveil.information import group_entropy
 from bitveil.layers import stochastic_layers
-from bitveil.objectives import (
-    Constrained,
-    DecoderTask,
-    Measure,
-    Objective,
-    Term,
-    Weighted,
-    explained,
-)
+from bitveil.measures import MEASURES, Measure
+from bitveil.objectives import Constrained, Objective, Weighted
+from bitveil.tasks import DecoderTask, Term, explained
 from bitveil.training import Epoch, History, Training, balancing_chances, train
 from bitveil.workers import run
 
@@ -43,9 +37,6 @@ LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
 """The gaps to train for, as shares of the headroom. The first is above 1, because the gap may turn
 out smaller on the rows for certification than on others. The last is far below, because it may
 also turn out larger."""
-
-_SQUARES = {"mutual_information", "chi_square_information", "squared_hellinger"}
-"""Measures that fall with the square of the gap."""
 
 
 @dataclass(frozen=True)
@@ -247,19 +238,17 @@ def _limits(trainer: Trainer, goal: Goal, headroom: float, fit: Rows, select: Ro
     """
 
     own = replace(trainer.measure, reading=goal.reading, prior="empirical")
-    if trainer.measure == own or (goal.reading, trainer.measure.reading) == _SAME_OF_TWO:
+    reading = MEASURES[trainer.measure.reading]
+    same = MEASURES[goal.reading].same_of_two == trainer.measure.reading
+    if trainer.measure == own or same:
         return [Limit(share * headroom) for share in LADDER]
 
-    power = 2 if trainer.measure.reading in _SQUARES else 1
     step = trainer(Weight(0.0), fit, select).step
     for _ in range(2):
-        found = trainer(_limit(step, headroom, power), fit, select).step
+        found = trainer(_limit(step, headroom, reading.order), fit, select).step
         step = found if found.gap > 0 and found.measure > 0 else step
 
-    return [_limit(step, share * headroom, power) for share in LADDER]
-
-
-_SAME_OF_TWO = ("doeblin_complement", "total_variation")
+    return [_limit(step, share * headroom, reading.order) for share in LADDER]
 
 
 def _limit(step: Step, gap: float, power: int) -> Limit:
@@ -301,9 +290,8 @@ def _double(rows: Rows) -> Rows:
 def _target_entropy(rows: Rows) -> float:
     """The entropy of the targets with classes: the most that a code could tell about them."""
 
-    labels = rows.y.unsqueeze(1) if rows.labels is None else rows.labels
     weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
-    known = [(column[column >= 0], weights[column >= 0].double()) for column in labels.T]
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in rows.labels.T]
 
     return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
 

@@ -12,7 +12,7 @@ from bitveil.columns.targets import Kind, Target
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
 from bitveil.frozen import check_key
 from bitveil.goals import Goal, Weight
-from bitveil.objectives import MEASURES
+from bitveil.measures import MEASURES
 from bitveil.training import Training
 
 __all__ = ["LISTED", "Settings"]

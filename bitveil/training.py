@@ -144,13 +144,14 @@ def balancing_chances(rows: Rows) -> Tensor:
 
     Example:
         >>> y, s = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 0])
-        >>> balancing_chances(Rows(torch.zeros(5, 1), y, s, n_classes=2, n_groups=2))
+        >>> balancing_chances(Rows.of_target(torch.zeros(5, 1), y, s, 2, 2))
         tensor([0.6667, 0.6667, 0.6667, 2.0000, 1.0000])
     """
 
-    pairs = pair_groups(torch.where(rows.y < 0, rows.n_classes, rows.y), rows.s, rows.n_groups)
+    strata = torch.where(rows.strata < 0, rows.n_strata, rows.strata)
+    pairs = pair_groups(strata, rows.s, rows.n_groups)
     each = torch.ones(len(rows)) if rows.weights is None else rows.weights
-    sizes = torch.zeros((rows.n_classes + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
+    sizes = torch.zeros((rows.n_strata + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
     cells = sizes.view(-1, rows.n_groups)
     share = cells.sum(1, keepdim=True) / (cells > 0).sum(1, keepdim=True).clamp_min(1)
     chances = (share.expand_as(cells).flatten() / sizes.clamp_min(1e-12))[pairs]

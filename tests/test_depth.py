@@ -8,10 +8,11 @@ from bitveil.batches import Batch, Rows
 from bitveil.codes import all_codes, code_likelihood
 from bitveil.information import mutual_information
 from bitveil.layers import StochasticBinary, conv_encoder, stochastic_layers
-from bitveil.objectives import Constrained, Measure, Weighted
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
 from bitveil.tables import joint_table
 
-NEURON = Measure("mutual_information", "separation", "neuron")
+NEURON = Measure("neuron_information", "separation")
 
 
 def nothing(batch):
@@ -29,7 +30,7 @@ def deep_images():
     x = torch.randn(60, 3, 8, 8, generator=generator)
     y, s = (torch.randint(2, (60,), generator=generator) for _ in range(2))
 
-    return network, Rows(x, y, s, 2, 2)
+    return network, Rows.of_target(x, y, s, 2, 2)
 
 
 @pytest.mark.parametrize("form", ["weighted", "constrained"])
@@ -41,7 +42,10 @@ def test_bits_after_every_convolution_are_measured_as_a_code_would_be(form):
     }
     batch = rows.batch(network)
     codes = [batch.logits, *(layer.logits for layer in stochastic_layers(network))]
-    alone = [NEURON(Batch(code, rows.y, rows.s, n_classes=2, n_groups=2)) for code in codes]
+    alone = [
+        NEURON(Batch.of_target(code, rows.strata, rows.s, n_classes=2, n_groups=2))
+        for code in codes
+    ]
     measures = forms[form].measures(batch)
     whole = torch.stack(alone).sum() if form == "weighted" else torch.stack(alone).amax()
 
@@ -74,7 +78,7 @@ class Differ(nn.Module):
 def test_a_layer_with_a_sum_of_zero_feeds_a_neuron_that_reveals_everything():
     coin, s = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     logits = 400.0 * torch.stack([coin, coin ^ s], 1) - 200
-    rows = Rows(logits, s * 0, s, 1, 2)
+    rows = Rows.of_target(logits, s * 0, s, 1, 2)
     batch = rows.batch(nn.Sequential(StochasticBinary(), Differ()))
     last, inner = Weighted(nothing, NEURON, strength=1.0).measures(batch).tolist()
     joint = Measure("mutual_information", "separation")(batch.at(batch.inner[0]))
@@ -100,7 +104,7 @@ def test_draws_of_a_layer_far_wider_than_a_code_identify_the_row_and_give_no_slo
     logits = torch.randn(100, 1000, generator=generator).requires_grad_()
     s = torch.arange(100) % 4
     sampled = Measure("mutual_information", engine="sampled", generator=generator)
-    value = sampled(Batch(logits, s * 0, s, n_classes=1, n_groups=4))
+    value = sampled(Batch.of_target(logits, s * 0, s, n_classes=1, n_groups=4))
     value.backward()
 
     assert value.item() == pytest.approx(1.3863, abs=1e-3)  # log 4: everything about the group

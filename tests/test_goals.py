@@ -16,8 +16,8 @@ from bitveil.codes import all_codes
 from bitveil.estimators import InvariantEncoder
 from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
+from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier
-from bitveil.objectives import MEASURES, Measure
 from bitveil.search import LADDER, Candidate, Counts, Step, certified
 from bitveil.training import Epoch, History
 
@@ -302,7 +302,7 @@ def test_room_of_an_information_is_a_share_of_the_entropy():
         Goal(0.05, "information").room(sizes_of(400, 100))
 
 
-ROWS = Rows(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
+ROWS = Rows.of_target(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
 SIZES = (2000, 2000)  # a noise of 0.039
 
 

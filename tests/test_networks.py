@@ -368,7 +368,7 @@ def test_a_layer_that_draws_works_between_convolutions():
         StochasticBinary(),
         *conv_encoder((2, 8, 8), 3, (4,)),
     )
-    settings = {"engine": "neuron", "measure": "mutual_information", "epochs": 2}
+    settings = {"measure": "neuron_information", "epochs": 2}
     model = encoder(encoder=own, **settings).fit(X, y, sensitive_features=s)
 
     np.testing.assert_array_equal(model.transform(X[7:9]), model.transform(X)[7:9])
@@ -406,7 +406,7 @@ def test_tables_of_every_layer_are_made_in_single_precision_at_least(dtype):
     network = deep().to(dtype)
     for layer in stochastic_layers(network):
         layer.generator = torch.Generator().manual_seed(0)
-    batch = Rows(X.to(dtype), y, s, n_classes=2, n_groups=2).batch(network)
+    batch = Rows.of_target(X.to(dtype), y, s, n_classes=2, n_groups=2).batch(network)
     least = torch.promote_types(dtype, torch.float32)
 
     assert [logits.dtype for logits in (batch.logits, *batch.inner)] == [least] * 3

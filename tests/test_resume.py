@@ -13,8 +13,10 @@ import torch
 from bitveil.batches import Rows
 from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, table_encoder
+from bitveil.measures import Measure
 from bitveil.models import InvariantClassifier, InvariantRegressor
-from bitveil.objectives import Constrained, DecoderTask, Measure, Weighted, task_information
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}
@@ -303,7 +305,7 @@ def rows(n=300, seed=0):
     x = torch.randn(n, 2, generator=generator)
     s = torch.randint(2, (n,), generator=generator)
 
-    return Rows(x, (x[:, 0] + 0.3 * s > 0).long(), s, n_classes=2, n_groups=2)
+    return Rows.of_target(x, (x[:, 0] + 0.3 * s > 0).long(), s, n_classes=2, n_groups=2)
 
 
 def trained(objective, file=None, killed_after=None, held_out=True, epochs=7, seed=1):

@@ -16,8 +16,8 @@ from sklearn.utils import check_random_state
 from bitveil.batches import Rows
 from bitveil.codes import code_likelihood
 from bitveil.goals import Limit, Weight
+from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
-from bitveil.objectives import Measure
 from bitveil.search import Trainer
 from bitveil.settings import LISTED
 from bitveil.training import Training
@@ -92,7 +92,9 @@ class LimitedCode:
         fit, select = np.sort(order[len(y) // 5 :]), np.sort(order[: len(y) // 5])
         sizes = int(y.max()) + 1, int(s.max()) + 1
         parts = [
-            Rows(_single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes)
+            Rows.of_target(
+                _single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
+            )
             for rows in (fit, select)
         ]
         trainer = self._trainer(len(fit), X.shape[1], sizes[0])

@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from bitveil.baselines.limited import LimitedCode
 from bitveil.goals import Weight
+from bitveil.measures import Measure
 from bitveil.networks import Decoding
-from bitveil.objectives import Measure
 from bitveil.search import Trainer
 
 __all__ = ["PerNeuron"]
@@ -69,5 +69,5 @@ class PerNeuron(LimitedCode):
         return replace(
             super()._trainer(n_rows, n_columns, n_classes),
             task=Decoding("target", True, None, self.n_bits, n_classes, hidden=()),
-            measure=Measure("mutual_information", engine="neuron"),
+            measure=Measure("neuron_information"),
         )

@@ -3,7 +3,7 @@ import math
 import pytest
 import torch
 
-from bitveil import sampled
+from bitveil import wide_codes
 from bitveil.information import (
     conditional_mutual_information,
     mutual_information,
@@ -267,4 +267,4 @@ def test_an_unknown_engine_is_refused():
 
 
 def test_the_formulas_stand_in_the_docstring():
-    assert "local expectations" in sampled.__doc__
+    assert "local expectations" in wide_codes.__doc__
