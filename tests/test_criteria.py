@@ -9,7 +9,7 @@ import torch
 from bitveil.audits import UncertifiableError
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
-from bitveil.datasets.worlds import make_parity_trap, make_unequal_rates
+from bitveil.datasets import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
 from bitveil.objectives import CRITERIA, MEASURES, Measure
 from worlds import random_rows
