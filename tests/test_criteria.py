@@ -10,7 +10,7 @@ from bitveil.batches import Batch
 from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
 from bitveil.criteria import CRITERIA
-from bitveil.datasets.worlds import make_parity_trap, make_unequal_rates
+from bitveil.datasets import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantEncoder
 from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier, load
