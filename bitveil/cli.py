@@ -392,11 +392,11 @@ def _audit_encoder(model: Path, file: Path, asked: _Asked) -> "Audit":
     from bitveil.models import load
 
     encoder = load(model)
-    names = list(asked.sensitive or encoder.sensitive_names_ or [])
+    names = list(asked.sensitive or encoder.schema_.sensitive_names or [])
     if not names:
         raise ValueError(f"{model} does not say which column is sensitive: name it, --sensitive.")
     _check_roles([*names, asked.target, asked.id])
-    targets = [asked.target] if asked.target else [*encoder.target_.names]
+    targets = [asked.target] if asked.target else [*encoder.schema_.target.names]
     table = _read(file, typed=[*names, *targets])
     _require(table, [*names, *([asked.target] if asked.target else [])], file)
     known = bool(targets) and all(name in table for name in targets)
