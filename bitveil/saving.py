@@ -26,7 +26,7 @@ from bitveil.inspection import (
     Shapes,
     blaming,
     check_shapes,
-    checked,
+    checked_record,
     convolution_shapes,
     fits,
     perceptron_shapes,
@@ -207,11 +207,11 @@ def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _certificate(content: Any) -> Certificate:
     found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
 
-    return checked(Certificate, vars(found))
+    return checked_record(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:
-    return checked(form, {name: from_json(value) for name, value in content.items()})
+    return checked_record(form, {name: from_json(value) for name, value in content.items()})
 
 
 def _attribute(name: str, value: Any, kind: Any) -> Any:
