@@ -447,5 +447,5 @@ def test_rows_and_labels_that_do_not_fit_are_refused():
 def test_one_label_is_nothing_to_tell_apart(family):
     bits, s, _ = codes(n=20)
 
-    with pytest.raises(ValueError, match=r"tells labels apart, and the rows to train on are all"):
+    with pytest.raises(ValueError, match=r"separates labels, but all rows for training have"):
         attack(Split.halves(bits, 0 * s, 0), families=[family])

@@ -10,7 +10,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitveil.audits.attacks import Comparison, within
 from bitveil.audits.follows import follows
-from bitveil.audits.held_out import LOOSE, MOST_LABELS, HeldOut, Settings, column_names, known
+from bitveil.audits.held_out import MOST_LABELS, HeldOut, Settings, column_names, known
+from bitveil.audits.notes import loose_bounds, notes_on
 from bitveil.audits.probes import Probe
 from bitveil.audits.published import Published
 from bitveil.audits.record import Audit, Column, PathStep
@@ -229,10 +230,8 @@ def _audit(
     probes = rows.attack(rows.labels)
     uses = rows.uses([interval.certificate for interval in intervals])
     information, variation = whole.left_out()
-    said = [*whole.notes(uses, asked.criterion), *notes]
-    for note in said:
-        if note.startswith(LOOSE):
-            warnings.warn(note, stacklevel=4)  # past the block of one thread
+    if loose := loose_bounds(whole):
+        warnings.warn(loose, stacklevel=4)  # past the block of one thread
     target = whole.target
 
     return Audit(
@@ -269,7 +268,7 @@ def _audit(
         columns=columns,
         meaning=rows.meaning(*moved),
         path=tuple(map(_path_step, path)),
-        notes=tuple(said),
+        notes=(*notes_on(whole, uses, asked.criterion), *notes),
         made=whole.made(attackers),
     )
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from bitveil.audits.page.labels import POINTS, band, between
+from bitveil.audits.page.labels import POINTS, band, between, dot
 from bitveil.audits.page.marks import (
     Point,
     Points,
@@ -28,10 +28,7 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
             between(view.headline) + view.doubt,
             (
                 band(view.headline),
-                Mark(
-                    view.headline.certificate.estimate,
-                    f"measured: {percent(view.headline.certificate.estimate)}",
-                ),
+                dot(view.headline),
             ),
             view.among(view.headline),
         )

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from bitveil.audits.page.answers import differences_of, use_of
 from bitveil.audits.page.attackers import attackers_of
-from bitveil.audits.page.labels import POINTS, band, between
+from bitveil.audits.page.labels import POINTS, band, between, dot
 from bitveil.audits.page.marks import (
     Mark,
     Point,
@@ -50,9 +50,8 @@ def _leakage(view: View) -> Rows:
     gaps = view.gaps
     rows = []
     for interval in gaps:
-        estimate = interval.certificate.estimate
         label = view.among(interval) or "Among all rows"
-        marks = (band(interval), Mark(estimate, f"measured: {percent(estimate)}"))
+        marks = (band(interval), dot(interval))
         text = between(interval) + view.doubt
         rows.append(Row(label, text, marks, interval.certificate.quantity.notion))
 
@@ -165,10 +164,7 @@ def _columns(view: View) -> Rows | None:
             between(interval) + view.doubt,
             (
                 band(interval),
-                Mark(
-                    interval.certificate.estimate,
-                    f"measured: {percent(interval.certificate.estimate)}",
-                ),
+                dot(interval),
             ),
             f"{len(groups)} groups",
         )
