@@ -150,7 +150,7 @@ def test_several_columns_are_one_code():
     found = audit(pd.DataFrame({"a": coin, "b": np.where(coin ^ s, "x", "y")}), s)
 
     assert found.information_bits == pytest.approx(1)
-    assert found.meaning.telling.parts == ("a", "b")
+    assert found.meaning.revealing.parts == ("a", "b")
     assert found.n_bits == 2
 
 
@@ -173,7 +173,7 @@ def test_a_constant_code_tells_nothing():
 
     assert found.information_bits == 0
     assert found.total_variation == 0
-    assert found.meaning.telling is None
+    assert found.meaning.revealing is None
 
 
 def test_a_column_of_many_values_is_audited_whole_though_attackers_see_the_frequent_ones():
@@ -263,7 +263,7 @@ def test_a_rare_group_is_no_accident():
     assert found.sizes == (3, 97)
     assert any("No search over attackers" in note for note in found.notes)
     assert any("Fairness metrics were left out: a group has" in note for note in found.notes)
-    assert any("Equalised odds are not certified" in note for note in found.notes)
+    assert any("Equalised odds were not certified" in note for note in found.notes)
 
 
 # JSON
@@ -283,7 +283,7 @@ def test_the_json_says_its_version_and_all_that_the_audit_has():
         "information (bits)",
         "equalised odds gap",
     ]
-    assert back["meaning"]["telling"]["parts"] == ["bit 0"]
+    assert back["meaning"]["revealing"]["parts"] == ["bit 0"]
     assert back["meaning"]["parts"][0]["follows"][0][0] == "column 0"
     assert (back["sensitive"], back["target"]) == (["sex"], "hired")
     assert back["made"]["random_state"] == 0

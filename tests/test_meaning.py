@@ -43,10 +43,10 @@ def test_a_parity_trap_inside_eight_bits_is_named(places, soft):
     names = (f"bit {first}", f"bit {second}")
     found = of(None if soft else bits, s, logits=400.0 * bits - 200 if soft else None)
 
-    assert found.telling.parts == names
-    assert found.telling.information == pytest.approx(1, abs=1e-3)
-    assert max(found.telling.alone) < 1e-3
-    assert found.telling.complete
+    assert found.revealing.parts == names
+    assert found.revealing.information == pytest.approx(1, abs=1e-3)
+    assert max(found.revealing.alone) < 1e-3
+    assert found.revealing.complete
     # Each of its four values is one group for sure.
     assert {pattern.parts for pattern in found.patterns} == {names}
     assert sorted(pattern.values for pattern in found.patterns) == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -62,7 +62,7 @@ def test_a_trap_of_three_bits_is_named():
     bits[:, 4] = bits[:, 1] ^ bits[:, 6] ^ s
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 1", "bit 4", "bit 6")
+    assert found.revealing.parts == ("bit 1", "bit 4", "bit 6")
     assert {pattern.parts for pattern in found.patterns} == {("bit 1", "bit 4", "bit 6")}
 
 
@@ -71,7 +71,7 @@ def test_a_trap_in_a_code_that_cannot_be_listed_is_named():
     bits[:, 33] = bits[:, 9] ^ s
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 9", "bit 33")
+    assert found.revealing.parts == ("bit 9", "bit 33")
     assert found.patterns[0].parts == ("bit 9", "bit 33")
 
 
@@ -81,8 +81,8 @@ def test_sets_that_cannot_all_be_looked_at_are_grown_one_by_one(monkeypatch):
     bits[:, 1], bits[:, 3] = (np.where(coins(1, seed=k)[1][:, 0], s, bits[:, k]) for k in (1, 3))
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 1", "bit 3")
-    assert not found.telling.complete
+    assert found.revealing.parts == ("bit 1", "bit 3")
+    assert not found.revealing.complete
 
 
 def test_a_bit_that_gives_away_one_row_in_a_hundred_is_named_with_its_rows():
@@ -91,7 +91,7 @@ def test_a_bit_that_gives_away_one_row_in_a_hundred_is_named_with_its_rows():
     bits[:, 7] = np.where(given_away, s, 0)
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 7",)
+    assert found.revealing.parts == ("bit 7",)
     (pattern,) = found.patterns
     assert (pattern.parts, pattern.values, pattern.group) == (("bit 7",), (1,), "m")
     assert pattern.rows == (given_away & (s == 1)).sum()
@@ -124,7 +124,7 @@ def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_where_its_logits_a
 def test_a_blind_code_names_nothing(seed):
     s, bits, rng = coins(6, n=2_000, seed=seed)
     for found in (of(bits, s), of(s=s, logits=rng.normal(size=(2_000, 6)))):
-        assert found.telling is None
+        assert found.revealing is None
         assert found.patterns == ()
 
 
@@ -133,7 +133,7 @@ def test_a_column_that_has_nothing_to_do_with_the_group_tells_nothing(n_values):
     s, _, rng = coins(1)
     found = meaning(Published.of_columns(rng.integers(0, n_values, N)), s, ["f", "m"])
 
-    assert found.telling is None
+    assert found.revealing is None
     assert found.patterns == ()
     assert found.parts[0].information < 0.006
     # Read as it is, it would seem to tell.
@@ -261,7 +261,7 @@ def test_codes_of_columns_are_named_by_their_values():
     assert [part.name for part in found.parts] == ["plz", "kind"]
     assert all(part.ones is None for part in found.parts)
     assert found.parts[0].given_others == pytest.approx(0, abs=1e-9)  # each says all
-    assert len(found.telling.parts) == 1
+    assert len(found.revealing.parts) == 1
 
 
 def test_parts_of_many_values_are_numbered_alike_by_all_ways():
@@ -335,7 +335,7 @@ def test_parts_are_said_in_words():
     logits = noisy_copy(0.1, extra=1).logits.repeat(200, 1).numpy()
     found = of(s=np.tile([0, 1], 200), logits=logits)
 
-    assert str(found.telling) == "bit 0 tells 0.5310 of 0.5310 bits"
+    assert str(found.revealing) == "bit 0 reveals 0.5310 of 0.5310 bits"
     assert group_name(("f", 40)) == "f, 40"
     assert listed(["a"]) == "a"
     assert listed(["a", "b"]) == "a and b"

@@ -321,7 +321,7 @@ def test_words_fit_what_is_audited():
 def test_a_page_needs_neither_target_nor_certificate_to_be_drawn():
     found = audit_named(*rows_of(noisy_copy(0.3), 50))
     bare = replace(
-        found, path=(), notes=(), meaning=replace(found.meaning, telling=None, patterns=())
+        found, path=(), notes=(), meaning=replace(found.meaning, revealing=None, patterns=())
     )
 
     assert "No rows stand out" in Parsed(html_report(bare)).words()

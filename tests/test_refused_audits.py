@@ -114,7 +114,7 @@ def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
     found = audit_named(logits, s)
 
     assert found.certificate.draws == "hard"
-    assert found.meaning.telling.parts == ("bit 3",)
+    assert found.meaning.revealing.parts == ("bit 3",)
     assert any("too many codes of 30 bits to list" in note for note in found.notes)
     assert found.neuron_information_bits == pytest.approx(1)
 

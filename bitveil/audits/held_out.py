@@ -40,24 +40,24 @@ from bitveil.rows import split_rows
 from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = [
-    "FEW",
+    "FEW_ROWS",
     "MOST_LABELS",
-    "SHOWN",
+    "VALUES_SEEN",
+    "AuditSettings",
     "HeldOut",
     "Intervals",
-    "Settings",
     "column_names",
     "known",
 ]
 
 _CERTAIN = 200.0  # a logit at which the draw is certain
 MOST_LABELS = 50  # values of an attribute or a target: more look like numbers or names
-SHOWN = 255  # values of a foreign column that trained attackers can distinguish
+VALUES_SEEN = 255  # values of a foreign column that trained attackers can distinguish
 _BOOT = 200  # resamples of a bootstrap interval
-FEW = 20  # with fewer rows of a group no search and no repeated draws are tried
+FEW_ROWS = 20  # with fewer rows of a group no search and no repeated draws are tried
 
 
-class Settings(NamedTuple):
+class AuditSettings(NamedTuple):
     """How rows are audited.
 
     Attributes:
@@ -89,7 +89,7 @@ class HeldOut:
     """The rows of an audit, and everything that is read from them."""
 
     def __init__(
-        self, published: Published, labels: Labels, target: Labels | None, settings: Settings
+        self, published: Published, labels: Labels, target: Labels | None, settings: AuditSettings
     ) -> None:
         self.published, self.labels, self.target = published, labels, target
         self.delta, self.seed, self.thorough, self.n_jobs = settings
@@ -115,12 +115,12 @@ class HeldOut:
     def attack(self, labels: Labels) -> tuple[Probe, ...]:
         """Trained attackers of a column."""
 
-        split = _split(self.published.seen(SHOWN), labels.numbers, self.seed)
+        split = _split(self.published.seen(VALUES_SEEN), labels.numbers, self.seed)
         if not self.thorough:
             return tuple(attack(split, n_jobs=self.n_jobs))
         settings: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
         probes = attack(split, families=FAMILIES, n_boot=_BOOT, **settings)
-        if np.bincount(labels.numbers).min() < FEW:
+        if np.bincount(labels.numbers).min() < FEW_ROWS:
             return tuple(probes)
         searched = search_attack(split, **settings)
 
@@ -129,7 +129,7 @@ class HeldOut:
     def repeated_draws(self) -> dict[str, Probe]:
         """What an attacker finds from several draws of each row, by what it saw."""
 
-        few = np.bincount(self.labels.numbers).min() < FEW
+        few = np.bincount(self.labels.numbers).min() < FEW_ROWS
         if not self.thorough or self.published.logits is None or few:
             return {}
 
@@ -171,7 +171,7 @@ class HeldOut:
         if self.target is None or min(np.bincount(known(self.target))) < 2:
             return ()
         there = np.flatnonzero(self.target.numbers >= 0)
-        seen, y = self.published.seen(SHOWN)[there], self.target.numbers[there]
+        seen, y = self.published.seen(VALUES_SEEN)[there], self.target.numbers[there]
         first, second = _halves(y, self.seed)
         split = Split(seen[first], y[first], seen[second], y[second])
         groups = self.labels.numbers[there][second]
@@ -293,8 +293,8 @@ class HeldOut:
         assert self.target is not None
         if len(self.target.values) != 2:
             return "they need a target of two values"
-        if self._pairs().min() < FEW:
-            return f"a group has fewer than {FEW} rows of one of the target's values"
+        if self._pairs().min() < FEW_ROWS:
+            return f"a group has fewer than {FEW_ROWS} rows of one of the target's values"
 
         return "they need fairlearn" if find_spec("fairlearn") is None else None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from bitveil.audits.held_out import FEW, SHOWN, HeldOut
+from bitveil.audits.held_out import FEW_ROWS, VALUES_SEEN, HeldOut
 from bitveil.audits.uses import Use
 from bitveil.criteria import Criterion, compares_within_strata
 
@@ -20,15 +20,15 @@ def notes_on(rows: HeldOut, uses: Sequence[Use], criterion: Criterion) -> Iterat
         )
     if loose := loose_bounds(rows):
         yield loose
-    if rows.thorough and fewest < FEW:
+    if rows.thorough and fewest < FEW_ROWS:
         yield (
             "No search over attackers and no repeated draws were tried: they need at least "
-            f"{FEW} rows of each group, and one group has {fewest}."
+            f"{FEW_ROWS} rows of each group, and one group has {fewest}."
         )
-    if max(map(len, published.values)) > SHOWN:
+    if max(map(len, published.values)) > VALUES_SEEN:
         yield (
-            f"Trained attackers distinguish the {SHOWN} most frequent values of a column and see "
-            "the others as one. Certificates count all of them."
+            f"Trained attackers distinguish the {VALUES_SEEN} most frequent values of a column and "
+            "see the others as one. Certificates count all of them."
         )
     if rows.target is not None:
         yield from _notes_on_target(rows, uses, criterion)

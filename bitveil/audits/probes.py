@@ -156,10 +156,10 @@ class Guesses:
     def _balanced(self) -> NDArray[Any]:
         """How many rows of each label are guessed right if all labels are equally frequent."""
 
-        telling = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
-        right = self.counts[telling, np.arange(len(telling))]
+        guess = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
+        right = self.counts[guess, np.arange(len(guess))]
 
-        return np.bincount(telling, right, len(self.labels))
+        return np.bincount(guess, right, len(self.labels))
 
     def _scores(self, counts: NDArray[np.int64]) -> tuple[float, float]:
         likely = self.posterior.argmax(1)
