@@ -27,8 +27,8 @@ def notes_on(rows: HeldOut, uses: Sequence[Use], criterion: Criterion) -> Iterat
         )
     if max(map(len, published.values)) > VALUES_SEEN:
         yield (
-            f"Trained attackers distinguish the {VALUES_SEEN} most frequent values of a column and "
-            "see the others as one. Certificates count all of them."
+            f"Trained attackers distinguish the {VALUES_SEEN} most frequent values of a column "
+            "and see the others as one. Certificates count all of them."
         )
     if rows.target is not None:
         yield from _notes_on_target(rows, uses, criterion)

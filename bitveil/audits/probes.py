@@ -78,7 +78,7 @@ class Probe:
         k = len(self.sizes)
         if k < 2:
             raise ValueError(
-                f"A gap is between labels, but all {self.sizes} scored rows have the same one."
+                f"A gap is between labels, but all {self.sizes} scored rows have one."
             )
 
         return (k * self.balanced_accuracy - 1) / (k - 1)

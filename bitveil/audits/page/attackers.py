@@ -33,7 +33,7 @@ def attackers_of(view: View) -> RowPlot:
     exact = view.parity.certificate.estimate
     rows = [
         Row(
-            "knows the table of these rows",
+            "best possible",
             f"{100 * exact:.1f} points",
             (
                 Mark(
@@ -42,7 +42,7 @@ def attackers_of(view: View) -> RowPlot:
                     series=2,
                 ),
             ),
-            "exact, too large for new rows",
+            "exact for these rows, too large for new ones",
         )
     ]
     for probe in found.attackers:
