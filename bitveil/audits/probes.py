@@ -78,7 +78,7 @@ class Probe:
         k = len(self.sizes)
         if k < 2:
             raise ValueError(
-                f"A gap is between labels, but all {self.sizes} scored rows have the same one."
+                f"A gap is between labels, but all {self.sizes} scored rows have one."
             )
 
         return (k * self.balanced_accuracy - 1) / (k - 1)
@@ -156,10 +156,10 @@ class Guesses:
     def _balanced(self) -> NDArray[Any]:
         """How many rows of each label are guessed right if all labels are equally frequent."""
 
-        telling = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
-        right = self.counts[telling, np.arange(len(telling))]
+        guess = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
+        right = self.counts[guess, np.arange(len(guess))]
 
-        return np.bincount(telling, right, len(self.labels))
+        return np.bincount(guess, right, len(self.labels))
 
     def _scores(self, counts: NDArray[np.int64]) -> tuple[float, float]:
         likely = self.posterior.argmax(1)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 
 __all__ = [
     "Axis",
+    "DataTable",
     "Line",
     "Mark",
     "Point",
-    "Points",
+    "PointPlot",
     "Row",
-    "Rows",
-    "Table",
+    "RowPlot",
     "at_least",
     "at_most",
     "axis_of",
@@ -124,7 +124,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """The numbers of a plot, with headings."""
 
     head: tuple[str, ...]
@@ -153,7 +153,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowPlot:
     """A plot of rows of marks on one axis.
 
     Attributes:
@@ -175,7 +175,7 @@ class Rows:
     lead: str
     axis: Axis
     rows: tuple[Row, ...]
-    table: Table
+    table: DataTable
     lines: tuple[Line, ...] = ()
     legend: tuple[tuple[str, int], ...] = ()
     other: Axis | None = None
@@ -211,7 +211,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Points:
+class PointPlot:
     """A plot of points on two axes.
 
     Attributes:
@@ -232,7 +232,7 @@ class Points:
     x: Axis
     y: Axis
     points: tuple[Point, ...]
-    table: Table
+    table: DataTable
     lines: tuple[Line, ...] = ()
     legend: tuple[tuple[str, int], ...] = ()
 

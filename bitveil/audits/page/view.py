@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
 from bitveil.audits.meaning import Cell
-from bitveil.audits.page.marks import Axis, Mark, Table, axis_of
+from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
 from bitveil.audits.record import Audit
@@ -224,10 +224,10 @@ class View:
         return seen, f"{100 * drawn.gap:.0f}", f"{100 * logits.gap:.0f}"
 
     @property
-    def certificates(self) -> Table:
+    def certificates(self) -> DataTable:
         """Both bounds on all that is certified."""
 
-        return Table(
+        return DataTable(
             (
                 "Quantity",
                 "At least",
@@ -272,7 +272,7 @@ class View:
         return Axis(0.0, 1.0, (0.0, 0.5, 1.0), "percent", "")
 
     @property
-    def told(self) -> Axis:
+    def leakage(self) -> Axis:
         """An axis for what the parts reveal about the group."""
 
         values = [v or 0.0 for part in self.parts for v in (part.information, part.given_others)]
@@ -280,7 +280,7 @@ class View:
         return axis_of(values, "bits", "bits", low=0.0, most=math.inf)
 
     @property
-    def told_of_target(self) -> Axis:
+    def target_leakage(self) -> Axis:
         """An axis for what the parts reveal about the target."""
 
         values = [part.target_information or 0.0 for part in self.parts]
