@@ -376,8 +376,8 @@ def main() -> None:
     parser.add_argument("--page", type=Path, help="the page to write the tables into")
     arguments = parser.parse_args()
     rows, test = people()
-    lacking = wanted(arguments.seeds)
-    records = ran(arguments.records, lacking, rows, test, arguments.jobs)
+    planned = wanted(arguments.seeds) if arguments.seeds else ()
+    records = ran(arguments.records, planned, rows, test, arguments.jobs)
     tables = {"transfer": transfer_table(records, test), "widths": widths_table(records)}
     print(*tables.values(), sep="\n\n")
     if arguments.figure is not None:

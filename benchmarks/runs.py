@@ -66,7 +66,7 @@ def options(description: str | None, name: str, *, seeds: int) -> argparse.Argum
 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--records", type=Path, default=FOLDER / f"{name}.jsonl")
-    parser.add_argument("--seeds", type=int, default=seeds)
+    parser.add_argument("--seeds", type=int, default=seeds, help="how many; 0 runs nothing")
 
     return parser
 
