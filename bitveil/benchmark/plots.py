@@ -242,7 +242,7 @@ def _limit_axis(axes: "Axes", found: Sequence[Front], majority: float) -> None:
     axes.set_ylim(majority - 0.08 * height, high + 0.06 * height)
 
 
-def _write_write_names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
+def _write_names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
     """Write each line's name at its end. Names that would overlap move apart."""
 
     low, high = axes.get_ylim()

@@ -11,7 +11,7 @@ from bitveil.benchmark.document import Block, Figure, Heading, Table, Text
 from bitveil.benchmark.fronts import LEAST_USE, Gap, areas, chosen, done
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import GAPS, ranked, title
-from bitveil.benchmark.standings import LEVELS, certified_accuracy, reached
+from bitveil.benchmark.standings import LEVELS, certified_accuracy, least_certified, reached
 
 __all__ = ["NAMES", "OUTSIDE", "TREES", "label", "of_splits", "sections"]
 
@@ -70,7 +70,7 @@ def of_splits(splits: int, all_splits: int) -> str:
 
 
 def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    row, least = rows.iloc[0], least_certified_accuracy(rows).iloc[0]
+    row, least = rows.iloc[0], least_certified(rows).iloc[0]
     by_group = " and ".join(
         f"{n:,} {g}" for g, n in zip(least["groups"], least["rows"], strict=True)
     )
