@@ -114,8 +114,8 @@ def test_codes_are_said_in_words(run, place):
     code, out, _ = run("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex")
 
     assert code == 0
-    assert out.startswith("What codes from codes.csv reveal of sex\n")
-    assert all(word in out for word in ("leaf = tall", "codes of 1 column", "do not say"))
+    assert out.startswith("What codes from codes.csv reveal about sex\n")
+    assert all(word in out for word in ("leaf = tall", "codes of 1 column", "do not cover"))
 
 
 def test_all_columns_without_another_role_are_the_code(run, place, codes):
@@ -170,7 +170,7 @@ def test_a_report_is_one_page_and_the_words_say_where(run, place):
     digest = hashlib.sha256((place / "new.csv").read_bytes()).hexdigest()
     assert f"new.csv, SHA-256 {digest}" in content
     assert "e0/encoder.json, SHA-256" in content
-    assert "out.html exists already" in run("e0", "new.csv", *quick)[2]
+    assert "out.html already exists" in run("e0", "new.csv", *quick)[2]
     assert run("e0", "new.csv", *quick, "--force")[0] == 0
 
 
@@ -211,7 +211,7 @@ def test_encoders_are_compared_on_the_same_rows(run, place):
     assert list(found["audits"]) == ["e0", "e1"]
     assert found["audits"]["e0"]["made"] != found["audits"]["e1"]["made"]
     assert code == 0
-    assert all(f"What codes from {name} reveal of sex" in out for name in ("e0", "e1"))
+    assert all(f"What codes from {name} reveal about sex" in out for name in ("e0", "e1"))
     content = (place / "both.html").read_text(encoding="utf-8")
     assert "What 2 codes reveal of sex" in content
 
@@ -280,16 +280,16 @@ MISTAKES = {
         ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex", "--delta", "0"),
         ["--delta expects a probability between 0 and 1, got 0"],
     ),
-    "nothing to audit": ((), ["Name an encoder and a table of rows, or --codes, or --counts"]),
+    "nothing to audit": ((), ["Name an encoder and a table of rows, or use --codes or --counts"]),
     "an encoder without rows": (("e0",), ["Name an encoder and a table"]),
     "codes without a sensitive column": (("--codes", "codes.csv"), ["--codes needs --sensitive"]),
     "codes and another encoder": (
         ("--codes", "codes.csv", "--sensitive", "sex", "--against", "e1"),
-        ["--codes goes without --against"],
+        ["--codes cannot be combined with --against"],
     ),
     "codes and counts": (
         ("--codes", "codes.csv", "--counts", "counts.csv", "--sensitive", "sex"),
-        ["--counts goes without --codes"],
+        ["--counts cannot be combined with --codes"],
     ),
     "a misspelled column": (
         ("--codes", "codes.csv", "--column", "clustr", "--sensitive", "sex"),
@@ -305,7 +305,7 @@ MISTAKES = {
     ),
     "a table to join without ids": (
         ("--codes", "bare.csv", "people.csv", "--sensitive", "sex"),
-        ["joined by a column that names rows", "name it with --id"],
+        ["joined by a column of ids", "Name it with --id"],
     ),
     "other people": (
         ("--codes", "bare.csv", "few.csv", "--id", "person", "--sensitive", "sex"),
@@ -313,7 +313,7 @@ MISTAKES = {
     ),
     "an attribute in both tables": (
         ("--codes", "codes.csv", "people.csv", "--id", "person", "--sensitive", "sex"),
-        ["['sex'] are in codes.csv and in people.csv"],
+        ["codes.csv and people.csv both have ['sex']"],
     ),
     "a code with missing values": (
         ("--codes", "gaps.csv", "--column", "cluster", "--sensitive", "sex"),
@@ -334,7 +334,7 @@ MISTAKES = {
     ),
     "codes and two tables": (
         ("--codes", "bare.csv", "people.csv", "new.csv", "--id", "person", "--sensitive", "sex"),
-        ["--codes goes without a third table"],
+        ["--codes cannot be combined with a third table"],
     ),
     "ids that the codes lack": (
         ("--codes", "codes.csv", "--id", "persom", "--sensitive", "sex"),
@@ -358,15 +358,15 @@ MISTAKES = {
     ),
     "a column of an encoder": (
         ("e0", "new.csv", "--column", "leaf"),
-        ["Without --codes there is no use for --column"],
+        ["--column can be used only with --codes"],
     ),
     "small cells of no report": (
         ("e0", "new.csv", "--small-cells", "--force"),
-        ["Without --report there is no use for --small-cells and --force"],
+        ["--small-cells and --force can be used only with --report"],
     ),
     "counts with ids": (
         ("--counts", "counts.csv", "--id", "person", "--sensitive", "sex"),
-        ["--counts goes without --id"],
+        ["--counts cannot be combined with --id"],
     ),
     "a group without counts": (
         ("--counts", "none.csv", "--sensitive", "sex"),
@@ -374,27 +374,27 @@ MISTAKES = {
     ),
     "a report over its rows": (
         ("e0", "new.csv", "--report", "new.html", "--force"),
-        ["new.html would write over new.csv", "even --force"],
+        ["new.html would overwrite new.csv", "even --force"],
     ),
     "a report over its codes": (
         ("--codes", "codes.csv", "--sensitive", "sex", "--report", "codes.html", "--force"),
-        ["codes.html would write over codes.csv"],
+        ["codes.html would overwrite codes.csv"],
     ),
     "a report into an encoder": (
         ("e0", "new.csv", "--against", "e1", "--report", "e1/out.html", "--force"),
-        ["e1/out.html would write over e1"],
+        ["e1/out.html would overwrite e1"],
     ),
     "a report over another page": (
         ("e0", "new.csv", "--report", "page.html"),
-        ["page.html exists already", "say --force"],
+        ["page.html already exists", "use --force"],
     ),
     "an encoder that is compared with itself": (
         ("e0", "new.csv", "--against", "./e0"),
-        ["Each encoder is compared once"],
+        ["Name each encoder once"],
     ),
     "counts with a target": (
         ("--counts", "counts.csv", "--sensitive", "sex", "--target", "hired"),
-        ["--counts needs one --sensitive", "no --target"],
+        ["--counts needs exactly one --sensitive", "no --target"],
     ),
     "counts that are no numbers": (
         ("--counts", "words.csv", "--sensitive", "sex"),

@@ -484,12 +484,12 @@ GOOD = "ward,age\n1,2\n"
 @pytest.mark.parametrize(
     ("text", "more", "words"),
     [
-        ("a,b,a\n1,2,3\n", (), "['a'] stand there more than once"),
-        ("a,b\n1,2,\n3,4,\n", (), "more fields than the 2 names"),
-        ("a,b\n1,2,3\n", (), "more fields than the 2 names"),
+        ("a,b,a\n1,2,3\n", (), "['a'] appear more than once"),
+        ("a,b\n1,2,\n3,4,\n", (), "more fields than the 2 names in its first line"),
+        ("a,b\n1,2,3\n", (), "more fields than the 2 names in its first line"),
         ("a,b\n1,2\n3,4,\n", (), "Expected 2 fields in line 3, saw 3"),
         ("a,b\n1,\n2,\n3,x\n", ("--id", "b"), "2 of them missing. Every row needs one"),
-        ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "names some rows twice"),
+        ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "some rows share an id in the column"),
     ],
 )
 def test_files_that_say_two_things_are_refused(bitveil, tmp_path, text, more, words):
