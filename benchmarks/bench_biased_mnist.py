@@ -30,13 +30,16 @@ import pandas as pd
 import torch
 from torch import Tensor, nn
 
-from bitveil.audits.probes import Split, attack
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
 from bitveil.batches import Batch, Rows
 from bitveil.codes import code_index, draw
 from bitveil.datasets import make_biased_mnist
 from bitveil.layers import conv_encoder, table_encoder
-from bitveil.objectives import DecoderTask, Measure, Term, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Weighted
 from bitveil.tables import joint_table
+from bitveil.tasks import DecoderTask, Term, task_information
 from bitveil.training import balancing_chances, train
 
 BIASES = (0.99, 0.997)
@@ -122,7 +125,7 @@ class FullTask(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         """The loss in nats."""
 
-        return nn.functional.cross_entropy(self.decoder(batch.logits), batch.y)
+        return nn.functional.cross_entropy(self.decoder(batch.logits), batch.labels[:, 0])
 
 
 class Model(NamedTuple):
@@ -168,6 +171,8 @@ def measure(method: Method, generator: torch.Generator) -> Term:
 
     if method.engine is None:
         return lambda batch: batch.logits.sum() * 0
+    if method.engine == "neuron":
+        return Measure("neuron_information", "separation")
 
     return Measure(
         "mutual_information",
@@ -194,7 +199,7 @@ def trained(
 
     torch.set_num_threads(1)
     encoder, objective = network
-    rows = Rows(*images(rho, seed), 10, 10)
+    rows = Rows.of_target(*images(rho, seed), 10, 10)
     chances = balancing_chances(rows) if method.balanced else None
     start = time.perf_counter()
     train(
@@ -229,7 +234,7 @@ def answers(encoder: nn.Module, objective: Weighted, rows: Rows, chances: Tensor
     tables = [
         joint_table(
             encoder(rows.x[part]),
-            rows.y[part],
+            rows.labels[part, 0],
             10,
             weights=None if chances is None else chances[part],
         )
@@ -296,7 +301,7 @@ def stepped(network: Model, batch: int) -> dict[str, float]:
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(batch, *SHAPE, generator=generator)
     y, s = (torch.randint(10, (batch,), generator=generator) for _ in range(2))
-    rows = Rows(x, y, s, 10, 10)
+    rows = Rows.of_target(x, y, s, 10, 10)
     before, milliseconds = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, []
     for _ in range(12):
         start = time.perf_counter()

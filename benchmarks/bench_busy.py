@@ -18,7 +18,7 @@ import numpy as np
 
 from bitveil.datasets import load_adult
 from bitveil.demo import demo
-from bitveil.estimators import InvariantClassifier
+from bitveil.models import InvariantClassifier
 
 
 def fit_and_audit(rows: int, jobs: int) -> dict[str, float]:

@@ -23,11 +23,12 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bitveil.audits.comparison import fare_certificate, rademacher_gap, weissman_gap
-from bitveil.certificates.upper import certify_gap
+from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate, rademacher_gap, weissman_gap
 from bitveil.codes import code_index, draw
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantEncoder
+from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
 from bitveil.tables import joint_table, observed_table
 
@@ -93,8 +94,8 @@ def run(code: Code, seed: int) -> dict[str, Any]:
         "code": code.name,
         "seed": seed,
         "truth": total_variation(joint_table(code.logits.double(), code.s, 2)).item(),
-        "soft": certify_gap(soft).bound,
-        "hard": certify_gap(cells, draws="hard").bound,
+        "soft": certify(GroupTables.of(soft)).bound,
+        "hard": certify(GroupTables.of(cells), draws="hard").bound,
         "fare": fare_certificate(base.sum(1), cells, others.sum(0)).bound,
         "weissman": weissman_gap(cells),
         "rademacher": rademacher_gap(cells),

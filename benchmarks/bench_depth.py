@@ -47,7 +47,8 @@ from torch import Tensor, nn
 
 from bitveil.batches import Batch
 from bitveil.layers import StochasticBinary, conv_encoder
-from bitveil.objectives import Term, Weighted
+from bitveil.objectives import Weighted
+from bitveil.tasks import Term
 
 RHO = 0.99
 

@@ -24,10 +24,10 @@ import pandas as pd
 import torch
 
 from bitveil import datasets
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.datasets import Dataset
-from bitveil.estimators import InvariantClassifier
 from bitveil.information import total_variation
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 LARGE, SMALL = (0.1, 0.2), (0.1, 0.2, 0.3)
@@ -142,7 +142,7 @@ def judged(
     table = joint_table(torch.from_numpy(model.logits(X)), groups, len(names))
 
     return {
-        "bound": certificate.gap,
+        "bound": certificate.bound,
         "measured": certificate.estimate,
         "smallest_group": min(certificate.sizes),
         "test_gap": total_variation(table).item(),

@@ -35,22 +35,25 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from bitveil.audits.probes import Split, attack, use
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
+from bitveil.audits.uses import use
 from bitveil.batches import Batch, Rows
 from bitveil.codes import draw
 from bitveil.datasets import load_adult
 from bitveil.features import Features
 from bitveil.information import mutual_information, neuron_information, total_variation
 from bitveil.layers import table_encoder
-from bitveil.objectives import Weighted, task_information
+from bitveil.objectives import Weighted
 from bitveil.tables import neuron_tables
+from bitveil.tasks import task_information
 from bitveil.training import train
 
 BITS, HIDDEN, EPOCHS, PAIRS = 6, 100, 60, 9
 BATCHES = {"equal": {"bitveil": 1024, "hepinfo": 1024}, "own": {"bitveil": 8192, "hepinfo": 200}}
 MEASURES: dict[str, Callable[[Batch], Tensor]] = {
-    "total variation": lambda batch: total_variation(batch.joint.sum(0)),
-    "information": lambda batch: mutual_information(batch.joint.sum(0)),
+    "total variation": lambda batch: total_variation(batch.tables.groups),
+    "information": lambda batch: mutual_information(batch.tables.groups),
     "per neuron": lambda batch: neuron_information(
         neuron_tables(batch.logits, batch.s, batch.n_groups)
     ),
@@ -92,7 +95,9 @@ def fit_ours(data: dict[str, np.ndarray], job: Record) -> tuple[Record, dict[str
     """Train once; the seconds an epoch, and one draw of each row's bits."""
 
     generator = torch.Generator().manual_seed(job["seed"])
-    rows = Rows(*(torch.from_numpy(data[name]) for name in "xys"), n_classes=2, n_groups=2)
+    rows = Rows.of_target(
+        *(torch.from_numpy(data[name]) for name in "xys"), n_classes=2, n_groups=2
+    )
     encoder = table_encoder(rows.x.shape[1], BITS, (HIDDEN,), generator=generator)
     objective = Weighted(task_information, MEASURES[job["measure"]], strength=job["strength"])
     settings = {"epochs": job["epochs"], "batch_size": job["batch_size"]}

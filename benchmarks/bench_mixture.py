@@ -24,13 +24,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
 from bitveil.datasets import load_adult
-from bitveil.estimators import InvariantClassifier
 from bitveil.features import Features
 from bitveil.information import total_variation
 from bitveil.mixtures import Mixture
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 STRENGTHS = (0.0, 0.1, 0.3, 0.5, 1.0, 2.0, 3.0, 10.0)

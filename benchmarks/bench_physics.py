@@ -31,7 +31,7 @@ from bitveil.baselines.adversary import Adversary
 from bitveil.baselines.distance_covariance import DistanceCovariance
 from bitveil.datasets import Dataset, make_resonance_search
 from bitveil.datasets.worlds import asimov
-from bitveil.estimators import InvariantClassifier
+from bitveil.models import InvariantClassifier
 
 RUNS = {
     "none": (0.0,),

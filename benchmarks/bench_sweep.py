@@ -20,9 +20,9 @@ import torch
 from numpy.typing import NDArray
 
 from bitveil.datasets import load_adult
-from bitveil.estimators import InvariantClassifier
 from bitveil.features import Features
 from bitveil.information import BITS, mutual_information, total_variation
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 MEASURES = ("total_variation", "mutual_information")

@@ -35,7 +35,7 @@ from numpy.typing import NDArray
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features

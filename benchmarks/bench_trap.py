@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bitveil.audits.probes import Split, attack
+from bitveil.audits.attacks import attack
+from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
-from bitveil.estimators import InvariantClassifier
+from bitveil.models import InvariantClassifier
 
 MEASURES = ("neuron_information", "mutual_information")
 STRENGTHS = (0.0, 0.1, 0.3, 0.6, 1.0, 3.0, 10.0)

@@ -3,153 +3,221 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, Self
 
 import torch
 from jaxtyping import Float, Int
 from torch import Tensor, nn
 
+from bitveil.criteria import Criterion, compared_strata, compares_within_strata
+from bitveil.group_tables import GroupTables
 from bitveil.layers import stochastic_layers
 from bitveil.shapes import Groups, Logits, Weights
-from bitveil.tables import joint_table, neuron_tables, pair_groups
+from bitveil.tables import joint_table
 
 __all__ = ["Batch", "Rows"]
 
 
 class Batch:
-    """Rows as an objective sees them: each table is made when a term first asks for it.
+    """Rows with their codes, as an objective reads them.
+
+    Each table is made when a term first asks for it.
 
     Arguments:
         logits: The logits of the code, with shape :math:`(n, m)`.
-        y: The target, from 0 to n_classes - 1, or -1 where it is not known, with shape
-            :math:`(n,)`. Separation compares groups within it.
         s: The sensitive attribute, from 0 to n_groups - 1, with shape :math:`(n,)`.
-        n_classes: The number of values of the target.
-        n_groups: The number of values of the sensitive attribute.
+        strata: The stratum within which a criterion compares the row, from 0 to n_strata - 1, or
+            -1 where it is not known, with shape :math:`(n,)`.
+        labels: The targets with classes, for which the code should be useful, or -1 where they
+            are not known, with shape :math:`(n, q)`.
+        n_groups: The number of groups.
+        n_strata: The number of strata.
+        n_labels: The number of classes of each target.
+        values: The targets that are numbers, or NaN, with shape :math:`(n, d)`.
         weights: How much each row counts, with shape :math:`(n,)`; None: 1.
-        labels: Several targets in place of `y` as what the code is to be useful for, or -1, with
-            shape :math:`(n, q)`.
-        n_labels: The number of values of each.
-        values: Numbers that the code is to be useful for, or NaN, with shape :math:`(n, d)`.
         inner: The logits of stochastic layers before the last.
     """
 
     def __init__(
         self,
         logits: Logits,
+        s: Groups,
+        strata: Groups,
+        labels: Int[Tensor, "n q"],
+        *,
+        n_groups: int,
+        n_strata: int,
+        n_labels: Sequence[int],
+        values: Float[Tensor, "n d"] | None = None,
+        weights: Weights | None = None,
+        inner: Sequence[Tensor] = (),
+    ) -> None:
+        self.logits, self.s, self.strata, self.weights = logits, s, strata, weights
+        self.n_groups, self.n_strata = n_groups, n_strata
+        self.labels, self.n_labels, self.values = labels, n_labels, values
+        self.inner = inner
+
+    @classmethod
+    def of_target(
+        cls,
+        logits: Logits,
         y: Groups,
         s: Groups,
         *,
         n_classes: int,
         n_groups: int,
-        weights: Weights | None = None,
-        labels: Int[Tensor, "n q"] | None = None,
-        n_labels: Sequence[int] = (),
         values: Float[Tensor, "n d"] | None = None,
-        inner: Sequence[Tensor] = (),
-    ) -> None:
-        self.logits, self.y, self.s, self.weights = logits, y, s, weights
-        self.n_classes, self.n_groups = n_classes, n_groups
-        self.labels, self.n_labels, self.values = labels, n_labels, values
-        self.inner = inner
+        weights: Weights | None = None,
+    ) -> Self:
+        """Rows with one target, within which groups are also compared.
+
+        Arguments:
+            logits: The logits of the code, with shape :math:`(n, m)`.
+            y: The target, from 0 to n_classes - 1, or -1, with shape :math:`(n,)`.
+            s: The sensitive attribute, with shape :math:`(n,)`.
+            n_classes: The number of classes of the target.
+            n_groups: The number of groups.
+            values: Targets that are numbers, or NaN, with shape :math:`(n, d)`.
+            weights: How much each row counts, with shape :math:`(n,)`; None: 1.
+        """
+
+        return cls(
+            logits,
+            s,
+            y,
+            y.unsqueeze(1),
+            n_groups=n_groups,
+            n_strata=n_classes,
+            n_labels=(n_classes,),
+            values=values,
+            weights=weights,
+        )
 
     @cached_property
-    def joint(self) -> Float[Tensor, "y k c"]:
-        """The expected counts over (y, s, code) of the rows whose target is known."""
+    def tables(self) -> GroupTables:
+        """The expected counts of the codes. They carry the gradient."""
 
-        return self._cells[: self.n_classes]
-
-    @cached_property
-    def groups(self) -> Float[Tensor, "k c"]:
-        """The expected counts over (s, code) of all rows."""
-
-        return self._cells.sum(0)
+        return GroupTables.expected(
+            self.logits, self.strata, self.s, self.n_strata, self.n_groups, weights=self.weights
+        )
 
     @cached_property
-    def neurons(self) -> Float[Tensor, "m y k 2"]:
-        """The expected counts over (y, s, bit), for each bit alone; the last y is: not known."""
+    def neurons(self) -> GroupTables:
+        """The expected counts of each bit alone, with the bits as first dimension."""
 
-        n, pairs = self._pairs
-        tables = neuron_tables(self.logits, pairs, n * self.n_groups, weights=self.weights)
-
-        return tables.view(len(tables), n, self.n_groups, 2)
+        return GroupTables.expected_bits(
+            self.logits, self.strata, self.s, self.n_strata, self.n_groups, weights=self.weights
+        )
 
     @cached_property
-    def targets(self) -> list[Float[Tensor, "k c"]]:
-        """The expected counts over (target, code), for each target."""
+    def targets(self) -> list[Float[Tensor, "y c"]]:
+        """The expected counts over (class, code), for each target."""
 
-        if self.labels is None:
-            return [self.joint.sum(1)]
         return [
-            joint_table(self.logits, _known(column, n), n + 1, weights=self.weights)[:n]
-            for column, n in zip(self.labels.T, self.n_labels, strict=True)
+            self._target(column, n) for column, n in zip(self.labels.T, self.n_labels, strict=True)
         ]
 
-    def at(self, logits: Tensor) -> "Batch":
-        """The same rows with another code, as an inner layer has it."""
+    def compared(self, criterion: Criterion, positive: int = 0) -> list[Tensor]:
+        """Which rows the criterion compares: a mask of the rows for each of its tables.
 
+        Example:
+            >>> y, s = torch.tensor([0, 1, -1]), torch.tensor([0, 0, 1])
+            >>> batch = Batch.of_target(torch.zeros(3, 2), y, s, n_classes=2, n_groups=2)
+            >>> batch.compared("separation")
+            [tensor([ True, False, False]), tensor([False,  True, False])]
+        """
+
+        if not compares_within_strata(criterion):
+            return [torch.ones_like(self.s, dtype=torch.bool)]
+        strata = range(self.n_strata)[compared_strata(criterion, self.n_strata, positive)]
+
+        return [self.strata == stratum for stratum in strata]
+
+    def at(self, logits: Tensor) -> "Batch":
+        """The same rows with the logits of another layer."""
+
+        return self._with(logits, self.s)
+
+    def shuffled(self, criterion: Criterion, generator: torch.Generator) -> "Batch":
+        """The same rows with groups shuffled among the rows that the criterion compares."""
+
+        within = self.strata if compares_within_strata(criterion) else torch.zeros_like(self.s)
+        chance = torch.rand(len(within), generator=generator).to(within.device)
+        ordered = torch.argsort(within.double() + chance / 2)  # by stratum, at random within
+        s = torch.empty_like(self.s)
+        s[within.argsort(stable=True)] = self.s[ordered]
+
+        return self._with(self.logits, s)
+
+    def _with(self, logits: Tensor, s: Tensor) -> "Batch":
         return Batch(
             logits,
-            self.y,
-            self.s,
-            n_classes=self.n_classes,
+            s,
+            self.strata,
+            self.labels,
             n_groups=self.n_groups,
+            n_strata=self.n_strata,
+            n_labels=self.n_labels,
+            values=self.values,
             weights=self.weights,
         )
 
-    def shuffled(self, within: Groups, generator: torch.Generator) -> "Batch":
-        """The same rows with the groups of others of the same kind."""
+    def _target(self, column: Tensor, n: int) -> Tensor:
+        if n == self.n_strata and torch.equal(column, self.strata):
+            return self.tables.known.sum(1)  # a margin of a table that measures need anyway
+        known = torch.where(column < 0, n, column)
 
-        chance = torch.rand(len(within), generator=generator).to(within.device)
-        ordered = torch.argsort(within.double() + chance / 2)  # by kind, at random within
-        s = torch.empty_like(self.s)
-        s[within.argsort(stable=True)] = self.s[ordered]
-        batch = self.at(self.logits)
-        batch.s = s
-
-        return batch
-
-    @cached_property
-    def _pairs(self) -> tuple[int, Tensor]:
-        """How many values y has, one more where it is not known, and a group for (y, s)."""
-
-        n = self.n_classes + int((self.y < 0).any())
-
-        return n, pair_groups(_known(self.y, self.n_classes), self.s, self.n_groups)
-
-    @cached_property
-    def _cells(self) -> Tensor:
-        n, pairs = self._pairs
-        table = joint_table(self.logits, pairs, n * self.n_groups, weights=self.weights)
-
-        return table.view(n, self.n_groups, -1)
+        return joint_table(self.logits, known, n + 1, weights=self.weights)[:n]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows to train on or to hold out: the input, the target and the sensitive attribute.
+    """Rows to train on or to hold out.
 
     Attributes:
         x: What the encoder sees, with the rows first.
-        y: The target, from 0 to n_classes - 1, or -1 where it is not known.
         s: The sensitive attribute, from 0 to n_groups - 1.
-        n_classes: The number of values of the target.
-        n_groups: The number of values of the sensitive attribute.
+        strata: The stratum within which a criterion compares the row, or -1.
+        labels: The targets with classes, or -1, with shape (n, q).
+        n_groups: The number of groups.
+        n_strata: The number of strata.
+        n_labels: The number of classes of each target.
+        values: The targets that are numbers, or NaN, with shape (n, d), if there are any.
         weights: How much each row counts; None: 1.
-        labels: Several targets, with shape (n, q), or -1, where there are any: see `Batch`.
-        n_labels: The number of values of each.
-        values: Numbers as targets, with shape (n, d), or NaN, where there are any.
     """
 
     x: Tensor
-    y: Groups
     s: Groups
-    n_classes: int
+    strata: Groups
+    labels: Tensor
     n_groups: int
-    weights: Weights | None = None
-    labels: Tensor | None = None
-    n_labels: Sequence[int] = ()
+    n_strata: int
+    n_labels: Sequence[int]
     values: Tensor | None = None
+    weights: Weights | None = None
+
+    @classmethod
+    def of_target(
+        cls,
+        x: Tensor,
+        y: Groups,
+        s: Groups,
+        n_classes: int,
+        n_groups: int,
+        *,
+        weights: Weights | None = None,
+    ) -> Self:
+        """Rows with one target, within which groups are also compared: see `Batch.of_target`.
+
+        Example:
+            >>> s = torch.tensor([0, 1])
+            >>> rows = Rows.of_target(torch.zeros(2, 3), s, s, n_classes=2, n_groups=2)
+            >>> rows.strata, rows.labels
+            (tensor([0, 1]), tensor([[0],
+                    [1]]))
+        """
+
+        return cls(x, s, y, y.unsqueeze(1), n_groups, n_classes, (n_classes,), weights=weights)
 
     def __len__(self) -> int:
         return self.x.shape[0]
@@ -163,7 +231,7 @@ class Rows:
         return self._each(lambda tensor: _take(tensor, rows))
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
-        """Encode some of the rows, as an objective reads them."""
+        """Some of the rows with their codes."""
 
         some = self[rows]
         logits = encoder(some.x)
@@ -171,19 +239,19 @@ class Rows:
 
         return Batch(
             _single(logits),
-            some.y,
             some.s,
-            n_classes=self.n_classes,
+            some.strata,
+            some.labels,
             n_groups=self.n_groups,
-            weights=some.weights,
-            labels=some.labels,
+            n_strata=self.n_strata,
             n_labels=self.n_labels,
             values=some.values,
+            weights=some.weights,
             inner=[_single(each) for each in inner],
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
-        names = ("x", "y", "s", "weights", "labels", "values")
+        names = ("x", "s", "strata", "labels", "values", "weights")
         tensors = {name: getattr(self, name) for name in names}
         changed: dict[str, Any] = {n: None if t is None else change(t) for n, t in tensors.items()}
 
@@ -191,18 +259,12 @@ class Rows:
 
 
 def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
-    """Some of the rows; whole rows are copied faster by `index_select` than by indexing."""
+    """Some of the rows. `index_select` copies whole rows faster than an index does."""
 
     return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
 
 
 def _single(logits: Tensor) -> Tensor:
-    """In single precision at least: tables would drown in the rounding of halves."""
+    """Logits in single precision at least: half precision would round tables too much."""
 
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-
-def _known(labels: Tensor, n: int) -> Tensor:
-    """Labels with n for those that are not known."""
-
-    return torch.where(labels < 0, n, labels)

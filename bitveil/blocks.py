@@ -1,8 +1,8 @@
-r"""Blocks: which bits of a wide code reveal, in exact numbers.
+r"""Blocks: which bits of a wide code reveal something, in exact numbers.
 
-A table of :math:`2^{256}` codes cannot be listed, but the table of any few of its bits can. These
-are exact statements about parts of a code. That a part is blind says nothing of the whole, as the
-parity trap shows; that a part reveals is true of the whole as well.
+A table of :math:`2^{256}` codes is too large, but a table of a few of the bits is not. These are
+exact statements about parts of a code. If a part reveals nothing, the whole may still do so, as
+the parity trap shows. If a part reveals something, the whole does too.
 """
 
 from collections.abc import Sequence
@@ -33,7 +33,7 @@ def block_information(
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, with shape :math:`(n,)`.
         k: The number of groups.
-        blocks: The numbers of the bits of each block.
+        blocks: The numbers of the bits in each block.
         prior: The weights of the groups.
 
     Example:
@@ -63,18 +63,18 @@ def most_revealing(
 ) -> list[tuple[int, float]]:
     """Bits that reveal much together, found greedily: each adds the most to those before it.
 
-    Exact for the bits that it names, but no search of all sets: two bits of a parity trap are each
-    as blind as the others, and which of them comes first is chance.
+    The values are exact for these bits, but the search does not try all sets. The two bits of a
+    parity trap reveal as little alone as any other bit, so chance decides which one comes first.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, with shape :math:`(n,)`.
         k: The number of groups.
-        size: How many bits to name.
+        size: How many bits to find.
         prior: The weights of the groups.
 
     Returns:
-        The number of each bit, and the information in nats of it and all before it.
+        The number of each bit, and the information in nats of this bit and all before it.
 
     Example:
         >>> s = torch.tensor([0, 0, 1, 1])
@@ -113,11 +113,11 @@ def most_revealing(
 def information_given_others(
     logits: Logits, groups: Groups, k: int, *, prior: Prior = "empirical"
 ) -> Float[Tensor, " m"]:
-    r"""What each bit tells beyond all the others, :math:`I(T_j; S | T_{-j})`, with shape (m,).
+    r"""What each bit reveals beyond all others, :math:`I(T_j; S | T_{-j})`, with shape (m,).
 
-    In nats: so much less the code tells where that bit is dropped. Two copies of one telling bit
-    have 0 here, each; of a parity trap each bit has all. For codes that can be listed; of wider
-    ones, ask about blocks.
+    It is in nats: how much less the code reveals without that bit. Two copies of one revealing bit
+    have 0 each. Each bit of a parity trap has all of the information. It is for codes that can be
+    listed; for wider codes use blocks.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.

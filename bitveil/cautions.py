@@ -1,4 +1,4 @@
-"""Cautions: warnings that point at the line of the person's own code."""
+"""Cautions: warnings that point to a line of the user's own code."""
 
 import inspect
 import re
@@ -8,7 +8,7 @@ __all__ = ["warn"]
 
 
 def warn(message: str) -> None:
-    """Warn at the line that called the estimator, however many wrappers lie between."""
+    """Warn at the line that called the estimator, through any number of wrappers."""
 
     frame, level = inspect.currentframe(), 1
     while frame is not None and re.match(

@@ -1,12 +1,12 @@
-r"""Codes: all of them, drawn ones, their likelihoods, their bytes.
+r"""Codes: all codes, drawn codes, their likelihoods and their bytes.
 
 A row with logits :math:`\ell` has the code :math:`t \in \{0, 1\}^m` with probability
 
 .. math:: p(t | x) = \prod_j \theta_j^{t_j} (1 - \theta_j)^{1 - t_j},
     \qquad \theta_j = \sigma(\ell_j)
 
-since the bits are independent given the row. The first bit is the most significant one: the code
-with the number 2 of two bits is `10`.
+since the bits are independent given the row. The first bit is the most significant one: of the
+codes of two bits, number 2 is `10`.
 """
 
 import numpy as np
@@ -41,7 +41,7 @@ def check_logits(name: str, logits: Tensor) -> None:
     if not logits.isfinite().all():
         raise ValueError(
             f"`{name}` expects finite `logits`, got NaN or infinite ones. A bit that is always 0 "
-            "or 1 has a large finite logit (±200); NaN mostly means that training diverged: "
+            "or 1 has a large finite logit (±200). NaN usually means that training diverged: "
             "lower the learning rate."
         )
 
@@ -51,7 +51,7 @@ def all_codes(m: int, *, like: Tensor | None = None) -> Float[Tensor, "c m"]:
 
     Arguments:
         m: The number of bits.
-        like: A tensor whose dtype and device are taken.
+        like: A tensor with the dtype and the device of the result.
 
     Example:
         >>> all_codes(2)
@@ -79,8 +79,8 @@ def code_index(bits: Num[Tensor, "n m"]) -> Indices:
     m = bits.shape[-1]
     if m > 62:
         raise ValueError(
-            f"`code_index` numbers codes of at most 62 bits, got {m}. Wider codes can be packed "
-            "into bytes: `pack`."
+            f"`code_index` numbers codes of at most 62 bits, got {m}. Pack wider codes into bytes "
+            "with `pack`."
         )
     weights = 2 ** torch.arange(m - 1, -1, -1, device=bits.device)
 
@@ -90,16 +90,16 @@ def code_index(bits: Num[Tensor, "n m"]) -> Indices:
 def code_likelihood(logits: Logits) -> Likelihoods:
     r"""The probability of every code given each row, with shape :math:`(n, 2^m)`.
 
-    Rows sum to one. A bit whose logit is large enough to be 0 or 1 exactly makes the codes that
-    contradict it exactly impossible.
+    Rows sum to one. If a logit is so large that its bit is always 0 or 1, codes with the other
+    value have the probability 0.
 
     Example:
         >>> code_likelihood(torch.tensor([[0.0, 200.0]]))
         tensor([[0.0000, 0.5000, 0.0000, 0.5000]])
     """
 
-    # The last bit first, so that each new bit is the more significant one and the rows of the
-    # growing matrix stay contiguous.
+    # Starting with the last bit makes each new bit the more significant one, so that the rows of
+    # the growing matrix stay contiguous.
     likelihood = logits.new_ones(1, logits.shape[0])
     for one, zero in zip(logits.sigmoid().T.flip(0), (-logits).sigmoid().T.flip(0), strict=True):
         likelihood = torch.cat([likelihood * zero, likelihood * one])
@@ -110,7 +110,7 @@ def code_likelihood(logits: Logits) -> Likelihoods:
 def draw(
     logits: Float[Tensor, "*draws n m"], *, generator: torch.Generator | None = None
 ) -> Float[Tensor, "*draws n m"]:
-    """One draw of every bit, as 0.0 and 1.0, with the shape of the logits and without a gradient.
+    """One draw of every bit, 0.0 or 1.0, with the shape of the logits and without a gradient.
 
     Example:
         >>> draw(torch.tensor([[-200.0, 200.0]]))
@@ -121,7 +121,7 @@ def draw(
 
 
 def pack(bits: NDArray[np.uint8]) -> UInt8[np.ndarray, "n bytes"]:
-    """Eight bits to a byte, the first bit highest, the last byte filled up with zeros.
+    """Bits as bytes of eight, the first bit highest, the last byte filled with zeros.
 
     Example:
         >>> pack(np.array([[1, 0, 0, 0, 0, 0, 0, 1, 1]], dtype=np.uint8))

@@ -11,9 +11,13 @@ from sklearn.impute import SimpleImputer
 from sklearn.pipeline import make_pipeline
 
 from bitveil.audits import Audit
-from bitveil.audits.probes import FAMILIES, Split, attack, parity_gap
+from bitveil.audits.attacks import attack
+from bitveil.audits.fairness import parity_gap
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
-from bitveil.estimators import InvariantClassifier
+from bitveil.models import InvariantClassifier
+from bitveil.training import Training
 from bitveil.workers import one_thread
 
 __all__ = ["Demo", "demo"]
@@ -70,7 +74,8 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     s, s_test = (np.asarray(column == "Male", np.int64) for column in (sex, sex_test))
 
     # The number of a row in the table is the name of its person: no two draw together.
-    model = InvariantClassifier(max_gap=max_gap, random_state=random_state, verbose=verbose)
+    training = Training(verbose=verbose)
+    model = InvariantClassifier(max_gap=max_gap, training=training, random_state=random_state)
     model.fit(X, y, sensitive_features=sex, ids=X.index)
     certificate = model.certificate_
     assert certificate is not None
@@ -84,7 +89,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     return Demo(
         test_accuracy=float(np.mean(answers == y_test)),
         unprotected_accuracy=float(np.mean(unprotected == y_test)),
-        certified_gap=certificate.gap,
+        certified_gap=certificate.bound,
         delta=certificate.delta,
         empirical_gap=parity_gap(answers, s_test),
         unprotected_gap=parity_gap(unprotected, s_test),

@@ -1,8 +1,8 @@
-"""Exports: an encoder as an ONNX file, for programs that have no Python.
+"""Exports: an encoder as an ONNX file, for programs without Python.
 
-The file holds the encoder alone: what stands before it (the preparation of a table) and the keyed
-hash behind the frozen draws stay here. It takes the draws as a second input, so that whoever keeps
-the key can make the same bits elsewhere.
+The file holds the encoder alone, without the features before it and without the keyed hash of the
+frozen draws. The model takes the draws as a second input, so that whoever has the key can make the
+same bits elsewhere.
 """
 
 import logging
@@ -20,11 +20,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from bitveil.folders import staged
+from bitveil.staging import staged
 
 __all__ = ["to_onnx"]
 
-_CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5}  # how far probabilities may lie apart
+_CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5}  # how far probabilities may differ
 
 
 def to_onnx(
@@ -37,26 +37,26 @@ def to_onnx(
 ) -> None:
     """Write an encoder as an ONNX model, for any number of rows at a time.
 
-    Inputs are `features`, as the encoder takes them, and `uniforms`, with shape (n, m), in double
-    precision. Outputs are `probabilities`, with shape (n, m), in double precision, and `bits`,
-    with shape (n, m), as whole numbers of 8 bits: 1 where the uniform number is less than the
-    probability, which is the rule of `bitveil.frozen.freeze`. With
-    `bitveil.frozen.frozen_uniforms` they are the frozen bits.
+    The inputs are `features`, as the encoder takes them, and `uniforms`, with shape (n, m), in
+    double precision. The outputs are `probabilities`, with shape (n, m), in double precision, and
+    `bits`, with shape (n, m), as whole numbers of 8 bits. A bit is 1 where its uniform number is
+    less than its probability, as in `bitveil.frozen.freeze`. With the uniform numbers of
+    `bitveil.frozen.frozen_uniforms` these are the frozen bits.
 
-    Probabilities agree with those of torch but for rounding: 1e-12 in double precision, 1e-5 for
-    an encoder of float32. A bit differs only where its uniform number lies in between. Before
-    anything is written, onnxruntime runs the model on the example and the two are compared.
+    The probabilities agree with those of torch up to rounding: 1e-12 in double precision, 1e-5 for
+    an encoder of float32. A bit differs only if its uniform number lies between the two. Before
+    the file appears, onnxruntime runs the model on the example and the two are compared.
 
-    onnxruntime has no convolution in double precision on a CPU; there it is written as products
-    of shifted inputs, one for each place of the kernel.
+    onnxruntime has no convolution in double precision on a CPU. There a convolution is written as
+    products of shifted inputs, one for each place of the kernel.
 
     Arguments:
-        encoder: A module from features to logits, as `encoder_` of a fitted estimator. It is left
-            as it is: what is written is a copy for evaluation on a CPU.
-        path: Where the file goes. It may be there already, and is replaced.
-        n_inputs: The number of features, where a row is a vector.
-        example: Some rows otherwise, with the rows first: they give the shape and the dtype.
-        draws: Whether there are `uniforms` and `bits`. Probabilities alone are not for publishing.
+        encoder: A module from features to logits, such as `encoder_` of a fitted estimator. It
+            does not change: the file holds a copy for evaluation on a CPU.
+        path: The path of the file. An existing file is replaced.
+        n_inputs: The number of features, if a row is a vector.
+        example: Otherwise some rows of features, which give the shape and the dtype.
+        draws: Whether there are `uniforms` and `bits`. Never publish probabilities.
 
     Raises:
         ImportError: If onnx, onnxruntime or onnxscript is not installed, or torch is too old.
@@ -70,8 +70,8 @@ def to_onnx(
     """
 
     model = _Drawing(deepcopy(encoder).cpu().eval(), draws=draws).requires_grad_(False)
-    features = _features(model, n_inputs, example)
-    inputs = _inputs(model, features)
+    features = _example_rows(model, n_inputs, example)
+    inputs = _model_inputs(model, features)
     _check_packages()
     with _quiet():
         program = _program(model, inputs)
@@ -82,7 +82,7 @@ def to_onnx(
 
 
 class _Drawing(nn.Module):
-    """An encoder with the rule of the frozen draws behind it."""
+    """An encoder, followed by the rule of the frozen draws."""
 
     def __init__(self, encoder: nn.Module, *, draws: bool) -> None:
         super().__init__()
@@ -109,8 +109,8 @@ def _check_packages() -> None:
         raise ImportError(f"`to_onnx` needs torch 2.11 or newer, got {torch.__version__}.")
 
 
-def _features(model: _Drawing, n_inputs: int | None, example: Tensor | None) -> Tensor:
-    """At least two rows: torch takes one row for a size that never changes."""
+def _example_rows(model: _Drawing, n_inputs: int | None, example: Tensor | None) -> Tensor:
+    """At least two rows, because torch would treat a single row as a fixed size."""
 
     if (n_inputs is None) == (example is None):
         raise ValueError(
@@ -129,13 +129,13 @@ def _features(model: _Drawing, n_inputs: int | None, example: Tensor | None) -> 
     return example.detach().cpu() if len(example) > 1 else torch.cat([example.detach().cpu()] * 2)
 
 
-def _inputs(model: _Drawing, features: Tensor) -> tuple[Tensor, ...]:
-    """What the model takes: the features, and a uniform number for each bit."""
+def _model_inputs(model: _Drawing, features: Tensor) -> tuple[Tensor, ...]:
+    """The inputs of the model: the features, and a uniform number for each bit."""
 
     shape = model(features)[0].shape
     if len(shape) != 2 or shape[0] != len(features):
         raise ValueError(
-            f"`encoder` expects to give logits of shape (n, m), got {tuple(shape)} for "
+            f"`encoder` is expected to give logits of shape (n, m), got shape {tuple(shape)} for "
             f"{len(features)} rows."
         )
     if not model.draws:
@@ -146,13 +146,13 @@ def _inputs(model: _Drawing, features: Tensor) -> tuple[Tensor, ...]:
 
 
 def _program(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
-    """The ONNX program, its first axis free."""
+    """The ONNX program, for any number of rows."""
 
     rows = torch.export.Dim("n")
     exported = torch.export.export(model, inputs, dynamic_shapes=({0: rows},) * len(inputs))
     if any(p.dtype == torch.float64 for p in model.parameters()):
         table = torch.export.default_decompositions()
-        table[torch.ops.aten.convolution.default] = _convolution
+        table[torch.ops.aten.convolution.default] = _summed_convolution
         exported = exported.run_decompositions(table)
 
     program: Any = torch.onnx.export(
@@ -167,7 +167,7 @@ def _program(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
     return program
 
 
-def _convolution(
+def _summed_convolution(
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -178,7 +178,7 @@ def _convolution(
     output_padding: Sequence[int],
     groups: int,
 ) -> Tensor:
-    """A convolution as a sum of products: for each place of the kernel, the input it meets."""
+    """A convolution as a sum over the places of the kernel, each times its part of the input."""
 
     if transposed:
         return NotImplemented
@@ -200,12 +200,12 @@ def _convolution(
 
 
 def _compare(file: Path, model: _Drawing, inputs: tuple[Tensor, ...]) -> None:
-    """Run the file, on all rows and on one, and refuse it where torch says otherwise."""
+    """Run the file on all rows and on one, and refuse it if torch gives other probabilities."""
 
     runtime = import_module("onnxruntime")
     try:
         session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no base but this one
+    except Exception as error:  # its exceptions have no other base class
         raise ValueError(
             f"onnxruntime cannot run this encoder in {inputs[0].dtype}: {error}. Where it lacks "
             "an operation in double precision, export `encoder.float()` with an example of "
@@ -219,14 +219,14 @@ def _compare(file: Path, model: _Drawing, inputs: tuple[Tensor, ...]) -> None:
         apart = (found - expected[chosen]).abs().max().item()
         if not apart <= _CLOSE.get(inputs[0].dtype, 1e-2):
             raise ValueError(
-                f"onnxruntime gives other probabilities than torch, {apart:.1e} apart, and the "
+                f"The probabilities of onnxruntime and torch are {apart:.1e} apart, so the "
                 "model is not written. Does the encoder draw, or depend on other rows?"
             )
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without what the exporter says of itself: packages it would know, names it will change."""
+    """Silence what the exporter logs and warns about itself."""
 
     logger = logging.getLogger("torch.onnx")
     level = logger.level

@@ -1,19 +1,19 @@
-r"""Features: from a person's table to what an encoder sees.
+r"""Features: from a table to the numbers that an encoder sees.
 
 For the trade-off between one target `Y` and one sensitive attribute `S` only :math:`p(y|x)` and
-:math:`p(s|x)` matter. Gradient-boosted trees estimate both better on tables than small networks
-do. As *posterior* features, log-odds of both, they are given to the encoder: for the rows they
-were fitted on they come from models that did not see the row (out of fold, as in stacking), so
-that the encoder meets the same kind of number in training and afterwards.
+:math:`p(s|x)` matter. On tables, gradient-boosted trees estimate both better than small networks
+do. The encoder gets the log-odds of both as *posterior* features. For the fitted rows they come
+from models that did not see the row (out of fold, as in stacking), so that the encoder sees the
+same kind of number in training and later.
 """
 
+from collections.abc import Sequence
 from functools import partial
-from typing import Any, Literal, Self, TypeAlias
+from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
-from numpy.typing import ArrayLike, NDArray
-from scipy import sparse
+from numpy.typing import NDArray
 from sklearn.base import BaseEstimator, clone
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 from sklearn.impute import SimpleImputer
@@ -21,157 +21,34 @@ from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from bitveil.columns.kinds import LARGEST, as_pandas, decimals
+from bitveil.checks import check_choice
+from bitveil.columns.table import Table
 from bitveil.workers import run
 
-__all__ = ["Features", "Kind", "Table", "check_table"]
+__all__ = ["Features"]
 
-Kind: TypeAlias = Literal["posterior", "raw", "both"]
-Table: TypeAlias = pd.DataFrame | NDArray[Any]
+FeatureKind: TypeAlias = Literal["posterior", "raw", "both"]
 
 MANY = 60
-"""From so many different values on, a text column is read by its letters."""
+"""A text column with this many different values or more is read by its letters."""
 
-MAX_DENSE = 2**27
-"""The most cells of a sparse matrix that is made dense: 1 GiB."""
-
-_SURE = 1e-4  # posteriors are kept this far from 0 and 1, where log-odds would run away
-
-
-def check_table(X: ArrayLike | pd.DataFrame) -> Table:
-    """A data frame as it is, anything else as an array of float64; both without infinities.
-
-    Missing values are allowed: trees and skrub know them. A table of polars or pyarrow is taken as
-    one of pandas, a sparse matrix is made dense, and an array of three or four dimensions holds
-    images. Numbers of float32 are taken as a file has them: 0.1 is 0.1.
-    """
-
-    if sparse.issparse(X):
-        X = _dense(X)
-    X = as_pandas(X)
-    if isinstance(X, pd.DataFrame):
-        _check_columns(X.shape)
-        if X.columns.has_duplicates:
-            twice = X.columns[X.columns.duplicated()].unique().tolist()
-            raise ValueError(f"Expected columns with different names, got {twice} more than once.")
-        infinite = [name for name in X if _has_infinity(X[name])]
-        if infinite:
-            raise ValueError(
-                f"Expected finite numbers or missing values, got infinities in {infinite}. "
-                "Replace them: NaN stands for missing."
-            )
-        return X
-
-    try:
-        array = np.asarray(X)
-        matrix = array if array.dtype.kind == "c" else _doubles(array)
-    except (TypeError, ValueError) as error:
-        raise type(error)(
-            "Expected numbers, or a pandas DataFrame for strings, dates and categories; "
-            f"numpy says: {error}."
-        ) from error
-    if matrix.dtype.kind == "c":
-        raise ValueError("Complex data not supported: expected real numbers, got complex ones.")
-    if matrix.ndim < 2:
-        raise ValueError(
-            f"Expected a 2D array, a table, got an array of shape {matrix.shape}. One column: "
-            "`X.reshape(-1, 1)`; one row: `X.reshape(1, -1)`. Reshape your data."
-        )
-    _check_columns(matrix.shape)
-    if matrix.ndim > 4:
-        raise ValueError(
-            "Expected a table with shape (n, columns), or images with shape (n, height, width) or "
-            f"(n, channels, height, width), got an array of shape {matrix.shape}."
-        )
-    if matrix.ndim > 2:
-        if not np.isfinite(matrix).all():
-            raise ValueError("Expected images of finite numbers, got missing ones or infinity.")
-        _check_size(matrix)
-        return matrix
-    if np.isinf(matrix).any():
-        columns = np.flatnonzero(np.isinf(matrix).any(0)).tolist()
-        raise ValueError(
-            f"Expected finite numbers or NaN for missing, got infinity in columns {columns}."
-        )
-    _check_size(matrix)
-
-    return matrix
-
-
-def _doubles(array: NDArray[Any]) -> NDArray[np.float64]:
-    """An array as float64, where no two integers may become one."""
-
-    if array.ndim == 2 and array.dtype in (np.float16, np.float32):
-        return decimals(array)
-    matrix = array.astype(np.float64)
-    if array.dtype.kind in "iu" and (np.abs(matrix) > 2**53).any():
-        raise ValueError(
-            "Expected an array of integers up to 2**53, beyond which float64 takes some for "
-            f"others, got {array[np.abs(matrix) > 2**53][0]}. Give a DataFrame, which keeps them."
-        )
-
-    return matrix
-
-
-def _check_size(matrix: NDArray[np.float64]) -> None:
-    """Refuse numbers that become infinite as float32, by their columns."""
-
-    large = np.abs(matrix) > LARGEST
-    if large.any():
-        place = "images" if matrix.ndim > 2 else f"columns {np.flatnonzero(large.any(0)).tolist()}"
-        raise ValueError(
-            f"Expected numbers up to {LARGEST:.1e}, which an encoder can hold, got "
-            f"{matrix[large][0]} in {place}. Scale them, or leave them missing."
-        )
-
-
-def _dense(X: Any) -> NDArray[Any]:
-    rows, columns = X.shape
-    if rows * columns > MAX_DENSE:
-        raise ValueError(
-            f"A sparse matrix of {rows} by {columns} would have more than {MAX_DENSE} cells when "
-            "made dense. Reduce its columns first, as `TruncatedSVD` does."
-        )
-
-    return np.asarray(X.toarray())
-
-
-def _check_columns(shape: tuple[int, ...]) -> None:
-    if shape[1] == 0:
-        raise ValueError(
-            "Expected a table with at least one column, got 0 feature(s) "
-            f"(shape=({shape[0]}, 0)) while a minimum of 1 is required."
-        )
-
-
-def _has_infinity(column: "pd.Series[Any]") -> bool:
-    """Whether a column of numbers, also of numbers as text or objects, has an infinite one."""
-
-    if isinstance(column.dtype, np.dtype) and column.dtype.kind in "bmMui":
-        return False
-    try:
-        known = pd.to_numeric(column.dropna())
-        numbers = known.to_numpy(complex if known.dtype.kind == "c" else float)
-    except (TypeError, ValueError):  # text, dates, categories: no numbers
-        return False
-
-    return bool(np.isinf(numbers).any())
+_SURE = 1e-4  # posteriors stay this far from 0 and 1, where log-odds are infinite
 
 
 class Features(BaseEstimator):
     """Columns of float32 for an encoder, from a data frame or a matrix.
 
-    Strings, categories, dates and missing values of a data frame go through skrub's
-    `TableVectorizer`. Posterior features are what boosted trees say of labels (the target, the
-    sensitive attribute): for classes log-odds, one column for each but the first; for numbers the
-    number. Raw features are standardised, with the mean where a value is missing and a column that
-    says so. Everything is standardised at last. Of images each channel is standardised.
+    skrub's `TableVectorizer` turns strings, categories, dates and missing values of a data frame
+    into numbers. Posterior features are predictions of boosted trees for labels (the target, the
+    sensitive attribute): log-odds for classes, one column for each but the first, and the number
+    for numbers. Raw features are standardised. Missing values become the mean, and another column
+    says where they were. At the end every column is standardised; in images every channel is.
 
     Arguments:
-        kind: `"posterior"`, `"raw"`, or `"both"` beside each other, the raw columns last.
+        kind: `"posterior"`, `"raw"`, or `"both"` side by side, the raw columns last.
         folds: The number of folds of the out-of-fold predictions.
-        random_state: The seed of the folds and of the trees.
-        n_jobs: How many folds are predicted at once; None: one.
+        random_state: The seed of the folds and the trees.
+        n_jobs: How many folds are predicted at the same time; None: one.
 
     Attributes:
         n_raw_: The number of raw columns.
@@ -191,7 +68,7 @@ class Features(BaseEstimator):
 
     def __init__(
         self,
-        kind: Kind = "posterior",
+        kind: FeatureKind = "posterior",
         *,
         folds: int = 5,
         random_state: int = 0,
@@ -205,51 +82,23 @@ class Features(BaseEstimator):
     def fit_transform(
         self, X: Table, *labels: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
-        """Fit, and give the features of the fitted rows, their posteriors out of fold.
+        """Fit, and return the features of the fitted rows, with posteriors out of fold.
 
         Arguments:
             X: The table, or images.
-            labels: What posteriors are made of: classes as whole numbers, -1 where missing, or
+            labels: What the posteriors predict: classes as whole numbers, -1 where missing, or
                 numbers as floats, NaN where missing.
-            sample_weight: How much each row counts for the posteriors.
+            sample_weight: The weight of each row for the posteriors.
         """
 
-        if self.kind not in ("posterior", "raw", "both"):
-            raise ValueError(
-                f"`features` expects 'posterior', 'raw' or 'both', got {self.kind!r}."
-            )
+        check_choice("features", self.kind, get_args(FeatureKind))
         self.image_: tuple[NDArray[Any], NDArray[Any]] | None = None
+        self.known_: dict[str, list[str]] = {}
         if np.ndim(X) > 2:
             return self._fit_images(np.asarray(X))
 
-        self.vectorizer_, self.known_, X = None, {}, _named(X)
-        if isinstance(X, pd.DataFrame):
-            try:
-                self.vectorizer_ = _vectorizer().fit(X)
-            except UnicodeDecodeError as error:
-                raise ValueError(
-                    f"A column holds bytes that are no text: {error}. Make them text, as "
-                    "`.map(bytes.hex)` does."
-                ) from error
-            self.known_ = _known(X, self.vectorizer_)
-        matrix = self._matrix(X)
-        if np.isnan(matrix).all():  # also of no columns
-            raise ValueError("Expected a column with a value in some row, got none such.")
-        # A column has to be known in every fold, or trees cannot be grown.
-        self.sparse_ = np.flatnonzero((~np.isnan(matrix)).sum(0) < 2 * self.folds)
-        self.raw_, self.posteriors_, self.n_raw_, columns = None, [], 0, []
-        if self.kind != "raw":
-            for column in labels:
-                model, out_of_fold = self._posterior(self._filled(matrix), column, sample_weight)
-                self.posteriors_.append(model)
-                columns.append(out_of_fold)
-        if self.kind != "posterior":
-            self.raw_ = make_pipeline(
-                SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
-            )
-            columns.append(self.raw_.fit_transform(matrix))
-            self.n_raw_ = columns[-1].shape[1]
-
+        matrix = self._fit_matrix(_with_text_names(X))
+        columns = [*self._fit_posteriors(matrix, labels, sample_weight), *self._fit_raw(matrix)]
         joined = np.hstack(columns)
         self.scaler_ = StandardScaler().fit(joined)
 
@@ -258,7 +107,7 @@ class Features(BaseEstimator):
     def fit(
         self, X: Table, *labels: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
     ) -> Self:
-        """Fit: see `fit_transform`, which gives the out-of-fold features besides."""
+        """Fit: see `fit_transform`, which also returns the out-of-fold features."""
 
         self.fit_transform(X, *labels, sample_weight=sample_weight)
 
@@ -267,45 +116,91 @@ class Features(BaseEstimator):
     def _fit_images(self, X: NDArray[Any]) -> NDArray[np.float32]:
         if self.kind != "raw":
             raise ValueError(
-                f"Images have raw features only, got `features={self.kind!r}`. Say "
+                f"Images have raw features only, got `features={self.kind!r}`. Use "
                 "`features='raw'`, or make a table of them."
             )
         channel = (0, *range(2, X.ndim)) if X.ndim > 3 else tuple(range(X.ndim))
         spread = X.std(channel, keepdims=True)
-        self.known_, self.n_raw_ = {}, int(np.prod(X.shape[1:]))
+        self.n_raw_ = int(np.prod(X.shape[1:]))
         self.image_ = (X.mean(channel, keepdims=True), np.where(spread > 0, spread, 1.0))
 
         return self.transform(X)
+
+    def _fit_matrix(self, X: Table) -> NDArray[Any]:
+        """The columns of the table as numbers, NaN where missing."""
+
+        self.vectorizer_ = None
+        if isinstance(X, pd.DataFrame):
+            try:
+                self.vectorizer_ = _vectorizer().fit(X)
+            except UnicodeDecodeError as error:
+                raise ValueError(
+                    f"A column holds bytes that are not text: {error}. Make them text, for "
+                    "example with `.map(bytes.hex)`."
+                ) from error
+            self.known_ = _known_categories(X, self.vectorizer_)
+        matrix = self._matrix(X)
+        if np.isnan(matrix).all():  # also without columns
+            raise ValueError("Expected a column with a value in at least one row, got none.")
+        # Trees need at least one value of every column in every fold.
+        self.sparse_ = np.flatnonzero((~np.isnan(matrix)).sum(0) < 2 * self.folds)
+
+        return matrix
+
+    def _fit_posteriors(
+        self,
+        matrix: NDArray[Any],
+        labels: Sequence[NDArray[Any]],
+        weights: NDArray[np.float64] | None,
+    ) -> list[NDArray[np.float64]]:
+        self.posteriors_, columns = [], []
+        for column in labels if self.kind != "raw" else ():
+            model, out_of_fold = self._posterior(self._filled(matrix), column, weights)
+            self.posteriors_.append(model)
+            columns.append(out_of_fold)
+
+        return columns
+
+    def _fit_raw(self, matrix: NDArray[Any]) -> list[NDArray[np.float64]]:
+        self.raw_, self.n_raw_ = None, 0
+        if self.kind == "posterior":
+            return []
+        self.raw_ = make_pipeline(
+            SimpleImputer(add_indicator=True, keep_empty_features=True), StandardScaler()
+        )
+        raw = self.raw_.fit_transform(matrix)
+        self.n_raw_ = raw.shape[1]
+
+        return [raw]
 
     def transform(self, X: Table) -> NDArray[np.float32]:
         """The features of rows that were not fitted on.
 
         Raises:
-            ValueError: If a column that held numbers holds text.
+            ValueError: If a column that held numbers now holds text.
         """
 
         if self.image_ is not None:
             mean, spread = self.image_
             return ((np.asarray(X) - mean) / spread).astype(np.float32)
-        X = _named(X)
+        X = _with_text_names(X)
         if self.vectorizer_ is not None:
             _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
         matrix = self._matrix(X)
         filled = self._filled(matrix)
-        columns = [_said(model, filled) for model in self.posteriors_]
+        columns = [_predicted(model, filled) for model in self.posteriors_]
         if self.raw_ is not None:
             columns.append(self.raw_.transform(matrix))
 
         return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
 
     def unseen(self, X: Table) -> dict[str, list[str]]:
-        """Values of text columns that were not fitted, by column: they count as none of the known.
+        """Values of text columns that were not fitted, by column. Features cannot tell them apart.
 
-        Columns with more different values than have a feature each are read by their letters, and
-        have no unseen values.
+        Columns with many different values are read by their letters, and have no unseen values.
         """
 
-        found, X = {}, _named(X)
+        found, X = {}, _with_text_names(X)
         for name, known in self.known_.items():
             values = pd.DataFrame(X)[name].dropna().drop_duplicates().astype(str)
             if new := sorted(set(values) - set(known)):
@@ -319,7 +214,7 @@ class Features(BaseEstimator):
         return np.asarray(self.vectorizer_.transform(X), dtype=np.float32)
 
     def _filled(self, matrix: NDArray[Any]) -> NDArray[Any]:
-        """With 0 where a column that is known for hardly a row is missing."""
+        """The matrix with 0 for the missing values of columns that have hardly any values."""
 
         filled = matrix.copy()
         filled[:, self.sparse_] = np.nan_to_num(matrix[:, self.sparse_])
@@ -329,7 +224,7 @@ class Features(BaseEstimator):
     def _posterior(
         self, matrix: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64] | None
     ) -> tuple[Any, NDArray[np.float64]]:
-        """A model of the labels on all rows, and what it says of each row without it."""
+        """A model of the labels on all rows, and the prediction for each row without that row."""
 
         classes = labels.dtype.kind in "iu"
         known = labels >= 0 if classes else ~np.isnan(labels)
@@ -338,12 +233,12 @@ class Features(BaseEstimator):
         given = {} if weights is None else {"sample_weight": weights[known]}
         x, y = matrix[known], labels[known]
         folds = [fold for _, fold in self._folds(y).split(x, y)]
-        held_out = run([partial(_left_out, model, x, y, given, f) for f in folds], self.n_jobs)
+        held_out = run([partial(_held_out, model, x, y, given, f) for f in folds], self.n_jobs)
         model.fit(x, y, **given)
-        said = _said(model, matrix)
-        said[np.flatnonzero(known)[np.concatenate(folds)]] = np.concatenate(held_out)
+        predictions = _predicted(model, matrix)
+        predictions[np.flatnonzero(known)[np.concatenate(folds)]] = np.concatenate(held_out)
 
-        return model, said
+        return model, predictions
 
     def _folds(self, labels: NDArray[Any]) -> KFold | StratifiedKFold:
         classes = labels.dtype.kind in "iu"
@@ -352,18 +247,18 @@ class Features(BaseEstimator):
             raise ValueError(
                 "Posterior features are fitted on one part of the rows and predicted on another, "
                 "and need at least 2 rows of every value of the target and of the sensitive "
-                "attribute; one has a single row. Join rare values, or use `features='raw'`."
+                "attribute; one value has a single row. Join rare values, or use `features='raw'`."
             )
         folds = StratifiedKFold if classes else KFold
 
         return folds(int(min(self.folds, smallest)), shuffle=True, random_state=self.random_state)
 
 
-def _named(X: Table) -> Table:
-    """A frame with texts as names, as skrub has them: numbers may be names too.
+def _with_text_names(X: Table) -> Table:
+    """A data frame with texts as the names of its columns, which skrub expects.
 
-    Times of a zone are read in UTC, and columns of Arrow as numpy has them: what was fitted on
-    such columns could not be saved.
+    Zoned times become times in UTC, and Arrow columns become numpy columns, because features that
+    were fitted on such columns could not be saved.
     """
 
     if not isinstance(X, pd.DataFrame):
@@ -379,10 +274,10 @@ def _named(X: Table) -> Table:
     if named.columns.has_duplicates:
         raise ValueError(f"Expected columns whose names differ as text, got {list(X)}.")
 
-    return named.assign(**{named.columns[j]: _stored(named.iloc[:, j]) for j in foreign})
+    return named.assign(**{named.columns[j]: _storable(named.iloc[:, j]) for j in foreign})
 
 
-def _stored(column: "pd.Series[Any]") -> "pd.Series[Any]":
+def _storable(column: "pd.Series[Any]") -> "pd.Series[Any]":
     """A column without Arrow and without a time zone."""
 
     if isinstance(column.dtype, pd.ArrowDtype):
@@ -396,7 +291,7 @@ def _stored(column: "pd.Series[Any]") -> "pd.Series[Any]":
 
 
 def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:
-    """Refuse text in columns of numbers, which would be taken as missing."""
+    """Refuse text in columns of numbers, where it would be read as missing."""
 
     for name in numeric:
         known = X[name].dropna()
@@ -408,8 +303,8 @@ def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:
             )
 
 
-def _known(X: pd.DataFrame, vectorizer: Any) -> dict[str, list[str]]:
-    """The values of each column that has a feature for each of them."""
+def _known_categories(X: pd.DataFrame, vectorizer: Any) -> dict[str, list[str]]:
+    """The values of each column that has one feature for each value."""
 
     categories = vectorizer.kind_to_columns_["low_cardinality"]
 
@@ -428,33 +323,33 @@ def _vectorizer() -> Any:
     )
 
 
-def _left_out(
+def _held_out(
     model: Any,
     x: NDArray[Any],
     y: NDArray[Any],
     given: dict[str, NDArray[np.float64]],
     fold: NDArray[np.int64],
 ) -> NDArray[np.float64]:
-    """What a model that was fitted on the other rows says of those of a fold."""
+    """The predictions for the rows of a fold, by a model that was fitted on the others."""
 
     others = np.setdiff1d(np.arange(len(y)), fold)
     weights = {name: values[others] for name, values in given.items()}
 
-    return _said(clone(model).fit(x[others], y[others], **weights), x[fold])
+    return _predicted(clone(model).fit(x[others], y[others], **weights), x[fold])
 
 
-def _said(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:
+def _predicted(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:
     """Log-odds of classes, or a number."""
 
     if hasattr(model, "predict_proba"):
         return _log_odds(model.predict_proba(matrix))
-    said: NDArray[np.float64] = model.predict(matrix).reshape(-1, 1)
+    numbers: NDArray[np.float64] = model.predict(matrix).reshape(-1, 1)
 
-    return said
+    return numbers
 
 
 def _log_odds(posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log p(v) / (1 - p(v)) for each value but the first, which the others determine."""
+    """log p(v) / (1 - p(v)) for each value but the first, which follows from the others."""
 
     p = posterior[:, 1:].clip(_SURE, 1 - _SURE)
 

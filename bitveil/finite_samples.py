@@ -1,13 +1,14 @@
-r"""Finite samples: how far a reading of n rows may be from that of the population they come from.
+r"""Finite samples: how far a reading of n rows may be from that of their population.
 
-For fixed group sizes information and total variation are convex in :math:`p(t|s)`. Read from the
-table of n rows they are therefore too large in expectation; judged by the rows that are left out,
-too small. To first order the information is too large by
+For fixed group sizes, information and total variation are convex in :math:`p(t|s)`. From the table
+of n rows they are therefore too large in expectation. If each row is judged by the other rows,
+they are too small. To first order the information is too large by
 
 .. math:: \frac{\sum_s C_s - C}{2 n}, \qquad C = \sum_t \frac{\mathrm{Var}_x\, p(t|x)}{p(t)}
 
-nats, with :math:`C_s` the same within group s: the rows' spread around their mean, from a table
-of squared likelihoods. Measured on n rows, C itself is too small; :math:`C / (1 - C/n)` is better.
+nats, where :math:`C_s` is the same within group s. It is the spread of the rows around their mean,
+and comes from a table of squared likelihoods. Measured on n rows, C itself is too small, and
+:math:`C / (1 - C/n)` is better.
 """
 
 import warnings
@@ -26,17 +27,17 @@ from bitveil.tables import joint_table, squared_table
 __all__ = ["Corrected", "bootstrap_interval", "corrected_information", "leave_one_out", "spread"]
 
 TOO_FEW = 0.2
-"""From this spread on, as a share of a group's rows, the correction is not to be trusted."""
+"""The correction is unreliable above this spread, as a share of a group's rows."""
 
 
 class Corrected(NamedTuple):
-    """The mutual information in nats, less what it is too large by.
+    """The mutual information in nats, with its bias removed.
 
     Attributes:
-        value: The corrected information; by chance it can be below zero.
-        plug_in: The information as read from the table.
-        bias: What it is too large by, to first order.
-        spread: The largest C_s / n_s of a group; above 0.2 the correction is not to be trusted.
+        value: The corrected information. By chance it can be below zero.
+        plug_in: The information of the table.
+        bias: The bias of the plug-in value, to first order.
+        spread: The largest C_s / n_s of a group. Above 0.2 the correction is unreliable.
     """
 
     value: float
@@ -64,9 +65,9 @@ def spread(logits: Logits, groups: Groups, k: int) -> Float[Tensor, " k"]:
 
 @torch.no_grad()
 def corrected_information(logits: Logits, groups: Groups, k: int) -> Corrected:
-    """The mutual information less the bias of reading it from these rows.
+    """The mutual information minus the bias that comes from measuring it on these rows.
 
-    Warns where the rows of a group are too few for the correction.
+    Warns if a group has too few rows for the correction.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
@@ -74,7 +75,7 @@ def corrected_information(logits: Logits, groups: Groups, k: int) -> Corrected:
         k: The number of groups.
 
     Source:
-        Note on the bias of information estimates (Miller, 1955), for hard codes.
+        Note on the bias of information estimates (Miller, 1955), for hard codes
 
     Example:
         >>> corrected_information(torch.zeros(10, 3), torch.arange(10) % 2, k=2)
@@ -91,7 +92,7 @@ def corrected_information(logits: Logits, groups: Groups, k: int) -> Corrected:
     if worst > TOO_FEW:
         warnings.warn(
             f"A group has too few rows for its codes (C/n = {worst:.2f}, above {TOO_FEW}). The "
-            "corrected information is not to be trusted: bring more rows, or use fewer bits.",
+            "corrected information is not to be trusted. Use more rows, or fewer bits.",
             stacklevel=2,
         )
 
@@ -100,12 +101,12 @@ def corrected_information(logits: Logits, groups: Groups, k: int) -> Corrected:
 
 @torch.no_grad()
 def leave_one_out(logits: Logits, groups: Groups, k: int) -> tuple[float, float]:
-    r"""The information in nats and the total variation, each row judged by the other rows.
+    r"""The information in nats and the total variation, with each row judged by the others.
 
-    Too small in expectation, as the readings of the table are too large: together a bracket. The
-    information is what the other rows' table saves on guessing the row's group; the total
-    variation how much more often it is right than wrong, for the two groups that are farthest
-    apart. Takes :math:`n 2^m` operations.
+    They are too small in expectation, and the readings of the table are too large, so that both
+    together form a bracket. The information is what the table of the other rows saves in guessing
+    the group of a row. The total variation is how much more often it is right than wrong, for the
+    two groups that are farthest apart. It takes :math:`n 2^m` operations.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
@@ -113,7 +114,7 @@ def leave_one_out(logits: Logits, groups: Groups, k: int) -> tuple[float, float]
         k: The number of groups.
 
     Returns:
-        The information and the total variation; both can be below zero by chance.
+        The information and the total variation. Both can be below zero by chance.
 
     Example:
         >>> logits = 200 * torch.tensor([[1.0], [1.0], [-1.0], [-1.0]])
@@ -145,22 +146,22 @@ def bootstrap_interval(
     n_resamples: int = 1000,
     generator: torch.Generator | None = None,
 ) -> tuple[float, float]:
-    """A bootstrap interval of a reading over the rows, at the cost of little more than its table.
+    """A bootstrap interval of a reading over the rows, which costs little more than a table.
 
-    The rows of each group are put into blocks at random, whose tables, made by the one product
-    that a table costs anyway, are drawn with replacement and added up. The interval is the basic
-    one, turned around the measured value: what drawing rows anew adds, these rows have added to
-    the truth. It is approximate, and never below zero.
+    The rows of each group are put into random blocks. All tables of blocks come from the one
+    product that a table costs anyway. They are drawn with replacement and added up. The interval
+    is the basic one, mirrored at the measured value: a resample exceeds the measured value as the
+    measured value exceeds the truth. It is approximate, and never below zero.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, with shape :math:`(n,)`.
         k: The number of groups.
         reading: A reading of tables, as in `bitveil.information`.
-        level: The share of times that the interval is to hold the truth.
+        level: The probability with which the interval should hold the truth.
         n_blocks: The number of blocks in each group.
-        n_resamples: The number of tables that are drawn.
-        generator: Where the blocks and draws come from.
+        n_resamples: The number of tables to draw.
+        generator: The source of blocks and draws.
 
     Source:
         Bootstrap Methods: Another Look at the Jackknife (Efron, 1979),
@@ -194,7 +195,7 @@ def _resampled(
     n_resamples: int,
     generator: torch.Generator | None,
 ) -> Tensor:
-    """The reading of tables whose blocks were drawn with replacement, within each group."""
+    """The reading of tables whose blocks are drawn with replacement within each group."""
 
     k, n_blocks, c = tables.shape
     even = torch.ones(n_resamples * k, n_blocks)
@@ -209,7 +210,7 @@ def _resampled(
 
 
 def _spread(table: Tensor, squares: Tensor) -> Tensor:
-    """C of each group, corrected for being measured on the rows of the table."""
+    """C of each group, corrected for its bias on the rows of the table."""
 
     n = table.sum(1, keepdim=True).clamp_min(1)
     p = table / n
@@ -232,13 +233,13 @@ def _farthest(table: Tensor) -> tuple[int, int]:
 def _left_out(
     own: Tensor, groups: Tensor, table: Tensor, far: tuple[int, int]
 ) -> tuple[float, float]:
-    """What the other rows say of some rows with the likelihoods `own`, summed over them."""
+    """Sums over some rows, with likelihoods `own`, of how well the other rows guess them."""
 
     sizes = table.sum(1)
     share = (sizes / sizes.sum())[groups].unsqueeze(1)
     others = table[groups] - own
 
-    # Half a row, spread as the whole, keeps the logarithm finite: any guess is a valid one.
+    # Half a row, spread like the whole, keeps the logarithm finite. Any guess is valid.
     guess = (others + 0.5 * share) / (table.sum(0) - own + 0.5)
     information = (own * (guess / share).log()).sum().item()
 
@@ -256,5 +257,5 @@ def _check_sizes(name: str, table: Tensor) -> None:
     if min(sizes) < 2:
         raise ValueError(
             f"`{name}` judges each row by others of its group and expects at least two rows of "
-            f"each, got groups of {sizes} rows. Leave the small ones out, or join them."
+            f"each, got groups of {sizes} rows. Leave small groups out, or join them."
         )

@@ -1,18 +1,17 @@
-"""Folders: an encoder on disk, all of it or nothing.
+"""Folders: an encoder on disk.
 
-An encoder is a folder: `encoder.json` (what it is, with checksums), `weights.safetensors`,
-`features.skops` and `secret.key`. Loading executes nothing: tensors and JSON cannot, and skops
-rebuilds a fixed list of types. The checksums find damage and careless edits; they do not stop a
-forger who computes new ones, and what is read is inspected as if one had.
+A saved encoder is a folder with `encoder.json` (its settings and what it learned, with checksums),
+`weights.safetensors`, `features.skops` and `secret.key`. Loading executes nothing: tensors and
+JSON cannot be executed, and skops only rebuilds a fixed list of types. The checksums find damage
+and careless edits. They do not stop a forger who computes new ones, so everything that is read is
+also inspected.
 """
 
 import hashlib
 import json
 import os
-import tempfile
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,14 +20,15 @@ from torch import Tensor
 
 from bitveil.frozen import Secret, check_key
 from bitveil.inspection import blaming, check_archive, check_features, fits
+from bitveil.staging import staged
 
-__all__ = ["Parts", "check_mark", "check_place", "libraries", "load_parts", "save_parts", "staged"]
+__all__ = ["Parts", "check_mark", "libraries", "load_parts", "save_parts"]
 
 FORMAT = 1
-"""The version of the folder's layout: an encoder of another one is refused."""
+"""The version of the folder's layout. Folders of other versions are refused."""
 
 FILES = {"weights.safetensors", "features.skops", "secret.key"}
-"""What stands beside `encoder.json`."""
+"""The files beside `encoder.json`."""
 
 _TRUSTED = [
     "numpy.dtype",
@@ -62,12 +62,12 @@ _TRUSTED = [
 
 
 class Parts(NamedTuple):
-    """What an encoder consists of on disk.
+    """The parts of an encoder on disk.
 
     Attributes:
-        manifest: What it is, as JSON can say it.
+        manifest: Its settings and what it learned, as JSON.
         weights: Its tensors, by name.
-        features: The fitted preparation of its table.
+        features: Its fitted features.
         key: The secret key of its draws.
     """
 
@@ -78,10 +78,10 @@ class Parts(NamedTuple):
 
 
 def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
-    """Write a folder that `load_parts` reads; all of it, or nothing.
+    """Write a folder that `load_parts` can read, as a whole or not at all.
 
     Raises:
-        FileExistsError: If there is something at that place already.
+        FileExistsError: If the folder exists already.
     """
 
     import skops.io
@@ -113,12 +113,12 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
 
     Arguments:
         directory: The folder.
-        accept_versions: Whether other versions of the libraries may have written it. Its bits
-            must then be looked at.
+        accept_versions: Whether other versions of the libraries may have written it. The caller
+            must then compare its bits.
 
     Raises:
-        FileNotFoundError: If it is no folder of an encoder, or a file is missing.
-        ValueError: If a file was changed, or another version wrote it.
+        FileNotFoundError: If it is not the folder of an encoder, or a file is missing.
+        ValueError: If a file was changed, or other versions wrote it.
     """
 
     import skops.io
@@ -131,12 +131,16 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
     if saved != libraries() and not accept_versions:
         raise ValueError(
             f"{folder} was saved with {saved}; installed are {libraries()}, whose bits could "
-            "differ. `load(..., accept_versions=True)` loads it if they do not, on the specimens "
-            "that it keeps. Or install those versions, or fit the encoder anew."
+            "differ. `load(..., accept_versions=True)` loads it if the bits of its specimens are "
+            "the same. Or install those versions, or fit the encoder again."
         )
-    contents = {name: _content(folder, name, sha) for name, sha in manifest["files"].items()}
+    contents = {
+        name: _checked_content(folder, name, sha) for name, sha in manifest["files"].items()
+    }
     with blaming(folder), warnings.catch_warnings():
-        warnings.simplefilter("ignore", InconsistentVersionWarning)  # bits are compared instead
+        warnings.simplefilter(
+            "ignore", InconsistentVersionWarning
+        )  # the bits are compared instead
         check_key(contents["secret.key"])
         check_archive(contents["features.skops"], _TRUSTED)
         features = skops.io.loads(contents["features.skops"], trusted=_TRUSTED)
@@ -150,32 +154,11 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
         )
 
 
-def check_place(target: Path, *, overwrite: bool = False) -> None:
-    """Refuse a place that nothing can be written to, before there is something to write.
-
-    Raises:
-        FileExistsError: If there is something that is not to be overwritten.
-        FileNotFoundError: If there is no folder around it.
-        PermissionError: If that folder cannot be written to.
-    """
-
-    if target.is_dir() or (target.exists() and not overwrite):
-        raise FileExistsError(
-            f"{target} exists already and is not overwritten. Name another place, or remove it."
-        )
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"{target.parent} is no folder to write into. Make it first.")
-    if not os.access(target.parent, os.W_OK | os.X_OK):
-        raise PermissionError(
-            f"{target.parent} cannot be written to. Name another folder, or ask for the right to."
-        )
-
-
 def check_mark(folder: Path, fit: str) -> None:
-    """Mark a folder of checkpoints as that of one fit; refuse that of another one.
+    """Mark a folder of checkpoints with its fit, or refuse it if it belongs to another fit.
 
     Raises:
-        ValueError: If it is that of another fit, or its mark cannot be read.
+        ValueError: If it belongs to another fit, or its mark cannot be read.
     """
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -190,33 +173,18 @@ def check_mark(folder: Path, fit: str) -> None:
         damaged = True
     if damaged:
         raise ValueError(
-            f"{mark} is damaged: it does not say which fit the checkpoints are of. Remove the "
+            f"{mark} is damaged: it does not say which fit the checkpoints belong to. Remove the "
             f"folder {folder}, and the fit starts from the beginning; or name another folder."
         )
     if marked != fit:
         raise ValueError(
-            f"The checkpoint {folder} is that of another fit: of other rows, settings or "
+            f"The checkpoint {folder} belongs to another fit, with other rows, settings or "
             "networks. Remove it, or name another folder."
         )
 
 
-@contextmanager
-def staged(target: str | os.PathLike[str], *, overwrite: bool = False) -> Iterator[Path]:
-    """A path to write to that becomes `target` at the end, or vanishes where something fails.
-
-    Raises:
-        FileExistsError: If there is something at `target` that is not to be overwritten.
-    """
-
-    target = Path(target)
-    check_place(target, overwrite=overwrite)
-    with tempfile.TemporaryDirectory(dir=target.parent, prefix=".bitveil-") as scratch:
-        yield Path(scratch) / target.name
-        os.replace(Path(scratch) / target.name, target)
-
-
 def libraries() -> dict[str, str]:
-    """The versions on which the bits of a saved encoder depend."""
+    """The versions of the libraries that decide the bits of a saved encoder."""
 
     return {name: version(name).split("+")[0] for name in ("scikit-learn", "skrub", "torch")}
 
@@ -224,18 +192,16 @@ def libraries() -> dict[str, str]:
 def _manifest(folder: Path) -> dict[str, Any]:
     path = folder / "encoder.json"
     if not path.is_file():
-        raise FileNotFoundError(f"{folder} is no saved encoder: it has no encoder.json.")
+        raise FileNotFoundError(f"{folder} is not a saved encoder: it has no encoder.json.")
     content = path.read_bytes()
     try:
         manifest = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise ValueError(
-            f"{path} is damaged: it is not JSON that can be read ({error})."
-        ) from error
+        raise ValueError(f"{path} is damaged: it cannot be read as JSON ({error}).") from error
     if not isinstance(manifest, dict) or manifest.get("format") != FORMAT:
         raise ValueError(
             f"{path} was not written by this version of bitveil, which reads format {FORMAT}. "
-            "Fit and save the encoder anew, or install the version that wrote it."
+            "Fit and save the encoder again, or install the version that wrote it."
         )
     if manifest.pop("checksum", None) != _checksum(manifest):
         raise ValueError(f"{path} was changed after it was saved, and is not loaded.")
@@ -251,7 +217,7 @@ def _manifest(folder: Path) -> dict[str, Any]:
     return manifest
 
 
-def _content(folder: Path, name: str, sha: str) -> bytes:
+def _checked_content(folder: Path, name: str, sha: str) -> bytes:
     if not (folder / name).is_file():
         raise FileNotFoundError(f"{folder} is incomplete: {name} is missing.")
     content = (folder / name).read_bytes()

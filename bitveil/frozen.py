@@ -1,9 +1,9 @@
-"""Frozen: bits that stay the same, however often one asks.
+"""Frozen: bits that stay the same, however often somebody asks for them.
 
-A certificate speaks of one draw a row. Who can ask again averages the noise away and learns the
-probabilities, which tell more. So the random numbers of a row are a keyed hash of its id, or of
-its content where it has none: the same row under the same key has the same bits, and another key
-gives others.
+A certificate is about one draw of each row. Whoever can ask for more draws can average the noise
+away and learn the probabilities, which reveal more. So the random numbers of a row are a keyed
+hash of its id, or of its content if it has no id. The same row under the same key always has the
+same bits, and another key gives other bits.
 """
 
 import hashlib
@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.columns.kinds import MIDNIGHT, as_text, decimals, read_names
+from bitveil.columns.cells import MIDNIGHT, as_text, decimals
+from bitveil.columns.names import read_names
 
 __all__ = [
     "Hidden",
@@ -26,17 +27,17 @@ __all__ = [
     "row_digests",
 ]
 
-_WORDS = 8  # uniform numbers of 64 bits in one BLAKE2b digest
+_WORDS = 8  # one BLAKE2b digest holds this many uniform numbers of 64 bits
 
 
 def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
     """Sixteen bytes for each row's content, with shape (n, 16).
 
-    Equal values give equal bytes, whatever the type they are stored in: 30 and 30.0, -0.0 and 0.0,
-    0.1 as float32 and as float64, one instant in two time zones, and all kinds of missing values.
-    Text is no number here: read a table with its `bitveil.columns.kinds.Kinds` first, which know
-    what a column of text holds. The order of the columns counts. Arrays with more dimensions,
-    such as images, are taken as float64.
+    Equal values give equal bytes in every type that can store them: 30 and 30.0, -0.0 and 0.0, 0.1
+    as float32 and as float64, one instant in two time zones, and all kinds of missing values. Text
+    is never a number here: first read a table with its `bitveil.columns.kinds.Kinds`, which know
+    what a column of text holds. The order of the columns matters. Arrays with more dimensions,
+    such as images, are read as float64.
 
     Example:
         >>> a = row_digests(pd.DataFrame({"age": [30, 40], "job": ["clerk", None]}))
@@ -50,7 +51,7 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
         return _stack([_digest(row.tobytes()) for row in flat])
 
     columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
-    cells = np.hstack([_cells(pd.Series(column)) for column in columns])
+    cells = np.hstack([_cell_digests(pd.Series(column)) for column in columns])
 
     return _stack([_digest(row.tobytes()) for row in cells])
 
@@ -58,8 +59,8 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
 def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
     """Sixteen bytes for the name of each of n rows, with shape (n, 16).
 
-    Names are text or whole numbers, and 7 and "7" are the same name:
-    `bitveil.columns.kinds.read_names` says what is refused.
+    Names are text or whole numbers, and 7 and "7" are the same name.
+    `bitveil.columns.names.read_names` refuses everything else.
 
     Example:
         >>> digests = name_digests([7, "7", "007"], 3)
@@ -67,13 +68,13 @@ def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
         (True, False)
     """
 
-    return _stack([_digest(b"name" + _bytes(name)) for name in read_names(ids, n)])
+    return _stack([_digest(b"name" + _text_bytes(name)) for name in read_names(ids, n)])
 
 
 def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> NDArray[np.uint8]:
     """The frozen bits of rows with the probabilities theta, with shape (n, m).
 
-    A bit is 1 where its `frozen_uniforms` is less than its probability.
+    A bit is 1 where its uniform number is less than its probability: see `frozen_uniforms`.
 
     Arguments:
         theta: The probability that each bit is 1, with shape (n, m).
@@ -94,17 +95,17 @@ def freeze(theta: NDArray[np.float64], rows: NDArray[np.uint8], key: bytes) -> N
 def frozen_uniforms(
     rows: NDArray[np.uint8], m: int, key: bytes, *, layer: int = 0
 ) -> NDArray[np.float64]:
-    """The uniform numbers of rows under a key, from 0 to less than 1, with shape (n, m).
+    """The uniform numbers of rows under a key, from 0 to below 1, with shape (n, m).
 
-    Multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same bits. They
-    are as secret as the key: beside a bit, its uniform number says on which side of it the
-    probability lies, which is more than the bit says.
+    They are multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same
+    bits. They are as secret as the key: a bit with its uniform number shows on which side of that
+    number the probability lies, which is more than the bit alone shows.
 
     Arguments:
         rows: Bytes that name each row, with shape (n, b): see `row_digests`.
         m: The number of bits.
         key: The secret key, 16 to 64 bytes.
-        layer: 0 for the code itself, and from 1 on for the stochastic layers before it.
+        layer: 0 for the code itself, 1 and more for the stochastic layers before it.
 
     Example:
         >>> rows = np.arange(4, dtype=np.uint8).reshape(-1, 1)
@@ -139,7 +140,7 @@ def check_key(key: bytes) -> None:
 
 
 class Secret(bytes):
-    """Bytes that are not shown by whatever prints them, be it what holds them.
+    """Bytes that are never shown when they, or an object that holds them, are printed.
 
     Example:
         >>> key = Secret(b"0123456789abcdef")
@@ -154,7 +155,7 @@ class Secret(bytes):
 
 
 class Hidden:
-    """An attribute whose bytes are a `Secret`: neither it nor `vars` of its owner shows them."""
+    """An attribute that stores bytes as a `Secret`: printing its owner never shows them."""
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -178,7 +179,7 @@ def _stack(digests: list[bytes]) -> NDArray[np.uint8]:
     return np.frombuffer(b"".join(digests), dtype=np.uint8).reshape(-1, 16)
 
 
-def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
+def _cell_digests(column: "pd.Series[Any]") -> NDArray[np.uint8]:
     """Sixteen bytes for each cell; each different value is hashed once."""
 
     if column.dtype.kind == "f" and getattr(column.dtype, "itemsize", 8) < 8:
@@ -191,24 +192,24 @@ def _cells(column: "pd.Series[Any]") -> NDArray[np.uint8]:
 
 
 def _canonical(value: object) -> bytes:
-    """The bytes of a value: what float64 can hold as that, everything else as text."""
+    """The bytes of a value: as a float64 if that is exact, otherwise as text."""
 
     if isinstance(value, bool | int | float | np.number | np.bool_ | Decimal):
-        number = _number(value)
+        number = _exact_double(value)
         if number is not None:
             return b"number" + number.tobytes()
 
-    return b"text" + _bytes(MIDNIGHT.sub(r"\1", as_text(value)))
+    return b"text" + _text_bytes(MIDNIGHT.sub(r"\1", as_text(value)))
 
 
-def _bytes(text: str) -> bytes:
+def _text_bytes(text: str) -> bytes:
     return text.encode(errors="surrogatepass")
 
 
-def _number(value: Any) -> np.float64 | None:
-    """The value in double precision, if that is exact; -0.0 is 0.0."""
+def _exact_double(value: Any) -> np.float64 | None:
+    """The value in double precision, with 0.0 for -0.0; None if that is not exact."""
 
-    if isinstance(value, np.float16 | np.float32):  # as a file would have it, where 0.1 is 0.1
+    if isinstance(value, np.float16 | np.float32):  # the decimals in a file: 0.1 is 0.1
         return np.float64(str(value)) + 0.0
     if isinstance(value, np.integer):
         value = int(value)  # numpy compares integers with floats as floats

@@ -1,13 +1,13 @@
-r"""From logits to drawn bits with a gradient, for decoders that see draws.
+r"""Gradients: from logits to drawn bits with a gradient, for decoders that see draws.
 
-Where a decoder can be asked about every code, no draw is needed: see `objectives.DecoderTask`. For
-a penalty on what the code reveals, the tables have an exact gradient, and `bitveil.wide_codes` a
+If a decoder can answer for every code, no draw is needed: see `objectives.DecoderTask`. For a
+penalty on what the code reveals, the tables have an exact gradient, and `bitveil.wide_codes` has a
 far better estimate than any of these.
 
-Two kinds. The first gives *bits* through which a loss is differentiated; they are biased, since
-the loss is differentiated where no bit ever is. The second takes the *loss* as a function of bits,
-asks for nothing but its values, and is unbiased: the value of what it returns is the mean loss of
-each row over its draws, and its gradient an estimate of the gradient of the expected loss.
+There are two kinds. The first returns *bits* through which a loss is differentiated. They are
+biased, because the loss is differentiated where bits never are. The second takes the *loss* as a
+function of bits, uses only its values, and is unbiased. It returns the mean loss of each row over
+its draws, and the gradient of that is an estimate of the gradient of the expected loss.
 
 =================== ======= ======================================== ============================
 function            biased  loss evaluations                         source
@@ -15,7 +15,7 @@ function            biased  loss evaluations                         source
 `straight_through`  yes     1, differentiable                        Bengio et al. 2013; the paper
 `concrete`          yes     1, differentiable, not at bits           Maddison et al. 2017
 `reinmax`           yes     1, differentiable                        Liu et al. 2023
-`reinforce`         no      as many draws as asked for               Kool et al. 2019
+`reinforce`         no      one for each draw                        Kool et al. 2019
 `arm`               no      2                                        Yin, Zhou 2019
 `disarm`            no      2                                        Dong et al. 2020
 `enumerated`        exact   :math:`2^m`                              --
@@ -50,10 +50,10 @@ RowLosses: TypeAlias = Float[Tensor, " n"]
 
 
 def straight_through(logits: Logits, *, generator: torch.Generator | None = None) -> Bits:
-    r"""One draw of every bit whose gradient is that of its probability :math:`\theta`.
+    r"""One draw of every bit, with the gradient of its probability :math:`\theta`.
 
-    The estimator of the paper. It is biased: the slope of the loss at the drawn bits stands in for
-    the difference between the losses at 0 and at 1.
+    This is the estimator of the paper. It is biased: it uses the slope of the loss at the drawn
+    bits in place of the difference between the losses at 0 and at 1.
 
     Source:
         Estimating or Propagating Gradients Through Stochastic Neurons for Conditional Computation
@@ -61,7 +61,7 @@ def straight_through(logits: Logits, *, generator: torch.Generator | None = None
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
-        generator: Where the random numbers come from.
+        generator: The source of the random numbers.
 
     Returns:
         Bits, 0.0 or 1.0, with shape :math:`(n, m)`.
@@ -84,8 +84,8 @@ def concrete(
 ) -> Bits:
     r"""Relaxed bits between 0 and 1, :math:`\sigma((\ell + \text{logistic noise}) / \tau)`.
 
-    The lower the temperature, the closer to bits, and the wilder the gradient. Rounded, they are
-    draws of the bits.
+    At a lower temperature they are closer to bits, and the gradient varies more. Rounding makes
+    them draws of the bits.
 
     Source:
         The Concrete Distribution: A Continuous Relaxation of Discrete Random Variables (Maddison,
@@ -93,8 +93,8 @@ def concrete(
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
-        temperature: Above 0.
-        generator: Where the random numbers come from.
+        temperature: A number above 0.
+        generator: The source of the random numbers.
 
     Example:
         >>> concrete(torch.tensor([[-200.0, 200.0]]))
@@ -114,7 +114,7 @@ def reinmax(
 ) -> Bits:
     r"""One draw of every bit, with a gradient that is right to second order in a single bit.
 
-    Less biased than `straight_through`, with more variance.
+    It is less biased than `straight_through` and has more variance.
 
     Source:
         Bridging Discrete and Backpropagation: Straight-Through and Beyond (Liu, Dong, Liu, Yu,
@@ -122,8 +122,8 @@ def reinmax(
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
-        temperature: The softening of the slope, 1 for none.
-        generator: Where the random numbers come from.
+        temperature: How much the slope is softened; 1: not at all.
+        generator: The source of the random numbers.
 
     Example:
         >>> reinmax(torch.tensor([[-200.0, 200.0]]))
@@ -133,7 +133,7 @@ def reinmax(
     check_logits("reinmax", logits)
     bits = draw(logits, generator=generator)
     theta = logits.sigmoid()
-    # The slope is taken half way between the draw and the mean: Heun's method in place of Euler's.
+    # The slope half way between the draw and the mean: Heun's method in place of Euler's.
     middle = (bits + (logits.detach() / temperature).sigmoid()) / 2
     slope = middle * (1 - middle)
     half_way = slope * (logits - logits.detach())
@@ -149,7 +149,7 @@ def reinforce(
     *,
     generator: torch.Generator | None = None,
 ) -> RowLosses:
-    """The score-function gradient, where the other draws of a row are the baseline of each.
+    """The score-function gradient, with the other draws of a row as the baseline of each draw.
 
     Source:
         Buy 4 REINFORCE Samples, Get a Baseline for Free! (Kool, van Hoof, Welling, 2019),
@@ -158,8 +158,8 @@ def reinforce(
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         loss: The loss of each row, for draws of shape (draws, n, m).
-        n_draws: The draws of each row, at least 2.
-        generator: Where the random numbers come from.
+        n_draws: The number of draws of each row, at least 2.
+        generator: The source of the random numbers.
 
     Returns:
         The mean loss of each row, with shape :math:`(n,)`.
@@ -190,7 +190,7 @@ def arm(logits: Logits, loss: Loss, *, generator: torch.Generator | None = None)
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         loss: The loss of each row, for draws of shape (draws, n, m).
-        generator: Where the random numbers come from.
+        generator: The source of the random numbers.
 
     Returns:
         The mean loss of each row over its two draws, with shape :math:`(n,)`.
@@ -218,7 +218,7 @@ def disarm(logits: Logits, loss: Loss, *, generator: torch.Generator | None = No
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         loss: The loss of each row, for draws of shape (draws, n, m).
-        generator: Where the random numbers come from.
+        generator: The source of the random numbers.
 
     Returns:
         The mean loss of each row over its two draws, with shape :math:`(n,)`.
@@ -255,7 +255,7 @@ def enumerated(logits: Logits, loss: Loss) -> RowLosses:
     check_logits("enumerated", logits)
     if logits.numel() << logits.shape[1] > 2**28:
         raise ValueError(
-            "`enumerated` asks for the loss at all 2**m codes of every row: too many for `logits` "
+            "`enumerated` computes the loss at all 2**m codes of every row: too many for `logits` "
             f"of shape {tuple(logits.shape)}. Use fewer rows at a time, or `disarm`."
         )
     codes = all_codes(logits.shape[1], like=logits).unsqueeze(1)
@@ -283,7 +283,7 @@ def _antithetic(logits: Tensor, generator: torch.Generator | None) -> tuple[Tens
 
 
 def _with_gradient(value: Tensor, logits: Tensor, gradient: Tensor) -> Tensor:
-    """The value, and on top of its own gradient (a decoder's) that of the logits."""
+    """The value, with the gradient of the logits added to its own (a decoder's)."""
 
     through = (logits * gradient.detach()).sum(-1)
 

@@ -1,8 +1,8 @@
 r"""Readings: from a table of counts to nats, or to a probability.
 
-Every exact statement about what a code tells of a group is a function of one table `N(s, t)`.
-All readings take tables of shape :math:`(\dots, k, c)`, read each table of a batch on its own, and
-have finite gradients at empty cells.
+Every exact statement about what a code reveals of a group is a function of one table `N(s, t)`.
+All readings take tables of shape :math:`(\dots, k, c)`, read each table on its own, and have
+finite gradients at empty cells.
 
 Near independence an information is a small difference of large terms. Written as
 
@@ -11,45 +11,40 @@ Near independence an information is a small difference of large terms. Written a
 
 no term is negative and nothing cancels.
 
-A group without a row tells nothing: it is taken to be like the whole, so that a batch in which a
-rare group is missing is no accident. Audits refuse such a group instead.
+A group without rows counts as equal to the whole, so that a batch may lack a rare group. Audits
+refuse such a group instead.
 
-What `prior` does: `"empirical"` counts the groups as they come, `"uniform"` gives each the same
-weight, a tensor of shape :math:`(k,)` gives each its own. With rare groups the empirical prior
-makes every information small, whatever the rare groups lose.
+The `prior` sets the weights of the groups: `"empirical"` weighs them by their rows, `"uniform"`
+equally, and a tensor of shape :math:`(k,)` as it says. With rare groups the empirical prior makes
+every information small, however much the codes leak about them.
 """
 
 import math
 from typing import Any, Literal
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitveil.shapes import Logits, NeuronTables, Table
-from bitveil.tables import joint_table
+from bitveil.shapes import NeuronTables, Table
 
 __all__ = [
     "BITS",
     "Prior",
     "attack_accuracy",
-    "bit_entropy",
     "chi_square_information",
-    "code_entropy",
     "conditional_mutual_information",
     "conditional_total_variation",
     "doeblin_coefficient",
     "given_group",
-    "group_entropy",
     "group_prior",
     "guessing_advantage",
-    "input_information",
     "maximal_correlation",
     "maximal_leakage",
     "mutual_information",
     "neuron_information",
+    "positive",
     "residual_information",
     "sibson_information",
     "squared_hellinger",
@@ -63,7 +58,7 @@ BITS = 1 / math.log(2)
 
 
 def mutual_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
-    r"""The mutual information :math:`I(T; S)` in nats: how much a code tells of its group.
+    r"""The mutual information :math:`I(T; S)` in nats: how much a code reveals of its group.
 
     Zero if, and only if, code and group are independent. At most :math:`\log k`.
 
@@ -85,7 +80,7 @@ def conditional_mutual_information(
 ) -> Float[Tensor, "*batch"]:
     r"""The conditional mutual information :math:`I(T; S | Y)` in nats.
 
-    What a code tells of the group to someone who knows the target: zero under equalised odds.
+    What a code reveals of the group to someone who knows the target. Zero under equalised odds.
 
     Arguments:
         table: The counts over pairs, with shape :math:`(\dots, k_y, k_s, c)`.
@@ -97,16 +92,15 @@ def conditional_mutual_information(
     """
 
     weight = table.sum((-2, -1))
-    share = weight / _positive(weight.sum(-1, keepdim=True))
+    share = weight / positive(weight.sum(-1, keepdim=True))
 
     return (share * mutual_information(table)).sum(-1)
 
 
 def neuron_information(tables: NeuronTables, *, prior: Prior = "empirical") -> Float[Tensor, ""]:
-    r"""The paper's quantity :math:`\sum_j I(T_j; S)` in nats: single neurons, summed.
+    r"""The paper's quantity :math:`\sum_j I(T_j; S)` in nats, the sum over single neurons.
 
-    It is no bound on :math:`I(T; S)`, from neither side: the parity trap has 0 here and 1 bit
-    jointly.
+    It bounds :math:`I(T; S)` from neither side: the parity trap has 0 here and 1 bit jointly.
 
     Source:
         Invariant Representations with Stochastically Quantized Neural Networks (Cerrato, Köppel,
@@ -130,12 +124,13 @@ def total_variation(
     r"""The total variation :math:`\tfrac12 \sum_t |p(t|s) - p(t|s')|` between two groups.
 
     The demographic-parity gap of any classifier that sees the code is at most this, and some
-    classifier attains it: the worst case itself.
+    classifier attains it.
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
-        pairs: With more than two groups, the `"worst"` pair, which needs no prior, or the mean
-            over pairs of different groups, `"weighted"` by how often two rows are such a pair.
+        pairs: With more than two groups, `"worst"` takes the worst pair, which needs no prior.
+            `"weighted"` takes the mean over pairs of different groups, weighted by how often two
+            rows are such a pair.
         prior: The weights of the groups, for the mean.
 
     Example:
@@ -152,7 +147,7 @@ def total_variation(
 
 
 def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, "*batch"]:
-    """The total variation of two groups among the rows of one target, at the worst target.
+    """The total variation of two groups among the rows of one target, for the worst target.
 
     The equalised-odds gap of any classifier that sees the code is at most this.
 
@@ -171,9 +166,10 @@ def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[T
 def doeblin_coefficient(table: Table) -> Float[Tensor, "*batch"]:
     r"""The overlap :math:`\sum_t \min_s p(t|s)` of all groups: Doeblin's coefficient.
 
-    So often, at least, a code is drawn that tells nothing: every group's codes are a mixture, with
-    this weight, of one distribution that all groups share. So :math:`I(T; S)` is at most one less
-    it, as a share of the entropy of the groups. With two groups it is :math:`1 - TV`.
+    With at least this probability a drawn code reveals nothing: the codes of every group are a
+    mixture in which one distribution, shared by all groups, has this weight. Therefore
+    :math:`I(T; S)` is at most one minus this, times the entropy of the groups. With two groups it
+    is :math:`1 - TV`.
 
     Source:
         Doeblin Coefficients and Related Measures (Makur, Singh, 2023),
@@ -193,9 +189,9 @@ def doeblin_coefficient(table: Table) -> Float[Tensor, "*batch"]:
 def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The :math:`\chi^2`-information :math:`\sum_{s,t} (p - q)^2 / q`, with p and q as above.
 
-    How far the guesses of the best least-squares attacker are from the prior. Never below the
-    mutual information in nats; the sum of the squared correlations of all functions of the code
-    with all functions of the group.
+    It measures how far the guesses of the best least-squares attacker are from the prior. It is
+    never below the mutual information in nats, and equals the sum of the squared canonical
+    correlations between functions of the code and of the group.
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
@@ -212,8 +208,8 @@ def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float
 def squared_hellinger(table: Table) -> Float[Tensor, "*batch"]:
     r"""The squared Hellinger distance :math:`\tfrac12 \sum_t (\sqrt{p(t|s)} - \sqrt{p(t|s')})^2`.
 
-    Of the worst pair of groups, from 0 to 1. What adds up, almost, when an attacker sees the codes
-    of many rows of one group. At most the total variation, which is at most
+    It is that of the worst pair of groups, from 0 to 1. It nearly adds up when an attacker sees
+    the codes of many rows of one group. It is at most the total variation, which is at most
     :math:`\sqrt{2 H^2}`.
 
     Arguments:
@@ -224,7 +220,7 @@ def squared_hellinger(table: Table) -> Float[Tensor, "*batch"]:
         tensor(1.0000)
     """
 
-    root = _positive(given_group(table)).sqrt()
+    root = positive(given_group(table)).sqrt()
     mode = "donot_use_mm_for_euclid_dist"  # the product of matrices would cancel
 
     return torch.cdist(root, root, compute_mode=mode).square().amax((-2, -1)) / 2
@@ -238,8 +234,8 @@ def sibson_information(
     .. math:: I_\alpha = \tfrac{\alpha}{\alpha - 1} \log \sum_t
         \Bigl( \sum_s p(s)\, p(t|s)^\alpha \Bigr)^{1/\alpha}
 
-    Order 1 is the mutual information, order infinity the `maximal_leakage`; it never falls with
-    the order. The higher the order, the more a few telling codes count.
+    Order 1 is the mutual information, and order infinity the `maximal_leakage`. It never falls
+    with the order. The higher the order, the more a few revealing codes count.
 
     Source:
         Information radius (Sibson, 1969), https://doi.org/10.1007/BF00537520
@@ -262,7 +258,7 @@ def sibson_information(
         return maximal_leakage(table, prior=prior)
 
     # With r = p(t|s) / p(t), the inner sum is 1 + E[r^α - 1 - α (r - 1)], whose terms vanish to
-    # second order where r is 1; where r^α would overflow, the largest r is taken out instead.
+    # second order where r is 1. Where r^α would overflow, the largest r is factored out instead.
     weight = _prior(table, prior)
     whole = (weight * given_group(table)).sum(-2)
     excess = _excess(table, prior)
@@ -271,9 +267,9 @@ def sibson_information(
     large = alpha * top.squeeze(-2) > 20
     power = torch.where(large.unsqueeze(-2), 0, alpha * log_ratio)
     small_sum = (weight * (torch.expm1(power) - alpha * excess)).sum(-2)
-    # An empty cell has r = 0 exactly, while its logarithm ends at the spacing of the dtype.
+    # An empty cell has r = 0 exactly, although its logarithm ends at the spacing of the dtype.
     shifted = torch.where(excess > -1, alpha * (log_ratio - top), -math.inf)
-    large_sum = _positive((weight * shifted.exp()).sum(-2))
+    large_sum = positive((weight * shifted.exp()).sum(-2))
     growth = torch.where(
         large,
         torch.expm1(top.squeeze(-2) + large_sum.log() / alpha),
@@ -286,8 +282,8 @@ def sibson_information(
 def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The maximal leakage :math:`\log \sum_t \max_s p(t|s)` in nats.
 
-    By how much, at most, a code multiplies the chance of guessing *any* function of the group,
-    also a random one. It depends on the prior only through which groups there are.
+    The logarithm of the largest factor by which a code raises the chance of guessing *any*
+    function of the group, also a random one. Of the prior only the set of groups matters.
 
     Source:
         An Operational Approach to Information Leakage (Issa, Wagner, Kamath, 2020),
@@ -295,7 +291,7 @@ def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
-        prior: The weights of the groups; only which of them are zero matters.
+        prior: The weights of the groups. It only matters which of them are zero.
 
     Example:
         >>> maximal_leakage(torch.eye(4)).exp()
@@ -312,8 +308,9 @@ def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
 def maximal_correlation(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The maximal correlation of any function of the code with any function of the group.
 
-    The second singular value of :math:`p(s,t) / \sqrt{p(s) p(t)}`, from 0 to 1: what a regression
-    on the codes can explain at best. With two groups its square is the :math:`\chi^2`-information.
+    The second singular value of :math:`p(s,t) / \sqrt{p(s) p(t)}`, from 0 to 1. It limits
+    what a regression on the codes can explain. With two groups its square is the
+    :math:`\chi^2`-information.
 
     Source:
         On measures of dependence (Rényi, 1959), https://doi.org/10.1007/BF02024507
@@ -330,14 +327,14 @@ def maximal_correlation(table: Table, *, prior: Prior = "empirical") -> Float[Te
     residual = _residual(table, prior)
     squares = torch.linalg.eigvalsh(residual @ residual.mT)
 
-    return _positive(squares[..., -1]).sqrt()
+    return positive(squares[..., -1]).sqrt()
 
 
 def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The accuracy :math:`\sum_t \max_s p(s, t)` of the best attacker who guesses the group.
 
-    With the uniform prior it is the best balanced accuracy; with two groups that is
-    :math:`(1 + TV) / 2`.
+    With the uniform prior it is the best balanced accuracy, which is :math:`(1 + TV) / 2` for two
+    groups.
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
@@ -352,10 +349,10 @@ def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
 
 
 def guessing_advantage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
-    r"""How much more often the best attacker is right with the code than without.
+    r"""How much more often the best attacker is right with the code than without it.
 
     :math:`\sum_t \max_s p(s, t) - \max_s p(s)`. With rare groups and the empirical prior it is
-    often exactly 0, whatever the rare groups lose: ask with the uniform one too.
+    often exactly 0, however much the codes leak about rare groups. Use the uniform prior too.
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
@@ -369,68 +366,11 @@ def guessing_advantage(table: Table, *, prior: Prior = "empirical") -> Float[Ten
     return attack_accuracy(table, prior=prior) - _prior(table, prior).amax((-2, -1))
 
 
-def group_entropy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
-    """The entropy of the groups in nats: the most that a code can tell of them.
-
-    Example:
-        >>> group_entropy(torch.tensor([[1.0, 1.0], [2.0, 0.0]])) / math.log(2)
-        tensor(1.)
-    """
-
-    return _entropy(_prior(table, prior).squeeze(-1))
-
-
-def code_entropy(table: Table) -> Float[Tensor, "*batch"]:
-    r"""The entropy :math:`H(T)` of the code in nats: how much of the m bits is in use.
-
-    Example:
-        >>> code_entropy(torch.tensor([[1.0, 1.0], [1.0, 1.0]])) / math.log(2)
-        tensor(1.)
-    """
-
-    return _entropy(_joint(table, "empirical").sum(-2))
-
-
-def input_information(logits: Logits) -> Float[Tensor, ""]:
-    r"""The information :math:`I(X; T) = H(T) - H(T|X)` in nats: what a code tells of its row.
-
-    Among these rows, each as likely. It is no more than their number's logarithm, and :math:`m`
-    bits; noise in the bits makes it smaller.
-
-    Arguments:
-        logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
-
-    Example:
-        >>> input_information(torch.tensor([[-200.0], [200.0]])) / math.log(2)
-        tensor(1.)
-        >>> input_information(torch.tensor([[0.0], [0.0]]))
-        tensor(0.)
-    """
-
-    table = joint_table(logits, torch.zeros_like(logits[:, 0], dtype=torch.long), 1)
-
-    return code_entropy(table) - bit_entropy(logits).sum(-1).mean()
-
-
-def bit_entropy(logits: Logits) -> Logits:
-    """The entropy of each bit of each row in nats, with shape :math:`(n, m)`.
-
-    Example:
-        >>> bit_entropy(torch.tensor([[0.0, 200.0]])) / math.log(2)
-        tensor([[1., 0.]])
-    """
-
-    # θ softplus(-ℓ) + (1 - θ) softplus(ℓ): no logarithm of a probability, no NaN at 0 or 1.
-    one, zero = logits.sigmoid(), (-logits).sigmoid()
-
-    return one * F.softplus(-logits) + zero * F.softplus(logits)
-
-
 def residual_information(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, "*batch"]:
-    r"""The information :math:`I(Y; S | T)` in nats: what the code leaves of their dependence.
+    r"""The information :math:`I(Y; S | T)` in nats, the dependence that remains given the code.
 
-    Zero under sufficiency: among rows of one code, the target is then as frequent in every group,
-    and a score computed from the code is calibrated in each.
+    Zero under sufficiency: among rows of one code, the target is then equally frequent in every
+    group, and a score computed from the code is calibrated in each group.
 
     Arguments:
         table: The counts over pairs, with shape :math:`(\dots, k_y, k_s, c)`.
@@ -447,28 +387,35 @@ def residual_information(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, 
 def given_group(table: Tensor) -> Tensor:
     """The distribution p(t|s) of each group's codes, with the shape of the table.
 
-    A group without a row is taken to be like the whole.
+    A group without rows counts as equal to the whole.
     """
 
     whole = table.sum(-2, keepdim=True)
     size = table.sum(-1, keepdim=True)
-    share = whole / _positive(whole.sum(-1, keepdim=True))
+    share = whole / positive(whole.sum(-1, keepdim=True))
 
-    return torch.where(size > 0, table / _positive(size), share)
+    return torch.where(size > 0, table / positive(size), share)
 
 
 def group_prior(sizes: Float[Tensor, "*batch k"], prior: Prior) -> Float[Tensor, "*batch k"]:
-    """The weights of groups of these sizes under a prior; they sum to one."""
+    """The weights of groups of these sizes under a prior. They sum to one."""
 
     if isinstance(prior, Tensor):
         return prior.to(sizes).expand_as(sizes)
     if prior == "uniform":
         return torch.full_like(sizes, 1 / sizes.shape[-1])
     if prior == "empirical":
-        return sizes / _positive(sizes.sum(-1, keepdim=True))
+        return sizes / positive(sizes.sum(-1, keepdim=True))
     raise ValueError(
-        f"`prior` expects 'empirical', 'uniform' or a tensor of one weight a group, got {prior!r}."
+        "`prior` expects 'empirical', 'uniform' or a tensor with one weight for each group, got "
+        f"{prior!r}."
     )
+
+
+def positive(x: Tensor) -> Tensor:
+    """The numbers as divisors: 0 becomes the smallest positive number of the dtype."""
+
+    return x.clamp_min(torch.finfo(x.dtype).tiny)
 
 
 def _prior(table: Tensor, prior: Prior) -> Tensor:
@@ -483,7 +430,7 @@ def _excess(table: Tensor, prior: Prior) -> Tensor:
     p = given_group(table)
     whole = (_prior(table, prior) * p).sum(-2, keepdim=True)
 
-    return (p - whole) / _positive(whole)
+    return (p - whole) / positive(whole)
 
 
 def _residual(table: Tensor, prior: Prior) -> Tensor:
@@ -492,7 +439,7 @@ def _residual(table: Tensor, prior: Prior) -> Tensor:
     p = _joint(table, prior)
     q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
 
-    return (p - q) / _positive(q).sqrt()
+    return (p - q) / positive(q).sqrt()
 
 
 def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
@@ -501,17 +448,11 @@ def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
     weight = _prior(table, prior)
     weight = (weight * weight.mT) * (1 - torch.eye(weight.shape[-2]).to(weight))
 
-    return (weight * distances).sum((-2, -1)) / _positive(weight.sum((-2, -1)))
-
-
-def _entropy(p: Tensor) -> Tensor:
-    """-Σ p log p, whose gradient ends at the logarithm of the smallest number of the dtype."""
-
-    return -(p * _positive(p).log()).sum(-1)
+    return (weight * distances).sum((-2, -1)) / positive(weight.sum((-2, -1)))
 
 
 def _log1p(excess: Tensor) -> Tensor:
-    """log(1 + excess), ending at the spacing of the dtype where the excess is -1."""
+    """log(1 + excess), with the excess at least the spacing of the dtype above -1."""
 
     return torch.log1p(excess.clamp_min(torch.finfo(excess.dtype).eps - 1))
 
@@ -519,8 +460,8 @@ def _log1p(excess: Tensor) -> Tensor:
 def _joint(table: Tensor, prior: Prior) -> Tensor:
     """p(s, t), under the prior."""
 
-    if isinstance(prior, str) and prior == "empirical":  # the same, at half the cost
-        return table / _positive(table.sum((-2, -1), keepdim=True))
+    if isinstance(prior, str) and prior == "empirical":  # the same at half the cost
+        return table / positive(table.sum((-2, -1), keepdim=True))
 
     return _prior(table, prior) * given_group(table)
 
@@ -528,14 +469,14 @@ def _joint(table: Tensor, prior: Prior) -> Tensor:
 class _MutualInformation(torch.autograd.Function):
     """`Σ p log(p / q) - p + q`, where q is the product of the margins of p, which sums to one.
 
-    No term is negative. The gradient is the logarithm alone, which ends at the spacing of the
-    dtype, so that it is finite at an empty cell. One number a cell is kept for it.
+    No term is negative. The gradient is the logarithm alone. It is bounded by the spacing of the
+    dtype, and so is finite at an empty cell. It needs one stored number for each cell.
     """
 
     @staticmethod
     def forward(ctx: Any, p: Tensor) -> Tensor:
         q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-        excess = (p - q).div_(_positive(q))
+        excess = (p - q).div_(positive(q))
         log_ratio = _log1p(excess)
         ctx.save_for_backward(log_ratio)
 
@@ -547,7 +488,3 @@ class _MutualInformation(torch.autograd.Function):
         (log_ratio,) = ctx.saved_tensors
 
         return grad[..., None, None] * log_ratio
-
-
-def _positive(x: Tensor) -> Tensor:
-    return x.clamp_min(torch.finfo(x.dtype).tiny)

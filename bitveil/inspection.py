@@ -1,8 +1,8 @@
-"""Inspection: what a saved encoder must be like, looked at before it is used.
+"""Inspection: checks of what was read from a saved encoder, before it is used.
 
-The files of a folder can be changed by anybody who can write to it. What is read from them is
-therefore checked as what a stranger sent: types and shapes, and above all the numbers that
-compiled code takes as places in memory without looking, as the children of a tree's node.
+Anybody who can write to a folder can change its files. So everything that is read from them is
+checked as if a stranger had sent it: types and shapes, and above all the numbers that compiled
+code uses as places in memory without a check, such as the children of a node of a tree.
 """
 
 import io
@@ -33,7 +33,7 @@ __all__ = [
     "perceptron_shapes",
 ]
 
-Record = TypeVar("Record")
+Form = TypeVar("Form")
 
 Shapes: TypeAlias = dict[str, tuple[int, ...]]
 """The shapes of tensors, by their names."""
@@ -41,10 +41,10 @@ Shapes: TypeAlias = dict[str, tuple[int, ...]]
 
 @contextmanager
 def blaming(folder: Path) -> Iterator[None]:
-    """Whatever goes wrong inside is the fault of the folder, and one error says so.
+    """Turn every error inside into one error that names the folder.
 
     Raises:
-        ValueError: In place of any other error.
+        ValueError: Instead of any other error.
     """
 
     try:
@@ -53,7 +53,7 @@ def blaming(folder: Path) -> Iterator[None]:
         kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
         raise ValueError(
             f"{folder} was changed after it was saved, or is damaged, and is not loaded "
-            f"({kind}{_short(error)}). Copy the folder anew, or fit and save the encoder again."
+            f"({kind}{_short(error)}). Copy the folder again, or fit and save the encoder again."
         ) from error
 
 
@@ -63,36 +63,38 @@ def _short(error: Exception, most: int = 300) -> str:
     return text if len(text) <= most else text[:most] + " …"
 
 
-def checked(form: Callable[..., Record], said: Any) -> Record:
-    """The record of this class with these values, each of the type that the class says.
+def checked(form: Callable[..., Form], content: Any) -> Form:
+    """A record of this dataclass with these values, each of the type in its annotation.
 
     Raises:
         ValueError: If a field is missing, unknown, or of another type.
 
     Example:
-        >>> from bitveil.search import Step
-        >>> checked(Step, {"limit": None, "strength": 1.0, "information": 0.5, "measure": 0.1,
-        ...                "gap": "0.2"})
+        >>> from dataclasses import make_dataclass
+        >>> Step = make_dataclass("Step", [("limit", float | None), ("gap", float)])
+        >>> checked(Step, {"limit": None, "gap": 0.2})
+        Step(limit=None, gap=0.2)
+        >>> checked(Step, {"limit": None, "gap": "0.2"})
         Traceback (most recent call last):
         ...
         ValueError: `gap` of a Step expects float, got '0.2'.
     """
 
-    if not isinstance(said, dict):
-        raise ValueError(f"Expected the fields of a {form.__name__}, got {said!r}.")
+    if not isinstance(content, dict):
+        raise ValueError(f"Expected the fields of a {form.__name__}, got {content!r}.")
     hints = get_type_hints(form)
-    for name, value in said.items():
+    for name, value in content.items():
         if name in hints and not fits(value, hints[name]):
             kind = getattr(hints[name], "__name__", hints[name])
             raise ValueError(f"`{name}` of a {form.__name__} expects {kind}, got {value!r}.")
-    if unknown := sorted(set(said) - {field.name for field in fields(form)}):  # type: ignore[arg-type]
+    if unknown := sorted(set(content) - {field.name for field in fields(form)}):  # type: ignore[arg-type]
         raise ValueError(f"A {form.__name__} has no {unknown}.")
 
-    return form(**said)
+    return form(**content)
 
 
 def fits(value: Any, kind: Any) -> bool:
-    """Whether a value is of a type, as annotations write types; whole numbers are floats too.
+    """Whether a value has the type of an annotation; whole numbers are floats too.
 
     Example:
         >>> fits((1, 2.5), tuple[float, ...]), fits(True, int), fits(None, int | None)
@@ -161,12 +163,12 @@ def convolution_shapes(shape: Sequence[int], outputs: int) -> Shapes:
 
 
 def check_shapes(what: str, weights: Mapping[str, Tensor], expected: Shapes) -> None:
-    """Refuse tensors that have other names, other shapes, or numbers that are not finite."""
+    """Refuse tensors with other names or shapes, or with numbers that are not finite."""
 
     found = {name: tuple(weight.shape) for name, weight in weights.items()}
     if found != expected:
         differ = sorted(set(found.items()) ^ set(expected.items()))[:5]
-        raise ValueError(f"the tensors of the {what} are others than expected: {differ}")
+        raise ValueError(f"the {what} has other tensors than expected: {differ}")
     if not all(
         weight.is_floating_point() and bool(weight.isfinite().all()) for weight in weights.values()
     ):
@@ -177,12 +179,12 @@ def check_shapes(what: str, weights: Mapping[str, Tensor], expected: Shapes) -> 
 
 
 def check_archive(content: bytes, trusted: list[str]) -> None:
-    """Refuse an archive of features with compressed or sparse parts, or with foreign types.
+    """Refuse an archive of features with compressed parts, unknown parts or foreign types.
 
-    Parts that are not compressed cannot be larger than the file that holds them.
+    Uncompressed parts cannot be larger than the file that holds them.
 
     Raises:
-        ValueError: If it is no such archive.
+        ValueError: If it has any of these.
     """
 
     import skops.io
@@ -206,10 +208,10 @@ def check_archive(content: bytes, trusted: list[str]) -> None:
 
 
 def check_features(features: Any) -> None:
-    """Refuse fitted features that would read memory which is not theirs, or never end.
+    """Refuse fitted features that would read foreign memory, or never finish.
 
     Raises:
-        ValueError: If a tree's nodes are no tree, or a vocabulary does not count its words.
+        ValueError: If the nodes of a tree form no tree, or a vocabulary does not number its words.
     """
 
     from sklearn.ensemble._hist_gradient_boosting.gradient_boosting import BaseHistGradientBoosting
@@ -220,7 +222,7 @@ def check_features(features: Any) -> None:
 
     if not isinstance(features, Features):
         raise ValueError(f"features.skops holds a {type(features).__name__}")
-    for part in _parts(features):
+    for part in _everything_in(features):
         if isinstance(part, BaseHistGradientBoosting):
             _check_boosting(part)
         elif isinstance(part, TreePredictor):
@@ -231,8 +233,8 @@ def check_features(features: Any) -> None:
             raise ValueError("features.skops holds a sparse matrix")
 
 
-def _parts(whole: Any) -> Iterator[Any]:
-    """The object and everything that it holds, each once."""
+def _everything_in(whole: Any) -> Iterator[Any]:
+    """The object and everything inside it, each once."""
 
     left, seen = [whole], set()
     while left:
@@ -252,24 +254,24 @@ def _parts(whole: Any) -> Iterator[Any]:
 
 
 def _check_boosting(model: Any) -> None:
-    """The trees of a boosting see its columns only, and stand in rounds of equal size."""
+    """Refuse trees that split other columns, or rounds of unequal size."""
 
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
     columns, each = vars(model).get("n_features_in_"), vars(model).get("n_trees_per_iteration_")
     rounds = vars(model).get("_predictors")
     if not fits(columns, int) or not fits(each, int) or not fits(rounds, list[list[Any]]):
-        raise ValueError("a boosting lacks its trees, or the number of its columns")
+        raise ValueError("a boosting model lacks its trees, or the number of its columns")
     assert rounds is not None
     for trees in rounds:
         if len(trees) != each or not all(isinstance(tree, TreePredictor) for tree in trees):
-            raise ValueError("a boosting has other trees than it says")
+            raise ValueError("a boosting model has another number of trees than it says")
         for tree in trees:
             _check_tree(tree, columns)
 
 
 def _check_tree(tree: Any, columns: int | None = None) -> None:
-    """Children stand behind their parent, so that a walk ends, and within the nodes."""
+    """Refuse nodes whose children do not come after them, so that every walk ends."""
 
     from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTYPE
 
@@ -282,10 +284,10 @@ def _check_tree(tree: Any, columns: int | None = None) -> None:
     for side in ("left", "right"):
         children = nodes[side][inner].astype(np.int64)
         if (children <= inner).any() or (children >= len(nodes)).any():
-            raise ValueError("a tree has a node whose child is none of those behind it")
+            raise ValueError("a tree has a node whose child does not come after it")
     split = nodes["feature_idx"][inner]
     if (split < 0).any() or (columns is not None and (split >= columns).any()):
-        raise ValueError("a tree splits a column that is not there")
+        raise ValueError("a tree splits a column that does not exist")
     if nodes["is_categorical"].any():
         raise ValueError("a tree splits by categories, which no encoder's tree does")
     if not np.isfinite(nodes["value"]).all():
@@ -293,14 +295,14 @@ def _check_tree(tree: Any, columns: int | None = None) -> None:
     for name in ("binned_left_cat_bitsets", "raw_left_cat_bitsets"):
         bits = vars(tree).get(name)
         if not isinstance(bits, np.ndarray) or bits.dtype != np.uint32 or bits.shape[1:] != (8,):
-            raise ValueError(f"a tree has no `{name}` as trees have them")
+            raise ValueError(f"a tree has no valid `{name}`")
 
 
 def _check_vocabulary(words: Any) -> None:
-    """The places of words are those of columns, each once: nobody looks at them again."""
+    """Refuse words whose places are not the numbers of columns, each once."""
 
     if not isinstance(words, dict) or not all(isinstance(word, str) for word in words):
-        raise ValueError("a reader of texts has no vocabulary")
+        raise ValueError("a text reader has no vocabulary")
     places: NDArray[Any] = np.array(list(words.values()))
     if places.dtype.kind not in "iu" or not np.array_equal(np.sort(places), np.arange(len(words))):
-        raise ValueError("a vocabulary has words without a place of their own")
+        raise ValueError("a vocabulary has words without their own place")

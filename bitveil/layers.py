@@ -1,4 +1,4 @@
-"""Layers: a stochastic binary one, and encoders for tables and images."""
+"""Layers: a layer that draws bits, and encoders for tables and images."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -24,10 +24,10 @@ __all__ = [
 ]
 
 Uniforms: TypeAlias = Callable[[tuple[int, ...]], Tensor]
-"""From the shape (n, m) of a layer's draws to their uniform numbers, from 0 to 1."""
+"""A function from the shape (n, m) of a layer's draws to uniform numbers between 0 and 1."""
 
 _DRAWS: ContextVar[Mapping[int, Uniforms]] = ContextVar("draws", default=MappingProxyType({}))
-"""What stochastic layers draw from, by the identity of the layer: of this thread alone."""
+"""The uniform numbers of each layer, by its identity, for this thread alone."""
 
 Layer = TypeVar("Layer", bound=nn.Module)
 
@@ -35,17 +35,17 @@ Layer = TypeVar("Layer", bound=nn.Module)
 class StochasticBinary(nn.Module):
     r"""Neurons that draw: each is 1 with the probability :math:`\sigma(\text{logit})`.
 
-    The logits of the last pass are kept in `logits`, with shape :math:`(n, m)`, for a penalty to
-    read: the layer can stand at any depth of a network, also between blocks of a convolutional
-    one. It draws in evaluation too, since the bits, and not the probabilities, are what the
-    penalty speaks of.
+    The layer keeps the logits of the last pass in `logits`, with shape :math:`(n, m)`, where a
+    penalty can read them. So it can be used at any depth of a network, also between the blocks of
+    a convolutional one. It draws in evaluation too, because the penalty limits what the bits
+    reveal, and not the probabilities.
 
     Source:
         Invariant Representations with Stochastically Quantized Neural Networks (Cerrato, Köppel,
         Esposito, Kramer, 2023), https://arxiv.org/abs/2208.02656
 
     Arguments:
-        generator: Where the random numbers come from.
+        generator: The source of the random numbers.
 
     Example:
         >>> layer = StochasticBinary()
@@ -66,7 +66,7 @@ class StochasticBinary(nn.Module):
         """Draw bits with a straight-through gradient, with the shape of the logits."""
 
         flat = logits.flatten(1)
-        self.logits = flat  # for a penalty in training; another thread may set it at any time
+        self.logits = flat  # for a penalty in training; other threads may overwrite it
         uniforms = _DRAWS.get().get(id(self))
         if uniforms is not None:
             drawn = uniforms(tuple(flat.shape)).to(logits) < flat.sigmoid()
@@ -75,13 +75,13 @@ class StochasticBinary(nn.Module):
         return straight_through(flat, generator=self.generator).view_as(logits)
 
     def __deepcopy__(self, memo: dict[int, object]) -> "StochasticBinary":
-        """A layer of its own, which shares the generator: it has state that cannot be split."""
+        """A new layer with the same generator, whose state cannot be split."""
 
         return StochasticBinary(generator=self.generator)
 
 
 def stochastic_layers(network: nn.Module) -> list[StochasticBinary]:
-    """The stochastic layers of a network, in the order in which it holds them.
+    """The stochastic layers of a network, in its order of modules.
 
     Example:
         >>> len(stochastic_layers(nn.Sequential(nn.Linear(2, 3), StochasticBinary())))
@@ -93,9 +93,13 @@ def stochastic_layers(network: nn.Module) -> list[StochasticBinary]:
 
 @contextmanager
 def drawing_from(network: nn.Module, uniforms: Callable[[int], Uniforms]) -> Iterator[None]:
-    """Let the stochastic layers of a network draw from given numbers, those of layer j from j.
+    """Let the stochastic layers of a network draw from given uniform numbers.
 
-    It holds for this thread alone: others may use the same network at the same time.
+    This holds for this thread alone: others may use the same network at the same time.
+
+    Arguments:
+        network: The network.
+        uniforms: A function from the number of a layer, from 0 on, to its `Uniforms`.
 
     Example:
         >>> layer = StochasticBinary()
@@ -126,7 +130,7 @@ def table_encoder(
         n_features: The number of columns.
         n_bits: The number of bits.
         hidden: The widths of the hidden layers, each followed by a ReLU.
-        generator: Where the initial weights come from.
+        generator: The source of the initial weights.
 
     Example:
         >>> table_encoder(2, 6)(torch.zeros(3, 2)).shape
@@ -136,9 +140,9 @@ def table_encoder(
     widths = [n_features, *hidden]
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(widths):
-        layers += [_linear(inputs, outputs, generator), nn.ReLU()]
+        layers += [_new_linear(inputs, outputs, generator), nn.ReLU()]
 
-    return nn.Sequential(*layers, _linear(widths[-1], n_bits, generator))
+    return nn.Sequential(*layers, _new_linear(widths[-1], n_bits, generator))
 
 
 def conv_encoder(
@@ -150,14 +154,14 @@ def conv_encoder(
 ) -> nn.Sequential:
     """A small convolutional network from images to the logits of a code.
 
-    Each block is a convolution of 3 by 3, a ReLU and a pooling that halves height and width, down
-    to one. The last layer is linear.
+    Each block is a convolution of 3 by 3, a ReLU and a pooling that halves height and width if
+    they are above 1. The last layer is linear.
 
     Arguments:
         shape: The shape of an image: (channels, height, width), or (height, width).
         n_bits: The number of bits.
-        channels: The channels of each block.
-        generator: Where the initial weights come from.
+        channels: The number of channels of each block.
+        generator: The source of the initial weights.
 
     Example:
         >>> conv_encoder((3, 28, 28), 10)(torch.zeros(2, 3, 28, 28)).shape
@@ -169,27 +173,27 @@ def conv_encoder(
     layers: list[nn.Module] = [nn.Unflatten(1, (1, height))] if grey else []
     for inputs, outputs in pairwise([first, *channels]):
         pool = (min(2, height), min(2, width))
-        layers += [_convolution(inputs, outputs, generator), nn.ReLU(), nn.MaxPool2d(pool)]
+        layers += [_new_convolution(inputs, outputs, generator), nn.ReLU(), nn.MaxPool2d(pool)]
         height, width = height // pool[0], width // pool[1]
     flat = (channels[-1] if channels else first) * height * width
 
-    return nn.Sequential(*layers, nn.Flatten(), _linear(flat, n_bits, generator))
+    return nn.Sequential(*layers, nn.Flatten(), _new_linear(flat, n_bits, generator))
 
 
-def _linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
+def _new_linear(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Linear:
     layer = nn.utils.skip_init(nn.Linear, inputs, outputs)
 
-    return _filled(layer, inputs, generator)
+    return _initialised(layer, inputs, generator)
 
 
-def _convolution(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Conv2d:
+def _new_convolution(inputs: int, outputs: int, generator: torch.Generator | None) -> nn.Conv2d:
     layer = nn.utils.skip_init(nn.Conv2d, inputs, outputs, 3, padding=1)
 
-    return _filled(layer, 9 * inputs, generator)
+    return _initialised(layer, 9 * inputs, generator)
 
 
-def _filled(layer: Layer, inputs: int, generator: torch.Generator | None) -> Layer:
-    """With torch's initial weights, drawn from a generator of one's own."""
+def _initialised(layer: Layer, inputs: int, generator: torch.Generator | None) -> Layer:
+    """The layer with initial weights as in torch, but drawn from the generator."""
 
     bound = 1 / math.sqrt(inputs)
     for parameter in layer.parameters():

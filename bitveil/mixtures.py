@@ -15,7 +15,7 @@ the mean of its variations, so that the largest of them is at most the mean of t
 
 **A share for a goal.** Two encoders and their order are fixed before the held-out rows are looked
 at. Rows with names of their own have draws of their own, and expected counts are certified. Let
-:math:`b(w)` be the bound of `certify_gap` at the share w of the second, from the same rows for all
+:math:`b(w)` be the certified bound at the share w of the second, from the same rows for all
 w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have :math:`b \le`
 the goal. The gap of that mixture is at most the goal with probability at least
 :math:`1 - \delta`, with no correction for the choice.
@@ -52,12 +52,12 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from bitveil.audits.subject import check_ids
 from bitveil.cautions import warn
-from bitveil.certificates.upper import Certificate, UncertifiableError, certify_gap
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.upper import Certificate, certify
 from bitveil.codes import code_likelihood
-from bitveil.estimators import LISTED, InvariantEncoder
-from bitveil.features import check_table
+from bitveil.columns.table import check_table
+from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import (
     Hidden,
     Secret,
@@ -66,6 +66,10 @@ from bitveil.frozen import (
     name_digests,
     row_digests,
 )
+from bitveil.group_tables import GroupTables
+from bitveil.model_audits import check_new
+from bitveil.repeats import check_ids
+from bitveil.settings import LISTED
 from bitveil.tables import joint_table, observed_table
 
 __all__ = ["Mixture", "largest_share", "mixed_table"]
@@ -109,11 +113,12 @@ class Mixture:
             columns or groups, or the shares are not as described.
 
     Example:
+        >>> from bitveil import Training
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(200, 2))
         >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
         >>> one, two = (
-        ...     InvariantEncoder(m, features="raw", hidden=(4,), epochs=2, random_state=0)
+        ...     InvariantEncoder(m, features="raw", training=Training(hidden=(4,), epochs=2))
         ...     .fit(X, y, sensitive_features=s) for m in (1, 2)
         ... )
         >>> mixture = Mixture([one, two], [0.25, 0.75])
@@ -279,11 +284,12 @@ class Mixture:
 
         groups = self._groups(X, sensitive_features, ids)
         if ids is None or self._widest > LISTED:
-            return certify_gap(self._drawn_table(X, groups, ids), delta=delta, draws="hard")
+            drawn = GroupTables.of(self._drawn_table(X, groups, ids))
+            return certify(drawn, delta=delta, draws="hard")
 
-        return certify_gap(
-            mixed_table(self._tables(X, groups, ids), self.shares.tolist()), delta=delta
-        )
+        mixed = mixed_table(self._tables(X, groups, ids), self.shares.tolist())
+
+        return certify(GroupTables.of(mixed), delta=delta)
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
         """The names of the coin's bits and of the code's."""
@@ -308,7 +314,7 @@ class Mixture:
 
         if ids is not None:
             return name_digests(ids, len(check_table(X)))
-        table, kinds = check_table(X), self.encoders[0].kinds_
+        table, kinds = check_table(X), self.encoders[0].schema_.kinds
         if kinds is not None and isinstance(table, pd.DataFrame):
             table = kinds.read(table)
 
@@ -354,7 +360,8 @@ class Mixture:
         if ids is not None:
             check_ids(ids, len(groups))
         for encoder in self.encoders:
-            if caution := encoder.check_new(X, groups, ids=ids):
+            table = encoder.schema_.read(X, encoder.coder_.features)
+            if caution := check_new(encoder.used_, table, groups, None, ids):
                 warn(caution)
 
     def _largest_drawn(
@@ -367,7 +374,7 @@ class Mixture:
         for share in _TESTED:
             self.shares = np.array([1 - share, share])
             table = self._drawn_table(X, groups, ids)
-            certificate = certify_gap(table, delta=delta, draws="hard")
+            certificate = certify(GroupTables.of(table), delta=delta, draws="hard")
             if certificate.bound > max_gap:
                 if passed is None:
                     raise _refused(max_gap, certificate)
@@ -456,7 +463,9 @@ def largest_share(
     _check_gap(max_gap)
 
     def certificate(share: float) -> Certificate:
-        return certify_gap(mixed_table([safe, useful], [1 - share, share]), delta=delta)
+        mixed = mixed_table([safe, useful], [1 - share, share])
+
+        return certify(GroupTables.of(mixed), delta=delta)
 
     if (least := certificate(0.0)).bound > max_gap:
         raise _refused(max_gap, least)
@@ -500,7 +509,7 @@ def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[
 def _derived_key(encoders: Sequence[InvariantEncoder]) -> Secret:
     """A key that follows from those of the encoders, so that there is none to keep beside them."""
 
-    digests = [hashlib.blake2b(encoder.key_).digest() for encoder in encoders]
+    digests = [hashlib.blake2b(encoder.coder_.key).digest() for encoder in encoders]
 
     return Secret(hashlib.blake2b(b"".join(digests), digest_size=32, person=b"mixture").digest())
 
@@ -516,7 +525,7 @@ def _checked_encoders(encoders: Sequence[InvariantEncoder]) -> list[InvariantEnc
             raise ValueError(
                 f"A mixture expects encoders of bitveil, got {type(encoder).__name__}."
             )
-        check_is_fitted(encoder, "encoder_")
+        check_is_fitted(encoder, "coder_")
         _check_alike("columns", _columns(encoders[0]), _columns(encoder))
         groups, others = encoders[0].groups_.tolist(), encoder.groups_.tolist()
         _check_alike("groups", groups, others)

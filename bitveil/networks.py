@@ -1,4 +1,4 @@
-"""Networks: how the encoder and the decoder of an estimator are made, the person's or ours."""
+"""Networks: how an estimator makes its encoder and its decoder, the user's own or ours."""
 
 import hashlib
 from copy import deepcopy
@@ -9,21 +9,21 @@ import torch
 from torch import Tensor, nn
 
 from bitveil.layers import conv_encoder, stochastic_layers, table_encoder
-from bitveil.objectives import DecoderTask, Term, input_task, task_information
+from bitveil.tasks import DecoderTask, Term, input_task, task_information
 
 __all__ = ["Decoding", "Encoding", "network_digest"]
 
 
 @dataclass(frozen=True)
 class Encoding:
-    """How encoders are made: copies of a given one, or new ones for the shape of the features.
+    """How encoders are made: as copies of a given one, or new for the shape of the features.
 
     Attributes:
         given: A network from features to the logits of the code, or None.
-        shape: The shape of a row's features.
+        shape: The shape of the features of one row.
         n_bits: The number of bits.
         hidden: The widths of the hidden layers of a perceptron.
-        start: An encoder whose weights a new one starts with, or None.
+        start: An encoder whose weights a new one starts with; None: random weights.
 
     Example:
         >>> Encoding(None, (5,), n_bits=3)(torch.Generator())(torch.zeros(2, 5)).shape
@@ -41,15 +41,15 @@ class Encoding:
 
         encoder = self._new(generator)
         if self.start is not None:
-            _start(encoder, self.start)
+            _copy_weights(encoder, self.start)
 
         return encoder
 
     def check(self, x: Tensor) -> None:
-        """Refuse a given network that does not make the logits of a code.
+        """Refuse a given network that does not give the logits of a code.
 
         Raises:
-            ValueError: If it is no module, does not take such features, or gives another shape.
+            ValueError: If it is not a module, does not take such features, or gives another shape.
         """
 
         shape = _given_shape("encoder", self.given, x, "features")
@@ -70,17 +70,17 @@ class Encoding:
 
 @dataclass(frozen=True)
 class Decoding:
-    """How the task of a code is made: with the table as decoder, or with a network.
+    """How the task of a code is made: with its table as decoder, or with a network.
 
     Attributes:
         task: `"target"` or `"reconstruction"`, or `"information"`, which needs no decoder.
         network: Whether a network decodes; otherwise the table does.
-        given: A network from bits to the logits of the classes and then the numbers, or None.
+        given: A network from bits to the logits of the classes, followed by the numbers, or None.
         n_bits: The number of bits.
         n_outputs: The number of logits and numbers.
         hidden: The widths of the hidden layers of a perceptron.
-        exact: Whether the loss of the network is taken over all codes, and not at drawn ones.
-        start: A decoder whose weights a new one starts with, or None.
+        exact: Whether the loss of the network is the mean over all codes, and not over draws.
+        start: A decoder whose weights a new one starts with; None: random weights.
     """
 
     task: str
@@ -93,7 +93,7 @@ class Decoding:
     start: nn.Module | None = None
 
     def __call__(self, generator: torch.Generator) -> Term:
-        """A task, with initial weights from the generator, and draws from it."""
+        """A task, whose initial weights and draws come from the generator."""
 
         if self.task == "information":
             return input_task
@@ -103,10 +103,10 @@ class Decoding:
         return DecoderTask(self.decoder(generator), exact=self.exact, generator=generator)
 
     def check(self) -> None:
-        """Refuse a given network that does not make the outputs for the targets.
+        """Refuse a given network that does not give the outputs for the targets.
 
         Raises:
-            ValueError: If it is no module, does not take bits, or gives another shape.
+            ValueError: If it is not a module, does not take bits, or gives another shape.
         """
 
         if self.task == "information":
@@ -114,8 +114,8 @@ class Decoding:
         shape = _given_shape("decoder", self.given, torch.zeros(2, self.n_bits), "bits")
         if shape != (2, self.n_outputs):
             raise ValueError(
-                "`decoder` is expected to give the logits of the classes of each target and a "
-                f"number for each that is one, in all shape (n, {self.n_outputs}), got {shape}."
+                "`decoder` is expected to give the logits of the classes of each target, and one "
+                f"number for each target of numbers: shape (n, {self.n_outputs}), got {shape}."
             )
 
     def decoder(self, generator: torch.Generator) -> nn.Module:
@@ -127,16 +127,16 @@ class Decoding:
             widths = self.n_bits, self.n_outputs, self.hidden
             decoder = table_encoder(*widths, generator=generator)
         if self.start is not None:
-            _start(decoder, self.start)
+            _copy_weights(decoder, self.start)
 
         return decoder
 
 
 def network_digest(network: Any) -> bytes:
-    """Bytes that differ for networks of other layers, in another order, or with other weights.
+    """Bytes that differ between networks with other layers, another order or other weights.
 
-    A network is known by the names of its types, what it prints, and its tensors: the code of a
-    module of your own is not read.
+    They depend on the names of the network's types, its printed form and its tensors, but not on
+    the code of your own modules.
 
     Example:
         >>> network_digest(nn.ReLU()) == network_digest(nn.Tanh())
@@ -154,7 +154,7 @@ def network_digest(network: Any) -> bytes:
 
 
 def _copied(name: str, given: Any) -> nn.Module:
-    """A copy of a person's network, in single precision."""
+    """A copy of the user's network, in single precision."""
 
     if not isinstance(given, nn.Module):
         raise ValueError(f"`{name}` expects a torch module, got {given!r}.")
@@ -163,7 +163,7 @@ def _copied(name: str, given: Any) -> nn.Module:
 
 
 def _given_shape(name: str, given: Any, x: Tensor, kind: str) -> tuple[int, ...] | str:
-    """The shape of what a person's network gives, or what it is where it is no tensor."""
+    """The shape of the output of the user's network, or its type if it is not a tensor."""
 
     network = _copied(name, given).eval()
     for layer in stochastic_layers(network):
@@ -179,11 +179,11 @@ def _given_shape(name: str, given: Any, x: Tensor, kind: str) -> tuple[int, ...]
     return tuple(output.shape) if isinstance(output, Tensor) else type(output).__name__
 
 
-def _start(network: nn.Module, before: nn.Module) -> None:
-    """Put the weights of a network of the same shape into another.
+def _copy_weights(network: nn.Module, before: nn.Module) -> None:
+    """Give a network the weights of another one of the same shape.
 
     Raises:
-        ValueError: If they do not fit.
+        ValueError: If the shapes differ.
     """
 
     kept = before.state_dict()
@@ -191,6 +191,6 @@ def _start(network: nn.Module, before: nn.Module) -> None:
     if shapes != {name: weight.shape for name, weight in kept.items()}:
         raise ValueError(
             "`warm_start` expects a network of the same shape as before: the features, `n_bits` "
-            "or `hidden` have changed. Fit anew, with `warm_start=False`."
+            "or `hidden` have changed. Fit again with `warm_start=False`."
         )
     network.load_state_dict(kept)

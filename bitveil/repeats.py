@@ -1,18 +1,19 @@
-r"""Repeats: rows that stand twice, and rows that a fit has used before.
+r"""Repeats: rows that occur twice, and rows that a fit has used before.
 
-A certificate speaks of independent rows that were used neither in training nor in selection. Where
-rows have names (ids), both can be seen for certain. Where they have none, contents must do, and
-people who differ may have equal contents. So the tests here ask what chance would do, and say so
-where contents cannot tell.
+A certificate needs independent rows that were used neither in training nor in selection. If rows
+have names (ids), both can be checked with certainty. If they have none, only their contents can be
+compared, and different people may have equal contents. So the tests here ask how many equal
+contents chance would give, and say so where contents cannot decide.
 
-**Copies.** Honest rows of equal content disagree now and then in their target or their group, and
-stand so often as chance has it. Copies of one person never disagree, and a table that was copied
-whole stands twice, or twenty times, in all its rows.
+**Copies.** Different people with equal contents sometimes differ in their target or their group,
+and contents repeat as often as chance makes them. Copies of one person never differ, and in a
+table that was copied as a whole every row occurs twice, or twenty times.
 
-**Used rows.** Of :math:`n` rows, :math:`f_1` have a content that no other has. A new row then has
-the content of one of them with a chance of about :math:`C = 1 - f_1 / n` (Good's estimate). Many
-more than that are rows that were used. And where few contents fill the table, two samples of one
-population differ by chance: counts that agree better than that are of the same rows.
+**Used rows.** Of :math:`n` rows, :math:`f_1` have a content that no other row has. A new row then
+has the content of one of the :math:`n` rows with a probability of about :math:`C = 1 - f_1 / n`
+(Good's estimate). If many more rows have, they were used. And if few contents fill the table, two
+samples of one population differ by chance. Counts that agree better than that come from the same
+rows.
 
 Source:
     The population frequencies of species and the estimation of population parameters (Good, 1953),
@@ -28,25 +29,25 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.stats import gamma
 
-from bitveil.frozen import Secret
+from bitveil.frozen import Secret, name_digests
 
-__all__ = ["UsedRows", "check_copies"]
+__all__ = ["UsedRows", "check_copies", "check_ids"]
 
-_FEW = 20  # repeated contents, below which chance could well be what repeats them
-_BEYOND = 5.0  # standard deviations beyond which rows are no longer equal by chance
-_BY_CHANCE = 1e-3  # the chance of honest counts to be multiples of one number that is refused
-_ALIKE = 1e-6  # the chance of honest rows to agree with used ones as closely as is refused
+_MIN_REPEATED = 20  # fewer repeated contents than this may well repeat by chance
+_BEYOND = 5.0  # beyond so many standard deviations, rows are not equal by chance
+_BY_CHANCE = 1e-3  # less likely counts that are all multiples of one number are refused
+_ALIKE = 1e-6  # less likely agreement with the used rows is refused
 
 
 @dataclass(frozen=True)
 class UsedRows:
-    """The rows that a fit has used: digests under a key of their own, which show no row.
+    """The rows that a fit has used, as digests under their own key, which reveal no row.
 
     Attributes:
-        key: The key of the digests. It is not that of the draws, so that they outlive its change.
+        key: The key of the digests. The draws have another key, which may change.
         contents: The digest of each content, in order.
-        counts: How many rows have it.
-        names: The digests of the rows' names, in order; None where they had none.
+        counts: The number of rows with each content.
+        names: The digests of the rows' names, in order; None if the rows had none.
 
     Example:
         >>> rows = np.arange(100, dtype=np.uint8).reshape(-1, 1)
@@ -65,7 +66,7 @@ class UsedRows:
     def of(
         cls, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None, key: bytes
     ) -> "UsedRows":
-        """Remember rows by the bytes of their contents and of their names, if they have any."""
+        """Remember rows by the bytes of their contents and of their names, if they have names."""
 
         distinct, counts = np.unique(_keyed(contents, key), return_counts=True)
         named = None if names is None else np.unique(_keyed(names, key))
@@ -73,14 +74,14 @@ class UsedRows:
         return cls(Secret(key), distinct, counts.astype(np.int64), named)
 
     def overlap(self, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None) -> int:
-        """How many rows have the name of a used row; without names, the content of one."""
+        """How many rows have the name of a used row, or its content if there are no names."""
 
         if self.names is not None and names is not None:
             return int(np.isin(_keyed(names, self.key), self.names).sum())
         return int(np.isin(_keyed(contents, self.key), self.contents).sum())
 
     def check(self, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None) -> str | None:
-        """Refuse rows that were used, and say what to watch for where contents cannot tell.
+        """Refuse rows that were used, or return a caution if contents cannot show that.
 
         Arguments:
             contents: The bytes of each row's content, with shape (n, b).
@@ -90,7 +91,7 @@ class UsedRows:
             A caution for the reader, or None.
 
         Raises:
-            ValueError: If names were used, or more contents were than chance allows.
+            ValueError: If names were used, or more contents than chance allows.
         """
 
         n, both = len(contents), self.names is not None and names is not None
@@ -98,24 +99,24 @@ class UsedRows:
         if both and found:
             raise ValueError(
                 f"{found} of {n} rows have an id that the encoder was fitted on. {_NEW} An id "
-                "names one person: if these are other people, give them other ids."
+                "stands for one person: if these are other people, give them other ids."
             )
         digests = _keyed(contents, self.key)
         same = self._same(digests)
         if same is not None and not both:
             raise ValueError(f"{same} {_NEW} {_IDS}")
         if same is not None:
-            return f"{same} Their ids are new, so they were taken as new rows."
+            return f"{same} Their ids are new, so they count as new rows."
         if not both and self._allowed(n) >= n:
             return (
-                "Whether these rows are new cannot be told from their contents, which repeat too "
-                f"often. The numbers hold only if none of them was used in fitting. {_IDS}"
+                "The contents of these rows repeat too often to show whether the rows are new. "
+                f"The numbers hold only if none of them was used in fitting. {_IDS}"
             )
 
         return None
 
     def _same(self, digests: NDArray[np.uint64]) -> str | None:
-        """Why these rows are taken to be used ones, or None."""
+        """Why these rows count as used ones, or None."""
 
         n, found = len(digests), int(np.isin(digests, self.contents).sum())
         allowed = self._allowed(n)
@@ -133,7 +134,7 @@ class UsedRows:
         return None
 
     def _allowed(self, n: int) -> int:
-        """The most of n new rows that have a used content by chance."""
+        """The largest number of n new rows that have a used content by chance."""
 
         used = int(self.counts.sum())
         once, twice = (int((self.counts == times).sum()) for times in (1, 2))
@@ -143,10 +144,10 @@ class UsedRows:
         return min(n, int(3 + n * chance + _BEYOND * n * math.sqrt(variance)))
 
     def _alike(self, digests: NDArray[np.uint64]) -> float:
-        """The chance that an honest sample has contents as often as the used rows, or closer.
+        """The probability that the counts of new rows agree with the used ones at least this well.
 
-        The chi-square statistic of both samples, its lower tail, with the mean and variance that
-        it has for small counts.
+        It is the lower tail of the chi-square statistic of both samples, with the mean and the
+        variance that this statistic has for small counts.
         """
 
         others, counts = np.unique(digests, return_counts=True)
@@ -165,8 +166,8 @@ class UsedRows:
         return float(gamma.cdf(statistic, mean**2 / variance, scale=variance / mean))
 
 
-_NEW = "An audit of used rows says too little of what the codes reveal: bring new rows."
-_IDS = "Give `ids`, in fitting too: they tell people apart whose contents are equal."
+_NEW = "An audit of used rows understates what the codes reveal: use new rows."
+_IDS = "Give `ids`, in fitting too: they distinguish people whose contents are equal."
 
 
 def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
@@ -177,8 +178,8 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
         labels: The target and the group of each row, with shape (n,) or (n, columns).
 
     Raises:
-        ValueError: If rows of equal content never disagree in their labels, or every row stands
-            a multiple of some number of times.
+        ValueError: If rows of equal content never differ in their labels, or if all rows
+            occur a multiple of the same number of times.
 
     Example:
         >>> rows = np.arange(30, dtype=np.uint8).reshape(-1, 1)
@@ -189,25 +190,42 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
     """
 
     n = len(contents)
-    content, sizes = _numbered(contents)
+    content, sizes = _distinct_rows(contents)
     columns = [np.asarray(each).reshape(n, -1).astype(np.float64) for each in labels]
-    _, counts = _numbered(np.hstack([content[:, None].astype(np.float64), *columns]))
+    _, counts = _distinct_rows(np.hstack([content[:, None].astype(np.float64), *columns]))
     n_contents, n_rows = len(sizes), len(counts)
     extra = n - n_rows
-    never = n_rows == n_contents and int((sizes > 1).sum()) >= _FEW and extra >= 0.01 * n
+    never = n_rows == n_contents and int((sizes > 1).sum()) >= _MIN_REPEATED and extra >= 0.01 * n
     times = int(np.gcd.reduce(counts))
     if never or (times > 1 and float(times) ** -n_rows < _BY_CHANCE):
-        every = f" Every row stands {times} times, or a multiple of that." if times > 1 else ""
+        every = f" Every row occurs {times} times, or a multiple of that." if times > 1 else ""
         raise ValueError(
             f"{extra} of {n} rows repeat another row in everything, group and target "
-            f"included.{every} Copies of one person are no independent rows, and a certificate "
-            "from them would be wrong: leave one row of each person (in `fit`, `sample_weight` "
+            f"included.{every} Copies of one person are not independent rows, and a certificate "
+            "from them would be wrong: keep one row of each person (in `fit`, `sample_weight` "
             "says how often it counts). If these are different people, name them: `ids`."
         )
 
 
-def _numbered(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each row among the different ones, and how often each of these stands."""
+def check_ids(ids: Any, n: int) -> None:
+    """Refuse names that several rows share: copies of one person are not independent rows.
+
+    Raises:
+        ValueError: If there is not one name for each of n rows, or a name occurs twice.
+    """
+
+    names = name_digests(ids, n)
+    twice = n - len(np.unique(names, axis=0))
+    if twice:
+        raise ValueError(
+            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are "
+            "not independent rows: keep one row of each person. In `fit`, `sample_weight` can say "
+            "how often it counts."
+        )
+
+
+def _distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """The number of each row among the different ones, and how often each of these occurs."""
 
     _, numbers, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
 
@@ -215,7 +233,7 @@ def _numbered(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]
 
 
 def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:
-    """Eight bytes for each row, of which nobody without the key learns the row."""
+    """Eight bytes for each row, which reveal nothing about it without the key."""
 
     words = [hashlib.blake2b(row.tobytes(), key=key, digest_size=8).digest() for row in digests]
 

@@ -10,10 +10,10 @@ from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.cautions import warn
-from bitveil.features import Table
-from bitveil.objectives import Criterion
+from bitveil.columns.table import Table
+from bitveil.criteria import Criterion, compares_within_strata
+from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_copies
-from bitveil.search import Counts
 
 __all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
 
@@ -33,8 +33,8 @@ class Sample:
         values: The standardised targets that are numbers, NaN where missing, with shape (n, d).
         s: The sensitive attribute, from 0 to n_groups - 1.
         groups: The values of the groups, for errors.
-        condition: What separation compares groups within, -1 where it is not known.
-        n_conditions: The number of its values.
+        strata: What separation compares groups within, -1 where it is not known.
+        n_strata: The number of strata.
         weights: How much each row counts, or None.
         contents: The bytes of each row's content, with shape (n, 16).
         names: The bytes of each row's name, or None where rows have none.
@@ -45,8 +45,8 @@ class Sample:
     values: NDArray[np.float64]
     s: Numbers
     groups: NDArray[Any]
-    condition: Numbers
-    n_conditions: int
+    strata: Numbers
+    n_strata: int
     weights: NDArray[np.float64] | None
     contents: NDArray[np.uint8]
     names: NDArray[np.uint8] | None
@@ -91,8 +91,8 @@ class Sample:
         names = ("fit", "select", "certify") if certify else ("fit", "select")
         shares = tuple(share / sum(SPLIT[: len(names)]) for share in SPLIT[: len(names)])
         within = self.s
-        if criterion != "independence":
-            within = self.s * (self.n_conditions + 1) + self.condition + 1
+        if compares_within_strata(criterion):
+            within = self.s * (self.n_strata + 1) + self.strata + 1
         rows = dict(zip(names, split_rows(within, shares, rng), strict=True))
         whole = dict(rows)
         if certify and self.weights is not None:
@@ -109,17 +109,16 @@ class Sample:
 
         return rows
 
-    def sizes(self, rows: Numbers) -> Counts:
-        """The numbers of some rows, over (condition, group) and over (group)."""
+    def sizes(self, rows: Numbers) -> GroupTables:
+        """How many of some rows there are, over (condition, group): tables of one code for all."""
 
-        y, s = self.condition[rows], self.s[rows]
-        cells = np.bincount(
-            (y * self.n_groups + s)[y >= 0], minlength=self.n_conditions * self.n_groups
-        )
-
-        return Counts(
-            torch.from_numpy(cells.reshape(self.n_conditions, self.n_groups)),
-            torch.from_numpy(np.bincount(s, minlength=self.n_groups)),
+        return GroupTables.observed(
+            torch.zeros(len(rows), dtype=torch.int64),
+            torch.from_numpy(self.strata[rows]),
+            torch.from_numpy(self.s[rows]),
+            self.n_strata,
+            self.n_groups,
+            c=1,
         )
 
     def posteriors(self, criterion: Criterion, rows: Numbers) -> list[NDArray[Any]]:
@@ -129,8 +128,8 @@ class Sample:
         """
 
         columns: list[NDArray[Any]] = [*self.labels[rows].T, *self.values[rows].T, self.s[rows]]
-        if criterion != "independence":
-            y = self.condition[rows]
+        if compares_within_strata(criterion):
+            y = self.strata[rows]
             columns.append(np.where(y < 0, -1, y * self.n_groups + self.s[rows]))
 
         return columns
@@ -148,7 +147,6 @@ class Sample:
         labels, values = self.labels[rows], self.values[rows]
         if not targets:
             labels, values = labels[:, :0], values[:, :0]
-        simple = labels.shape[1] == 1 and not values.shape[1]  # the condition is the target
         n_labels = tuple(int(column.max()) + 1 for column in self.labels.T) if targets else ()
         weights = None
         if weighted and self.weights is not None:
@@ -156,13 +154,13 @@ class Sample:
 
         return Rows(
             x,
-            torch.from_numpy(self.condition[rows]),
             torch.from_numpy(self.s[rows]),
-            n_classes=self.n_conditions,
-            n_groups=self.n_groups,
+            torch.from_numpy(self.strata[rows]),
+            torch.from_numpy(labels),
+            self.n_groups,
+            self.n_strata,
+            n_labels,
             weights=weights,
-            labels=None if simple else torch.from_numpy(labels),
-            n_labels=() if simple else n_labels,
             values=torch.from_numpy(values).float() if values.shape[1] else None,
         )
 
@@ -196,11 +194,10 @@ class Sample:
     def _lacking(self, criterion: Criterion, positive: int, rows: Numbers) -> list[Any]:
         """The groups that have to be compared and have none of these rows."""
 
-        cells, sizes = (table.numpy() for table in self.sizes(rows))
-        groups = self.groups.tolist()
-        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes == 0)]
-        if not missing and criterion != "independence":
-            compared = cells if criterion == "separation" else cells[[positive]]
+        sizes, groups = self.sizes(rows), self.groups.tolist()
+        missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes.rows.sum(0) == 0)]
+        if not missing and compares_within_strata(criterion):
+            compared = sizes.compared_rows(criterion, positive).numpy()
             missing = [f"{groups[g]} (of one target)" for _, g in np.argwhere(compared == 0)]
 
         return missing
@@ -260,7 +257,7 @@ def conditions(
 
     if labels.shape[1] == 1 and not values.shape[1]:
         return labels[:, 0], int(labels.max()) + 1
-    if criterion == "independence":
+    if not compares_within_strata(criterion):
         return np.zeros(len(labels), np.int64), 1
 
     columns = [*labels.T, *(_quantile_bins(column, bins) for column in values.T)]

@@ -2,7 +2,7 @@
 
 import math
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,13 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bitveil.certificates.upper import Certificate
+from bitveil.coder import Coder
+from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import KINDS, Kinds
-from bitveil.columns.labels import Grouping
 from bitveil.columns.targets import Target
-from bitveil.columns.values import read, said
+from bitveil.columns.values import from_json, to_json
+from bitveil.decoders import Decoder
+from bitveil.fitting import Fitted
 from bitveil.folders import Parts, libraries
 from bitveil.frozen import Secret
 from bitveil.inspection import (
@@ -30,31 +33,33 @@ from bitveil.inspection import (
 )
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
+from bitveil.schema import Schema
 from bitveil.search import Step
+from bitveil.training import History, Training
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
-_ASIDE = ("key", "random_state", "after_epoch", "checkpoint", "encoder", "decoder")
-"""Settings that are not written: secrets, and what is code."""
+_ASIDE = ("key", "random_state", "encoder", "training")
+"""Settings that are not written here: secrets, and what is code."""
 
-_SAID: Mapping[str, Any] = {
-    "n_features_in_": int,
-    "feature_names_in_": list[Any] | None,
-    "target_name_": Any,
-    "sensitive_names_": list[Any] | None,
-    "n_outputs_": int,
-    "shape_": tuple[int, ...],
+_TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
+"""The same of the training's settings."""
+
+_SCHEMA: Mapping[str, Any] = {
+    "shape": tuple[int, ...],
+    "feature_names": list[Any] | None,
+    "target_name": Any,
+    "sensitive_names": list[Any] | None,
 }
-"""Attributes that are written as JSON, and their types. Another one needs a line here."""
+"""Parts of the schema that are written as JSON, and their types. Another one needs a line here."""
 
 _UNCHECKED: Mapping[str, Any] = {
     "device": str,
     "precision": str,
-    "n_jobs": int | None,
     "verbose": int | bool,
     "warm_start": bool,
 }
-"""Settings that an estimator does not look at before it uses them, and their types."""
+"""Settings of the training that nothing checks before they are used, and their types."""
 
 _NEAR = 1e-4
 """How far logits may be from those that were saved: processors round differently."""
@@ -63,18 +68,26 @@ _NEAR = 1e-4
 def manifest(model: Any) -> dict[str, Any]:
     """What a fitted estimator is, as JSON can say it; its networks and tables are `tensors`."""
 
-    params = model.get_params(deep=False)
+    params, schema = model.get_params(deep=False), model.schema_
+    settings = model.settings()
+    training = settings.training.get_params(deep=False)
+    own = {"encoder": settings.encoder, "decoder": settings.training.decoder}
 
     return {
         "class": type(model).__name__,
-        "params": {name: said(value) for name, value in params.items() if name not in _ASIDE},
-        "own": {name: params[name] is not None for name in ("encoder", "decoder")},
-        "attributes": {name: said(getattr(model, name)) for name in _SAID},
-        "kinds": model.kinds_ and list(model.kinds_.kinds),
-        "decodes": model.decoder_ is not None,
-        "target": _fields(model.target_),
-        "grouping": _fields(model.grouping_),
-        "certificate": model.certificate_ and _fields(model.certificate_),
+        "params": {name: to_json(value) for name, value in params.items() if name not in _ASIDE},
+        "training": {
+            n: to_json(value) for n, value in training.items() if n not in _TRAINING_ASIDE
+        },
+        "own": {name: network is not None for name, network in own.items()},
+        "schema": {name: to_json(getattr(schema, name)) for name in _SCHEMA},
+        "features_shape": to_json(model.coder_.shape),
+        "n_outputs": model.n_outputs_,
+        "kinds": schema.kinds and list(schema.kinds.kinds),
+        "decodes": model.decoder_.network is not None,
+        "target": _fields(schema.target),
+        "grouping": _fields(schema.grouping),
+        "certificate": model.certificate_ and _said(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
         "specimens": _frame_said(model.specimens_),
     }
@@ -83,7 +96,9 @@ def manifest(model: Any) -> dict[str, Any]:
 def tensors(model: Any) -> dict[str, Tensor]:
     """The tensors of a fitted estimator, each under the name of what it belongs to."""
 
-    decoder = {} if model.decoder_ is None else model.decoder_.state_dict()
+    network = model.decoder_.network
+    decoder = {} if network is None else network.state_dict()
+    encoder = model.coder_.encoder.state_dict()
     logits, bits = _tried(model, _again(model.specimens_))
     rows = model.specimens_
     array = {} if isinstance(rows, pd.DataFrame) else {"rows": torch.from_numpy(rows.copy())}
@@ -91,8 +106,8 @@ def tensors(model: Any) -> dict[str, Tensor]:
 
     return {
         **{f"used.{name}": torch.from_numpy(part) for name, part in _used(model.used_)},
-        **{f"tables.{name}": table for name, table in model.tables_.items()},
-        **{f"encoder.{name}": tensor for name, tensor in model.encoder_.state_dict().items()},
+        **{f"tables.{name}": table for name, table in model.decoder_.tables.items()},
+        **{f"encoder.{name}": tensor for name, tensor in encoder.items()},
         **{f"decoder.{name}": tensor for name, tensor in decoder.items()},
         **{f"specimens.{name}": tensor for name, tensor in kept.items()},
     }
@@ -115,19 +130,31 @@ def restore(
     what, weights = parts.manifest, parts.weights
     with blaming(folder):
         model = _settled(forms, what)
-        for name, kind in _SAID.items():
-            setattr(model, name, _attribute(name, read(what["attributes"][name]), kind))
-        model.used_ = _used_rows(_under("used", weights))
-        model.kinds_ = _kinds(what["kinds"], model.feature_names_in_)
-        model.target_, model.grouping_ = _target(what["target"]), _grouping(what["grouping"])
-        model.certificate_ = what["certificate"] and _record(Certificate, what["certificate"])
-        model.path_ = [_record(Step, step) for step in what["path"]]
-        model.features_, model.key_ = parts.features, parts.key
-        model.specimens_ = _rows(what["specimens"], weights)
-        model.tables_ = _under("tables", weights)
-        _check_whole(model, what)
+        schema = _schema(what)
+        n_outputs = _attribute("n_outputs", what["n_outputs"], int)
+        shape = _attribute("features", from_json(what["features_shape"]), tuple[int, ...])
+        tables = _under("tables", weights)
+        certificate = what["certificate"] and _certificate(what["certificate"])
+        path = [_record(Step, step) for step in what["path"]]
+        used, rows = _used_rows(_under("used", weights)), _rows(what["specimens"], weights)
+        _check_whole(model, schema, (*shape, n_outputs), tables, needed=not what["decodes"])
     _check_own(folder, what["own"], encoder, decoder)
-    _furnish(model, what, weights, folder, encoder, decoder)
+    networks = _networks(model, what, shape, n_outputs, weights, folder, encoder, decoder)
+    n_bits = int(model.n_bits)
+    model.adopt(
+        Fitted(
+            schema,
+            Coder(parts.features, networks[0], parts.key, n_bits, shape),
+            Decoder(schema.target, n_bits, networks[1], tables),
+            certificate,
+            path,
+            History(),
+            {},
+            used,
+            rows,
+            n_outputs,
+        )
+    )
 
     return model
 
@@ -170,11 +197,21 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return {name: said(value) for name, value in vars(record).items()}
+    return _said(vars(record))
+
+
+def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: to_json(value) for name, value in fields.items()}
+
+
+def _certificate(content: Any) -> Certificate:
+    found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
+
+    return checked(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:
-    return checked(form, {name: read(value) for name, value in content.items()})
+    return checked(form, {name: from_json(value) for name, value in content.items()})
 
 
 def _attribute(name: str, value: Any, kind: Any) -> Any:
@@ -185,22 +222,41 @@ def _attribute(name: str, value: Any, kind: Any) -> Any:
 
 
 def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
-    """An estimator with the saved settings, which it could be fitted with."""
+    """An estimator with the saved settings, which a fit could have had."""
 
     checked_bools = [*what["own"].values(), what["decodes"]]
     if set(what["own"]) != {"encoder", "decoder"} or not fits(checked_bools, list[bool]):
         raise ValueError("it does not say which networks it has")
-    params = {name: read(value) for name, value in what["params"].items()}
-    known = set(forms[what["class"]]().get_params(deep=False)) - set(_ASIDE)
-    if set(params) != known:
-        raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
+    model, training = forms[what["class"]](), Training()
+    params = _given(model, what["params"], _ASIDE)
+    trained = _given(training, what["training"], _TRAINING_ASIDE)
     for name, kind in _UNCHECKED.items():
-        _attribute(name, params[name], kind)
+        _attribute(name, trained[name], kind)
+    _attribute("n_jobs", params["n_jobs"], int | None)
     hash(params["positive"])
-    model = forms[what["class"]](**params)
-    model._check_settings()
+    model.set_params(**params, training=training.set_params(**trained))
+    model.settings().check()
 
     return model
+
+
+def _given(form: Any, content: dict[str, Any], aside: Sequence[str]) -> dict[str, Any]:
+    params = {name: from_json(value) for name, value in content.items()}
+    known = set(form.get_params(deep=False)) - set(aside)
+    if set(params) != known:
+        raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
+
+    return params
+
+
+def _schema(what: dict[str, Any]) -> Schema:
+    kept = {name: from_json(what["schema"][name]) for name in _SCHEMA}
+    for name, kind in _SCHEMA.items():
+        _attribute(name, kept[name], kind)
+    target, grouping = _target(what["target"]), _grouping(what["grouping"])
+    kinds = _kinds(what["kinds"], kept["feature_names"])
+
+    return Schema(**kept, kinds=kinds, target=target, grouping=grouping)
 
 
 def _target(content: Any) -> Target:
@@ -245,37 +301,56 @@ def _check_distinct(values: NDArray[Any]) -> None:
         raise ValueError("expected two or more different values of a target or an attribute")
 
 
-def _check_whole(model: Any, what: dict[str, Any]) -> None:
-    """Refuse attributes that do not belong together."""
+def _check_whole(
+    model: Any,
+    schema: Schema,
+    sizes: tuple[int, ...],
+    tables: dict[str, Tensor],
+    *,
+    needed: bool,
+) -> None:
+    """Refuse parts that do not belong together.
 
-    names, target = model.feature_names_in_, model.target_
-    if model.n_features_in_ < 1 or (names is not None and len(names) != model.n_features_in_):
+    Arguments:
+        model: The estimator with its settings.
+        schema: Its schema.
+        sizes: The shape of a row's features, and the number of outputs of a decoding network.
+        tables: The tables of the target.
+        needed: Whether tables of the whole target are needed.
+    """
+
+    names, target = schema.feature_names, schema.target
+    if names is not None and (len(names),) != schema.shape:
         raise ValueError("it has other names of columns than columns")
     if len(set(names or [])) < len(names or []):
         raise ValueError("it has columns of one name")
-    hash(model.target_name_), hash(tuple(model.sensitive_names_ or [])), hash(target.names)
-    if min(model.n_outputs_, *model.shape_) < 1 or model.n_bits > 2**16:
+    hash(schema.target_name), hash(tuple(schema.sensitive_names or [])), hash(target.names)
+    if (
+        len(sizes) < 2
+        or not schema.shape
+        or min(*sizes, *schema.shape) < 1
+        or model.n_bits > 2**16
+    ):
         raise ValueError("it has features, bits or outputs of a shape that cannot be")
-    kinds = {"classes": {"classes"}, "numbers": {"numbers"}}.get(model._targets)
+    targets = model.settings().targets
+    kinds = {"classes": {"classes"}, "numbers": {"numbers"}}.get(targets)
     if kinds is not None and set(target.kinds) != kinds:
         raise ValueError(f"a {type(model).__name__} has no target of {target.kinds}")
     outputs = sum(target.n_labels) + target.kinds.count("numbers")
-    if kinds is not None and model.n_outputs_ != outputs:
-        raise ValueError(f"it has {model.n_outputs_} outputs for {outputs} classes and numbers")
-    if model.criterion == "equal_opportunity":
-        model._positive  # noqa: B018  # says whether there is such a class
-    _check_tables(model, needed=kinds is not None and not what["decodes"])
+    if kinds is not None and sizes[-1] != outputs:
+        raise ValueError(f"it has {sizes[-1]} outputs for {outputs} classes and numbers")
+    model.settings().positive_number(target)  # an error where there is no such class
+    _check_tables(model.n_bits, target, tables, needed=kinds is not None and needed)
 
 
-def _check_tables(model: Any, *, needed: bool) -> None:
-    codes = 1 << model.n_bits
-    numbers = model.target_.kinds.count("numbers")
-    shapes: Shapes = {f"target{j}": (n, codes) for j, n in enumerate(model.target_.n_labels)}
+def _check_tables(n_bits: int, target: Target, tables: dict[str, Tensor], *, needed: bool) -> None:
+    codes, numbers = 1 << n_bits, target.kinds.count("numbers")
+    shapes: Shapes = {f"target{j}": (n, codes) for j, n in enumerate(target.n_labels)}
     if numbers:
         shapes |= dict.fromkeys(("counts", "sums"), (numbers, codes))
     if not needed:
-        shapes = {name: shapes.get(name, ()) for name in model.tables_}
-    check_shapes("tables of the target", model.tables_, shapes)
+        shapes = {name: shapes.get(name, ()) for name in tables}
+    check_shapes("tables of the target", tables, shapes)
 
 
 def _check_own(
@@ -293,36 +368,39 @@ def _check_own(
             )
 
 
-def _furnish(
+def _networks(
     model: Any,
     what: dict[str, Any],
+    shape: tuple[int, ...],
+    n_outputs: int,
     weights: dict[str, Tensor],
     folder: Path,
     encoder: nn.Module | None,
     decoder: nn.Module | None,
-) -> None:
-    """Make the networks, after a look at what they would be like."""
+) -> tuple[nn.Module, nn.Module | None]:
+    """Make encoder and decoder, after a check of the shapes that they would have."""
 
-    hidden, n_bits, generator = tuple(model.hidden), int(model.n_bits), torch.Generator()
+    hidden = tuple(model.settings().training.hidden)
+    n_bits, generator = int(model.n_bits), torch.Generator()
     if encoder is None:
         with blaming(folder):
-            tabular = len(model.shape_) == 1
             expected = (
-                perceptron_shapes(model.shape_[0], hidden, n_bits)
-                if tabular
-                else convolution_shapes(model.shape_, n_bits)
+                perceptron_shapes(shape[0], hidden, n_bits)
+                if len(shape) == 1
+                else convolution_shapes(shape, n_bits)
             )
             check_shapes("encoder", _under("encoder", weights), expected)
     if decoder is None and what["decodes"]:
         with blaming(folder):
-            expected = perceptron_shapes(n_bits, hidden, model.n_outputs_)
+            expected = perceptron_shapes(n_bits, hidden, n_outputs)
             check_shapes("decoder", _under("decoder", weights), expected)
-    network = Encoding(encoder, model.shape_, n_bits, hidden)(generator)
-    model.encoder_ = _filled("encoder", network, weights)
-    model.decoder_ = None
-    if what["decodes"]:
-        decoding = Decoding("target", True, decoder, n_bits, model.n_outputs_, hidden)
-        model.decoder_ = _filled("decoder", decoding.decoder(generator), weights)
+    network = Encoding(encoder, shape, n_bits, hidden)(generator)
+    filled = _filled("encoder", network, weights)
+    if not what["decodes"]:
+        return filled, None
+    decoding = Decoding("target", True, decoder, n_bits, n_outputs, hidden)
+
+    return filled, _filled("decoder", decoding.decoder(generator), weights)
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -397,16 +475,16 @@ def _frame_said(rows: Any) -> Any:
     if not isinstance(rows, pd.DataFrame):
         return None
     cells = [
-        [None if pd.isna(v) else said(v) for v in rows.iloc[:, j]] for j in range(rows.shape[1])
+        [None if pd.isna(v) else to_json(v) for v in rows.iloc[:, j]] for j in range(rows.shape[1])
     ]
 
-    return {"columns": said(list(rows.columns)), "cells": cells}
+    return {"columns": to_json(list(rows.columns)), "cells": cells}
 
 
 def _rows(content: Any, weights: dict[str, Tensor]) -> Any:
     if content is None:
         return weights["specimens.rows"].numpy()
-    cells, names = read(content["cells"]), read(content["columns"])
+    cells, names = from_json(content["cells"]), from_json(content["columns"])
 
     return pd.DataFrame(dict(enumerate(map(pd.Series, cells)))).set_axis(names, axis=1)
 

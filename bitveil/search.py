@@ -1,10 +1,10 @@
-"""Goals: from a number that a person can live with to an encoder that keeps to it.
+"""Search: encoders for a goal, from the safest to the most useful, and the one that passes.
 
-A goal is met in three steps, each on rows of its own. Encoders are trained for smaller and smaller
-gaps, in the constraint form. The rows for selection order them, from the safest to the most
-useful. The rows for certification test them in that order up to the first that fails, and the most
-useful that passed is taken: the measured gap may come as close to the goal as these rows allow,
-and no correction for the number of encoders is needed (`audits.certify_sequence`).
+The search has three steps, each on rows of its own. It trains encoders for smaller and smaller
+gaps, with a limit on the measure. The rows for selection order them, from the safest to the most
+useful. The rows for certification test them in this order, up to the first that fails, and the
+most useful encoder that passed is chosen. Its measured gap may come as close to the goal as these
+rows allow, and the number of encoders costs nothing (`certificates.certify_sequence`).
 """
 
 import warnings
@@ -13,205 +13,30 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from bitveil.batches import Batch, Rows
-from bitveil.certificates.upper import (
-    Certificate,
-    UncertifiableError,
-    certify_gap,
-    certify_information,
-    certify_odds,
-    certify_opportunity,
-    certify_sequence,
-)
-from bitveil.information import group_entropy
+from bitveil.certificates.compared import UncertifiableError
+from bitveil.certificates.sequence import certify_sequence
+from bitveil.certificates.upper import Certificate
+from bitveil.entropies import group_entropy
+from bitveil.goals import Goal, Limit, Weight
+from bitveil.group_tables import GroupTables
 from bitveil.layers import stochastic_layers
-from bitveil.objectives import (
-    Constrained,
-    Criterion,
-    DecoderTask,
-    Measure,
-    Objective,
-    Term,
-    Weighted,
-    explained,
-)
-from bitveil.training import Epoch, History, balancing_chances, train
+from bitveil.measures import MEASURES, Measure
+from bitveil.objectives import Constrained, Objective, Weighted
+from bitveil.tasks import DecoderTask, Term, explained
+from bitveil.training import Epoch, History, Training, balancing_chances, train
 from bitveil.workers import run
 
-__all__ = ["Candidate", "Counts", "Goal", "Step", "Trainer", "certified", "counts"]
+__all__ = ["Candidate", "Step", "Trainer", "search"]
 
 LADDER = (1.1, 1.0, 0.9, 0.75, 0.55, 0.35)
-"""The gaps that are trained for, as shares of the room that the slack leaves of the goal. The
-first is above it: the gap on the rows for certification may turn out smaller than on others. The
-last is far below: it stands for the other case."""
-
-_SQUARES = {"mutual_information", "chi_square_information", "squared_hellinger"}
-"""Measures that fall with the square of what a group loses."""
-
-
-@dataclass(frozen=True)
-class Form:
-    """The form of an objective, before its task and its measure are known.
-
-    Attributes:
-        strength: The weight of the measure, or None where there is a limit.
-        task_weight: The weight of the task.
-        limit: The most that the measure may be, or None where there is a weight.
-        scale: What a violation is divided by: see `Constrained`.
-    """
-
-    strength: float | None = None
-    task_weight: float = 1.0
-    limit: float | None = None
-    scale: float = 1.0
-
-    @classmethod
-    def weighted(cls, strength: float, task_weight: float = 1.0) -> "Form":
-        """A weight for the measure."""
-
-        return cls(strength=strength, task_weight=task_weight)
-
-    @classmethod
-    def limited(cls, limit: float, scale: float = 1.0) -> "Form":
-        """A limit on the measure."""
-
-        return cls(limit=limit, scale=scale)
-
-    def __call__(self, task: Term, measure: Term) -> Objective:
-        """The objective of a task and a measure."""
-
-        if self.limit is not None:
-            return Constrained(task, measure, limit=self.limit, scale=self.scale)
-        assert self.strength is not None
-
-        return Weighted(task, measure, strength=self.strength, task_weight=self.task_weight)
-
-    def __str__(self) -> str:
-        if self.limit is not None:
-            return f"limit-{self.limit!r}"
-        return f"strength-{self.strength!r}"
-
-
-class Counts(NamedTuple):
-    """The tables of some rows, in double precision: what certificates read.
-
-    Attributes:
-        joint: Counts over (target, group, code) of the rows whose target is known.
-        groups: Counts over (group, code) of all rows.
-    """
-
-    joint: Tensor
-    groups: Tensor
-
-
-def counts(encoder: nn.Module, rows: Rows) -> Counts:
-    """The expected counts of rows."""
-
-    with torch.no_grad():
-        batch = _double(rows).batch(encoder)
-
-        return Counts(batch.joint, batch.groups)
-
-
-@dataclass(frozen=True)
-class Goal:
-    """What is to be certified: a gap or an information, by a criterion, and a limit on it.
-
-    Attributes:
-        limit: The most that it may be: a gap from 0 to 1, or bits.
-        quantity: `"gap"` or `"information"`.
-        criterion: Of which rows the groups are compared: see `objectives.Measure`.
-        delta: The probability that the certificate may be wrong.
-        positive: The number of the target that equal opportunity speaks of.
-    """
-
-    limit: float
-    quantity: Literal["gap", "information"] = "gap"
-    criterion: Criterion = "independence"
-    delta: float = 0.05
-    positive: int = 1
-
-    @property
-    def name(self) -> str:
-        """What the person who has the goal calls it."""
-
-        return f"max_{self.quantity}={self.limit}"
-
-    @property
-    def reading(self) -> str:
-        """The measure that the certificate bounds: the information by way of the overlap."""
-
-        return "total_variation" if self.quantity == "gap" else "doeblin_complement"
-
-    def certify(
-        self, table: Counts, *, delta: float | None = None, draws: str = "soft"
-    ) -> Certificate:
-        """Certify a code from the counts of rows held out."""
-
-        delta = self.delta if delta is None else delta
-        if self.quantity == "information":
-            return self._certify_information(table, delta, draws)
-        if self.criterion == "independence":
-            return certify_gap(table.groups, delta=delta, draws=draws)
-        if self.criterion == "separation":
-            return certify_odds(table.joint, delta=delta, draws=draws)
-
-        return certify_opportunity(table.joint, self.positive, delta=delta, draws=draws)
-
-    def room(self, sizes: Counts) -> float:
-        """What the slack of the certificate leaves of the goal, as a total variation.
-
-        Arguments:
-            sizes: The numbers of held-out rows, over (target, group) and over (group).
-
-        Raises:
-            UncertifiableError: If it leaves nothing: no code could be certified to meet the goal.
-
-        Example:
-            >>> sizes = Counts(torch.full((2, 2), 500.0), torch.full((2,), 1000.0))
-            >>> round(Goal(0.1).room(sizes), 4)  # 0.1 - 0.0547
-            0.0453
-        """
-
-        one = Counts(sizes.joint.double().unsqueeze(-1), sizes.groups.double().unsqueeze(-1))
-        least = self.certify(one).bound
-        if least >= self.limit:
-            rows = [int(n) for n in self._parts(sizes)[0].tolist()]
-            raise UncertifiableError(
-                f"`{self.name}` is too small for these rows: with {rows} rows of the groups held "
-                f"back, even a code that reveals nothing is certified at {least:.3f} only (delta "
-                f"= {self.delta}). Ask for more than that, well above it if the code is to be of "
-                "use, or bring more rows of the smallest groups."
-            )
-        if self.quantity == "gap":
-            return self.limit - least
-        entropies = [group_entropy(part) for part in self._parts(one)]
-        bits = max(entropy.item() for entropy in entropies) / torch.tensor(2.0).log().item()
-
-        return min(1.0, (self.limit - least) / bits)
-
-    def _certify_information(self, table: Counts, delta: float, draws: str) -> Certificate:
-        """Of the worst part: the mean over targets is no more than that."""
-
-        parts = self._parts(table)
-        found = [certify_information(t, delta=delta / len(parts), draws=draws) for t in parts]
-        worst = max(found, key=lambda certificate: certificate.bound)
-
-        return replace(worst, delta=delta)
-
-    def _parts(self, table: Counts) -> list[Tensor]:
-        """The tables that the criterion compares groups in."""
-
-        if self.criterion == "independence":
-            return [table.groups]
-        return (
-            list(table.joint) if self.criterion == "separation" else [table.joint[self.positive]]
-        )
+"""The gaps to train for, as shares of the headroom. The first is above 1, because the gap may turn
+out smaller on the rows for certification than on others. The last is far below, because it may
+also turn out larger."""
 
 
 @dataclass(frozen=True)
@@ -221,15 +46,16 @@ class Step:
     Attributes:
         limit: The limit that it was trained for, or None where a weight was given.
         strength: The weight of the measure, or None where a limit was given.
-        information: What its codes tell of the target, in nats. Of several targets it is the sum
-            over them, and of numbers what it would be if they were Gaussian: where they say much
-            of one another, or are categories in disguise, it is more than a code can hold.
+        information: What its codes tell about the target, in nats. For several targets it is the
+            sum over them, and for numbers the value that Gaussian numbers would have. It can be
+            more than a code can hold where targets depend on each other, or where numbers are
+            really categories.
         measure: What its codes were charged for.
         gap: The total variation of the groups' codes by the criterion, or, where an information
             is asked for, one less their overlap.
         score: The accuracy of the best classifier of the codes for the first target, or the share
             of variance explained; None without a target.
-        certified: Whether the rows for certification passed it; None where none were asked.
+        certified: Whether it passed the rows for certification; None where there are none.
     """
 
     limit: float | None
@@ -243,7 +69,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Candidate:
-    """An encoder that was trained, its task (with a decoder, if any), and what it came to."""
+    """A trained encoder, its task (with a decoder, if any), its training and its scores."""
 
     encoder: nn.Module
     task: Term
@@ -253,43 +79,29 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Trainer:
-    """How encoders are trained: everything but the form of the objective and the rows.
+    """How encoders are trained. What is asked of each, and the rows, come with the call.
 
     Attributes:
         network: Makes an encoder, from a generator of its weights.
         task: Makes the task, from the same generator.
         measure: What the code is charged for.
-        gap: What the encoders are ordered by.
+        gap: The measure that orders the encoders.
+        training: The settings of the training.
         epochs: The most passes over the rows.
         batch_size: The most rows of a batch.
-        learning_rate: The highest learning rate of the cycle.
-        patience: The epochs to wait for a better one; None: all.
-        device: Where it runs.
-        precision: The numbers it runs in.
         seed: The seed of the weights, of the order of the rows, and of draws.
-        verbose: Whether a progress bar is shown.
-        after_epoch: Called with every epoch of every encoder.
-        checkpoint: A folder for the state of each training, or None.
-        balanced: Whether rows of rare groups are taken more often: see `balancing_chances`.
     """
 
     network: Callable[[torch.Generator], nn.Module]
     task: Callable[[torch.Generator], Term]
     measure: Measure
     gap: Measure
+    training: Training
     epochs: int
     batch_size: int
-    learning_rate: float
-    patience: int | None
-    device: str
-    precision: str
     seed: int
-    verbose: int
-    after_epoch: Callable[[Epoch], None] | None = None
-    checkpoint: Path | None = None
-    balanced: bool = False
 
-    def __call__(self, form: Form, fit: Rows, select: Rows) -> Candidate:
+    def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
         """Train an encoder, and judge it by the rows for selection."""
 
         generator = torch.Generator().manual_seed(self.seed)
@@ -297,31 +109,43 @@ class Trainer:
         for layer in stochastic_layers(encoder):
             layer.generator = generator
         task = self.task(generator)
-        objective = form(task, replace(self.measure, generator=generator))
-        with _progress(objective, self.epochs, self.verbose, self.after_epoch) as after_epoch:
-            history = train(
+        objective = asked(task, replace(self.measure, generator=generator))
+        history = self._train(encoder, objective, asked, fit, select, generator)
+
+        # Double precision from here on: a bit must not depend on the rows that stand beside it.
+        encoder.double()
+        if isinstance(task, nn.Module):
+            task.double()
+
+        return Candidate(encoder, task, history, self._step(objective, encoder, fit, select))
+
+    def _train(
+        self,
+        encoder: nn.Module,
+        objective: Objective,
+        asked: Weight | Limit,
+        fit: Rows,
+        select: Rows,
+        generator: torch.Generator,
+    ) -> History:
+        given, folder = self.training, self.training.checkpoint
+        with _progress(objective, self.epochs, given) as after_epoch:
+            return train(
                 encoder,
                 objective,
                 fit,
                 select,
                 epochs=self.epochs,
                 batch_size=self.batch_size,
-                learning_rate=self.learning_rate,
-                patience=self.patience,
-                device=self.device,
-                precision=self.precision,
-                chances=balancing_chances(fit) if self.balanced else None,
+                learning_rate=given.learning_rate,
+                patience=given.patience,
+                device=given.device,
+                precision=given.precision,
+                chances=balancing_chances(fit) if given.balanced else None,
                 generator=generator,
                 after_epoch=after_epoch,
-                checkpoint=self.checkpoint and self.checkpoint / f"{form}.pt",
+                checkpoint=None if folder is None else Path(folder) / f"{asked}.pt",
             )
-
-        # Double precision from here on: a bit must not depend on which rows stand beside it.
-        encoder.double()
-        if isinstance(task, nn.Module):
-            task.double()
-
-        return Candidate(encoder, task, history, self._step(objective, encoder, fit, select))
 
     @torch.no_grad()
     def _step(self, objective: Objective, encoder: nn.Module, fit: Rows, select: Rows) -> Step:
@@ -341,48 +165,50 @@ class Trainer:
         )
 
 
-def certified(
+def search(
     trainer: Trainer,
     goal: Goal,
     fit: Rows,
     select: Rows,
-    held_out: Callable[[nn.Module], Counts],
+    held_out: Callable[[nn.Module], GroupTables],
     *,
-    sizes: Counts,
+    rows: GroupTables,
     draws: str = "soft",
-    drawn: Callable[[nn.Module], Counts] | None = None,
+    drawn: Callable[[nn.Module], GroupTables] | None = None,
     n_jobs: int | None = None,
 ) -> tuple[Candidate, Certificate, list[Step]]:
-    """The most useful encoder that the rows for certification pass.
+    """Find the most useful encoder that the rows for certification pass.
 
     Arguments:
         trainer: How encoders are trained.
-        goal: What is to be certified.
+        goal: What must be certified.
         fit: The rows to train on.
-        select: The rows that order the encoders and choose among those that passed.
-        held_out: The counts of the rows for certification, for an encoder.
-        sizes: The numbers of rows for certification, over (target, group) and over (group).
-        draws: What the counts are of: `"soft"` (expected) or `"hard"` (drawn) codes.
-        drawn: The counts of the drawn codes of the rows for selection, for an encoder: they order
-            the encoders where drawn codes are certified. None: expected counts order them.
+        select: The rows that order the encoders, and that choose among those that passed.
+        held_out: Counts the codes that an encoder gives to the rows for certification.
+        rows: Tables of the rows for certification, of which only the numbers of rows are read.
+        draws: What `held_out` counts: `"soft"` (expected) or `"hard"` (drawn) codes.
+        drawn: Counts the drawn codes of the rows for selection. They order the encoders where
+            drawn codes are certified. None: expected counts order them.
         n_jobs: How many encoders are trained at once; None: one.
 
+    Returns:
+        The encoder, its certificate, and a step for every encoder that was trained.
+
     Raises:
-        UncertifiableError: If none passes.
+        UncertifiableError: If no encoder passes.
     """
 
-    left = goal.room(sizes)
-    forms = _forms(trainer, goal, left, fit, select)
-    candidates = run([partial(trainer, form, fit, select) for form in forms], n_jobs)
+    headroom = goal.headroom(rows)
+    limits = _limits(trainer, goal, headroom, fit, select)
+    candidates = run([partial(trainer, limit, fit, select) for limit in limits], n_jobs)
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     tables = [held_out(candidate.encoder) for candidate in candidates]
-    settings: Any = {"certify": goal.certify, "delta": goal.delta, "draws": draws}
-    passed = certify_sequence(tables, goal.limit, **settings)
+    passed = certify_sequence(tables, goal.limit, goal.limited, delta=goal.delta, draws=draws)
     if not passed:
         safest = goal.certify(tables[0], draws=draws)
-        raise UncertifiableError(_refusal(goal, left, safest, candidates[0].step.gap))
+        raise UncertifiableError(_refusal(goal, headroom, safest, candidates[0].step.gap))
     chosen = max(range(len(passed)), key=lambda number: candidates[number].step.information)
     path = [
         replace(candidate.step, certified=number < len(passed))
@@ -392,61 +218,64 @@ def certified(
     return candidates[chosen], passed[chosen], path
 
 
-def _as_drawn(candidate: Candidate, goal: Goal, drawn: Callable[[nn.Module], Counts]) -> Candidate:
-    """An encoder with the gap of its drawn codes, which is what is published."""
+def _as_drawn(
+    candidate: Candidate, goal: Goal, drawn: Callable[[nn.Module], GroupTables]
+) -> Candidate:
+    """The same encoder with the gap of its drawn codes, which are what is published."""
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # that codes are many matters for the bound, not for this
+        warnings.simplefilter("ignore")  # many codes matter for the bound, not for this order
         gap = goal.certify(drawn(candidate.encoder), draws="hard").estimate
 
     return replace(candidate, step=replace(candidate.step, gap=gap))
 
 
-def _forms(trainer: Trainer, goal: Goal, left: float, fit: Rows, select: Rows) -> list[Form]:
-    """Objectives for gaps at the shares of the room.
+def _limits(trainer: Trainer, goal: Goal, headroom: float, fit: Rows, select: Rows) -> list[Limit]:
+    """Limits for gaps at the shares of the headroom.
 
-    Where the measure is another than what is certified, its limits are found from encoders whose
-    gap is known: near independence it goes with a power of the gap.
+    If the measure is not the certified one, its limits follow from encoders whose gap is known:
+    near independence the measure is proportional to a power of the gap.
     """
 
     own = replace(trainer.measure, reading=goal.reading, prior="empirical")
-    if trainer.measure == own or (goal.reading, trainer.measure.reading) == _SAME_OF_TWO:
-        return [Form.limited(share * left) for share in LADDER]
+    reading = MEASURES[trainer.measure.reading]
+    same = MEASURES[goal.reading].same_of_two == trainer.measure.reading
+    if trainer.measure == own or same:
+        return [Limit(share * headroom) for share in LADDER]
 
-    power = 2 if trainer.measure.reading in _SQUARES else 1
-    step = trainer(Form.weighted(0.0), fit, select).step
+    step = trainer(Weight(0.0), fit, select).step
     for _ in range(2):
-        found = trainer(_limited(step, left, power), fit, select).step
+        found = trainer(_limit(step, headroom, reading.order), fit, select).step
         step = found if found.gap > 0 and found.measure > 0 else step
 
-    return [_limited(step, share * left, power) for share in LADDER]
+    return [_limit(step, share * headroom, reading.order) for share in LADDER]
 
 
-_SAME_OF_TWO = ("doeblin_complement", "total_variation")
-
-
-def _limited(step: Step, gap: float, power: int) -> Form:
-    """The objective for a gap, by an encoder for which measure and gap are known."""
+def _limit(step: Step, gap: float, power: int) -> Limit:
+    """The limit for a gap, from an encoder whose measure and gap are known."""
 
     limit = step.measure * (gap / max(step.gap, 1e-6)) ** power
 
-    return Form.limited(limit, power * limit / gap)
+    return Limit(limit, power * limit / gap)
 
 
-def _refusal(goal: Goal, left: float, safest: Certificate, expected: float) -> str:
-    """Why none was certified, and what could be."""
+def _refusal(goal: Goal, headroom: float, safest: Certificate, expected: float) -> str:
+    """Why no encoder was certified, and what could be."""
 
     if goal.quantity == "information":
         advice = safest.bound
-    else:  # the safest code's gap is a share of the room, and what these rows add to that
+    else:  # the safest gap is a share of the headroom, plus what these rows add to it
         added = max(0.0, safest.estimate - expected)
-        advice = max(safest.bound, goal.limit - left + added / (1 - LADDER[-1]))
+        advice = max(safest.bound, goal.limit - headroom + added / (1 - LADDER[-1]))
     if advice >= 1 and goal.quantity == "gap":
-        could = "No smaller gap can be certified for such codes: take fewer bits"
+        could = "No smaller gap can be certified for such codes: use fewer bits"
     else:
         could = f"Ask for a little more than {advice:.3f}"
-    drawn = " The drawn codes were counted, since rows have no names of their own (`ids`), or too "
-    drawn += "many bits: that measures more than expected counts do. Names and fewer bits help."
+    drawn = (
+        " The drawn codes were counted, because rows have no names of their own (`ids`) or the "
+        "bits are too many to list. They measure more than expected counts do: names or fewer "
+        "bits help."
+    )
 
     return (
         f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, "
@@ -459,17 +288,16 @@ def _double(rows: Rows) -> Rows:
 
 
 def _target_entropy(rows: Rows) -> float:
-    """The entropy of the targets with classes: what the best code could tell of them."""
+    """The entropy of the targets with classes: the most that a code could tell about them."""
 
-    labels = rows.y.unsqueeze(1) if rows.labels is None else rows.labels
     weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
-    known = [(column[column >= 0], weights[column >= 0].double()) for column in labels.T]
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in rows.labels.T]
 
     return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
 
 
 def _score(task: Term, fit: Batch, select: Batch) -> float | None:
-    """Of the first target: the accuracy of the best classifier by the rows to fit, on others."""
+    """The score for the first target of the best classifier by the rows to fit, on others."""
 
     if isinstance(task, DecoderTask) and not task.exact:
         return task.score(select)
@@ -483,24 +311,22 @@ def _score(task: Term, fit: Batch, select: Batch) -> float | None:
 
 @contextmanager
 def _progress(
-    objective: Objective,
-    epochs: int,
-    verbose: int,
-    also: Callable[[Epoch], None] | None,
+    objective: Objective, epochs: int, training: Training
 ) -> Iterator[Callable[[Epoch], None]]:
-    """A progress bar on the error stream, or nothing, and what the person wants called."""
+    """Show a progress bar on the error stream if asked, and call what the person wants called."""
 
     from rich.console import Console
     from rich.progress import Progress
 
     limit = objective.limit if isinstance(objective, Constrained) else None
     label = "training" if limit is None else f"training for a limit of {limit:.3g}"
-    with Progress(console=Console(stderr=True), transient=True, disable=not verbose) as progress:
+    hidden = not training.verbose
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
         task = progress.add_task(label, total=epochs)
 
         def after_epoch(epoch: Epoch) -> None:
             progress.advance(task)
-            if also is not None:
-                also(epoch)
+            if training.after_epoch is not None:
+                training.after_epoch(epoch)
 
         yield after_epoch

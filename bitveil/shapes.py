@@ -1,7 +1,7 @@
-"""The letters of the library, and the tensor types named after them.
+"""Shapes: the letters of the library, and the tensor types that use them.
 
-`n` rows, `m` bits, `c = 2**m` codes, `k` groups: the values of a sensitive attribute, of a
-target, or of pairs of them. The annotations are checked in the tests only.
+There are `n` rows, `m` bits, `c = 2**m` codes and `k` groups, which are the values of a sensitive
+attribute, of a target, or of both together. Only the tests check these annotations.
 """
 
 from jaxtyping import Float, Int
@@ -20,10 +20,10 @@ __all__ = [
 ]
 
 Logits = Float[Tensor, "n m"]
-"""The logits of the probabilities that each bit of each row is 1."""
+"""The logit of the probability that each bit of each row is 1."""
 
 Bits = Float[Tensor, "n m"]
-"""Drawn bits, as 0.0 and 1.0."""
+"""Drawn bits, 0.0 or 1.0."""
 
 Groups = Int[Tensor, "n"]
 """The group of each row, from 0 to k - 1."""
@@ -35,13 +35,13 @@ Likelihoods = Float[Tensor, "n c"]
 """The probability of every code, given each row."""
 
 Table = Float[Tensor, "*batch k c"]
-"""Counts, expected or observed: how often each group meets each code."""
+"""Expected or observed counts: how many rows of each group have each code."""
 
 NeuronTables = Float[Tensor, "m k 2"]
 """One table of two columns for each bit."""
 
 Weights = Float[Tensor, "n"]
-"""How much each row counts."""
+"""The weight of each row."""
 
 Scalar = Float[Tensor, ""]
 """One number that keeps its gradient."""

@@ -9,12 +9,12 @@ size. With :math:`G = \partial L / \partial N` and :math:`W = G_{g_i}(t)\, p(t |
 
 .. math:: \frac{\partial L}{\partial \ell_{ij}} = \sum_t W_i(t) (t_j - \theta_{ij}),
 
-which is finite, and right, where a bit is 0 or 1 exactly. Rows are taken in chunks that keep the
-halves in the processor's cache, so that memory stays :math:`O(k 2^m + \text{chunk} \cdot
+which is finite, and correct, where a bit is exactly 0 or 1. Chunks of rows keep the halves in the
+processor's cache, so that memory stays :math:`O(k 2^m + \text{chunk} \cdot
 2^{m/2})`.
 
-Tables of disjoint rows add up: over batches, files and machines. Reduce tables, never numbers:
-the information of a batch is not the mean of informations.
+Tables of disjoint rows add up over batches, files and machines. Add tables, never informations:
+the information of all rows is not the mean over batches.
 """
 
 from collections.abc import Iterable, Iterator
@@ -32,6 +32,8 @@ from bitveil.shapes import Groups, Indices, Logits, NeuronTables, Weights
 
 __all__ = [
     "MAX_CELLS",
+    "check_cells",
+    "check_groups",
     "joint_table",
     "moment_table",
     "neuron_tables",
@@ -41,13 +43,13 @@ __all__ = [
 ]
 
 MAX_CELLS = 2**28
-"""The most cells a table may have: 1 GiB in float32, and readings need a few copies of it."""
+"""The most cells of a table: 1 GiB in float32. Readings need a few copies of it."""
 
-_DENSE_BITS = 5  # up to here one product with one-hot groups beats sorting rows by group,
-_DENSE = 2**16  # and for a few rows up to so many likelihoods
-_LISTED = 2**24  # up to so many likelihoods are listed, of all codes of all rows
-_CACHED = 2**19  # numbers of a half's likelihoods in a chunk: so many lie near the processor
-_KEPT = 2**22  # up to so many of all rows are kept for the way back, rather than made anew
+_DENSE_BITS = 5  # up to here one product with one-hot groups is faster than sorting by group,
+_DENSE = 2**16  # and with few rows also up to this many likelihoods
+_LISTED = 2**24  # list all codes of all rows up to this many likelihoods
+_CACHED = 2**19  # likelihoods of a half in a chunk: they fit into the processor's cache
+_KEPT = 2**22  # keep up to this many likelihoods of halves for the backward pass
 
 
 def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
@@ -55,8 +57,8 @@ def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
 
     if groups.ndim != 1 or groups.is_floating_point() or groups.shape[0] != n:
         raise ValueError(
-            f"`{name}` expects one whole number a row as group, an integer tensor of shape "
-            f"({n},), got {groups.dtype} of shape {tuple(groups.shape)}. Labels of another type: "
+            f"`{name}` expects one whole number for each row as group, an integer tensor of shape "
+            f"({n},), got {groups.dtype} of shape {tuple(groups.shape)}. For other labels use "
             "`numpy.unique(labels, return_inverse=True)`."
         )
     least, most = groups.aminmax() if n else (0, 0)
@@ -68,7 +70,7 @@ def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
 
 
 def check_cells(name: str, m: int, k: int) -> None:
-    """Refuse a table that would not fit into memory."""
+    """Refuse a table that is too large."""
 
     if k < 1:
         raise ValueError(f"`{name}` expects at least one group, got k = {k}.")
@@ -76,25 +78,26 @@ def check_cells(name: str, m: int, k: int) -> None:
         raise ValueError(
             f"`{name}` lists all 2**m codes; m = {m} would need {2**m} columns for each of "
             f"{k} groups, more than the {MAX_CELLS} cells that are allowed. Use fewer bits, or "
-            "`neuron_tables` for the sum over single bits (which is no bound on the whole)."
+            "`neuron_tables` for the sum over single bits (which does not bound the whole code)."
         )
 
 
 def joint_table(
     logits: Logits, groups: Groups, k: int, *, weights: Weights | None = None
 ) -> Float[Tensor, "k c"]:
-    r"""Counts, in expectation, how often each group meets each code.
+    r"""The expected number of rows of each group with each code.
 
     Exact, and differentiable once. Tables of disjoint rows add up.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, whole numbers from 0 to k - 1, with shape :math:`(n,)`.
-        k: The number of groups. One that has no row gets a row of zeros.
+        k: The number of groups. A group without rows gets a row of zeros.
         weights: How much each row counts, with shape :math:`(n,)`; None: 1.
 
     Returns:
-        The expected counts, with shape :math:`(k, 2^m)`. They sum to :math:`n`, or to the weights.
+        The expected counts, with shape :math:`(k, 2^m)`. They sum to :math:`n`, or to the sum of
+        the weights.
 
     Raises:
         ValueError: If the logits are not finite, the groups do not fit them, or the table would
@@ -116,16 +119,17 @@ def joint_table(
 
 
 def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, "d c"]:
-    r"""The values of the rows that get each code, summed in expectation.
+    r"""The expected sum of the values of the rows with each code.
 
     .. math:: M_j(t) = \sum_i v_{ij}\, p(t | x_i)
 
-    Over the counts of a table it is the mean of a value given the code, :math:`E[v_j | t]`: the
-    best guess of a number from the code. Exact, and differentiable once.
+    Divided by the counts of a table it is the mean of a value given the code,
+    :math:`E[v_j | t]`, which is the best guess of a number from the code. Exact, and
+    differentiable once.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
-        values: Numbers that each row has, with shape :math:`(n, d)`.
+        values: The numbers of each row, with shape :math:`(n, d)`.
 
     Example:
         >>> logits = torch.tensor([[-200.0], [200.0], [200.0]])
@@ -144,7 +148,7 @@ def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, 
 def neuron_tables(
     logits: Logits, groups: Groups, k: int, *, weights: Weights | None = None
 ) -> NeuronTables:
-    """The table of every bit alone, with shape :math:`(m, k, 2)`: what the paper's sum reads.
+    """The table of each bit alone, with shape :math:`(m, k, 2)`, for the paper's sum.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
@@ -173,9 +177,9 @@ def neuron_tables(
 
 @torch.no_grad()
 def squared_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"]:
-    r"""The squared likelihoods, summed, :math:`\sum_{i : g_i = g} p(t | x_i)^2`: no gradient.
+    r"""The sum of squared likelihoods, :math:`\sum_{i : g_i = g} p(t | x_i)^2`, without gradient.
 
-    Together with the table it tells how far the rows of a group differ: see
+    Together with the table it shows how much the rows of a group differ: see
     `bitveil.finite_samples`.
 
     Arguments:
@@ -197,7 +201,7 @@ def squared_table(logits: Logits, groups: Groups, k: int) -> Float[Tensor, "k c"
 
 
 def observed_table(codes: Indices, groups: Groups, k: int, c: int) -> Float[Tensor, "k c"]:
-    """Counts how often each group met each code: the table of drawn or foreign codes.
+    """The number of rows of each group with each code, for codes that were drawn.
 
     Arguments:
         codes: The number of each row's code, from 0 to c - 1, with shape :math:`(n,)`.
@@ -219,7 +223,7 @@ def observed_table(codes: Indices, groups: Groups, k: int, c: int) -> Float[Tens
 
 
 def pair_groups(y: Groups, s: Groups, k: int) -> Groups:
-    """One group for each pair (y, s), `y * k + s`: a table over pairs is `table.view(-1, k, c)`.
+    """A number for each pair (y, s), `y * k + s`. A table over pairs is `table.view(-1, k, c)`.
 
     Example:
         >>> pair_groups(torch.tensor([0, 1]), torch.tensor([1, 1]), k=2)
@@ -230,17 +234,17 @@ def pair_groups(y: Groups, s: Groups, k: int) -> Groups:
 
 
 class _Chunk(NamedTuple):
-    """Some rows, ordered by group, and all that is needed of them forth and back."""
+    """Some rows, ordered by group, with all that both passes need."""
 
     rows: Tensor
-    segments: list[tuple[int, slice]]  # which group lies where
+    segments: list[tuple[int, slice]]  # the place of each group
     pairs: Tensor  # the probabilities of 0 and 1, with shape (m, 2, rows)
     left: Tensor  # the likelihoods of the left half's codes, with shape (2^h, rows)
     right: Tensor
 
 
 class _JointTable(torch.autograd.Function):
-    """The expected counts with their own backward: one product forth, two back."""
+    """The expected counts with a backward of their own: one product forward, two backward."""
 
     @staticmethod
     def forward(
@@ -278,7 +282,7 @@ class _JointTable(torch.autograd.Function):
 
 
 class _MomentTable(torch.autograd.Function):
-    """The summed values with their own backward: all columns share the likelihoods of halves."""
+    """The summed values with a backward of their own. The columns share likelihoods."""
 
     @staticmethod
     def forward(ctx: Any, logits: Tensor, values: Tensor) -> Tensor:
@@ -325,7 +329,7 @@ def _check_weights(name: str, weights: Tensor | None, n: int) -> None:
 def _products(
     logits: Tensor, chunks: Iterable[_Chunk], k: int, weights: Tensor | None = None
 ) -> Tensor:
-    """One product of halves for each group of each chunk, added up."""
+    """The sum over chunks of one product of halves for each group."""
 
     m = logits.shape[1]
     table = logits.new_zeros(k, 2 ** (m // 2), 2 ** (m - m // 2))
@@ -355,9 +359,9 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
 
 
 def _slope(chunk: _Chunk, weight_left: Tensor, weight_right: Tensor) -> Tensor:
-    """The gradient of a chunk's logits, from what each code of a half is worth to each row.
+    """The gradient of a chunk's logits, from the gradients of the likelihoods of its halves.
 
-    The weights are multiplied in place.
+    It multiplies the weights in place.
     """
 
     codes = [_codes(len(half).bit_length() - 1, half.dtype, half.device) for half in chunk[3:]]
@@ -373,7 +377,7 @@ def _chunk_size(logits: Tensor) -> int:
 
 
 def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[_Chunk]:
-    """Chunks of rows, ordered by group, with the likelihoods of their halves to a power."""
+    """Chunks of rows, ordered by group, with a power of the likelihoods of their halves."""
 
     n, size, h = logits.shape[0], _chunk_size(logits), logits.shape[1] // 2
     order = groups.argsort()
@@ -402,7 +406,7 @@ def _member(groups: Tensor, k: int) -> Tensor:
 def _pairs(logits: Tensor) -> Tensor:
     """The probabilities of 0 and of 1, rows last, with shape (m, 2, n).
 
-    Neither is one less the other, which would round small ones away.
+    Neither is computed as one minus the other, which would round small ones away.
     """
 
     rows_last = logits.T.contiguous()
@@ -413,8 +417,8 @@ def _pairs(logits: Tensor) -> Tensor:
 def _likelihood(pairs: Tensor) -> Tensor:
     """The probabilities of all codes of some bits, rows last, with shape (2^bits, n).
 
-    An outer product of the likelihoods of its halves in turn: each number is written once, and
-    neighbouring rows lie next to each other.
+    It is an outer product of the likelihoods of its halves, recursively. Each number is written
+    once, and neighbouring rows lie next to each other.
     """
 
     h = pairs.shape[0]

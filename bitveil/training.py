@@ -1,28 +1,29 @@
-"""The one loop: batches of rows, an objective, held-out rows that say when to stop."""
+"""The training loop: batches of rows, an objective, and held-out rows that choose an epoch."""
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
+from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from bitveil.batches import Rows
 from bitveil.objectives import Objective, Terms
 from bitveil.tables import pair_groups
 
-__all__ = ["Epoch", "History", "balancing_chances", "batch_rows", "train"]
+__all__ = ["Epoch", "History", "Training", "balancing_chances", "batch_rows", "train"]
 
 
 @dataclass(frozen=True)
 class Epoch:
-    """What one pass over the rows gave: means over its batches, and the held-out terms.
+    """The result of one pass over the rows: means over its batches, and terms on held-out rows.
 
-    Tasks and information are in nats; a total variation is a probability.
+    Tasks and informations are in nats, and distances between groups are probabilities.
     """
 
     loss: float
@@ -35,14 +36,89 @@ class Epoch:
 
 @dataclass
 class History:
-    """The epochs of a training, and the one whose weights were kept."""
+    """The epochs of a training, and which one had the weights that were kept."""
 
     epochs: list[Epoch] = field(default_factory=list)
     best: int = -1
 
 
+class Training(BaseEstimator):
+    """How an encoder is trained: the settings that most people leave as they are.
+
+    A search over settings reaches them as `training__epochs` and so on.
+
+    Arguments:
+        epochs: The most passes over the rows; None: 80, or more where the rows are so few that 80
+            passes make fewer than 160 steps.
+        batch_size: The most rows of a batch. Small batches make every code look leaky. `"auto"`:
+            as many as fit into 1 GiB.
+        learning_rate: The highest learning rate of the one-cycle schedule.
+        patience: How many epochs to wait for a better one; None: never stop early.
+        balanced: Whether every batch takes all groups equally often within each target. Use it
+            where a rare group carries all the evidence. Reports and certificates still describe
+            the rows as they are.
+        warm_start: Whether a fit starts from the network of the fit before, and keeps its key. Not
+            with a goal that is certified: the rows for certification must be new.
+        hidden: The widths of the hidden layers of a perceptron.
+        decoder: A network of your own that is trained along with the encoder. It maps bits to the
+            logits of the classes, followed by the numbers. None: the table is the decoder, and a
+            perceptron above 16 bits.
+        engine: `"exact"` reads the table of all codes, `"sampled"` draws codes. `"auto"`: exact up
+            to 16 bits, then sampled.
+        device: `"cpu"`, `"cuda"`, or another accelerator's name.
+        precision: The numbers of the network in training, as Fabric names them.
+        checkpoint: A folder for the state of training after every epoch. If a fit is interrupted,
+            start it again in the same way: it continues from there and ends the same. Needs a
+            `random_state`. Remove the folder when the fit is done.
+        after_epoch: Called with each `Epoch`, for logging.
+        verbose: 1 shows the progress.
+
+    Example:
+        >>> Training(epochs=2).get_params()["epochs"]
+        2
+    """
+
+    def __init__(
+        self,
+        *,
+        epochs: int | None = None,
+        batch_size: int | Literal["auto"] = 8192,
+        learning_rate: float = 0.01,
+        patience: int | None = None,
+        balanced: bool = False,
+        warm_start: bool = False,
+        hidden: Sequence[int] = (64, 64),
+        decoder: nn.Module | None = None,
+        engine: Literal["auto", "exact", "sampled"] = "auto",
+        device: str = "cpu",
+        precision: str = "32-true",
+        checkpoint: str | os.PathLike[str] | None = None,
+        after_epoch: Callable[[Epoch], None] | None = None,
+        verbose: int = 0,
+    ) -> None:
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.patience = patience
+        self.balanced = balanced
+        self.warm_start = warm_start
+        self.hidden = hidden
+        self.decoder = decoder
+        self.engine = engine
+        self.device = device
+        self.precision = precision
+        self.checkpoint = checkpoint
+        self.after_epoch = after_epoch
+        self.verbose = verbose
+
+    def n_epochs(self, n: int, batch_size: int) -> int:
+        """How many passes over n rows: those asked for, or 80 and no fewer than 160 steps."""
+
+        return self.epochs or max(80, -(-160 // -(-n // batch_size)))
+
+
 def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:
-    """How many rows of a batch fit into the memory: their codes, and the table's copies.
+    """How many rows of a batch fit into memory, with their codes and copies of the table.
 
     Example:
         >>> batch_rows(6, 4 * 2**6)  # 1 GiB over 8 * (8 + 8 + 6) numbers of 4 bytes a row
@@ -56,25 +132,26 @@ def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:
 
 
 def balancing_chances(rows: Rows) -> Tensor:
-    """How often to take each row for all groups to be equally frequent within each target.
+    """How often to take each row so that all groups are equally frequent within each stratum.
 
-    For `train(..., chances=...)`. Where one group in a hundred rows carries all the evidence, a
-    batch holds a few of its rows, and no reading of so few is good. Groups that a target lacks are
-    left out; rows without a target are balanced among themselves. Rows with weights are taken so
-    that the groups' weights are equal.
+    For `train(..., chances=...)`. If a group has one row in a hundred, a batch holds few of its
+    rows, and a measure of so few rows is unreliable. Groups without rows in a stratum are left
+    out. Rows of unknown stratum are balanced among themselves. With weights, the total weights of
+    the groups become equal.
 
     Returns:
         Numbers with mean one, with shape (n,).
 
     Example:
         >>> y, s = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 0])
-        >>> balancing_chances(Rows(torch.zeros(5, 1), y, s, n_classes=2, n_groups=2))
+        >>> balancing_chances(Rows.of_target(torch.zeros(5, 1), y, s, 2, 2))
         tensor([0.6667, 0.6667, 0.6667, 2.0000, 1.0000])
     """
 
-    pairs = pair_groups(torch.where(rows.y < 0, rows.n_classes, rows.y), rows.s, rows.n_groups)
+    strata = torch.where(rows.strata < 0, rows.n_strata, rows.strata)
+    pairs = pair_groups(strata, rows.s, rows.n_groups)
     each = torch.ones(len(rows)) if rows.weights is None else rows.weights
-    sizes = torch.zeros((rows.n_classes + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
+    sizes = torch.zeros((rows.n_strata + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
     cells = sizes.view(-1, rows.n_groups)
     share = cells.sum(1, keepdim=True) / (cells > 0).sum(1, keepdim=True).clamp_min(1)
     chances = (share.expand_as(cells).flatten() / sizes.clamp_min(1e-12))[pairs]
@@ -101,32 +178,34 @@ def train(
 ) -> History:
     """Train an encoder in place, with Adam and a one-cycle learning rate.
 
-    Batches are large: in a small one the information of near-hard bits is mostly bias. With
-    held-out rows the weights of the epoch with the least merit there are kept at the end.
+    Batches are large, because the information measured in a small one is mostly bias where bits
+    are nearly certain. With held-out rows, training ends with the weights of the epoch whose merit
+    is lowest on them.
 
     Arguments:
         encoder: A module from `rows.x` to logits.
-        objective: What is minimised; its own parameters (a decoder's) are trained with it.
+        objective: The objective to minimise. Its own parameters (a decoder) are trained too.
         rows: The rows to train on.
-        held_out: Rows that choose among the epochs. A certificate needs others.
+        held_out: Rows that choose among the epochs. A certificate needs other rows.
         epochs: The most passes over the rows.
-        batch_size: The most rows of a batch; the batches of a pass are of equal size.
+        batch_size: The most rows of a batch. All batches of a pass have the same size.
         learning_rate: The highest learning rate of the cycle.
-        patience: Stop after so many epochs without a better held-out merit; None: never.
-        device: `"cpu"`, `"cuda"`, or any accelerator that Fabric names.
-        precision: The numbers of the encoder, as Fabric names them: `"32-true"`, `"64-true"`,
-            `"bf16-mixed"`. Tables are made in single precision at least.
-        chances: How often each row is taken in a pass, relative to others, as
-            `balancing_chances` gives it; None: each once. A pass is as long either way.
-        generator: Where the order of the rows comes from.
+        patience: Stop after this many epochs without a better merit on held-out rows; None:
+            never.
+        device: `"cpu"`, `"cuda"`, or any other accelerator of Fabric.
+        precision: A precision of Fabric for the encoder: `"32-true"`, `"64-true"` or
+            `"bf16-mixed"`. Tables have single precision at least.
+        chances: How often to take each row in a pass, relative to others, for example from
+            `balancing_chances`; None: each once. A pass is equally long either way.
+        generator: The source of the order of the rows.
         after_epoch: Called with every epoch, for logging or a progress bar.
-        checkpoint: A file that is written after every epoch. Where it is there already, training
-            goes on from it, and ends with the weights of a training that was not interrupted; the
-            generator and all else have to be as they were.
+        checkpoint: A file to write after every epoch. If it exists already, training continues
+            from it, and ends with the same weights as without an interruption. The generator and
+            all settings have to be the same.
 
     Raises:
-        ValueError: If there are no rows, patience is asked for without held-out rows, the chances
-            are none, or the checkpoint is that of another training.
+        ValueError: If there are no rows, if `patience` comes without held-out rows, if the chances
+            are invalid, or if the checkpoint is from another training.
     """
 
     from lightning_fabric import Fabric
@@ -134,7 +213,7 @@ def train(
     if not len(rows):
         raise ValueError("`train` expects at least one row, got none.")
     if patience is not None and held_out is None:
-        raise ValueError("`patience` needs `held_out` rows to wait on, got none.")
+        raise ValueError("`patience` needs `held_out` rows, got none.")
     if chances is not None:
         _check_chances(chances, len(rows))
 
@@ -175,9 +254,9 @@ def train(
 
 
 def _order(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
-    """The rows of a pass in a random order: each once, or as often as its chances say.
+    """The rows of a pass in random order: each once, or in proportion to its chances.
 
-    A row comes as often as it should on average, rounded down or up at random.
+    The expected number of times of each row is rounded down or up at random.
     """
 
     order = torch.randperm(n, generator=generator)
@@ -194,7 +273,7 @@ def _check_chances(chances: Tensor, n: int) -> None:
     good = chances.shape == (n,) and bool(chances.isfinite().all())
     if not good or not (chances >= 0).all() or not (chances > 0).any():
         raise ValueError(
-            f"`chances` expects a number from 0 on for each of the {n} rows, not all 0; got a "
+            f"`chances` expects a number of at least 0 for each of the {n} rows, not all 0, got a "
             f"tensor of shape {tuple(chances.shape)}. See `balancing_chances`."
         )
 
@@ -204,9 +283,10 @@ def _waited(history: History, patience: int | None) -> bool:
 
 
 class _State:
-    """Where a training stands: all that it takes to go on, and the best weights so far.
+    """The state of a training: all that is needed to continue, and the best weights so far.
 
-    The best are those of the epoch with the least merit; without held-out rows, of the last one.
+    The best weights are those of the epoch with the lowest merit, or of the last epoch if there
+    are no held-out rows.
     """
 
     def __init__(
@@ -239,7 +319,7 @@ class _State:
             self.model.load_state_dict(self.weights)
 
     def _keep(self, file: Path) -> None:
-        """Write aside, then put in place: a process that is killed leaves a whole file."""
+        """Write a new file, then rename it, so that a killed process leaves a complete file."""
 
         aside = file.with_suffix(".part")
         torch.save(self._content(), aside)
@@ -267,40 +347,39 @@ class _State:
             self.history.epochs[:] = [Epoch(*epoch) for epoch in kept["epochs"]]
         except (RuntimeError, ValueError, TypeError, KeyError) as error:
             raise ValueError(
-                f"The checkpoint {self.file} is that of another training ({error}). Remove it, "
-                "or name another file."
+                f"The checkpoint {self.file} is from another training ({error}). Remove it, or "
+                "name another file."
             ) from error
         self.history.best, self.merit = kept["best"], kept["merit"]
         self.weights = kept["weights"]
 
 
 def _kept(file: Path, like: dict[str, Any]) -> dict[str, Any]:
-    """What a checkpoint keeps, which has the parts of this training.
+    """The content of a checkpoint, with the same parts as this training.
 
     Raises:
-        ValueError: If it is damaged or no checkpoint, or one of another training.
+        ValueError: If it is damaged, no checkpoint, or from another training.
     """
 
     try:
         kept = torch.load(file, weights_only=True)
-    except Exception as error:  # torch, zipfile and pickle have errors of their own
+    except Exception as error:  # torch, zipfile and pickle raise errors of their own
         short = str(error).partition("\n")[0]
         raise ValueError(
-            f"The checkpoint {file} is damaged, or is none, and cannot be read "
-            f"({type(error).__name__}: {short}). Remove it, and the training starts from the "
-            "beginning."
+            f"The checkpoint {file} is damaged, or no checkpoint, and cannot be read "
+            f"({type(error).__name__}: {short}). Remove it to train from the beginning."
         ) from error
     if not isinstance(kept, dict) or set(kept) != set(like) or not _whole(kept, like):
         raise ValueError(
-            f"The checkpoint {file} is damaged, or is that of another training: it lacks parts "
-            "that this one has. Remove it, and the training starts from the beginning."
+            f"The checkpoint {file} is damaged, or from another training: its parts do not match "
+            "this one. Remove it to train from the beginning."
         )
 
     return kept
 
 
 def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
-    """Whether the parts of a checkpoint are such as a training has written."""
+    """Whether the parts of a checkpoint look like those that a training writes."""
 
     epochs, weights = kept["epochs"], kept["weights"]
 
@@ -320,7 +399,7 @@ def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
 
 
 def _alike(one: Any, other: Any) -> bool:
-    """Whether two states have tensors of the same names and shapes."""
+    """Whether two states have the same names, with tensors of the same shapes."""
 
     if not isinstance(one, dict) or not isinstance(other, dict):
         return False
@@ -333,7 +412,7 @@ def _alike(one: Any, other: Any) -> bool:
 def _epoch(
     means: Tensor, encoder: nn.Module, objective: Objective, held_out: Rows | None
 ) -> Epoch:
-    """What the pass gave, and what the held-out rows say of it."""
+    """The epoch of a pass: its means, and the terms on held-out rows."""
 
     loss, task, measure = means.tolist()
     if held_out is None:

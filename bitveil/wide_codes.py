@@ -1,15 +1,15 @@
-r"""Wide codes: readings and their gradients from drawn codes, where :math:`2^m` cannot be listed.
+r"""Wide codes: readings and gradients from drawn codes, where :math:`2^m` codes are too many.
 
-Codes :math:`t_k` are drawn from the rows themselves, one a row, and shared by all rows: a row's
-draw is a draw from the mixture :math:`P(t)`. With :math:`w_{kr} = p(t_k | x_r)`, one product of
+Each row draws one code :math:`t_k`, and all rows share all draws: together they are draws from the
+mixture :math:`P(t)`. With :math:`w_{kr} = p(t_k | x_r)`, one product of
 codes and logits, :math:`P_s(t_k)` is a mean of :math:`w` over the group, and a reading that is a
 mean :math:`\sum_t P(t)\, \psi(p(\cdot | t))` is the mean of :math:`\psi` over the draws. For the
 mutual information :math:`\psi = H(S) - H(S | t_k)`: the attribute is integrated out, and only the
-code is drawn.
+code is random.
 
-The gradient is made of *local expectations*: the derivative of a reading by :math:`\theta_{rj}` is
-the mean, over the other bits of row r, of the difference that bit j makes to the slope
-:math:`f_s = \partial / \partial p(s, t)`. All flips of all draws cost two products more, since
+The gradient consists of *local expectations*: the derivative of a reading by :math:`\theta_{rj}`
+is the mean, over the other bits of row r, of the difference that bit j makes to the slope
+:math:`f_s = \partial / \partial p(s, t)`. All flips of all draws cost two more products, since
 
 .. math:: p(\text{flip}_j\, t_k | x_r) = w_{kr}\, o_{rj}^{\pm 1}, \qquad
     o_{rj} = \frac{\theta_{rj}}{1 - \theta_{rj}} .
@@ -31,7 +31,7 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bitveil.codes import check_logits, draw
-from bitveil.information import Prior, group_prior, mutual_information
+from bitveil.information import Prior, group_prior, mutual_information, positive
 from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import MAX_CELLS, check_groups, joint_table
 
@@ -46,24 +46,24 @@ __all__ = [
 ]
 
 MEMORY = 2**28
-"""The bytes that the likelihoods of a chunk of draws may take, unless told otherwise."""
+"""The default for the most bytes that the likelihoods of a chunk of draws may take."""
 
-_CLIP = 14.0  # logits beyond this are as good as sure, and their odds would overflow
+_CLIP = 14.0  # bits beyond this are nearly certain, and their odds would overflow
 
 Posteriors: TypeAlias = Float[Tensor, "draws k"]
 Slope: TypeAlias = Callable[[Posteriors, Float[Tensor, " k"]], tuple[Tensor, Tensor]]
-"""A reading: from p(s|t) of each draw and p(s), its value at each draw, and its slope f_s(t)."""
+"""A reading: from p(s|t) of each draw and p(s) to the value and the slope f_s(t) at each draw."""
 
 
 class Estimate(NamedTuple):
-    """An unbiased estimate, which carries its gradient, and its standard error."""
+    """An unbiased estimate with a gradient, and its standard error."""
 
     value: Tensor
     standard_error: Tensor
 
 
 class Information(NamedTuple):
-    """The joint information in nats, how it was found, and the standard error where by drawing."""
+    """The joint information in nats, the engine, and the standard error of the sampled one."""
 
     value: Tensor
     engine: Literal["exact", "sampled"]
@@ -73,7 +73,7 @@ class Information(NamedTuple):
 def information_slope(posterior: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
     """The mutual information I(T; S): see `sampled_reading`."""
 
-    log_ratio = _log(posterior / _positive(prior))
+    log_ratio = _log(posterior / positive(prior))
 
     return (posterior * log_ratio).sum(-1), log_ratio
 
@@ -84,9 +84,9 @@ def conditional_information_slope(n_classes: int) -> Slope:
     def slope(posterior: Tensor, prior: Tensor) -> tuple[Tensor, Tensor]:
         p = posterior.view(len(posterior), n_classes, -1)
         of_y = prior.view(1, n_classes, -1)
-        given = p / _positive(p.sum(-1, keepdim=True))
-        share = of_y / _positive(of_y.sum(-1, keepdim=True))
-        log_ratio = _log(given / _positive(share)).flatten(1)
+        given = p / positive(p.sum(-1, keepdim=True))
+        share = of_y / positive(of_y.sum(-1, keepdim=True))
+        log_ratio = _log(given / positive(share)).flatten(1)
 
         return (posterior * log_ratio).sum(-1), log_ratio
 
@@ -99,7 +99,7 @@ def total_variation_slope(posterior: Tensor, prior: Tensor) -> tuple[Tensor, Ten
     if posterior.shape[1] != 2:
         raise ValueError(
             "`total_variation_slope` compares two groups, got "
-            f"{posterior.shape[1]}. Take the rows of a pair at a time."
+            f"{posterior.shape[1]}. Pass the rows of one pair at a time."
         )
     ratio = posterior / prior
     difference = ratio[:, 0] - ratio[:, 1]
@@ -122,26 +122,26 @@ def sampled_reading(
 ) -> Estimate:
     r"""Estimate a reading of the whole code from drawn codes, for any number of bits.
 
-    Value and gradient are unbiased for these rows. Time grows as draws times rows times bits.
+    Value and gradient are unbiased for these rows. Time grows with draws times rows times bits.
 
     Arguments:
-        logits: The logits of the bit probabilities, with shape :math:`(n, m)`. Beyond ±14 they
-            count as ±14.
+        logits: The logits of the bit probabilities, with shape :math:`(n, m)`. They are clipped
+            to ±14.
         groups: The groups, from 0 to k - 1, with shape :math:`(n,)`.
         k: The number of groups.
         slope: The reading: `information_slope`, `conditional_information_slope(n_classes)` or
             `total_variation_slope`.
         prior: The weights of the groups.
         weights: How much each row counts within its group, with shape :math:`(n,)`; None: 1.
-        n_draws: How many rows, at random, give a draw; None: each gives one.
-        memory: The bytes that the likelihoods of a chunk of draws may take.
-        generator: Where the draws come from.
+        n_draws: How many random rows draw a code; None: each row draws one.
+        memory: The most bytes that the likelihoods of a chunk of draws may take.
+        generator: The source of the draws.
 
     Returns:
         The estimate, in nats for informations, and its standard error over the draws.
 
     Example:
-        >>> coins = torch.zeros(100, 300)  # fair coins tell nothing
+        >>> coins = torch.zeros(100, 300)  # fair coins reveal nothing
         >>> sampled_reading(coins, torch.arange(100) % 2, k=2).value
         tensor(0.)
     """
@@ -151,8 +151,8 @@ def sampled_reading(
     n = logits.shape[0]
     if not n or (n_draws is not None and not 0 < n_draws <= n):
         raise ValueError(
-            f"`sampled_reading` draws at least one code and at most one a row; got {n} rows and "
-            f"n_draws = {n_draws}."
+            "`sampled_reading` draws at least one code and at most one for each row, got "
+            f"{n} rows and n_draws = {n_draws}."
         )
     drawn = torch.arange(n) if n_draws is None else torch.randperm(n, generator=generator)
     drawn = drawn[:n_draws].to(logits.device)
@@ -175,7 +175,7 @@ def joint_information(
 ) -> Information:
     r"""The mutual information of the whole code with the group in nats, for any number of bits.
 
-    Exact where the table fits the memory and costs no more than drawing; sampled otherwise.
+    Exact if the table fits into memory and costs no more than drawing, sampled otherwise.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
@@ -183,8 +183,8 @@ def joint_information(
         k: The number of groups.
         engine: `"exact"`, `"sampled"`, or `"auto"`, which chooses.
         prior: The weights of the groups.
-        memory: The bytes that may be taken.
-        generator: Where the draws come from, if any.
+        memory: The most bytes to use.
+        generator: The source of the draws, if any.
 
     Returns:
         The value with its gradient, the engine that was used, and the standard error of draws.
@@ -220,14 +220,14 @@ def _engine(logits: Tensor, k: int, memory: int) -> Literal["exact", "sampled"]:
 
 
 class _Rows(NamedTuple):
-    """What every chunk of draws needs to know of the rows."""
+    """What every chunk of draws needs to know about the rows."""
 
     logits: Tensor
     odds: Tensor
     no_draws: Tensor  # log p(0...0 | x)
     groups: Tensor
     member: Tensor  # (n, k), each row's weight in its group's column
-    weight: Tensor  # (n,), the weight of a row under the prior; they sum to one
+    weight: Tensor  # (n,), the weight of a row under the prior: they sum to one
     prior: Tensor
 
     @classmethod
@@ -253,7 +253,7 @@ class _Rows(NamedTuple):
 
 
 class _SampledReading(torch.autograd.Function):
-    """The estimate and, where it is needed, its gradient, made together: they share `w`."""
+    """The estimate and its gradient, if needed. They are computed together, as they share `w`."""
 
     @staticmethod
     def forward(
@@ -294,7 +294,7 @@ class _SampledReading(torch.autograd.Function):
 def _chunk(
     rows: _Rows, codes: Tensor, weights: Tensor, slope: Slope, gradient: Tensor | None
 ) -> Tensor:
-    """The reading at some of the draws; what they say of the gradient is added to it."""
+    """The reading at some of the draws. Their part of the gradient is added to `gradient`."""
 
     # Likelihoods of draws given rows, up to a factor for each draw that cancels everywhere.
     likelihood = torch.addmm(rows.no_draws, codes, rows.logits.T)
@@ -336,11 +336,5 @@ def _flipped(rows: _Rows, codes: Tensor, likelihood: Tensor, members: Tensor) ->
     return torch.where(codes > 0, seen @ (1 / odds), seen @ odds)
 
 
-def _positive(share: Tensor) -> Tensor:
-    """Something to divide by: a group without rows has a share of 0, and tells nothing."""
-
-    return share.clamp_min(torch.finfo(share.dtype).tiny)
-
-
 def _log(ratio: Tensor) -> Tensor:
-    return ratio.clamp_min(torch.finfo(ratio.dtype).tiny).log()
+    return positive(ratio).log()

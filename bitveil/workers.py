@@ -1,10 +1,10 @@
 """Workers: independent work on as many cores as were asked for, and no more.
 
-OpenMP, BLAS and torch each keep a pool of threads, whose threads spin while they wait for one
-another. Beside another busy program that makes the same work many times slower. So the rule is one
-for all of bitveil: `n_jobs` says how many cores are used. Independent calls go to so many jobs,
-and inside a job every pool has one thread. Numbers then depend neither on the cores of a machine
-nor on `n_jobs`.
+OpenMP, BLAS and torch each have a pool of threads, which spin while they wait for each other. Next
+to another busy program this makes the same work many times slower. So one rule holds in all of
+bitveil: `n_jobs` is the number of cores in use. Independent calls go to so many jobs, and inside a
+job every pool has one thread. Then the numbers depend neither on the cores of a machine nor on
+`n_jobs`.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -30,8 +30,8 @@ def one_thread() -> Iterator[None]:
         1
     """
 
-    torch.get_num_threads()  # torch counts the cores when it is first asked: not inside the limit
-    with threadpool_limits(1, user_api="openmp"):  # each thread has a limit of its own here
+    torch.get_num_threads()  # torch counts the cores at the first call, which must be outside
+    with threadpool_limits(1, user_api="openmp"):  # each thread has its own limit
         _BLAS.enter()
         try:
             yield
@@ -43,8 +43,8 @@ def run(calls: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list[T]:
     """The results of independent calls, in their order.
 
     Arguments:
-        calls: Functions without arguments, as `functools.partial` makes them.
-        n_jobs: How many run at once, as joblib counts; None: one, in this process.
+        calls: Functions without arguments, such as `functools.partial` makes.
+        n_jobs: How many run at the same time, as in joblib; None: one, in this process.
 
     Example:
         >>> from functools import partial
@@ -63,7 +63,7 @@ def _alone(call: Callable[[], T]) -> T:
 
 
 class _Blas:
-    """BLAS has one limit for the whole process: the first to enter sets it, the last restores."""
+    """The one limit of BLAS for the process: the first to enter sets it, the last restores it."""
 
     def __init__(self) -> None:
         self.lock, self.inside = Lock(), 0

@@ -12,7 +12,8 @@ import pytest
 
 from bitveil import cli
 from bitveil.audits import audit, audit_table
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
@@ -410,11 +411,11 @@ MISTAKES = {
     ),
     "a report into no folder": (
         ("e0", "people.csv", "--report", "no/out.html"),
-        ["no is no folder to write into"],
+        ["There is no folder no to write into"],
     ),
     "another encoder that is none": (
         ("e0", "new.csv", "--against", "e9", "--report", "out.html", "--attackers", "quick"),
-        ["e9 is no saved encoder"],
+        ["e9 is not a saved encoder"],
     ),
 }
 

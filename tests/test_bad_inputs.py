@@ -16,7 +16,8 @@ from sklearn.utils import estimator_html_repr
 from sklearn.utils.validation import check_is_fitted
 
 from bitveil.cli import main
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (8,), "epochs": 2, "batch_size": 100}
 KEY = b"a key that nobody else may know!"
@@ -231,8 +232,8 @@ FIT = "fit rows.csv --target y --sensitive s --output model".split()
         ([*FIT, "--drop", "a", "--drop", "a"], "Each column has one role"),
         (["fit", "none.csv", *FIT[2:]], "There is no file none.csv"),
         (["fit", "rows.txt", *FIT[2:]], "ends in .csv or .parquet"),
-        (["encode", "model", "rows.csv", "-o", "codes.csv"], "model is no saved encoder"),
-        (["audit", "model", "rows.csv"], "model is no saved encoder"),
+        (["encode", "model", "rows.csv", "-o", "codes.csv"], "model is not a saved encoder"),
+        (["audit", "model", "rows.csv"], "model is not a saved encoder"),
     ],
 )
 def test_a_mistake_on_the_command_line_is_one_line_and_leaves_nothing(

@@ -7,9 +7,11 @@ import torch
 from torch import nn
 
 from bitveil.batches import Rows
-from bitveil.estimators import InvariantClassifier
 from bitveil.layers import table_encoder
-from bitveil.objectives import Measure, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.models import InvariantClassifier
+from bitveil.objectives import Weighted
+from bitveil.tasks import task_information
 from bitveil.training import balancing_chances, train
 
 
@@ -28,7 +30,7 @@ class Recording(nn.Module):
 
 def numbered(n):
     zeros = torch.zeros(n, dtype=torch.long)
-    return Rows(torch.arange(float(n)).unsqueeze(1), zeros, zeros, n_classes=1, n_groups=1)
+    return Rows.of_target(torch.arange(float(n)).unsqueeze(1), zeros, zeros, 1, 1)
 
 
 def plain():
@@ -56,7 +58,7 @@ def shortcut(n, rare, seed):
     y = torch.randint(2, (n,), generator=generator)
     s = torch.where(torch.rand(n, generator=generator) < rare, 1 - y, y)
     x = torch.stack([4.0 * s - 2, 2.0 * y - 1 + torch.randn(n, generator=generator)], 1)
-    return Rows(x, y, s, n_classes=2, n_groups=2)
+    return Rows.of_target(x, y, s, n_classes=2, n_groups=2)
 
 
 def test_without_chances_every_row_comes_once():
@@ -89,18 +91,18 @@ def test_only_the_proportions_count():
 def test_balanced_groups_are_equally_frequent_within_each_target():
     rows = shortcut(4_000, 0.02, seed=0)
     chances = balancing_chances(rows)
-    chosen = rows.y * 2 + rows.s
+    chosen = rows.strata * 2 + rows.s
     of_pair = torch.zeros(4).double().index_add(0, chosen, chances.double()).view(2, 2)
 
     assert chances.mean().item() == pytest.approx(1)
     assert torch.allclose(of_pair[:, 0], of_pair[:, 1])
-    assert torch.allclose(of_pair.sum(1), torch.bincount(rows.y).double())
+    assert torch.allclose(of_pair.sum(1), torch.bincount(rows.strata).double())
 
 
 def test_weights_are_balanced_and_unknown_targets_among_themselves():
     y, s = torch.tensor([0, 0, 0, -1, -1, -1]), torch.tensor([0, 0, 1, 1, 1, 0])
     weights = torch.tensor([1.0, 3.0, 2.0, 1.0, 1.0, 1.0])
-    rows = replace(numbered(6), y=y, s=s, n_groups=2, weights=weights)
+    rows = replace(numbered(6), strata=y, s=s, n_groups=2, weights=weights)
     mass = balancing_chances(rows) * weights
 
     assert mass[:2].sum().item() == pytest.approx(mass[2].item())
@@ -135,7 +137,7 @@ def test_a_rare_group_is_heard_when_groups_are_balanced():
     ids=["too few", "negative", "NaN", "none"],
 )
 def test_chances_that_are_none(chances):
-    with pytest.raises(ValueError, match="`chances` expects a number from 0 on for each of the"):
+    with pytest.raises(ValueError, match="`chances` expects a number of at least 0 for each"):
         seen(chances)
 
 
@@ -147,8 +149,8 @@ def test_an_estimator_hears_a_rare_group_when_it_is_balanced():
     scores = []
     for balanced in (False, True):
         model = InvariantClassifier(balanced=balanced, **settings)
-        model.fit(rows.x.numpy(), rows.y.numpy(), sensitive_features=rows.s.numpy())
-        scores.append(model.score(test.x.numpy(), test.y.numpy()))
+        model.fit(rows.x.numpy(), rows.strata.numpy(), sensitive_features=rows.s.numpy())
+        scores.append(model.score(test.x.numpy(), test.strata.numpy()))
 
     assert scores[1] > scores[0] + 0.1
 

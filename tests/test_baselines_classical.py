@@ -12,7 +12,6 @@ from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import roc_auc_score
 
 import brute
-from bitveil.audits.comparison import fare_certificate
 from bitveil.baselines.boosting import Boosting
 from bitveil.baselines.ceiling import Ceiling
 from bitveil.baselines.correlation import CorrelationRemoved
@@ -21,7 +20,9 @@ from bitveil.baselines.kmeans import KMeansCodes
 from bitveil.baselines.leace import LinearErasure
 from bitveil.baselines.prototypes import Prototypes
 from bitveil.baselines.tree import FairTree
-from bitveil.certificates.upper import certify_gap
+from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate
+from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
 
 SMALL = {
@@ -263,7 +264,7 @@ def test_certificates_of_leaves_hold_where_the_truth_is_known():
         base, cells, others = drawn(4000), drawn(4000), drawn(4000)
         bounds[world] = (
             fare_certificate(base.sum(1), cells, others.sum(0), delta=delta).bound,
-            certify_gap(cells, delta=delta, draws="hard").bound,
+            certify(GroupTables.of(cells), delta=delta, draws="hard").bound,
         )
 
     assert leaves.shape[1] > 2

@@ -16,8 +16,8 @@ import pytest
 from bitveil import cli
 from bitveil.audits import Audit
 from bitveil.columns import files
-from bitveil.columns.labels import printable
-from bitveil.estimators import InvariantClassifier, load
+from bitveil.columns.printing import printable
+from bitveil.models import InvariantClassifier, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
@@ -118,7 +118,7 @@ def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, pla
     code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
     assert code == 0
     assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
-    assert load("new").certificate_.gap == 0.9
+    assert load("new").certificate_.bound == 0.9
 
     assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0
     assert pd.read_csv("codes.csv").shape == (400, 6)
@@ -393,10 +393,13 @@ MISTAKES = {
         ["'sex' has rows whose value is 'missing'", "Rename that value"],
     ),
     "an encoder that is there": (fit("people.csv", "encoder"), ["encoder exists already"]),
-    "no folder to write into": (fit("people.csv", "no/new", "--bits", "1"), ["no is no folder"]),
+    "no folder to write into": (
+        fit("people.csv", "no/new", "--bits", "1"),
+        ["There is no folder no to write into"],
+    ),
     "no encoder": (
         ("encode", "nothing", "people.csv", "-o", "codes.csv"),
-        ["nothing is no saved encoder"],
+        ["nothing is not a saved encoder"],
     ),
     "a damaged encoder": (
         ("encode", "damaged", "people.csv", "-o", "codes.csv"),
@@ -461,7 +464,7 @@ MISTAKES = {
     ),
     "codes into no folder": (
         ("encode", "encoder", "people.csv", "-o", "no/codes.csv"),
-        ["no is no folder"],
+        ["There is no folder no to write into"],
     ),
     "an audit of one group": (
         ("audit", "encoder", "women.csv"),

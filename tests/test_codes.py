@@ -21,7 +21,7 @@ def test_likelihood_is_the_product_over_bits():
     assert torch.allclose(codes.code_likelihood(logits), expected, rtol=1e-13, atol=0)
 
 
-def test_sure_bits_make_contradicting_codes_impossible():
+def test_certain_bits_make_contradicting_codes_impossible():
     likelihood = codes.code_likelihood(torch.tensor([[200.0, -200.0, 200.0]]))
 
     assert likelihood[0, 0b101] == 1

@@ -7,8 +7,9 @@ import torch
 from scipy.stats import binomtest
 
 import brute
-from bitveil.audits.comparison import fare_certificate, rademacher_gap, weissman_gap
-from bitveil.certificates.upper import certify_gap
+from bitveil.certificates import certify
+from bitveil.certificates.other_bounds import fare_certificate, rademacher_gap, weissman_gap
+from bitveil.group_tables import GroupTables
 from populations import leaning, sure
 
 DELTA = 0.1
@@ -49,7 +50,9 @@ def test_the_certificate_is_closer_to_the_truth(name):
     population = leaning(1.0, m=4)
     truth = brute.total_variation(population.truth[0])
     samples = list(three_samples(population, sizes=[[4000, 6000]]))
-    ours = [certify_gap(cells, delta=DELTA, draws="hard").bound for _, cells, _ in samples]
+    ours = [
+        certify(GroupTables.of(cells), delta=DELTA, draws="hard").bound for _, cells, _ in samples
+    ]
     theirs = [BOUNDS[name](tables) for tables in samples]
 
     assert np.median(ours) - truth < 0.5 * (np.median(theirs) - truth)
@@ -96,7 +99,9 @@ def test_the_complexity_of_all_classifiers_is_at_most_what_rademacher_is_charged
     measured = np.maximum(sums, 0).sum(1).mean() / n
     table = torch.full((2, c), n / c)
 
-    charged = (rademacher_gap(table, delta=DELTA) - certify_gap(table, delta=DELTA).bound) / 4
+    charged = (
+        rademacher_gap(table, delta=DELTA) - certify(GroupTables.of(table), delta=DELTA).bound
+    ) / 4
     assert 0.7 * charged < measured <= charged
 
 
@@ -112,7 +117,7 @@ def test_a_code_of_one_value_and_a_code_that_tells_all():
 def test_all_of_them_grow_with_the_codes_and_the_certificate_does_not():
     few, many = torch.full((2, 4), 256.0), torch.full((2, 256), 4.0)
 
-    assert certify_gap(few).bound == certify_gap(many).bound
+    assert certify(GroupTables.of(few)).bound == certify(GroupTables.of(many)).bound
     for name in BOUNDS:
         assert BOUNDS[name]([many] * 3) > 1.5 * BOUNDS[name]([few] * 3)
 
@@ -121,4 +126,7 @@ def test_without_codes_to_tell_apart_two_of_them_are_as_good():
     # A bit that each row is sure of is what a union over four sets is made for.
     tables = next(iter(three_samples(sure([[0.3, 0.7]]))))
 
-    assert weissman_gap(tables[1], delta=DELTA) < 1.5 * certify_gap(tables[1], delta=DELTA).bound
+    assert (
+        weissman_gap(tables[1], delta=DELTA)
+        < 1.5 * certify(GroupTables.of(tables[1]), delta=DELTA).bound
+    )

@@ -1,4 +1,4 @@
-"""What is imported is declared, what is declared is pinned, and nothing else is pinned."""
+"""Everything imported is declared, everything declared is pinned, and nothing else is pinned."""
 
 import ast
 import sys
@@ -36,7 +36,7 @@ def requirements(name, extra):
 
 
 def closure(*wanted):
-    """The names of everything that these requirements bring along, directly or not."""
+    """The names of all packages that these requirements need, directly or indirectly."""
 
     found, todo = set(), [("bitveil", extra) for extra in wanted]
     while todo:
@@ -74,7 +74,7 @@ def names(requirements):
     return {canonicalize_name(each.name) for each in requirements}
 
 
-def test_everything_that_is_needed_is_pinned_and_nothing_else():
+def test_exactly_what_is_needed_is_pinned():
     pinned = [canonicalize_name(each.name) for each in pins()]
 
     assert set(pinned) == closure("dev") | {"pip"}
@@ -93,8 +93,8 @@ def test_pins_are_within_what_the_project_allows():
 
 
 @pytest.mark.parametrize("path", MODULES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_what_is_imported_is_declared(path):
-    """At the top of a module only what bitveil needs to run, in functions also its extras."""
+def test_everything_imported_is_declared(path):
+    """Modules import only what bitveil needs to run; functions may also import its extras."""
 
     tree = ast.parse(path.read_text())
     extras = [name for name in project()["project"]["optional-dependencies"] if name != "dev"]

@@ -1,4 +1,4 @@
-"""Stochastic layers at several depths: each is charged for, and why that is needed."""
+"""Stochastic layers at several depths: each is penalised, and why that is needed."""
 
 import pytest
 import torch
@@ -8,10 +8,11 @@ from bitveil.batches import Batch, Rows
 from bitveil.codes import all_codes, code_likelihood
 from bitveil.information import mutual_information
 from bitveil.layers import StochasticBinary, conv_encoder, stochastic_layers
-from bitveil.objectives import Constrained, Measure, Weighted
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
 from bitveil.tables import joint_table
 
-NEURON = Measure("mutual_information", "separation", "neuron")
+NEURON = Measure("neuron_information", "separation")
 
 
 def nothing(batch):
@@ -29,7 +30,7 @@ def deep_images():
     x = torch.randn(60, 3, 8, 8, generator=generator)
     y, s = (torch.randint(2, (60,), generator=generator) for _ in range(2))
 
-    return network, Rows(x, y, s, 2, 2)
+    return network, Rows.of_target(x, y, s, 2, 2)
 
 
 @pytest.mark.parametrize("form", ["weighted", "constrained"])
@@ -41,7 +42,10 @@ def test_bits_after_every_convolution_are_measured_as_a_code_would_be(form):
     }
     batch = rows.batch(network)
     codes = [batch.logits, *(layer.logits for layer in stochastic_layers(network))]
-    alone = [NEURON(Batch(code, rows.y, rows.s, n_classes=2, n_groups=2)) for code in codes]
+    alone = [
+        NEURON(Batch.of_target(code, rows.strata, rows.s, n_classes=2, n_groups=2))
+        for code in codes
+    ]
     measures = forms[form].measures(batch)
     whole = torch.stack(alone).sum() if form == "weighted" else torch.stack(alone).amax()
 
@@ -50,7 +54,7 @@ def test_bits_after_every_convolution_are_measured_as_a_code_would_be(form):
     torch.testing.assert_close(forms[form](batch).measure, whole)
 
 
-def test_a_term_may_charge_for_some_layers_alone():
+def test_a_term_may_penalise_only_some_layers():
     network, rows = deep_images()
 
     def first_alone(layer):
@@ -65,16 +69,16 @@ def test_a_term_may_charge_for_some_layers_alone():
 
 
 class Differ(nn.Module):
-    """Bits of a layer to the logit of whether two of them differ."""
+    """From the bits of a layer to the logit that two of them differ."""
 
     def forward(self, bits):
         return 400 * (bits[:, :1] - bits[:, 1:]).abs() - 200
 
 
-def test_a_layer_of_which_the_sum_is_zero_feeds_a_neuron_that_tells_all():
+def test_a_layer_with_a_sum_of_zero_feeds_a_neuron_that_reveals_everything():
     coin, s = torch.tensor([0, 0, 1, 1]), torch.tensor([0, 1, 0, 1])
     logits = 400.0 * torch.stack([coin, coin ^ s], 1) - 200
-    rows = Rows(logits, s * 0, s, 1, 2)
+    rows = Rows.of_target(logits, s * 0, s, 1, 2)
     batch = rows.batch(nn.Sequential(StochasticBinary(), Differ()))
     last, inner = Weighted(nothing, NEURON, strength=1.0).measures(batch).tolist()
     joint = Measure("mutual_information", "separation")(batch.at(batch.inner[0]))
@@ -85,7 +89,7 @@ def test_a_layer_of_which_the_sum_is_zero_feeds_a_neuron_that_tells_all():
 
 
 @pytest.mark.parametrize("seed", range(5))
-def test_the_joint_information_of_a_layer_bounds_that_of_the_layers_behind_it(seed):
+def test_the_joint_information_of_a_layer_bounds_that_of_later_layers(seed):
     generator = torch.Generator().manual_seed(seed)
     logits = 3 * torch.randn(50, 6, generator=generator)
     inner = joint_table(logits, torch.randint(3, (50,), generator=generator), 3)
@@ -95,13 +99,13 @@ def test_the_joint_information_of_a_layer_bounds_that_of_the_layers_behind_it(se
     assert mutual_information(inner @ behind) <= mutual_information(inner) + 1e-6
 
 
-def test_drawing_a_layer_far_wider_than_a_code_reads_which_row_it_is_and_has_no_slope():
+def test_draws_of_a_layer_far_wider_than_a_code_identify_the_row_and_give_no_slope():
     generator = torch.Generator().manual_seed(0)
     logits = torch.randn(100, 1000, generator=generator).requires_grad_()
     s = torch.arange(100) % 4
     sampled = Measure("mutual_information", engine="sampled", generator=generator)
-    value = sampled(Batch(logits, s * 0, s, n_classes=1, n_groups=4))
+    value = sampled(Batch.of_target(logits, s * 0, s, n_classes=1, n_groups=4))
     value.backward()
 
-    assert value.item() == pytest.approx(1.3863, abs=1e-3)  # log 4: all of the group
+    assert value.item() == pytest.approx(1.3863, abs=1e-3)  # log 4: everything about the group
     assert logits.grad.abs().max() < 1e-6

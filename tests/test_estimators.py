@@ -13,9 +13,10 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from bitveil.audits import UncertifiableError
+from bitveil.certificates import UncertifiableError
 from bitveil.datasets import load_adult, load_german_credit
-from bitveil.estimators import InvariantClassifier, InvariantEncoder
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
 
@@ -535,7 +536,7 @@ def test_german_credit_goes_all_the_way():
     X, y, s = data.without("sex"), data.target, data.sensitive["sex"]
     fitted = classifier(features="posterior", max_gap=0.4).fit(X, y, sensitive_features=s)
 
-    assert fitted.certificate_.gap == 0.4
+    assert fitted.certificate_.bound == 0.4
     assert fitted.target_name_ == "good_risk"
     assert fitted.transform(X).shape == (1000, 3)
     assert fitted.score(X, y) > 0.65
@@ -568,7 +569,7 @@ def test_rows_with_ids_of_their_own_are_certified_as_expected():
     s, y = rng.integers(2, size=1500), rng.integers(2, size=1500)
     X = np.column_stack([y, s])
     fitted = encoder(max_gap=0.5).fit(X, y, sensitive_features=s, ids=np.arange(1500))
-    with pytest.raises(ValueError, match="`ids` names 750 of 1500 rows like a row before them"):
+    with pytest.raises(ValueError, match="`ids` gives 750 of 1500 rows the name of an earlier"):
         encoder(max_gap=0.5).fit(X, y, sensitive_features=s, ids=np.arange(1500) % 750)
 
     assert fitted.shared_rows(X) == 1500

@@ -30,7 +30,7 @@ def ort():
 
 @pytest.fixture
 def run(ort, tmp_path):
-    """Export an encoder, and answer as onnxruntime does: the outputs by name."""
+    """Export an encoder, and return the outputs of onnxruntime by name."""
 
     def make(encoder, **settings):
         to_onnx(encoder, tmp_path / "encoder.onnx", **settings)
@@ -75,7 +75,7 @@ def of_torch(encoder, features):
 
 
 def check(answer, encoder, shape, dtype, close):
-    """Any number of rows: the probabilities, and the frozen bits of their uniform numbers."""
+    """Check the probabilities and the frozen bits of any number of rows."""
 
     rng = np.random.default_rng(0)
     for n in ROWS:
@@ -138,7 +138,7 @@ def test_the_encoder_of_a_fitted_estimator_gives_the_published_bits(run):
     np.testing.assert_allclose(found["probabilities"], model.probabilities(X), rtol=0, atol=1e-12)
 
 
-def test_the_rule_is_strict_as_that_of_frozen_bits(run):
+def test_the_rule_is_strict_like_the_rule_of_frozen_bits(run):
     answer = run(nn.Identity(), example=torch.zeros(2, 1, dtype=torch.float64))
     features = np.array([[-800.0], [-1.0], [0.0], [2.0], [40.0]])
     theta = answer(features=features, uniforms=np.zeros((5, 1)))["probabilities"]
@@ -158,7 +158,7 @@ def test_without_draws_there_are_probabilities_only(run):
     np.testing.assert_allclose(found["probabilities"], of_torch(encoder, features), atol=1e-12)
 
 
-def test_the_encoder_is_left_as_it_was_and_written_for_evaluation(run):
+def test_the_encoder_does_not_change_and_is_written_for_evaluation(run):
     encoder = nn.Sequential(nn.Linear(3, 8), nn.Dropout(0.5), nn.Linear(8, 4)).train()
     before = {name: tensor.clone() for name, tensor in encoder.state_dict().items()}
     features = np.ones((5, 3), dtype=np.float32)
@@ -172,7 +172,7 @@ def test_the_encoder_is_left_as_it_was_and_written_for_evaluation(run):
     np.testing.assert_allclose(found["probabilities"], expected, rtol=0, atol=1e-6)
 
 
-def test_a_file_is_replaced_quietly_and_says_what_it_takes(ort, tmp_path, capsys):
+def test_a_file_is_replaced_quietly_and_describes_its_inputs(ort, tmp_path, capsys):
     level = logging.getLogger("torch.onnx").level
     (tmp_path / "e.onnx").write_text("an older one")
     to_onnx(table_encoder(3, 4, (8,)), tmp_path / "e.onnx", n_inputs=3)
@@ -194,7 +194,7 @@ def test_a_file_is_replaced_quietly_and_says_what_it_takes(ort, tmp_path, capsys
 
 
 @pytest.mark.parametrize("settings", [{}, {"n_inputs": 3, "example": torch.zeros(2, 3)}])
-def test_the_shape_of_a_row_is_said_once(tmp_path, settings):
+def test_the_shape_of_a_row_is_given_exactly_once(tmp_path, settings):
     with pytest.raises(ValueError, match=r"either `n_inputs` or `example`, got (neither|both)"):
         to_onnx(nn.Linear(3, 2), tmp_path / "e.onnx", **settings)
 
@@ -206,7 +206,7 @@ def test_an_example_without_rows_is_refused(tmp_path, shape):
 
 
 def test_an_encoder_that_gives_no_logits_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"shape \(n, m\), got \(4, 3, 1\) for 4 rows"):
+    with pytest.raises(ValueError, match=r"shape \(n, m\), got shape \(4, 3, 1\) for 4 rows"):
         to_onnx(nn.Unflatten(1, (3, 1)), tmp_path / "e.onnx", n_inputs=3)
 
 
@@ -221,9 +221,11 @@ class Centred(nn.Module):
 
 
 @pytest.mark.parametrize("encoder", [Drawing(), Centred()])
-def test_what_is_no_function_of_the_row_is_refused(ort, tmp_path, encoder):
+def test_an_encoder_that_is_not_a_function_of_the_row_is_refused(ort, tmp_path, encoder):
     torch.manual_seed(0)
-    with pytest.raises(ValueError, match=r"other probabilities than torch.*depend on other rows"):
+    with pytest.raises(
+        ValueError, match=r"onnxruntime and torch are .* apart.*depend on other rows"
+    ):
         to_onnx(encoder, tmp_path / "e.onnx", example=torch.zeros(40, 3).normal_())
     assert not list(tmp_path.iterdir())
 

@@ -6,8 +6,9 @@ import pytest
 import scipy.sparse
 from sklearn.metrics import roc_auc_score
 
+from bitveil.columns.table import check_table
 from bitveil.estimators import InvariantEncoder
-from bitveil.features import Features, check_table
+from bitveil.features import Features
 
 KINDS = ("posterior", "raw", "both")
 
@@ -31,14 +32,14 @@ def test_noise_is_not_predictable_from_the_posteriors_of_the_fitted_rows():
     X, y, s = rng.normal(size=(600, 5)), rng.integers(2, size=600), rng.integers(2, size=600)
     features = Features("posterior")
     fitted = features.fit_transform(X, y, s)
-    in_sample = features.transform(X)  # what the encoder would see were they not out of fold
+    in_sample = features.transform(X)  # what the encoder would see if they were not out of fold
 
     for column, target in enumerate((y, s)):
         assert roc_auc_score(target, fitted[:, column]) == pytest.approx(0.5, abs=0.1)
         assert roc_auc_score(target, in_sample[:, column]) > 0.95
 
 
-def test_posteriors_find_what_there_is_on_new_rows(people, fitted):
+def test_posteriors_predict_the_labels_of_new_rows(people, fitted):
     new = people(500, seed=1)
     found = fitted["posterior"].transform(new.X)
 
@@ -61,20 +62,20 @@ def test_raw_features_do_not_read_the_labels(people):
     np.testing.assert_array_equal(some, other)
 
 
-def test_both_are_the_two_beside_each_other(people, fitted):
+def test_both_kinds_are_side_by_side(people, fitted):
     X = people(50, seed=1).X
     posterior, raw, both = (fitted[kind].transform(X) for kind in KINDS)
 
     np.testing.assert_allclose(both, np.hstack([posterior, raw]), rtol=1e-5, atol=1e-6)
 
 
-def test_a_value_of_a_single_row_is_refused_with_what_to_do():
+def test_a_label_with_a_single_row_is_refused_with_advice():
     with pytest.raises(ValueError, match=r"at least 2 rows of every value.*features='raw'"):
         Features("posterior").fit(np.zeros((9, 1)), np.arange(9) // 8, np.arange(9) % 2)
 
 
 def test_an_unknown_kind_is_refused():
-    with pytest.raises(ValueError, match="'posterior', 'raw' or 'both', got 'boosted'"):
+    with pytest.raises(ValueError, match=r"'posterior', 'raw', 'both'.*, got 'boosted'"):
         Features("boosted").fit(np.zeros((9, 1)), np.arange(9) % 2, np.arange(9) % 2)
 
 
@@ -82,7 +83,7 @@ def test_an_unknown_kind_is_refused():
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_row_alone_has_the_features_that_it_has_among_others(people, fitted, kind):
+def test_a_row_has_the_same_features_alone_and_among_others(people, fitted, kind):
     X = people(300, seed=2).X
     together = fitted[kind].transform(X)
 
@@ -110,7 +111,7 @@ def test_a_matrix_may_have_missing_constant_and_empty_columns(kind):
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_column_may_be_known_for_a_single_row(kind):
+def test_a_column_may_have_a_value_in_a_single_row(kind):
     X = pd.DataFrame({"height": np.arange(100.0), "score": [1.0] + [np.nan] * 99})
     found = Features(kind).fit_transform(X, np.arange(100) % 2, np.arange(100) // 50)
 
@@ -136,7 +137,7 @@ def test_other_columns_of_a_data_frame_become_finite_numbers(column):
     assert np.isfinite(features.transform(X)).all()
 
 
-def test_a_table_with_nothing_in_it_is_refused():
+def test_a_table_without_any_value_is_refused():
     X = pd.DataFrame({"notes": [np.nan] * 100})
 
     with pytest.raises(ValueError, match="column"):
@@ -166,7 +167,7 @@ def test_unseen_values_are_named_by_column(people, fitted):
     ],
     ids=["dates as text", "numbers as text", "numbers as objects", "texts read by letters"],
 )
-def test_what_is_not_read_as_a_category_has_no_unseen_values(old, new):
+def test_columns_that_are_not_categories_have_no_unseen_values(old, new):
     X = pd.DataFrame({"column": old})
     alternating = np.arange(len(X)) % 2
     features = Features("raw").fit(X, alternating, alternating)
@@ -174,7 +175,7 @@ def test_what_is_not_read_as_a_category_has_no_unseen_values(old, new):
     assert features.unseen(pd.DataFrame({"column": [new]})) == {}
 
 
-def test_an_estimator_warns_once_of_all_unseen_values(people):
+def test_an_estimator_warns_once_about_all_unseen_values(people):
     some = people(300)
     encoder = InvariantEncoder(2, features="raw", hidden=(4,), epochs=2, random_state=0)
     encoder.fit(some.X, some.y, sensitive_features=some.s)
@@ -186,7 +187,7 @@ def test_an_estimator_warns_once_of_all_unseen_values(people):
     assert caught[0].filename == __file__
 
 
-# What is no table
+# Refused tables
 
 
 def test_infinities_are_refused_with_their_columns():
@@ -218,12 +219,12 @@ def test_infinities_among_objects_are_refused_with_their_columns(values):
         (pd.DataFrame([[1, 2, 3]], columns=["a", "b", "a"]), r"different names, got \['a'\]"),
     ],
 )
-def test_what_is_no_table_is_refused(X, words):
+def test_anything_but_a_table_is_refused(X, words):
     with pytest.raises(ValueError, match=words):
         check_table(X)
 
 
-def test_missing_values_are_no_infinities():
+def test_missing_values_are_not_infinities():
     X = pd.DataFrame({"a": [np.nan, 1.0], "b": pd.array([None, 1], dtype="Int64")})
 
     assert check_table(X) is X

@@ -1,4 +1,4 @@
-"""Frozen: bits that stay as they are, whatever type a row is stored in."""
+"""Frozen: a row always has the same bits, in every type that can store it."""
 
 import io
 from datetime import date, datetime
@@ -60,7 +60,7 @@ def test_bits_are_one_as_often_as_theta_says():
     assert bits.mean(0) == pytest.approx(theta.mean(0), abs=0.04)
 
 
-def test_bits_of_a_row_are_drawn_apart():
+def test_bits_of_a_row_are_independent():
     rows, _ = rows_and_theta(4000, 130)
     correlation = np.corrcoef(freeze(np.full((4000, 130), 0.5), rows, KEY).T)
 
@@ -82,7 +82,7 @@ def test_the_first_bits_do_not_depend_on_how_many_follow(m):
     np.testing.assert_array_equal(freeze(theta[:, :m], rows, KEY), freeze(theta, rows, KEY)[:, :m])
 
 
-def test_averaging_a_thousand_encodings_teaches_no_more_than_one():
+def test_the_average_of_a_thousand_encodings_reveals_no_more_than_one():
     row, theta = rows_and_theta(1, 12)
     asked_again = np.stack([freeze(theta, row, KEY)[0] for _ in range(1000)])
     in_one_table = freeze(np.repeat(theta, 1000, 0), np.repeat(row, 1000, 0), KEY)
@@ -103,7 +103,7 @@ def test_bits_are_one_where_the_uniform_number_is_less_than_theta():
     np.testing.assert_array_equal(freeze(np.nextafter(uniforms, 2), rows, KEY), 1)
 
 
-def test_frozen_bits_are_those_of_the_first_version():
+def test_frozen_bits_are_the_bits_of_the_first_version():
     bits = freeze(np.full((2, 12), 0.5), np.arange(8, dtype=np.uint8).reshape(2, 4), KEY)
 
     assert bits.tolist() == [
@@ -112,7 +112,7 @@ def test_frozen_bits_are_those_of_the_first_version():
     ]
 
 
-def test_no_rows_have_no_bits():
+def test_a_table_without_rows_has_no_bits():
     assert row_digests(pd.DataFrame({"a": []})).shape == (0, 16)
     assert freeze(np.zeros((0, 5)), np.zeros((0, 16), np.uint8), KEY).shape == (0, 5)
 
@@ -126,7 +126,7 @@ def test_a_key_of_the_wrong_length_is_refused(length):
 
 
 @pytest.mark.parametrize("length", [16, 32, 64])
-def test_all_of_the_key_counts(length):
+def test_every_byte_of_the_key_matters(length):
     rows, _ = rows_and_theta(100, 8)
     fair, key = np.full((100, 8), 0.5), b"k" * length
 
@@ -158,7 +158,7 @@ def test_equal_numbers_have_equal_digests_however_they_are_stored(stored):
 
 
 @pytest.mark.parametrize("missing", [None, np.nan, pd.NA, pd.NaT])
-def test_all_kinds_of_missing_values_are_one(missing):
+def test_all_kinds_of_missing_values_have_one_digest(missing):
     table = pd.DataFrame({"a": pd.Series(["x", missing], dtype=object)})
 
     np.testing.assert_array_equal(
@@ -182,7 +182,7 @@ def test_dates_have_equal_digests_however_they_are_stored():
 @pytest.mark.parametrize(
     "name", ["skill", "height", "age", "job", "size", "since", "member", "planet", "notes"]
 )
-def test_rows_read_back_from_csv_and_parquet_have_their_digests(people, name):
+def test_rows_read_back_from_csv_and_parquet_keep_their_digests(people, name):
     table = people(100).X[[name]]
     csv = pd.read_csv(io.StringIO(table.to_csv(index=False)))
     parquet = pd.read_parquet(io.BytesIO(table.to_parquet()))

@@ -10,13 +10,15 @@ import torch
 from torch import nn
 
 from bitveil import search
-from bitveil.audits import UncertifiableError, least_gap
 from bitveil.batches import Rows
-from bitveil.certificates.upper import certify_information
+from bitveil.certificates import INFORMATION, UncertifiableError, certify, least_gap
 from bitveil.codes import all_codes
-from bitveil.estimators import InvariantClassifier, InvariantEncoder
-from bitveil.objectives import MEASURES, Measure
-from bitveil.search import LADDER, Candidate, Counts, Goal, Step, certified
+from bitveil.estimators import InvariantEncoder
+from bitveil.goals import Goal
+from bitveil.group_tables import GroupTables
+from bitveil.measures import MEASURES, Measure
+from bitveil.models import InvariantClassifier
+from bitveil.search import LADDER, Candidate, Counts, Step, certified
 from bitveil.training import Epoch, History
 
 
@@ -80,7 +82,7 @@ def test_the_certificate_keeps_to_the_goal(met):
     certificate, s = met.certificate_, world(3000)[2]
     noise = least_gap(certificate.sizes, 0.05)
 
-    assert certificate.gap == 0.25
+    assert certificate.bound == 0.25
     assert certificate.delta == 0.05
     assert certificate.draws == "soft"
     assert certificate.sizes == tuple(np.bincount(s[met.rows_["certify"]]))
@@ -157,7 +159,7 @@ def test_every_pair_of_groups_keeps_to_the_goal(k, max_gap):
     model = encoder(max_gap=max_gap, delta=0.2).fit(X, y, sensitive_features=s)
     X, _, s = world(20_000, seed=1, k=k)
 
-    assert model.certificate_.gap <= max_gap
+    assert model.certificate_.bound <= max_gap
     assert model.certificate_.delta == 0.2
     assert len(model.certificate_.sizes) == k
     assert gap(model.probabilities(X), s) <= max_gap
@@ -184,7 +186,7 @@ def test_the_gap_that_a_refusal_names_is_possible():
     model = encoder(max_gap=1.5 * named).fit(X, y, **rows)
 
     assert 0.05 < named < 0.3
-    assert model.certificate_.gap == 1.5 * named
+    assert model.certificate_.bound == 1.5 * named
 
 
 # The goal as a weight
@@ -273,7 +275,7 @@ def test_an_unclear_goal_is_refused(settings, words):
 def test_the_whole_gap_may_be_goaled_for():
     X, y, s = world(300)
 
-    assert encoder(max_gap=1.0, epochs=2).fit(X, y, sensitive_features=s).certificate_.gap == 1.0
+    assert encoder(max_gap=1.0, epochs=2).fit(X, y, sensitive_features=s).certificate_.bound == 1.0
 
 
 # The steps to a certificate
@@ -292,7 +294,7 @@ def test_room_is_what_the_noise_leaves():
 
 
 def test_room_of_an_information_is_a_share_of_the_entropy():
-    least = certify_information(torch.tensor([[400.0], [100.0]])).bound
+    least = certify(GroupTables.of([[400.0], [100.0]]), INFORMATION).bound
     bits = -0.8 * math.log2(0.8) - 0.2 * math.log2(0.2)
 
     assert Goal(0.2, "information").room(sizes_of(400, 100)) == pytest.approx((0.2 - least) / bits)
@@ -300,7 +302,7 @@ def test_room_of_an_information_is_a_share_of_the_entropy():
         Goal(0.05, "information").room(sizes_of(400, 100))
 
 
-ROWS = Rows(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
+ROWS = Rows.of_target(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
 SIZES = (2000, 2000)  # a noise of 0.039
 
 
@@ -354,7 +356,7 @@ def test_the_most_informative_of_those_that_passed_is_taken():
     (chosen, certificate, path), _ = steps([(0.06, 3, 0.06), (0.05, 9, 0.05), (0.02, 1, 0.02)])
 
     assert chosen.step.information == 9
-    assert certificate.gap == 0.1
+    assert certificate.bound == 0.1
     assert certificate.estimate == pytest.approx(0.05)
     assert certificate.draws == "hard"
     assert [step.measure for step in path] == [*[0.02] * 4, 0.05, 0.06]
@@ -388,7 +390,7 @@ def test_who_follows_the_advice_of_a_refusal_is_not_refused_again(luck):
     named = float(re.search(r"a little more than (0\.\d+)", str(refused.value))[1])
     (_, certificate, _), _ = steps(unlucky, max_gap=named + 0.01)
 
-    assert certificate.gap == named + 0.01
+    assert certificate.bound == named + 0.01
 
 
 def test_a_step_is_changed_by_its_verdict_only():

@@ -4,8 +4,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.columns.labels import CONTINUOUS, Grouping
-from bitveil.estimators import InvariantEncoder, load
+from bitveil.columns.groups import CONTINUOUS, Grouping
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import load
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
 
@@ -62,7 +63,7 @@ def test_new_rows_are_cut_where_the_fitted_ones_were(bins):
     for value, label in zip(new, labels, strict=True):
         same = (edges <= value).sum() == np.array([(edges <= v).sum() for v in s])
         assert set(grouping.values[numbers[same]].tolist()) == {label}
-    assert grouping.labels("s", new[:1]).tolist() == labels[:1].tolist()  # alone as among others
+    assert grouping.labels("s", new[:1]).tolist() == labels[:1].tolist()  # alone and among others
 
 
 def test_few_different_values_are_not_cut():
@@ -79,12 +80,12 @@ def test_ties_stay_together():
     grouping, numbers = grouped(s, bins=5)
 
     assert len(set(numbers[:600])) == 1
-    assert len(grouping.values) == 3  # none below the zeros, and no empty ones
+    assert len(grouping.values) == 3  # no bin below the zeros, and no empty bin
     assert np.bincount(numbers).min() > 0
 
 
 @pytest.mark.parametrize("dtype", ["int32", "float32", "Int64", "Float64"])
-def test_the_type_that_numbers_are_stored_in_does_not_matter(dtype):
+def test_the_type_of_the_numbers_does_not_matter(dtype):
     s = pd.Series(np.arange(100))
     grouping, numbers = grouped(s)
     other, same = grouped(s.astype(dtype))
@@ -102,7 +103,7 @@ def test_infinite_numbers_are_refused_in_fitted_rows():
         grouped(s)
 
 
-def test_a_number_that_is_nearly_always_the_same_is_one_group_and_refused():
+def test_a_number_that_hardly_varies_is_one_group_and_refused():
     s = np.concatenate([np.zeros(5000), np.arange(1, 40)])
 
     with pytest.raises(ValueError, match=r"`s` has one value only"):
@@ -113,7 +114,7 @@ def test_a_number_that_is_nearly_always_the_same_is_one_group_and_refused():
 
 
 @pytest.mark.parametrize("nothing", [None, np.nan, pd.NA, pd.NaT])
-def test_missing_values_are_a_group_where_they_may_be(nothing):
+def test_missing_values_are_a_group_if_that_is_allowed(nothing):
     s = pd.Series(["a", "b", nothing, "a"], dtype=object)
     with pytest.raises(ValueError, match="1 missing values"):
         grouped(s)
@@ -139,7 +140,7 @@ def test_missing_values_are_a_group_where_they_may_be(nothing):
     ],
     ids=str,
 )
-def test_values_beside_missing_ones_are_known_however_they_are_stored(fitted_on, new):
+def test_values_beside_missing_ones_are_known_in_every_storage(fitted_on, new):
     grouping, numbers = grouped(fitted_on, missing="group")
 
     assert grouping.labels("s", new).tolist() == grouping.values[numbers[:2]].tolist()
@@ -169,7 +170,7 @@ def test_values_that_go_missing_later_are_refused():
 # Several columns
 
 
-def test_several_columns_are_tuples_each_cut_by_itself():
+def test_several_columns_are_tuples_and_each_is_cut_by_itself():
     rng = np.random.default_rng(0)
     s = pd.DataFrame({"age": rng.integers(18, 80, 400), "sex": rng.choice(["f", "m"], 400)})
     grouping, numbers = grouped(s, bins=2)
@@ -224,7 +225,7 @@ def test_pairs_that_were_not_fitted_are_refused():
         grouping.labels("s", pd.DataFrame({"a": [1], "b": [1]}))
 
 
-def test_more_groups_than_may_be_are_refused():
+def test_too_many_groups_are_refused():
     with pytest.raises(ValueError, match="60 different values, more than the 50"):
         grouped(np.arange(60).astype(str), most=50)
 
@@ -242,7 +243,7 @@ def forms(s):
 
 
 @pytest.mark.parametrize("several", [False, True])
-def test_however_the_attribute_is_stored_the_groups_are_the_same(several):
+def test_the_groups_do_not_depend_on_how_the_attribute_is_stored(several):
     rng = np.random.default_rng(0)
     s = pd.DataFrame({"age": rng.integers(18, 80, 300), "sex": rng.integers(2, size=300)})
     s = s if several else s["age"]
@@ -254,7 +255,7 @@ def test_however_the_attribute_is_stored_the_groups_are_the_same(several):
     assert sorted(set(groups[0])) == model.groups_.tolist()
 
 
-def test_frames_of_polars_are_taken():
+def test_polars_frames_are_accepted():
     polars = pytest.importorskip("polars")
     rng = np.random.default_rng(0)
     s = pd.DataFrame({"age": rng.integers(18, 80, 300), "sex": rng.choice(["f", "m"], 300)})
@@ -309,5 +310,7 @@ def test_a_value_called_missing_is_not_mixed_with_missing_values():
     with pytest.raises(ValueError, match="Rename"):
         grouping.labels("s", s[:2])
     assert grouping.labels("s", s[1:3]).tolist() == ["f", "missing"]
-    alone, _ = Grouping.fit("s", s.dropna(), bins=2, missing="group")  # nothing to mix it with
+    alone, _ = Grouping.fit(
+        "s", s.dropna(), bins=2, missing="group"
+    )  # there are no missing values to mix it with
     assert alone.values.tolist() == ["f", "missing"]

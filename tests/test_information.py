@@ -6,6 +6,7 @@ import torch
 
 import brute
 from bitveil import information as info
+from bitveil.entropies import bit_entropy, code_entropy, group_entropy, input_information
 from bitveil.tables import joint_table, neuron_tables, pair_groups
 from worlds import blind, noisy_copy, parity_trap, random_rows
 
@@ -198,13 +199,13 @@ def test_bounds_between_readings_hold(seed):
     tv, h2 = info.total_variation(table), info.squared_hellinger(table)
     mi, chi = info.mutual_information(table), info.chi_square_information(table)
     prior = table.sum(1) / table.sum()
-    entropy = info.group_entropy(table)
+    entropy = group_entropy(table)
 
     assert h2 <= tv <= (2 * h2).sqrt()
     assert mi <= chi  # KL <= log(1 + χ²) <= χ²
     assert mi <= entropy * tv + 1e-12  # I <= h(π) TV
     assert 2 * (prior.prod() * tv) ** 2 <= mi  # Pinsker, for joint against product
-    assert mi <= min(entropy, info.code_entropy(table))
+    assert mi <= min(entropy, code_entropy(table))
     balanced = info.attack_accuracy(table, prior="uniform").item()
     assert balanced == pytest.approx((1 + tv.item()) / 2)
 
@@ -215,7 +216,7 @@ def test_information_is_at_most_a_share_of_the_entropy_whatever_the_prior(seed, 
     table = table_of(seed=seed)
     given = torch.tensor(PRIORS["given"]) if prior == "given" else prior
     share = 1 - info.doeblin_coefficient(table)
-    entropy = info.group_entropy(table, prior=given)
+    entropy = group_entropy(table, prior=given)
 
     assert info.mutual_information(table, prior=given) <= share * entropy + 1e-12
     assert info.total_variation(table) <= share + 1e-12
@@ -224,7 +225,7 @@ def test_information_is_at_most_a_share_of_the_entropy_whatever_the_prior(seed, 
 def test_an_erasure_tells_just_that_share():
     # The group, or nothing with probability 0.3: the bound is attained.
     table = torch.tensor([[0.3, 0.7, 0.0, 0.0], [0.3, 0.0, 0.7, 0.0], [0.3, 0.0, 0.0, 0.7]])
-    told = info.mutual_information(table) / info.group_entropy(table)
+    told = info.mutual_information(table) / group_entropy(table)
 
     assert info.doeblin_coefficient(table).item() == pytest.approx(0.3)
     assert told.item() == pytest.approx(0.7, rel=1e-6)
@@ -309,12 +310,12 @@ def test_input_information_is_information_about_the_row_number():
     logits, _ = random_rows(n=20, m=6)
     rows = info.mutual_information(joint_table(logits, torch.arange(20), 20))
 
-    assert info.input_information(logits).item() == pytest.approx(rows.item(), rel=1e-9)
+    assert input_information(logits).item() == pytest.approx(rows.item(), rel=1e-9)
 
 
 def test_bit_entropy_has_no_nan_at_sure_bits():
     logits = torch.tensor([[-300.0, 0.0, 300.0]], requires_grad=True)
-    entropy = info.bit_entropy(logits)
+    entropy = bit_entropy(logits)
     entropy.sum().backward()
 
     assert torch.allclose(entropy, torch.tensor([[0.0, math.log(2), 0.0]]))

@@ -1,4 +1,4 @@
-"""Labels: from values to numbers, and rows to parts."""
+"""Labels: values become numbers; and rows are split into parts."""
 
 import numpy as np
 import pandas as pd
@@ -31,7 +31,7 @@ def test_numbers_point_at_the_sorted_values():
         [True, False, True],
     ],
 )
-def test_however_a_column_is_stored_its_labels_are_the_same(column):
+def test_the_labels_do_not_depend_on_how_a_column_is_stored(column):
     values, numbers = number_labels("s", column, 3)
 
     assert values.tolist() == [0, 1]
@@ -46,7 +46,7 @@ def test_several_columns_are_one_label_of_tuples():
     assert numbers.tolist() == [1, 2, 0, 1]
 
 
-def test_tuples_hold_plain_values_and_no_scalars_of_numpy():
+def test_tuples_hold_plain_values_and_no_numpy_scalars():
     values, _ = number_labels("s", np.array([[1, 2], [3, 4]]), 2)
 
     assert [type(part) for part in values[0]] == [int, int]
@@ -67,7 +67,7 @@ def test_tuples_hold_plain_values_and_no_scalars_of_numpy():
         (None, "`sex`"),
     ],
 )
-def test_what_is_no_label_is_refused_by_name(column, words):
+def test_anything_but_a_label_is_refused_by_name(column, words):
     with pytest.raises(ValueError, match=words):
         number_labels("sex", column, 3)
 
@@ -79,12 +79,12 @@ def test_columns_of_one_name_are_refused():
         number_labels("s", twice, 3)
 
 
-def test_an_identifier_is_no_group():
+def test_an_identifier_is_not_a_group():
     with pytest.raises(ValueError, match=r"`s` has 40000 different values, more than the 50"):
         number_labels("s", np.arange(40_000), 40_000, most=50)
 
 
-def test_as_many_values_as_are_allowed_are_allowed():
+def test_the_largest_allowed_number_of_values_is_allowed():
     assert len(number_labels("s", np.arange(50), 50, most=50).values) == 50
 
 

@@ -23,7 +23,7 @@ import pandas as pd
 
 import bitveil.estimators
 
-encoder = bitveil.estimators.load(sys.argv[1])
+encoder = bitveil.models.load(sys.argv[1])
 table = sys.argv[2]
 X = np.load(table) if table.endswith(".npy") else pd.read_parquet(table)
 np.save(sys.argv[4], encoder.transform(X))

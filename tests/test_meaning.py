@@ -6,9 +6,11 @@ import pytest
 import torch
 from scipy.special import logit
 
-from bitveil.audits import meaning as module
-from bitveil.audits.meaning import follows, meaning
-from bitveil.audits.subject import Published, group_name
+from bitveil.audits import parts, patterns, readings
+from bitveil.audits.follows import follows
+from bitveil.audits.meaning import meaning
+from bitveil.audits.published import Published
+from bitveil.audits.words import group_name, listed
 from bitveil.blocks import block_information, information_given_others
 from bitveil.information import BITS, mutual_information
 from bitveil.tables import joint_table
@@ -74,7 +76,7 @@ def test_a_trap_in_a_code_that_cannot_be_listed_is_named():
 
 
 def test_sets_that_cannot_all_be_looked_at_are_grown_one_by_one(monkeypatch):
-    monkeypatch.setattr(module, "_SETS", 5)
+    monkeypatch.setattr(parts, "_SETS", 5)
     s, bits, _ = coins(6)
     bits[:, 1], bits[:, 3] = (np.where(coins(1, seed=k)[1][:, 0], s, bits[:, k]) for k in (1, 3))
     found = of(bits, s)
@@ -135,7 +137,8 @@ def test_a_column_that_has_nothing_to_do_with_the_group_tells_nothing(n_values):
     assert found.patterns == ()
     assert found.parts[0].information < 0.006
     # Read as it is, it would seem to tell.
-    plug_in = mutual_information(Published.of_columns(rng.integers(0, 3_000, N)).table(_t(s), 2))
+    many = rng.integers(0, 3_000, N)
+    plug_in = mutual_information(Published.of_columns(many).tables(_t(s), 2).groups)
     assert plug_in * BITS > 0.1
 
 
@@ -153,7 +156,7 @@ def shares_of_patterns(p, n, worlds, delta):
     for _ in range(worlds):
         counts = np.stack([rng.multinomial(size, q) for size, q in zip(n, p, strict=True)], 1)
         counts = counts[counts.sum(1) > 0]
-        yield module._certain(counts, np.array(n), delta)
+        yield patterns._certain(counts, np.array(n), delta)
 
 
 def violations(p, n, which, delta=0.1, worlds=1_000):
@@ -182,7 +185,7 @@ def test_a_measured_share_would_not_be_certain():
 
 
 def test_a_pattern_of_all_rows_is_as_frequent_as_its_group():
-    posterior, certain = module._certain(np.array([[30, 60]]), np.array([30, 60]), 0.05)
+    posterior, certain = patterns._certain(np.array([[30, 60]]), np.array([30, 60]), 0.05)
 
     np.testing.assert_allclose(posterior, [[1 / 3, 2 / 3]])
     assert (certain <= posterior).all()
@@ -222,9 +225,9 @@ def test_what_drawn_codes_say_by_chance_is_taken_off(n_values):
     read, plug_in = [], []
     for _ in range(60):
         s, codes = rng.integers(0, 2, 1_000), rng.integers(0, n_values, 1_000)
-        readings = module._Readings(Published.of_columns(codes), _t(s), 2)
-        plug_in.append(mutual_information(readings.whole).item())
-        read.append(plug_in[-1] - module._said_by_chance(readings.whole))
+        one = readings.Readings(Published.of_columns(codes), _t(s), 2)
+        plug_in.append(mutual_information(one.whole).item())
+        read.append(plug_in[-1] - readings._information_by_chance(one.whole))
 
     error = 4 * np.std(read) * (1 / 60 + 1 / 30) ** 0.5  # 60 worlds, 30 tables
     assert abs(np.mean(read)) < error
@@ -334,5 +337,5 @@ def test_parts_are_said_in_words():
 
     assert str(found.telling) == "bit 0 tells 0.5310 of 0.5310 bits"
     assert group_name(("f", 40)) == "f, 40"
-    assert module._listed(["a"]) == "a"
-    assert module._listed(["a", "b"]) == "a and b"
+    assert listed(["a"]) == "a"
+    assert listed(["a", "b"]) == "a and b"

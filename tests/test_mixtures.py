@@ -11,10 +11,12 @@ from sklearn.exceptions import NotFittedError
 from torch import nn
 
 import brute
-from bitveil.certificates.upper import UncertifiableError, certify_gap, slack
+from bitveil.certificates import UncertifiableError, certify, slack
 from bitveil.codes import code_likelihood
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.group_tables import GroupTables
 from bitveil.mixtures import Mixture, largest_share, mixed_table
+from bitveil.models import InvariantClassifier, load
 from populations import sure
 
 DELTA = 0.1
@@ -102,7 +104,7 @@ def test_the_largest_gap_of_three_groups_is_at_most_the_mean():
     first = torch.tensor([[0.0, 4.0], [4.0, 0.0], [2.0, 2.0]])
     second = torch.tensor([[2.0, 2.0], [4.0, 0.0], [0.0, 4.0]])
     estimates = [
-        certify_gap(table).estimate
+        certify(GroupTables.of(table)).estimate
         for table in (first, second, mixed_table([first, second], [0.5, 0.5]))
     ]
 
@@ -258,7 +260,7 @@ def test_the_certificate_is_that_of_the_tables_side_by_side(k):
     found = mixture.certify(X, sensitive_features=s, delta=DELTA, ids=IDS)
     table = torch.from_numpy(table_of(mixture.likelihoods(X), s))
 
-    assert found.bound == pytest.approx(certify_gap(table, delta=DELTA).bound)
+    assert found.bound == pytest.approx(certify(GroupTables.of(table), delta=DELTA).bound)
     assert found.sizes == tuple(np.bincount(s).tolist())
     # Sharper than the mean of the encoders' bounds at parts of delta, which is a bound too.
     each = [
@@ -285,7 +287,7 @@ def bounds_and_truths(share=0.5, worlds=300, sizes=(1000, 1000)):
     populations = sure([[0.3, 0.4]]), sure([[0.2, 0.7]])
     tables = [p.tables([sizes], seed=i, worlds=worlds)[:, 0] for i, p in enumerate(populations)]
     found = [
-        certify_gap(mixed_table(both, [1 - share, share]), delta=DELTA)
+        certify(GroupTables.of(mixed_table(both, [1 - share, share])), delta=DELTA)
         for both in zip(*tables, strict=True)
     ]
 
@@ -468,11 +470,11 @@ def test_copies_and_rows_that_an_encoder_was_fitted_on_are_refused():
     X, _, s = people(100, seed=8)
     mixture = Mixture(pair(), [0.5, 0.5])
 
-    for certify in (mixture.certify, lambda X, **kw: Mixture.for_gap(*pair(), 0.9, X, **kw)):
+    for certified in (mixture.certify, lambda X, **kw: Mixture.for_gap(*pair(), 0.9, X, **kw)):
         with pytest.raises(ValueError, match="100 of 200 rows repeat another row in everything"):
-            certify(np.r_[X, X], sensitive_features=np.r_[s, s])
-        with pytest.raises(ValueError, match="`ids` names 100 of 200 rows like a row before"):
-            certify(np.r_[X, X], sensitive_features=np.r_[s, s], ids=np.arange(200) % 100)
+            certified(np.r_[X, X], sensitive_features=np.r_[s, s])
+        with pytest.raises(ValueError, match="`ids` gives 100 of 200 rows the name of an"):
+            certified(np.r_[X, X], sensitive_features=np.r_[s, s], ids=np.arange(200) % 100)
         with pytest.raises(ValueError, match="1200 of 1200 rows have the content of rows that"):
             certify(people()[0], sensitive_features=people()[2])
 

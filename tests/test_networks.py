@@ -1,4 +1,4 @@
-"""Networks: a person's own encoders and decoders, images, layers that draw, and precision."""
+"""Networks: given encoders and decoders, images, layers that draw, and precision."""
 
 import copy
 
@@ -8,8 +8,9 @@ import torch
 from torch import nn
 
 from bitveil.batches import Rows
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, conv_encoder, drawing_from, stochastic_layers
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 from bitveil.networks import Decoding, Encoding
 
 QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}
@@ -36,7 +37,7 @@ def deep():
 
 
 def images(n=300, channels=None, seed=0):
-    """The upper half is bright for the target, the left one for the attribute."""
+    """The upper half is bright for the target, the left half for the attribute."""
 
     rng = np.random.default_rng(seed)
     y, s = rng.integers(2, size=(2, n))
@@ -47,10 +48,10 @@ def images(n=300, channels=None, seed=0):
     return (X if channels is None else np.stack([X] * channels, 1)), y, s
 
 
-# A network of one's own
+# A given network
 
 
-def test_a_network_of_ones_own_is_copied_and_trained():
+def test_a_given_network_is_copied_and_trained():
     X, y, s = world()
     own = nn.Sequential(nn.Linear(2, 8), nn.Tanh(), nn.Linear(8, 3))
     before = copy.deepcopy(own.state_dict())
@@ -64,7 +65,7 @@ def test_a_network_of_ones_own_is_copied_and_trained():
     assert model.score(X, y) > 0.7
 
 
-def test_a_fit_leaves_the_given_network_in_its_mode_and_its_layers_alone():
+def test_a_fit_does_not_change_the_mode_or_the_layers_of_the_given_network():
     X, y, s = world()
     own = deep()
     own[1].generator = generator = torch.Generator()
@@ -78,7 +79,7 @@ def test_a_fit_leaves_the_given_network_in_its_mode_and_its_layers_alone():
     assert own[3].generator is None
 
 
-def test_networks_that_behave_otherwise_in_training_are_evaluated_as_such():
+def test_networks_with_a_training_mode_are_evaluated_in_evaluation_mode():
     X, y, s = world()
     own = nn.Sequential(nn.Linear(2, 8), nn.BatchNorm1d(8), nn.Dropout(0.5), nn.Linear(8, 3))
     torch.manual_seed(0)
@@ -90,7 +91,7 @@ def test_networks_that_behave_otherwise_in_training_are_evaluated_as_such():
     assert (model.encoder_[1].num_batches_tracked > 0).item()
 
 
-def test_layers_that_draw_draw_the_same_for_the_same_row():
+def test_layers_that_draw_give_the_same_draws_for_the_same_row():
     X, y, s = world()
     model = encoder(encoder=deep()).fit(X, y, sensitive_features=s)
     bits, logits = model.transform(X), model.logits(X)
@@ -102,7 +103,7 @@ def test_layers_that_draw_draw_the_same_for_the_same_row():
         np.testing.assert_array_equal(model.transform(X[[i]]), bits[[i]])
 
 
-def test_layers_that_draw_draw_by_name_and_by_key():
+def test_draws_of_layers_depend_on_the_name_and_the_key():
     X, y, s = world()
     model = encoder(encoder=deep()).fit(X, y, sensitive_features=s)
     logits = model.logits(X)
@@ -113,7 +114,7 @@ def test_layers_that_draw_draw_by_name_and_by_key():
     assert (model.logits(X) != logits).any()
 
 
-def test_layers_that_draw_draw_with_their_probabilities_each_with_numbers_of_its_own():
+def test_layers_draw_with_their_probabilities_and_their_own_numbers():
     X, y, s = world()
     model = encoder(encoder=deep(), epochs=1).fit(X, y, sensitive_features=s)
     first, second = stochastic_layers(model.encoder_)
@@ -126,10 +127,10 @@ def test_layers_that_draw_draw_with_their_probabilities_each_with_numbers_of_its
     assert first.seen.mean(0).numpy() == pytest.approx(theta[0].numpy(), abs=0.05)
     likely = (first.seen[:, 0] == 1).numpy()
     by_first = np.corrcoef(likely, second.seen[:, 0] - second.logits[:, 0].sigmoid())[0, 1]
-    assert abs(by_first) < 0.1  # what the second draws beyond its probabilities is its own
+    assert abs(by_first) < 0.1  # beyond its probabilities, the second layer draws by itself
 
 
-def test_layers_that_draw_are_charged_for_like_the_code():
+def test_layers_that_draw_are_penalised_like_the_code():
     X, y, s = world(600)
     told = []
     for strength in (0.0, 10.0):
@@ -154,7 +155,7 @@ def test_a_network_that_draws_is_certified(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["plain", "deep"])
-def test_a_network_of_ones_own_is_saved_as_weights_and_given_again(tmp_path, kind):
+def test_a_given_network_is_saved_as_weights_and_has_to_be_given_again(tmp_path, kind):
     X, y, s = world()
     plain = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
     own = plain if kind == "plain" else deep()
@@ -170,7 +171,7 @@ def test_a_network_of_ones_own_is_saved_as_weights_and_given_again(tmp_path, kin
     assert all(torch.equal(weight, before[name]) for name, weight in own.state_dict().items())
 
 
-def test_another_network_than_the_saved_one_is_refused(tmp_path):
+def test_a_network_other_than_the_saved_one_is_refused(tmp_path):
     X, y, s = world()
     own = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 3))
     encoder(encoder=own).fit(X, y, sensitive_features=s).save(tmp_path / "own")
@@ -180,7 +181,7 @@ def test_another_network_than_the_saved_one_is_refused(tmp_path):
         load(tmp_path / "own", encoder=other)
 
 
-def test_a_network_for_an_encoder_that_has_none_of_its_own_is_refused(tmp_path):
+def test_a_network_for_an_encoder_that_was_fitted_without_one_is_refused(tmp_path):
     X, y, s = world()
     encoder(features="raw").fit(X, y, sensitive_features=s).save(tmp_path / "ours")
 
@@ -201,7 +202,7 @@ def test_a_network_for_an_encoder_that_has_none_of_its_own_is_refused(tmp_path):
         (nn.Linear, "`encoder` expects a torch module, got .*Linear"),
     ],
 )
-def test_a_network_that_makes_no_code_is_refused_before_training(network, words):
+def test_a_network_that_gives_no_code_is_refused_before_training(network, words):
     X, y, s = world()
 
     with pytest.raises(ValueError, match=words):
@@ -211,7 +212,7 @@ def test_a_network_that_makes_no_code_is_refused_before_training(network, words)
 # Decoders
 
 
-def test_a_decoder_of_ones_own_is_copied_trained_and_saved(tmp_path):
+def test_a_given_decoder_is_copied_trained_and_saved(tmp_path):
     X, y, s = world()
     own = nn.Linear(3, 2)
     before = copy.deepcopy(own.state_dict())
@@ -300,7 +301,7 @@ def test_images_without_a_target_are_reconstructed():
         ({"encoder": nn.Linear(64, 3)}, r"`encoder` does not take features of shape \(2, 8, 8\)"),
     ],
 )
-def test_what_does_not_go_with_images_is_refused(settings, words):
+def test_settings_that_do_not_work_with_images_are_refused(settings, words):
     X, y, s = images(100)
 
     with pytest.raises(ValueError, match=words):
@@ -327,7 +328,7 @@ def test_missing_pixels_are_refused():
 # Layers
 
 
-def test_a_copy_of_a_layer_has_the_generator_and_no_numbers():
+def test_a_copy_of_a_layer_shares_the_generator_and_has_no_logits():
     layer = StochasticBinary(generator=torch.Generator().manual_seed(3))
     layer(torch.zeros(2, 2, requires_grad=True) * 1.0)  # logits with a graph cannot be copied
     copied = copy.deepcopy(nn.Sequential(nn.Linear(2, 2), layer))[1]
@@ -337,7 +338,7 @@ def test_a_copy_of_a_layer_has_the_generator_and_no_numbers():
     assert copied.logits is None
 
 
-def test_given_numbers_are_for_the_layers_in_their_order_and_end_with_the_context():
+def test_layers_draw_from_given_numbers_in_their_order_inside_the_context_only():
     network, asked = deep(), []
 
     def uniforms(number):
@@ -359,7 +360,7 @@ def test_given_numbers_are_for_the_layers_in_their_order_and_end_with_the_contex
     assert asked == [(0, (4, 6)), (1, (4, 5))]
 
 
-def test_a_drawing_layer_stands_between_convolutions():
+def test_a_layer_that_draws_works_between_convolutions():
     X, y, s = images(120)
     own = nn.Sequential(
         nn.Unflatten(1, (1, 8)),
@@ -367,7 +368,7 @@ def test_a_drawing_layer_stands_between_convolutions():
         StochasticBinary(),
         *conv_encoder((2, 8, 8), 3, (4,)),
     )
-    settings = {"engine": "neuron", "measure": "mutual_information", "epochs": 2}
+    settings = {"measure": "neuron_information", "epochs": 2}
     model = encoder(encoder=own, **settings).fit(X, y, sensitive_features=s)
 
     np.testing.assert_array_equal(model.transform(X[7:9]), model.transform(X)[7:9])
@@ -378,7 +379,7 @@ def test_a_drawing_layer_stands_between_convolutions():
 
 @pytest.mark.parametrize("precision", ["bf16-mixed", "64-true", "bf16-true"])
 @pytest.mark.parametrize("kind", ["table", "drawing", "wide"])
-def test_every_precision_trains_a_code_of_use(precision, kind):
+def test_every_precision_trains_a_useful_code(precision, kind):
     X, y, s = world(500)
     torch.manual_seed(0)
     drawing = nn.Sequential(nn.Linear(2, 8), StochasticBinary(), nn.Linear(8, 3))
@@ -405,16 +406,16 @@ def test_tables_of_every_layer_are_made_in_single_precision_at_least(dtype):
     network = deep().to(dtype)
     for layer in stochastic_layers(network):
         layer.generator = torch.Generator().manual_seed(0)
-    batch = Rows(X.to(dtype), y, s, n_classes=2, n_groups=2).batch(network)
+    batch = Rows.of_target(X.to(dtype), y, s, n_classes=2, n_groups=2).batch(network)
     least = torch.promote_types(dtype, torch.float32)
 
     assert [logits.dtype for logits in (batch.logits, *batch.inner)] == [least] * 3
 
 
-# How they are made
+# New networks
 
 
-def test_networks_are_made_from_the_generator_alone():
+def test_networks_depend_only_on_the_generator():
     make = Encoding(None, (4,), 3, (8,))
     one, same = (make(torch.Generator().manual_seed(1)) for _ in range(2))
     other = make(torch.Generator().manual_seed(2))
@@ -423,7 +424,7 @@ def test_networks_are_made_from_the_generator_alone():
     assert not torch.equal(one[0].weight, other[0].weight)
 
 
-def test_a_start_is_a_copy():
+def test_a_network_starts_with_a_copy_of_the_weights():
     start = Encoding(None, (4,), 3, (8,))(torch.Generator())
     made = Encoding(None, (4,), 3, (8,), start)(torch.Generator().manual_seed(5))
     with torch.no_grad():
@@ -433,7 +434,7 @@ def test_a_start_is_a_copy():
     assert torch.equal(made[2].weight, start[2].weight)
 
 
-def test_the_task_says_what_decodes():
+def test_the_task_decides_what_decodes():
     tasks = {
         (task, network): Decoding(task, network, None, 3, 2)(torch.Generator())
         for task in ("target", "information")

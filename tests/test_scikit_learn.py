@@ -4,7 +4,8 @@ import numpy as np
 from sklearn.utils.estimator_checks import parametrize_with_checks
 from sklearn.utils.validation import _num_samples
 
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor
 
 QUICK = {
     "features": "raw",

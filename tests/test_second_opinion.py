@@ -7,7 +7,8 @@ from scipy.stats import entropy
 from sklearn.metrics import mutual_info_score
 
 import brute
-from bitveil.information import conditional_mutual_information, group_entropy, mutual_information
+from bitveil.entropies import group_entropy
+from bitveil.information import conditional_mutual_information, mutual_information
 from bitveil.tables import joint_table, pair_groups
 from worlds import random_rows
 

@@ -19,8 +19,9 @@ import safetensors.torch
 import skops.io
 import torch
 
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
 from bitveil.inspection import check_features
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 KEY = b"a key for the tests"
 N = 120
@@ -62,7 +63,7 @@ def copy(original, tmp_path):
 
 @pytest.fixture(scope="module")
 def frame(tmp_path_factory):
-    """A folder of an encoder of a table with texts, some of which are read by their letters."""
+    """The folder of an encoder for a table with texts, some of which are read by their letters."""
 
     folder = tmp_path_factory.mktemp("tampering") / "frame"
     fitted(InvariantEncoder, kind="frame").save(folder)
@@ -72,7 +73,7 @@ def frame(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def trees(tmp_path_factory):
-    """A folder with boosted trees."""
+    """The folder of an encoder with boosted trees."""
 
     folder = tmp_path_factory.mktemp("tampering") / "trees"
     fitted(InvariantEncoder, "posterior").save(folder)
@@ -81,7 +82,7 @@ def trees(tmp_path_factory):
 
 
 def forge(folder, manifest=None, **contents):
-    """Write other files, and a manifest whose checksums fit."""
+    """Write some files, and a manifest whose checksums fit."""
 
     manifest = manifest or json.loads((folder / "encoder.json").read_text())
     for name, content in contents.items():
@@ -93,7 +94,7 @@ def forge(folder, manifest=None, **contents):
 
 
 def attempt(act, *given):
-    """What an act gives, and the error in its place that a person is meant to see."""
+    """The result of an act, or the error that it raises for the user."""
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
@@ -104,7 +105,7 @@ def attempt(act, *given):
 
 
 def outcome(folder, kind="numbers"):
-    """Load and use: the error, which names the folder, or None where all works."""
+    """Load and use an encoder: the error, which names the folder, or None if all works."""
 
     X, _, s = table(kind)
     model, error = attempt(load, folder)
@@ -126,7 +127,7 @@ def outcome(folder, kind="numbers"):
 
 
 def places(content, path=()):
-    """The path of every value in a manifest, and of what holds others."""
+    """The path of every value in a manifest, also of lists and dicts."""
 
     pairs = content.items() if isinstance(content, dict) else enumerate(content)
     for key, value in pairs:
@@ -136,7 +137,7 @@ def places(content, path=()):
 
 
 def changed(content, path, change):
-    """The content with one value changed, or with one key lost."""
+    """The content with one value changed, or with one key removed."""
 
     content = json.loads(json.dumps(content))
     holder = content
@@ -171,14 +172,14 @@ CHANGES = [
 # The manifest
 
 
-def test_the_folders_are_loaded_before_they_are_changed(copy, frame, trees):
+def test_unchanged_folders_are_loaded(copy, frame, trees):
     forge(copy)
 
     assert outcome(copy) is outcome(trees) is outcome(frame, "frame") is None
 
 
 @pytest.mark.parametrize("turn", range(3))
-def test_every_value_of_the_manifest_may_be_another(copy, turn):
+def test_every_value_of_the_manifest_may_be_changed(copy, turn):
     what = json.loads((copy / "encoder.json").read_text())
     paths, refused = list(places(what)), 0
     for number, path in enumerate(paths):
@@ -191,7 +192,7 @@ def test_every_value_of_the_manifest_may_be_another(copy, turn):
 
 
 @pytest.mark.parametrize("turn", range(2))
-def test_every_cell_of_the_specimens_may_be_another(frame, tmp_path, turn):
+def test_every_cell_of_the_specimens_may_be_changed(frame, tmp_path, turn):
     copy = Path(shutil.copytree(frame, tmp_path / "encoder"))
     what = json.loads((copy / "encoder.json").read_text())
     paths = [path for path in places(what["specimens"]) if path[2:] in ((), (0,))]
@@ -214,7 +215,7 @@ def test_every_cell_of_the_specimens_may_be_another(frame, tmp_path, turn):
     ],
     ids=["nested", "open", "nested objects", "digits", "nothing"],
 )
-def test_text_that_no_reader_takes_is_refused(copy, text):
+def test_text_that_cannot_be_read_is_refused(copy, text):
     (copy / "encoder.json").write_text(text)
 
     assert "encoder.json" in str(outcome(copy))
@@ -233,7 +234,7 @@ def test_giant_networks_are_refused_before_they_are_made(copy, name, value):
     what = json.loads((copy / "encoder.json").read_text())
     forge(copy, what | {"params": what["params"] | {name: value}})
 
-    assert "others than expected" in str(outcome(copy)) or "cannot be" in str(outcome(copy))
+    assert "other tensors than expected" in str(outcome(copy)) or "cannot be" in str(outcome(copy))
 
 
 def test_giant_images_are_refused_before_anything_is_made(copy):
@@ -241,7 +242,7 @@ def test_giant_images_are_refused_before_anything_is_made(copy):
     what["attributes"]["shape_"] = {"tuple": [3, 10**9, 10**9]}
     forge(copy, what)
 
-    assert "others than expected" in str(outcome(copy))
+    assert "other tensors than expected" in str(outcome(copy))
 
 
 # The files
@@ -282,7 +283,7 @@ def test_numbers_that_are_not_finite_are_refused(copy, name, number):
     assert "not finite" in str(outcome(copy))
 
 
-def test_every_tensor_may_be_another(copy):
+def test_every_tensor_may_be_changed(copy):
     weights = safetensors.torch.load((copy / "weights.safetensors").read_bytes())
     for name, tensor in weights.items():
         others = [None, tensor[:0], torch.zeros(()), tensor.unsqueeze(0), tensor.bool()]
@@ -297,7 +298,7 @@ def test_every_tensor_may_be_another(copy):
 
 
 def archive(content, compression=zipfile.ZIP_STORED, **parts):
-    """The archive with other parts, or compressed."""
+    """The archive with some parts replaced or added, or compressed."""
 
     made = io.BytesIO()
     with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(made, "w") as new:
@@ -319,7 +320,7 @@ def test_a_bomb_is_refused_before_it_is_unpacked(copy):
     assert "compressed parts" in str(outcome(copy))
 
 
-def test_sparse_parts_which_may_be_bombs_inside_are_refused(copy):
+def test_sparse_parts_are_refused_because_they_may_hold_bombs(copy):
     content = (copy / "features.skops").read_bytes()
     forge(copy, **{"features.skops": archive(content, **{"1.npz": b"PK"})})
 
@@ -327,7 +328,7 @@ def test_sparse_parts_which_may_be_bombs_inside_are_refused(copy):
 
 
 @pytest.mark.parametrize("turn", range(2))
-def test_every_value_of_the_schema_may_be_another(copy, turn):
+def test_every_value_of_the_schema_may_be_changed(copy, turn):
     content = (copy / "features.skops").read_bytes()
     schema = json.loads(zipfile.ZipFile(io.BytesIO(content)).read("schema.json"))
     paths = list(places(schema))
@@ -338,7 +339,7 @@ def test_every_value_of_the_schema_may_be_another(copy, turn):
         outcome(copy)
 
 
-def test_arrays_that_say_to_be_giant_are_refused(copy):
+def test_arrays_with_a_giant_declared_shape_are_refused(copy):
     content = (copy / "features.skops").read_bytes()
     whole = zipfile.ZipFile(io.BytesIO(content))
     names = [name for name in whole.namelist() if name.endswith(".npy")]
@@ -398,7 +399,7 @@ def empty(features):
         empty,
     ],
 )
-def test_nodes_that_are_no_tree_are_refused(trees, tmp_path, change):
+def test_nodes_that_form_no_tree_are_refused(trees, tmp_path, change):
     copy = Path(shutil.copytree(trees, tmp_path / "encoder"))
     content = (copy / "features.skops").read_bytes()
     features = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
@@ -410,7 +411,7 @@ def test_nodes_that_are_no_tree_are_refused(trees, tmp_path, change):
 
 
 @pytest.mark.parametrize("place", [-1, 10**6, "1", None])
-def test_words_at_places_that_no_column_has_are_refused(frame, tmp_path, place):
+def test_words_without_a_column_are_refused(frame, tmp_path, place):
     copy = Path(shutil.copytree(frame, tmp_path / "encoder"))
     content = (copy / "features.skops").read_bytes()
     features = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from bitveil.columns.targets import Target
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor, load
+from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier, InvariantRegressor, load
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 400}
 
@@ -22,7 +23,7 @@ def world(n=1000, seed=0):
     return rng.normal(size=(n, 3)) + [0.0, 0.0, 1.5] * s[:, None], s
 
 
-# What is learned of a target
+# Fitted targets
 
 
 @pytest.mark.parametrize(
@@ -78,7 +79,7 @@ def test_fractions_are_numbers_and_are_standardised(y):
         assert Target.fit(y, 4)[0].kinds == ("numbers",)
 
 
-def test_more_than_fifty_values_are_numbers_or_none_at_all():
+def test_more_than_fifty_values_are_numbers_or_refused():
     fifty, more = np.arange(100) % 50, np.arange(102) % 51
 
     assert Target.fit(fifty, 100)[0].kinds == ("classes",)
@@ -89,7 +90,7 @@ def test_more_than_fifty_values_are_numbers_or_none_at_all():
         Target.fit(more.astype(str), 102)
 
 
-def test_columns_are_what_each_is():
+def test_each_column_has_its_own_kind():
     y = pd.DataFrame({"pay": [10.5, 20.25, 30.0], "hired": ["no", "yes", "no"], "kids": [0, 1, 2]})
     target, labels, values = Target.fit(y, 3)
 
@@ -151,7 +152,7 @@ def test_missing_numbers_move_neither_mean_nor_scale():
         ([[1, np.nan]] * 3, "auto", "missing values in 3 rows"),
     ],
 )
-def test_what_is_no_target_is_refused(y, kind, words):
+def test_anything_but_a_target_is_refused(y, kind, words):
     with pytest.raises(ValueError, match=words):
         Target.fit(y, 3, kind=kind)
 
@@ -161,11 +162,11 @@ def test_a_target_that_is_missing_everywhere_is_refused():
 
     with pytest.raises(ValueError, match=r"missing in every row of \['b'\]"):
         Target.fit(y, 3, missing="unlabelled")
-    with pytest.raises(ValueError, match="expects 'error' or 'unlabelled', got 'drop'"):
+    with pytest.raises(ValueError, match=r"expects one of .*'error', 'unlabelled'.*, got 'drop'"):
         Target.fit(y, 3, missing="drop")
 
 
-def test_frames_of_polars_are_taken():
+def test_polars_frames_are_accepted():
     polars = pytest.importorskip("polars")
     y = polars.DataFrame({"pay": [10.5, 20.25, 30.0], "hired": ["no", "yes", None]})
     target, labels, values = Target.fit(y, 3, missing="unlabelled")
@@ -181,7 +182,7 @@ def test_frames_of_polars_are_taken():
 
 def test_a_regression_explains_what_codes_can():
     X, s = world(3000)
-    y = np.sign(X[:, 0]) + 2 * np.sign(X[:, 1])  # four values: bits can tell all of them
+    y = np.sign(X[:, 0]) + 2 * np.sign(X[:, 1])  # four values, which two bits can represent
     model = encoder(InvariantRegressor, strength=0.0, epochs=40, n_bits=4, learning_rate=0.03)
     model.fit(X, y + np.random.default_rng(0).normal(size=3000), sensitive_features=s)
     fresh, _ = world(4000, seed=1)
@@ -218,7 +219,7 @@ def test_numbers_are_answered_from_the_bits_alone(n_bits):
     assert answers[:, 1].mean() == pytest.approx(100, abs=2)
 
 
-def test_a_mean_of_a_code_is_that_of_its_rows():
+def test_the_answer_for_a_code_is_the_mean_of_its_rows():
     X, s = world(2000)
     y = 3 * X[:, 0] + 7
     model = encoder(InvariantRegressor, strength=0.0).fit(X, y, sensitive_features=s)
@@ -230,7 +231,7 @@ def test_a_mean_of_a_code_is_that_of_its_rows():
     assert not hasattr(model, "classes_")
 
 
-def test_a_regression_with_missing_numbers_is_that_of_the_others():
+def test_a_regression_with_missing_numbers_equals_one_without_those_rows():
     X, s = world(2000)
     y = np.where(np.random.default_rng(0).random(2000) < 0.5, np.nan, X[:, 0])
     model = encoder(InvariantRegressor, missing_target="unlabelled", epochs=40, strength=0.0)
@@ -241,7 +242,7 @@ def test_a_regression_with_missing_numbers_is_that_of_the_others():
 
 @pytest.mark.parametrize("cls", [InvariantClassifier, InvariantRegressor])
 @pytest.mark.parametrize("task", ["reconstruction", "information"])
-def test_who_answers_needs_the_target_as_task(cls, task):
+def test_predictions_need_the_target_as_task(cls, task):
     X, s = world(200)
     y = (X[:, 0] > 0).astype(int)
 
@@ -274,7 +275,7 @@ def test_several_targets_are_answered_one_by_one(n_bits, tmp_path):
     assert [classes.tolist() for classes in loaded.classes_] == [["no", "yes"], [0, 1, 2]]
 
 
-def test_targets_are_missing_one_by_one():
+def test_each_target_may_be_missing_by_itself():
     X, s = world(1000)
     y = np.column_stack([X[:, 0] > 0, X[:, 1] > 0]).astype(float)
     y[:600, 0], y[600:, 1] = np.nan, np.nan  # no row has both
@@ -332,7 +333,7 @@ def test_without_a_target_the_table_is_reconstructed(n_bits):
     assert told.target_name_ is None
 
 
-def test_without_a_target_a_code_may_tell_its_row_from_others():
+def test_without_a_target_a_code_may_identify_its_row():
     X, s = world(1500)
     settings = {"strength": 0.0, "epochs": 60, "learning_rate": 0.1}
     model = encoder(InvariantEncoder, task="information", **settings)
@@ -345,7 +346,7 @@ def test_without_a_target_a_code_may_tell_its_row_from_others():
     assert np.bincount(bits @ [4, 2, 1], minlength=8).min() > 100
 
 
-def test_what_is_kept_without_a_target_tells_little_of_the_attribute():
+def test_a_code_without_a_target_reveals_little_about_the_attribute():
     X, s = world(1500)
     X[:, 1] = X[:, 2] + 0.1 * X[:, 1]  # the shift is in two of three columns
     gaps = []
@@ -360,8 +361,8 @@ def test_what_is_kept_without_a_target_tells_little_of_the_attribute():
 # Missing targets
 
 
-def test_what_is_not_known_teaches_nothing_of_the_target():
-    """Two unlabelled tables, whose unknown targets would be different ones."""
+def test_unlabelled_rows_teach_nothing_about_the_target():
+    """Three tables that differ only in the mark of a missing target."""
 
     X, s = world()
     y = np.where(X[:, 0] > 0, "yes", "no").astype(object)
@@ -390,11 +391,11 @@ def test_unlabelled_rows_count_for_the_attribute():
 
     assert sum(known.certificate_.sizes) == 150
     assert sum(both.certificate_.sizes) == 450
-    assert sum(odds.certificate_.sizes) == pytest.approx(150, abs=3)  # by targets that are known
+    assert sum(odds.certificate_.sizes) == pytest.approx(150, abs=3)  # rows with a known target
 
 
-def test_a_target_that_is_known_in_one_domain_is_answered_in_the_other():
-    # The first column tells the target in the source only; the second in both.
+def test_a_target_known_in_one_domain_is_predicted_in_the_other():
+    # The first column predicts the target in the source only, the second in both.
     rng = np.random.default_rng(0)
     domain, y = rng.integers(2, size=3000), rng.integers(2, size=3000)
     first = np.where(domain == 0, y, 3) + 0.2 * rng.normal(size=3000)

@@ -3,7 +3,9 @@ import torch
 
 from bitveil.batches import Rows
 from bitveil.layers import table_encoder
-from bitveil.objectives import Constrained, Measure, Weighted, task_information
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Weighted
+from bitveil.tasks import task_information
 from bitveil.training import train
 
 
@@ -14,7 +16,9 @@ def world(n=3_000, seed=0):
     s = torch.randint(2, (n,), generator=generator)
     x = torch.randn(n, 2, generator=generator)
     y = (x[:, 0] + 0.8 * (s - 0.5) > 0).long()
-    return Rows(x + torch.stack([0.8 * (s - 0.5), 2.0 * s], 1), y, s, n_classes=2, n_groups=2)
+    return Rows.of_target(
+        x + torch.stack([0.8 * (s - 0.5), 2.0 * s], 1), y, s, n_classes=2, n_groups=2
+    )
 
 
 def encoder(seed=0):
@@ -106,7 +110,7 @@ def test_the_global_generators_are_left_alone():
 
 
 def test_no_rows_and_patience_without_held_out_rows_are_refused():
-    empty = Rows(torch.zeros(0, 2), torch.zeros(0).long(), torch.zeros(0).long(), 2, 2)
+    empty = Rows.of_target(torch.zeros(0, 2), torch.zeros(0).long(), torch.zeros(0).long(), 2, 2)
     with pytest.raises(ValueError, match="at least one row, got none"):
         train(encoder(), penalised(), empty)
     with pytest.raises(ValueError, match="`patience` needs `held_out` rows"):

@@ -4,21 +4,16 @@ import numpy as np
 import pytest
 import torch
 
-from bitveil.audits import least_gap
 from bitveil.batches import Batch
-from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
-from bitveil.objectives import (
-    CRITERIA,
-    MEASURES,
-    DecoderTask,
-    Measure,
-    explained,
-    input_task,
-    task_information,
-)
+from bitveil.certificates import least_gap
+from bitveil.criteria import CRITERIA
+from bitveil.estimators import InvariantEncoder
+from bitveil.measures import MEASURES, Measure
+from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.rows import Sample, check_weights
 from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
+from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
 from worlds import random_rows
 
@@ -143,7 +138,9 @@ def test_the_gradient_of_a_weighted_reading_by_drawing_tends_to_the_exact_one():
     logits, groups, weights, _ = weighted(n=60, m=3)
     logits.requires_grad_()
     exact = Measure("mutual_information")(
-        Batch(logits, groups * 0, groups, n_classes=1, n_groups=3, weights=weights.double())
+        Batch.of_target(
+            logits, groups * 0, groups, n_classes=1, n_groups=3, weights=weights.double()
+        )
     )
     (expected,) = torch.autograd.grad(exact, logits)
     generator = torch.Generator().manual_seed(0)
@@ -175,11 +172,11 @@ def batches(seed=0):
     def batch(some, weights):
         return Batch(
             logits[some],
-            y[some],
             s[some],
-            n_classes=3,
+            y[some],
+            labels[some],
             n_groups=3,
-            labels=labels[some],
+            n_strata=3,
             n_labels=(3, 3),
             values=values[some],
             weights=weights,
@@ -190,10 +187,9 @@ def batches(seed=0):
 
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("reading", MEASURES)
-@pytest.mark.parametrize("engine", ["exact", "neuron"])
-def test_measures_of_weighted_rows_are_those_of_repeated_rows(reading, criterion, engine):
+def test_measures_of_weighted_rows_are_those_of_repeated_rows(reading, criterion):
     one, many = batches()
-    measure = Measure(reading, criterion, engine)
+    measure = Measure(reading, criterion)
 
     assert measure(one).item() == pytest.approx(measure(many).item())
 
@@ -215,7 +211,7 @@ def test_what_is_explained_of_a_number_does_not_depend_on_numbers_beside_it(lost
         values[::5, 1] = torch.nan
 
     def of(some):
-        return explained(Batch(logits, s, s, n_classes=1, n_groups=1, values=some))
+        return explained(Batch.of_target(logits, s, s, n_classes=1, n_groups=1, values=some))
 
     torch.testing.assert_close(of(values), torch.cat([of(one) for one in values.split(1, 1)]))
 

@@ -13,10 +13,11 @@ import pytest
 import torch
 from torch import nn
 
-from bitveil.audits import audit, audit_table, certify_gap
-from bitveil.audits.subject import Published
-from bitveil.estimators import InvariantClassifier
+from bitveil.audits import audit, audit_table, html_report
+from bitveil.audits.published import Published
+from bitveil.certificates import certify
 from bitveil.mixtures import Mixture
+from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
 
 DELTA = 0.05
@@ -133,7 +134,9 @@ def certificate_of(model, rows, content, s):
 
     published = Published.of(model.transform(rows[content]), None, None, seed=0)
 
-    return certify_gap(published.table(torch.from_numpy(s), 2), delta=DELTA, draws=published.draws)
+    tables = published.tables(torch.from_numpy(s), 2)
+
+    return certify(tables, delta=DELTA, draws=published.draws)
 
 
 @pytest.mark.parametrize("n_distinct", [6, 60, 500])
@@ -222,9 +225,9 @@ def test_the_text_and_the_page_say_what_was_counted(world):
     named = fitted(rows, shares).audit(X, y, sensitive_features=s, ids=np.arange(1200))
 
     assert "the codes as they were published" in str(found)
-    assert "Counted: the codes as they were published." in found.to_html()
+    assert "Counted: the codes as they were published." in html_report(found)
     assert "expected counts, since every row has a name of its own" in str(named)
-    assert "Counted: expected counts, since every row" in named.to_html()
+    assert "Counted: expected counts, since every row" in html_report(named)
 
 
 def test_logits_without_names_have_no_way_to_a_certificate(world):

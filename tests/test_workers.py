@@ -1,4 +1,4 @@
-"""Workers: pools of one thread and back again, and the same numbers with any number of jobs."""
+"""Workers: pools with one thread, restored later, and the same numbers with any number of jobs."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -10,7 +10,9 @@ import torch
 from threadpoolctl import threadpool_info, threadpool_limits
 from torch import nn
 
-from bitveil.audits.probes import Split, attack, repeated_draw_attack, search_attack, use
+from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack
+from bitveil.audits.probes import Split
+from bitveil.audits.uses import use
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features
 from bitveil.layers import StochasticBinary
@@ -23,7 +25,7 @@ def pools():
 
 @pytest.fixture(autouse=True)
 def several_threads():
-    """Pools of three threads, also where the environment asks for one."""
+    """Pools of three threads, even if the environment asks for one."""
 
     with threadpool_limits(3):
         yield
@@ -42,7 +44,7 @@ def test_pools_have_one_thread_inside_and_their_own_number_after():
     assert torch.get_num_threads() == 3
 
 
-def test_pools_are_restored_where_something_fails():
+def test_pools_are_restored_after_a_failure():
     with pytest.raises(ZeroDivisionError), one_thread():
         raise ZeroDivisionError
 
@@ -102,7 +104,7 @@ def test_folds_in_parallel_give_the_features_of_one_job():
     np.testing.assert_array_equal(one, two)
 
 
-def test_attackers_in_parallel_find_what_they_find_alone():
+def test_attackers_find_the_same_in_parallel_as_alone():
     X, y, s = world()
     split = Split.halves(X > 0, s, 0)
     asked = [
@@ -128,7 +130,7 @@ def test_a_fit_leaves_the_pools_as_they_were_and_has_one_thread_inside():
     assert {threads for _, threads in pools()} == {3}
 
 
-# Draws belong to the call
+# Draws belong to one call
 
 
 def test_bits_are_the_same_from_any_thread():

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from bitveil.audits import audit
+from bitveil.batches import Batch
 
 
 @dataclass(frozen=True)
@@ -66,3 +67,12 @@ def audit_named(logits, s, y=None, **settings):
     """The audit of rows that each have a name of their own, and so of expected counts."""
 
     return audit(None, s, y, logits=logits, ids=range(len(logits)), **settings)
+
+
+def trap_batch():
+    """A batch of the parity trap, whose target is the first bit."""
+
+    world = parity_trap(copies=5)
+    y = (world.logits[:, 0] > 0).long()
+
+    return Batch.of_target(world.logits, y, world.groups, n_classes=2, n_groups=2)

@@ -1,9 +1,9 @@
-"""Fairness of one classifier's answers, as it is usually measured, beside what is certified.
+"""The fairness of one classifier's answers, as it is usually measured, beside what is certified.
 
-A measured difference speaks of one classifier; the certificate of a code speaks of all of them.
+A measured difference is about one classifier. The certificate of a code is about all of them.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,23 +16,17 @@ __all__ = ["Difference", "fairness_differences", "parity_gap"]
 
 METRICS = ("selection rate", "true positive rate", "false positive rate")
 
-_COVERS: Mapping[str, tuple[str, ...]] = {
-    "parity gap": ("selection rate",),
-    "equal opportunity gap": ("true positive rate",),
-    "equalised odds gap": ("true positive rate", "false positive rate"),
-}
-
 
 @dataclass(frozen=True)
 class Difference:
-    """How far a rate of a classifier's answers is apart between groups.
+    """How much a rate of a classifier's answers differs between groups.
 
     Attributes:
         metric: `"selection rate"`, `"true positive rate"` or `"false positive rate"`.
-        value: The largest difference between two groups, on these rows; None where a group has no
-            rows of the label that the rate is about.
+        value: The largest difference between two groups on these rows; None if a group has no rows
+            of the label that the rate is about.
         interval: The bootstrap interval of 95 % over these rows, or None.
-        bound: What a certificate says that it is at most, in the population, or None.
+        bound: The upper bound of a certificate on it in the population, or None.
     """
 
     metric: str
@@ -50,7 +44,7 @@ def fairness_differences(
     n_boot: int = 100,
     random_state: int = 0,
 ) -> tuple[Difference, ...]:
-    """The differences between groups in selection, true- and false-positive rate, by fairlearn.
+    """The differences between groups in selection, true- and false-positive rates, by fairlearn.
 
     Source:
         Fairlearn: Assessing and Improving Fairness of AI Systems (Weerts, Dudík, Edgar, Jalali,
@@ -58,12 +52,12 @@ def fairness_differences(
 
     Arguments:
         answers: Whether each row was answered positively, with shape (n,).
-        labels: Whether it is positive, with shape (n,).
+        labels: Whether each row is positive, with shape (n,).
         groups: The group of each row, with shape (n,).
-        certificates: Certificates of the code that was answered by, whose bounds stand beside.
-            Those of equal opportunity must be for the positive label.
-        n_boot: How often the rows are drawn anew for bootstrap intervals; 0: no intervals.
-        random_state: The seed of the draws.
+        certificates: Certificates of the code that the classifier saw. Their bounds are shown
+            beside the metrics. Those of equal opportunity must be about the positive label.
+        n_boot: How often the rows are resampled for bootstrap intervals; 0: no intervals.
+        random_state: The seed of the resampling.
 
     Raises:
         ImportError: If fairlearn is not installed.
@@ -87,7 +81,7 @@ def fairness_differences(
 def resampled(
     counts: NDArray[np.int64], n_boot: int, random_state: int
 ) -> Iterator[NDArray[np.int64]]:
-    """The counts of as many rows, drawn with replacement, again and again."""
+    """The counts of equally many rows, drawn with replacement, again and again."""
 
     rng, n = np.random.default_rng(random_state), counts.sum()
     for _ in range(n_boot):
@@ -95,7 +89,7 @@ def resampled(
 
 
 def parity_gap(answers: NDArray[Any], groups: NDArray[np.int64]) -> float:
-    """The largest difference between two groups in how often any one value is answered.
+    """The largest difference between two groups in how often they get any one answer.
 
     Example:
         >>> parity_gap(np.array([1, 1, 0, 1]), np.array([0, 0, 1, 1]))
@@ -113,7 +107,7 @@ def parity_gap(answers: NDArray[Any], groups: NDArray[np.int64]) -> float:
 
 
 def _interval(value: float | None, drawn: Sequence[float | None]) -> tuple[float, float] | None:
-    """The percentile interval of the draws in which every group had rows."""
+    """The percentile interval of the samples in which every group had rows."""
 
     known = [other for other in drawn if other is not None]
     if value is None or not known:
@@ -126,7 +120,7 @@ def _interval(value: float | None, drawn: Sequence[float | None]) -> tuple[float
 def _bound(metric: str, certificates: Sequence[Certificate]) -> float | None:
     """The smallest of the bounds that cover a metric."""
 
-    bounds = [c.bound for c in certificates if metric in _COVERS.get(c.quantity, ())]
+    bounds = [c.bound for c in certificates if metric in c.quantity.rates]
 
     return min(bounds, default=None)
 
@@ -138,7 +132,7 @@ def _counts(
 
     if not len(answers) == len(labels) == len(groups):
         raise ValueError(
-            "`fairness_differences` expects answer, label and group of each row, got "
+            "`fairness_differences` expects an answer, a label and a group for each row, got "
             f"{len(answers)}, {len(labels)} and {len(groups)} of them."
         )
     names, numbers = np.unique(groups, return_inverse=True)
@@ -151,7 +145,7 @@ def _counts(
 
 
 def _differences(counts: NDArray[np.int64]) -> list[float | None]:
-    """The differences of rates, of rows that are as many as the counts say."""
+    """The differences of rates, from the counts of rows."""
 
     try:  # optional, and without types
         from fairlearn import metrics  # type: ignore[import-untyped,import-not-found,unused-ignore]
@@ -170,7 +164,7 @@ def _differences(counts: NDArray[np.int64]) -> list[float | None]:
     )
     values = frame.difference(method="between_groups")
     negative, positive = counts.sum(0)
-    # A rate of no rows is 0 to fairlearn; here it is none.
+    # For fairlearn the rate of no rows is 0; here it is None.
     there = (negative + positive, positive, negative)
 
     return [

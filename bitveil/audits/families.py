@@ -1,8 +1,7 @@
-"""Families of classifiers, to be trained afresh by probes, and searched by them.
+"""Families of classifiers, which probes train and search.
 
-Narrow codes have few distinct values. Families whose fit is the same for equal rows and for one
-row with a count are then fitted on the distinct rows with counts: so many rows cost no more than
-their codes.
+Narrow codes have few distinct values. Some families fit equal rows just like one row with a count.
+They are fitted on the distinct rows with counts, so many rows cost no more than their codes.
 """
 
 import warnings
@@ -22,7 +21,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 __all__ = ["FAMILIES", "QUICK", "Configuration", "configuration", "counts_of", "distinct", "fit"]
 
 NEIGHBOUR_ROWS = 5_000
-"""Among more rows than this neighbours are not sought, unless the codes are narrow."""
+"""Neighbours are searched among this many rows at most, unless the codes are narrow."""
 
 _COUNTED = ("linear", "mlp", "forest")  # fitted on distinct rows with counts
 _PRODUCTS = 64  # columns up to which products of pairs are tried
@@ -43,7 +42,7 @@ def _mlp(hidden: tuple[int, ...] = (64, 64), alpha: float = 1e-4, seed: int = 0)
 def _forest(
     max_features: str | None = "sqrt", min_weight_fraction_leaf: float = 1e-3, seed: int = 0
 ) -> Pipeline:
-    # No bootstrap, and leaves by weight: rows with counts then grow the same trees as the rows.
+    # No bootstrap, and leaves by weight: rows with counts then grow the same trees as single rows.
     model = RandomForestClassifier(
         max_features=max_features,
         min_weight_fraction_leaf=min_weight_fraction_leaf,
@@ -69,11 +68,11 @@ FAMILIES: dict[str, Callable[..., Any]] = {
     "boosting": _boosting,
     "neighbours": _neighbours,
 }
-"""The classifiers that can be tried; each call makes an unfitted one. Neighbours are sought among
-5,000 rows drawn at random where there are more, unless the codes are narrow."""
+"""The classifiers that can be tried. Each call makes an unfitted one. If there are more than 5,000
+rows, neighbours are searched among 5,000 random ones, unless the codes are narrow."""
 
 QUICK = ("linear", "boosting")
-"""The families that are tried unless others are asked for."""
+"""The families that are tried by default."""
 
 _SPACES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
     "linear": lambda rng: {
@@ -100,7 +99,7 @@ _SPACES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
 
 
 class Configuration(NamedTuple):
-    """A family with settings of its own."""
+    """A family and its settings."""
 
     family: str
     settings: dict[str, Any]
@@ -117,12 +116,12 @@ class Configuration(NamedTuple):
 
 
 def configuration(rng: np.random.Generator, n_columns: int) -> Configuration:
-    """A family and its settings, at random.
+    """A random family with random settings.
 
     Arguments:
-        rng: Where they come from.
-        n_columns: The number of columns that are seen. Products of pairs of them are tried as
-            columns of a linear one, unless they were too many.
+        rng: The source of randomness.
+        n_columns: The number of columns that are seen. A linear classifier may also get the
+            products of pairs of them, unless there are too many.
     """
 
     family = str(rng.choice(list(FAMILIES)))
@@ -134,7 +133,7 @@ def configuration(rng: np.random.Generator, n_columns: int) -> Configuration:
 
 
 def fit(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) -> Any:
-    """A fitted classifier of the rows.
+    """Fit a classifier to the rows.
 
     Arguments:
         chosen: The family and its settings.
@@ -142,33 +141,33 @@ def fit(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) ->
         labels: The labels, with shape (n,).
 
     Raises:
-        ValueError: If the rows have one label only.
+        ValueError: If all rows have the same label.
     """
 
     found, numbered = np.unique(labels, return_inverse=True)
     if len(found) < 2:
-        raise ValueError(f"A probe tells labels apart, and the rows to train on are all {found}.")
+        raise ValueError(f"A probe separates labels, but all rows for training have {found}.")
     model, (rows, numbers) = chosen.make(), distinct(seen)
     narrow = len(rows) * len(found) < len(seen)
     if chosen.family == "neighbours":
         seen, labels = _some(model, seen, labels, len(seen) if narrow else NEIGHBOUR_ROWS)
     if chosen.family == "boosting" and np.bincount(numbered).min() < 2:
-        model.set_params(early_stopping=False)  # a single row cannot be held out and trained on
+        model.set_params(early_stopping=False)  # one row cannot be held out and trained on
     weights: dict[str, Any] = {}
     if narrow and chosen.family in _COUNTED:
         counts = counts_of(numbered, numbers, len(found))
         label, row = counts.nonzero()
         seen, labels, weights = rows[row], found[label], _weights(model, counts[label, row])
-        if chosen.family == "mlp":  # so few rows are all seen at each step
+        if chosen.family == "mlp":  # with so few rows each step sees all of them
             model[-1].solver = "lbfgs"
     with warnings.catch_warnings():
-        # An attacker who stopped early is one all the same, and scored for what he found.
+        # An attacker that stops early is still an attacker, and is scored for what it found.
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(seen, labels, **weights)
 
 
 def distinct(seen: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """The distinct rows of a code, and which of them each row is; other tables as they are.
+    """The distinct rows of a code, and which of them each row equals; other tables as they are.
 
     Example:
         >>> distinct(np.array([[1, 0], [0, 1], [1, 0]]))
@@ -184,7 +183,7 @@ def distinct(seen: NDArray[Any]) -> tuple[NDArray[Any], NDArray[np.int64]]:
 
 
 def counts_of(labels: NDArray[np.int64], numbers: NDArray[np.int64], k: int) -> NDArray[np.int64]:
-    """How often each label meets each distinct row, with shape (k, rows).
+    """How often each label occurs with each distinct row, with shape (k, rows).
 
     Example:
         >>> counts_of(np.array([0, 1, 1]), np.array([1, 0, 1]), 2)
@@ -200,7 +199,7 @@ def counts_of(labels: NDArray[np.int64], numbers: NDArray[np.int64], k: int) -> 
 def _some(
     model: Pipeline, seen: NDArray[Any], labels: NDArray[np.int64], most: int
 ) -> tuple[NDArray[Any], NDArray[np.int64]]:
-    """At most so many rows, at random; and no more neighbours than there are of them."""
+    """A random sample of at most this many rows, and no more neighbours than there are rows."""
 
     neighbours = model[-1]
     if len(seen) > most:

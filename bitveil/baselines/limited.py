@@ -15,10 +15,12 @@ from sklearn.utils import check_random_state
 
 from bitveil.batches import Rows
 from bitveil.codes import code_likelihood
-from bitveil.estimators import LISTED
+from bitveil.goals import Limit, Weight
+from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
-from bitveil.objectives import Measure
-from bitveil.search import Form, Trainer
+from bitveil.search import Trainer
+from bitveil.settings import LISTED
+from bitveil.training import Training
 
 __all__ = ["LimitedCode"]
 
@@ -90,11 +92,13 @@ class LimitedCode:
         fit, select = np.sort(order[len(y) // 5 :]), np.sort(order[: len(y) // 5])
         sizes = int(y.max()) + 1, int(s.max()) + 1
         parts = [
-            Rows(_single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes)
+            Rows.of_target(
+                _single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
+            )
             for rows in (fit, select)
         ]
         trainer = self._trainer(len(fit), X.shape[1], sizes[0])
-        self.encoder_ = trainer(self._form(), *parts).encoder
+        self.encoder_ = trainer(self._asked(), *parts).encoder
 
         return self
 
@@ -125,8 +129,8 @@ class LimitedCode:
             )
         return code_likelihood(torch.from_numpy(self.logits(X))).numpy()
 
-    def _form(self) -> Form:
-        return Form.limited(self.limit)
+    def _asked(self) -> Weight | Limit:
+        return Limit(self.limit)
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
         sampled = self.engine == "sampled"
@@ -139,14 +143,10 @@ class LimitedCode:
             Decoding("target", sampled, None, self.n_bits, n_classes, hidden),
             measure,
             measure,
+            Training(learning_rate=self.learning_rate),
             self.epochs,
             batch_size,
-            self.learning_rate,
-            None,
-            "cpu",
-            "32-true",
             self.seed_,
-            0,
         )
 
 

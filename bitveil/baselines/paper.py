@@ -12,9 +12,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bitveil.baselines.limited import LimitedCode
+from bitveil.goals import Weight
+from bitveil.measures import Measure
 from bitveil.networks import Decoding
-from bitveil.objectives import Measure
-from bitveil.search import Form, Trainer
+from bitveil.search import Trainer
 
 __all__ = ["PerNeuron"]
 
@@ -61,12 +62,12 @@ class PerNeuron(LimitedCode):
         )
         self.gamma = gamma
 
-    def _form(self) -> Form:
-        return Form.weighted(self.gamma, 1 - self.gamma)
+    def _asked(self) -> Weight:
+        return Weight(self.gamma, 1 - self.gamma)
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
         return replace(
             super()._trainer(n_rows, n_columns, n_classes),
             task=Decoding("target", True, None, self.n_bits, n_classes, hidden=()),
-            measure=Measure("mutual_information", engine="neuron"),
+            measure=Measure("neuron_information"),
         )

@@ -336,7 +336,7 @@ def _counted(dataset: str) -> tuple[str, str, str, str]:
     """The rows, those to certify by group, the least gap, and the rows that `SHOWN` takes."""
 
     from bitveil.benchmark.protocol import SHARES, group_sizes
-    from bitveil.certificates.upper import least_gap, rows_needed
+    from bitveil.certificates.planning import least_gap, rows_needed
 
     rows, sizes = group_sizes(dataset)
     certify = [round(SHARES["certify"] * size) for size in sizes]

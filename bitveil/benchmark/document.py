@@ -132,8 +132,11 @@ def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> 
         lstrip_blocks=True,
     )
     environment.filters["inline"] = _inline
-    sheets = [("bitveil.audits", "page.css"), ("bitveil.benchmark", "report.css")]
-    style = "".join(files(of).joinpath("pages", name).read_text("utf-8") for of, name in sheets)
+    sheets = [
+        ("bitveil.audits.page", "templates/page.css"),
+        ("bitveil.benchmark", "pages/report.css"),
+    ]
+    style = "".join(files(of).joinpath(name).read_text("utf-8") for of, name in sheets)
     digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     images = {name: base64.b64encode(content).decode() for name, content in drawings.items()}
 

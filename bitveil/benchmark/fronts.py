@@ -15,7 +15,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.audits.fairness import resampled
-from bitveil.certificates.upper import least_gap
+from bitveil.certificates.planning import least_gap
 
 __all__ = [
     "LEVELS",

@@ -18,10 +18,10 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 from sklearn.utils import check_random_state
 
-from bitveil.audits.comparison import fare_certificate
 from bitveil.audits.fairness import fairness_differences, parity_gap
 from bitveil.audits.families import Configuration, distinct, fit
-from bitveil.certificates.upper import certify_gap
+from bitveil.certificates.other_bounds import fare_certificate
+from bitveil.certificates.upper import certify
 from bitveil.datasets import (
     Dataset,
     load_adult,
@@ -34,9 +34,10 @@ from bitveil.datasets import (
     load_heritage_health,
     load_law_school,
 )
-from bitveil.estimators import LISTED
 from bitveil.features import Features
+from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, mutual_information, neuron_information, total_variation
+from bitveil.settings import LISTED
 from bitveil.tables import neuron_tables
 
 __all__ = [
@@ -339,8 +340,9 @@ def _counted(model: Any, some: Problem, candidates: int, delta: float) -> dict[s
     }
     hard = bool((tables["certify"] == tables["certify"].round()).all())
     draws = "hard" if hard else "soft"
-    one = certify_gap(tables["certify"], delta=delta, draws=draws)
-    all_ = certify_gap(tables["certify"], delta=delta, draws=draws, candidates=candidates)
+    held_out = GroupTables.of(tables["certify"])
+    one = certify(held_out, delta=delta, draws=draws)
+    all_ = certify(held_out, delta=delta, draws=draws, candidates=candidates)
     found = {
         "select_variation": float(total_variation(tables["select"]).max()),
         "test_variation": float(total_variation(tables["test"]).max()),

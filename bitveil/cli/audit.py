@@ -162,7 +162,7 @@ def _write_report(
     """Write the page, which names the files that were read with their checksums."""
 
     from bitveil.audits.page import html_report
-    from bitveil.folders import staged
+    from bitveil.staging import staged
 
     lines = [
         f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources

@@ -46,7 +46,7 @@ def check_encoders(models: Sequence[Path]) -> None:
         raise ValueError(f"Name each encoder once, got {listed(models)}.")
     for model in models:
         if not (model / "encoder.json").is_file():
-            raise FileNotFoundError(f"{model} is no saved encoder: it has no encoder.json.")
+            raise FileNotFoundError(f"{model} is not a saved encoder: it has no encoder.json.")
 
 
 def check_suffix(path: Path, *suffixes: str) -> None:
@@ -59,7 +59,7 @@ def check_suffix(path: Path, *suffixes: str) -> None:
 def check_output(path: Path, read: Sequence[Path], *, force: bool) -> None:
     """Refuse a file that cannot or should not be written."""
 
-    from bitveil.folders import check_place
+    from bitveil.staging import check_place
 
     for source in read:
         if _is_or_lies_in(path, source):

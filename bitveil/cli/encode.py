@@ -32,8 +32,8 @@ def encode_command(
     """
 
     from bitveil.columns.files import read_table
-    from bitveil.estimators import load
-    from bitveil.folders import staged
+    from bitveil.models import load
+    from bitveil.staging import staged
 
     check_suffix(output, ".csv", ".parquet")
     check_output(output, [file, model], force=force)

@@ -80,7 +80,7 @@ def fit_command(
     """
 
     from bitveil.columns.files import read_table
-    from bitveil.folders import check_place
+    from bitveil.staging import check_place
 
     check_place(output)
     _check_goal(max_gap, max_information, strength)
@@ -92,6 +92,8 @@ def fit_command(
         raise ValueError(
             f"Each column has one role, got {apart} for target, sensitive and others."
         )
+    from bitveil.training import Training
+
     _check_groups(table, sensitive, bins, missing)
     model = kind_of_encoder(table, target)(
         bits,
@@ -103,7 +105,7 @@ def fit_command(
         bins=bins,
         missing_sensitive="group" if missing else "error",
         random_state=seed,
-        verbose=not json_,
+        training=Training(verbose=int(not json_)),
     )
     model.fit(
         table.drop(columns=apart),
@@ -121,7 +123,8 @@ def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[.
     """The estimator for targets with classes, with numbers, or with both."""
 
     from bitveil.columns.targets import Target
-    from bitveil.estimators import InvariantClassifier, InvariantEncoder, InvariantRegressor
+    from bitveil.estimators import InvariantEncoder
+    from bitveil.models import InvariantClassifier, InvariantRegressor
 
     kinds = {kind for name in targets for kind in _fit_target(Target, table[name], name).kinds}
     estimators = {"classes": InvariantClassifier, "numbers": InvariantRegressor}
@@ -149,8 +152,8 @@ def _check_goal(*goals: float | None) -> None:
 def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
     """Refuse columns that make no groups before anything is fitted. The error names the column."""
 
-    from bitveil.columns.labels import Grouping
-    from bitveil.estimators import MAX_GROUPS
+    from bitveil.columns.groups import Grouping
+    from bitveil.schema import MAX_GROUPS
 
     for name in sensitive:
         Grouping.fit(
@@ -172,7 +175,7 @@ def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str
         "rows": {name: len(rows) for name, rows in model.rows_.items()},
         "n_bits": model.n_bits,
         "certified_gap": certificate and certificate.bound,
-        "certified": certificate and certificate.quantity,
+        "certified": certificate and certificate.quantity.name,
         "delta": certificate and certificate.delta,
     }
     print(json.dumps(found))

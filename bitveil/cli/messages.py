@@ -43,7 +43,7 @@ _PYTHON = (
     (", or use `features='raw'`", ""),
     (", as `pandas.qcut` does", ""),
     (": `.astype(str)`", ""),
-    (" Expected counts are certified by `certify_gap`.", ""),
+    (" For expected counts use `certify`.", ""),
     ("Use `InvariantRegressor`, or cut", "Cut"),
     ("`missing_sensitive='group'`", "--missing-group"),
     ("(delta = ", "(--delta "),
@@ -72,7 +72,7 @@ def note(message: str) -> None:
 def say(words: str, *, file: Any = None) -> None:
     """Print one line without anything that a terminal would obey."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     print(printable(" ".join(words.split()), most=_LONGEST), file=file)
 
@@ -80,7 +80,7 @@ def say(words: str, *, file: Any = None) -> None:
 def listed(names: Sequence[Any]) -> str:
     """Names from the data, separated by commas and safe to show."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     return ", ".join(map(printable, names))
 
@@ -97,7 +97,7 @@ def print_table(title: str, rows: Mapping[str, str]) -> None:
 def _plain(words: str) -> Text:
     """Text in which rich reads no brackets and colons as its markup."""
 
-    from bitveil.columns.labels import printable
+    from bitveil.columns.printing import printable
 
     return Text(printable(words, most=None))
 

@@ -54,7 +54,7 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
     """Audit the codes that an encoder gives to the rows of a table."""
 
     from bitveil.columns.files import read_table
-    from bitveil.estimators import load
+    from bitveil.models import load
 
     encoder = load(model)
     sensitive = list(asked.sensitive or encoder.sensitive_names_ or [])

@@ -46,7 +46,7 @@ def ids_of(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[An
 
     if name is None:
         return None
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     require(table, [name], file)
     try:
@@ -76,7 +76,7 @@ def join(
         files: The files of both tables, for errors.
     """
 
-    from bitveil.columns.kinds import read_names
+    from bitveil.columns.names import read_names
 
     first, second = files
     require(attributes, names, second)

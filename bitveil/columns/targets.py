@@ -1,35 +1,35 @@
-"""Targets: what a code is to be useful for, as classes, as numbers, or as several of both."""
+"""Targets: what a code has to predict, as classes, numbers, or several columns of both."""
 
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.columns.labels import AS_TEXT, as_frame, binned, check_names, number_labels
+from bitveil.checks import check_choice
+from bitveil.columns.bins import binned, quantile_edges
+from bitveil.columns.labels import AS_TEXT, MOST_VALUES, as_frame, number_labels
+from bitveil.columns.names import check_names
 from bitveil.columns.values import check_values
 
-__all__ = ["MAX_CLASSES", "Kind", "Missing", "Target"]
+__all__ = ["Kind", "Missing", "Target"]
 
 Kind: TypeAlias = Literal["auto", "classes", "numbers"]
 Missing: TypeAlias = Literal["error", "unlabelled"]
 
-MAX_CLASSES = 50
-"""More values than this look like numbers or identifiers, not classes."""
-
 
 @dataclass(frozen=True)
 class Target:
-    """What was learned of a target: the classes of its columns, or the scale of their numbers.
+    """A fitted target: the classes of its columns, or the scale of their numbers.
 
     Attributes:
         names: The names of the columns.
         kinds: Whether each column has `"classes"` or `"numbers"`.
         classes: The classes of each column that has classes.
         means: The mean of each column that has numbers.
-        scales: Its standard deviation.
-        edges: Where each column is cut into classes for an audit: at quantiles of its numbers, or
+        scales: The standard deviation of each column that has numbers.
+        edges: Where the numbers of each column are cut into classes for an audit, at quantiles;
             None for a column of classes.
 
     Example:
@@ -50,31 +50,32 @@ class Target:
     def fit(
         cls, y: Any, n: int, *, kind: Kind = "auto", missing: Missing = "error", bins: int = 5
     ) -> "tuple[Target, NDArray[np.int64], NDArray[np.float64]]":
-        """Learn a target, and give its labels and its standardised numbers.
+        """Learn a target; its labels and its standardised numbers.
 
         Arguments:
-            y: One column or several, or None for no target at all.
-            n: The number of rows that are expected.
-            kind: `"classes"` or `"numbers"`; `"auto"`: numbers where a column has more than
-                two values, some with fractions, or more than `MAX_CLASSES`.
-            missing: `"unlabelled"` lets values be missing.
-            bins: Into how many bins of equal numbers of rows `cut` cuts numbers.
+            y: One column or several, or None for no target.
+            n: The number of rows that is expected.
+            kind: `"classes"` or `"numbers"`. With `"auto"` a column has numbers if it has more
+                than two different values, some with fractions, or more than `MOST_VALUES`.
+            missing: `"unlabelled"` allows missing values.
+            bins: The number of bins that `cut` cuts numbers into.
 
         Returns:
             The target, labels with shape (n, q), -1 where missing, and numbers with shape (n, d),
             NaN where missing.
 
         Raises:
-            ValueError: If values are missing, infinite or of several types, a column has one class
-                only, or more than `MAX_CLASSES`.
+            ValueError: If values are missing, infinite or of several types, or a column has only
+                one class, or more than `MOST_VALUES`.
         """
 
         frame = pd.DataFrame(index=range(n)) if y is None else as_frame("y", y, n)
         _check_missing(frame, missing)
         check_names("y", frame)
-        kinds = tuple(_kind(frame[name], kind) for name in frame)
-        numbered = [_labels(frame[n]) for n, k in zip(frame, kinds, strict=True) if k == "classes"]
-        numbers = [_numbers(frame[n]) for n, k in zip(frame, kinds, strict=True) if k == "numbers"]
+        kinds = tuple(_target_kind(frame[name], kind) for name in frame)
+        of = dict(zip(frame, kinds, strict=True))
+        numbered = [_classes(frame[name]) for name in frame if of[name] == "classes"]
+        numbers = [_finite(frame[name]) for name in frame if of[name] == "numbers"]
         labels = np.array([column for _, column in numbered], np.int64).reshape(-1, n).T
         values = np.array(numbers, np.float64).reshape(-1, n).T
         means, scales = np.nanmean(values, 0), np.nanstd(values, 0)
@@ -86,20 +87,20 @@ class Target:
             tuple(means.tolist()),
             tuple(scales.tolist()),
             tuple(
-                _edges(frame[name], bins) if kind == "numbers" else None
-                for name, kind in zip(frame, kinds, strict=True)
+                _target_edges(frame[name], bins) if of[name] == "numbers" else None
+                for name in frame
             ),
         )
 
         return target, labels, (values - means) / scales
 
     def cut(self, y: Any, n: int, *, missing: Missing = "error") -> pd.DataFrame:
-        """The target of other rows as classes, its numbers in the bins of the fitted rows.
+        """The target of other rows as classes, its numbers cut where the fitted ones were.
 
         Arguments:
-            y: The target of n rows, in as many columns as were fitted.
+            y: The target of n rows, with as many columns as the fitted one.
             n: The number of rows.
-            missing: `"unlabelled"` lets values be missing.
+            missing: `"unlabelled"` allows missing values.
 
         Raises:
             ValueError: If there are other columns, values are missing, or classes were not fitted.
@@ -122,7 +123,7 @@ class Target:
                 _check_fitted(frame[name], next(classes))
                 columns[name] = frame[name]
             else:
-                columns[name] = binned(pd.Series(_numbers(frame[name])), edges)
+                columns[name] = binned(pd.Series(_finite(frame[name])), edges)
 
         return pd.DataFrame(columns)
 
@@ -134,8 +135,7 @@ class Target:
 
 
 def _check_missing(frame: pd.DataFrame, missing: Missing) -> None:
-    if missing not in ("error", "unlabelled"):
-        raise ValueError(f"`missing_target` expects 'error' or 'unlabelled', got {missing!r}.")
+    check_choice("missing_target", missing, get_args(Missing))
     lost = int(frame.isna().any(axis=1).sum())
     if missing == "error" and lost:
         raise ValueError(
@@ -147,35 +147,31 @@ def _check_missing(frame: pd.DataFrame, missing: Missing) -> None:
         raise ValueError(f"`y` is missing in every row of {empty}: nothing to learn from.")
 
 
-def _kind(column: "pd.Series[Any]", kind: Kind) -> str:
+def _target_kind(column: "pd.Series[Any]", kind: Kind) -> str:
     if kind != "auto":
         return kind
-    if not pd.api.types.is_numeric_dtype(column) or pd.api.types.is_bool_dtype(column):
+    if not _is_number(column):
         return "classes"
-    known = _numbers(column.dropna())
+    different = column.nunique()
+    fractions = _has_fractions(column) and different > 2
 
-    fractions = bool((known % 1 != 0).any()) and column.nunique() > 2
-
-    return "numbers" if fractions or column.nunique() > MAX_CLASSES else "classes"
+    return "numbers" if fractions or different > MOST_VALUES else "classes"
 
 
-def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
+def _classes(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
     known = column.notna().to_numpy()
     values = column[known]
-    fractions = False
-    if pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values):
-        numbers = _numbers(values)
-        fractions = bool((numbers % 1 != 0).any())
+    fractions = _has_fractions(values)
     if values.nunique() == 1:
         raise ValueError(
-            f"`y` has one class only, {values.tolist()[0]!r}: there is nothing to be useful for."
+            f"`y` has one class only, {values.tolist()[0]!r}: there is nothing to predict."
         )
     if fractions and values.nunique() > 2:
         raise ValueError(
             "Unknown label type: continuous. `y` expects classes, got numbers with fractions. Use "
             "`InvariantRegressor`, or cut them into bins."
         )
-    classes, numbered = number_labels("y", values, len(values), most=MAX_CLASSES)
+    classes, numbered = number_labels("y", values, len(values), most=MOST_VALUES)
     check_values("`y` has classes", classes.tolist(), AS_TEXT)
     labels = np.full(len(column), -1, dtype=np.int64)
     labels[known] = numbered
@@ -183,26 +179,31 @@ def _labels(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]:
     return classes, labels
 
 
-def _edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...]:
-    """The inner quantiles of a column of numbers."""
+def _target_edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...]:
+    return quantile_edges(_finite(column.dropna()), bins)
 
-    known = _numbers(column.dropna())
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, bins + 1)[1:-1]))
 
-    return tuple(edge for edge in edges.tolist() if edge > known.min())
+def _has_fractions(column: "pd.Series[Any]") -> bool:
+    """Whether a column has numbers that are not whole."""
+
+    return _is_number(column) and bool((_finite(column.dropna()) % 1 != 0).any())
+
+
+def _is_number(column: "pd.Series[Any]") -> bool:
+    return pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
 
 
 def _check_fitted(column: "pd.Series[Any]", classes: NDArray[Any]) -> None:
     known = column.dropna()
-    strange = known[~known.isin(classes.tolist())]
-    if len(strange):
+    unknown = known[~known.isin(classes.tolist())]
+    if len(unknown):
         raise ValueError(
-            f"`y` has values that were not fitted: {strange.unique().tolist()[:5]}. Known are "
+            f"`y` has values that were not fitted: {unknown.unique().tolist()[:5]}. Known are "
             f"{classes.tolist()}."
         )
 
 
-def _numbers(column: "pd.Series[Any]") -> NDArray[np.float64]:
+def _finite(column: "pd.Series[Any]") -> NDArray[np.float64]:
     try:
         numbers = column.to_numpy(np.float64, na_value=np.nan)
     except (TypeError, ValueError) as error:

@@ -1,8 +1,8 @@
-"""Values: the names of groups, classes and columns, as JSON can say them.
+"""Values: the names of groups, classes and columns, written as JSON.
 
-Text, whole numbers, floats, True, False and None stand as they are. Everything else is a record
-with one word that says what it is: `{"date": "2020-01-31"}`. What has no word here is refused
-when an encoder is fitted, so that every fitted encoder can be saved.
+Text, whole numbers, floats, True, False and None are written as they are. Everything else is a
+record with one word for its type: `{"date": "2020-01-31"}`. An encoder refuses values without such
+a word when it is fitted, so that every fitted encoder can be saved.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -16,28 +16,28 @@ from numpy.typing import NDArray
 
 __all__ = [
     "check_values",
+    "from_json",
     "plain",
     "plain_array",
-    "read",
-    "said",
+    "to_json",
 ]
 
 _PLAIN: Final = (type(None), bool, int, float, str)
 
-_SAY: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
-    tuple: ("tuple", lambda v: [said(part) for part in v]),
+_WRITE: Final[Mapping[type, tuple[str, Callable[[Any], Any]]]] = {
+    tuple: ("tuple", lambda v: [to_json(part) for part in v]),
     pd.Timestamp: ("timestamp", lambda v: [v.isoformat(), v.unit, v.tz and str(v.tz)]),
     pd.Timedelta: ("timedelta", lambda v: [v.isoformat(), v.unit]),
     pd.Period: ("period", lambda v: [v.ordinal, v.freqstr]),
-    pd.Interval: ("interval", lambda v: [said(v.left), said(v.right), v.closed]),
+    pd.Interval: ("interval", lambda v: [to_json(v.left), to_json(v.right), v.closed]),
     date: ("date", date.isoformat),
     time: ("time", time.isoformat),
     Decimal: ("decimal", str),
     bytes: ("bytes", bytes.hex),
-    dict: ("dict", lambda v: [[said(key), said(each)] for key, each in v.items()]),
-    np.ndarray: ("array", lambda v: [str(v.dtype), said(v.tolist())]),
+    dict: ("dict", lambda v: [[to_json(key), to_json(each)] for key, each in v.items()]),
+    np.ndarray: ("array", lambda v: [str(v.dtype), to_json(v.tolist())]),
 }
-"""What each type is called, and how its values are written."""
+"""The word for each type, and how its values are written."""
 
 
 def _timestamp(text: str, unit: Any, zone: str | None) -> pd.Timestamp:
@@ -47,22 +47,22 @@ def _timestamp(text: str, unit: Any, zone: str | None) -> pd.Timestamp:
 
 
 _READ: Final[Mapping[str, Callable[[Any], Any]]] = {
-    "tuple": lambda parts: tuple(read(part) for part in parts),
+    "tuple": lambda parts: tuple(from_json(part) for part in parts),
     "timestamp": lambda parts: _timestamp(*parts),
     "timedelta": lambda parts: pd.Timedelta(parts[0]).as_unit(parts[1]),
     "period": lambda parts: pd.Period(ordinal=parts[0], freq=parts[1]),
-    "interval": lambda parts: pd.Interval(read(parts[0]), read(parts[1]), parts[2]),
+    "interval": lambda parts: pd.Interval(from_json(parts[0]), from_json(parts[1]), parts[2]),
     "date": date.fromisoformat,
     "time": time.fromisoformat,
     "decimal": Decimal,
     "bytes": bytes.fromhex,
-    "dict": lambda pairs: {read(key): read(each) for key, each in pairs},
+    "dict": lambda pairs: {from_json(key): from_json(each) for key, each in pairs},
     "array": lambda parts: _array(*parts),
 }
 
 
 def plain(value: Any) -> Any:
-    """The value without numpy: its numbers as Python's, and its times and Python's as pandas'.
+    """The value with Python numbers in place of numpy's, and with pandas times.
 
     Example:
         >>> plain(np.int8(3)), plain(np.datetime64("2020-01-31", "ns"))
@@ -82,7 +82,7 @@ def plain(value: Any) -> Any:
 
 
 def plain_array(values: NDArray[Any]) -> NDArray[Any]:
-    """Numbers as they are; everything else as an array of objects that are `plain`.
+    """An array of numbers as it is, any other as an array of `plain` objects.
 
     Example:
         >>> plain_array(np.array(["2020-01-31"], "M8[ns]"))
@@ -94,16 +94,16 @@ def plain_array(values: NDArray[Any]) -> NDArray[Any]:
     return _objects([plain(value) for value in values])
 
 
-def said(value: Any) -> Any:
-    """The value as JSON can say it; `read` gives it back.
+def to_json(value: Any) -> Any:
+    """The value as JSON, which `from_json` turns back into the value.
 
     Raises:
         TypeError: If there is no word for it.
 
     Example:
-        >>> said(("f", pd.Interval(0, 5)))
+        >>> to_json(("f", pd.Interval(0, 5)))
         {'tuple': ['f', {'interval': [0, 5, 'right']}]}
-        >>> read(said(("f", pd.Interval(0, 5))))
+        >>> from_json(to_json(("f", pd.Interval(0, 5))))
         ('f', Interval(0, 5, closed='right'))
     """
 
@@ -111,23 +111,23 @@ def said(value: Any) -> Any:
     if type(value) in _PLAIN:
         return value
     if isinstance(value, list):
-        return [said(part) for part in value]
-    if type(value) not in _SAY:
+        return [to_json(part) for part in value]
+    if type(value) not in _WRITE:
         raise TypeError(f"There is no word for {value!r}, which is a {type(value).__name__}.")
-    word, say = _SAY[type(value)]
+    word, write = _WRITE[type(value)]
 
-    return {word: say(value)}
+    return {word: write(value)}
 
 
-def read(content: Any) -> Any:
-    """The value that was `said`.
+def from_json(content: Any) -> Any:
+    """The value that `to_json` wrote.
 
     Raises:
-        ValueError: If it is none.
+        ValueError: If it has an unknown word.
     """
 
     if isinstance(content, list):
-        return [read(part) for part in content]
+        return [from_json(part) for part in content]
     if not isinstance(content, dict):
         return content
     if len(content) != 1 or next(iter(content)) not in _READ:
@@ -142,11 +142,11 @@ def _array(name: str, values: Any) -> NDArray[Any]:
     if dtype.kind not in "biufO":
         raise ValueError(f"Expected an array of numbers or objects, got {dtype}.")
 
-    return _objects(read(values)) if dtype.kind == "O" else np.array(read(values), dtype)
+    return _objects(from_json(values)) if dtype.kind == "O" else np.array(from_json(values), dtype)
 
 
 def _objects(values: list[Any]) -> NDArray[Any]:
-    """An array of one dimension, whatever the values are."""
+    """An array of one dimension, also of lists and tuples."""
 
     objects = np.empty(len(values), dtype=object)
     for number, value in enumerate(values):
@@ -155,28 +155,28 @@ def _objects(values: list[Any]) -> NDArray[Any]:
     return objects
 
 
-def check_values(what: str, values: Iterable[Any], instead: str) -> None:
-    """Refuse values that would not come back from a saved encoder as they are.
+def check_values(what: str, values: Iterable[Any], advice: str) -> None:
+    """Refuse values that a saved encoder could not give back.
 
     Arguments:
-        what: What the values are, for the error, as "`y` has classes".
+        what: What the error calls the values, for example "`y` has classes".
         values: The values.
-        instead: What a person can do.
+        advice: What to do instead.
 
     Raises:
-        ValueError: If there is no word for a value, or it is read as another one.
+        ValueError: If there is no word for a value, or it would be read as another value.
     """
 
     for value in values:
         if not _comes_back(value):
             raise ValueError(
-                f"{what} that cannot be saved: {value!r} is a {type(value).__name__}. {instead}"
+                f"{what} that cannot be saved: {value!r} is a {type(value).__name__}. {advice}"
             )
 
 
 def _comes_back(value: Any) -> bool:
     try:
-        again = read(said(value))
+        again = from_json(to_json(value))
         return bool(again == value) and str(again) == str(plain(value))
-    except Exception:  # zones and frequencies have their own errors, and people their own types
+    except Exception:  # time zones, frequencies and a person's own types raise errors of their own
         return False

@@ -1,7 +1,7 @@
-"""Plots as records: rows of marks on an axis, or points on two. The page's templates draw them.
+"""Plots as records: rows of marks on an axis, or points on two. The templates draw them.
 
-Positions are shares of the width, so that one drawing fits a phone and a sheet of paper while its
-text keeps its size. Every plot carries its numbers as a table.
+Positions are shares of the width, so one drawing fits a phone and a sheet of paper while its text
+keeps its size. Every plot also has its numbers as a table.
 """
 
 import math
@@ -32,9 +32,9 @@ SHAPES = (
     "M0,6L5.8,-4.4h-11.6z",
     "M-2,-6h4v4h4v4h-4v4h-4v-4h-4v-4h4z",  # a cross
 )
-"""The shapes of marks by series: they differ without their colours too."""
+"""The shapes of marks by series: they differ even without their colours."""
 
-_LEAST = 0.01  # the shortest axis: what is smaller is to look small
+_LEAST = 0.01  # the shortest axis, so that small numbers look small
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Axis:
     Attributes:
         low: Where it begins.
         high: Where it ends.
-        ticks: The numbers that are written.
+        ticks: The numbers that are written at it.
         unit: How they are written: `"percent"`, `"points"` or `"bits"`.
         label: What they are.
     """
@@ -66,7 +66,7 @@ class Axis:
         return f"{100 * self.share(value):.4g}%"
 
     def share(self, value: float) -> float:
-        """The same from 0 to 1; what lies outside is put at the end."""
+        """The same from 0 to 1. A number outside is put at the end."""
 
         return min(1.0, max(0.0, (value - self.low) / self.length))
 
@@ -77,7 +77,7 @@ class Axis:
         return self.high - self.low
 
     def up(self, value: float) -> str:
-        """The same from below, for an upright axis."""
+        """The same counted from below, for a vertical axis."""
 
         return self.at(self.low + self.high - value)
 
@@ -92,13 +92,13 @@ class Axis:
 
 @dataclass(frozen=True)
 class Mark:
-    """A dot at a number, or a band from one to another, with what it says.
+    """A dot at a number, or a band from one number to another, with its tooltip.
 
     Attributes:
         value: The number.
         end: The other end of a band; None: a dot.
         series: Which shape and colour a dot has.
-        says: What a reader is told of it.
+        says: Its tooltip.
         kind: What a band is: `"band"` or `"whisker"`; `"hollow"` for a dot that is not filled.
     """
 
@@ -117,7 +117,7 @@ class Mark:
 
 @dataclass(frozen=True)
 class Line:
-    """A line across all rows, at a number that has a name."""
+    """A line across all rows at a number that has a name."""
 
     value: float
     name: str
@@ -133,7 +133,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Row:
-    """Marks on one line, with a label before and numbers behind.
+    """Marks on one line, with a label before and numbers after them.
 
     Attributes:
         label: What the marks are of.
@@ -141,7 +141,7 @@ class Row:
         marks: The marks.
         note: A few words under the label.
         order: The numbers by which rows can be sorted, by name.
-        code: The code that the row is of, so that patterns can point at it.
+        code: The code of the row, so that patterns can point at it.
     """
 
     label: str
@@ -157,7 +157,7 @@ class Rows:
     """A plot of rows of marks on one axis.
 
     Attributes:
-        key: Its name on the page, in letters.
+        key: Its id on the page.
         title: What it shows.
         lead: How to read it.
         axis: The axis.
@@ -165,8 +165,8 @@ class Rows:
         table: Its numbers.
         lines: Lines across all rows.
         legend: What the series are, each with its number.
-        other: Another axis that a reader can change to, or None.
-        sorts: The names by which rows can be sorted, and what they are called.
+        other: Another axis that a reader can switch to, or None.
+        sorts: The names of the orders in which rows can be sorted, each with its words.
         first: How many rows are shown at first.
     """
 
@@ -184,7 +184,7 @@ class Rows:
 
     @property
     def choice(self) -> Axis | None:
-        """The other axis, where it is another stretch."""
+        """The other axis, if it has another length."""
 
         if self.other is None or self.other.length == self.axis.length:
             return None
@@ -215,14 +215,14 @@ class Points:
     """A plot of points on two axes.
 
     Attributes:
-        key: Its name on the page, in letters.
+        key: Its id on the page.
         title: What it shows.
         lead: How to read it.
-        x: The axis along.
-        y: The axis upright.
+        x: The horizontal axis.
+        y: The vertical axis.
         points: The points.
         table: Their numbers.
-        lines: Upright lines.
+        lines: Vertical lines.
         legend: What the series are, each with its number.
     """
 
@@ -240,13 +240,13 @@ class Points:
 def axis_of(
     values: Sequence[float], unit: str, label: str, *, low: float | None = None, most: float = 1.0
 ) -> Axis:
-    """An axis on which some numbers lie, with ticks at round numbers.
+    """An axis for some numbers, with ticks at round numbers.
 
     Arguments:
         values: The numbers.
         unit: How they are written.
         label: What they are.
-        low: Where it begins, a multiple of any step, such as 0; None: a round number below them.
+        low: Where it begins, such as 0; None: at a round number below them.
         most: Where it ends at the latest.
 
     Example:
@@ -276,7 +276,7 @@ def _round_step(step: float) -> float:
 
 
 def at_most(share: float) -> str:
-    """A share in points, rounded up: what is certified must not look smaller.
+    """A share in points, rounded up: an upper bound must not look smaller than it is.
 
     Example:
         >>> at_most(0.09431), at_least(0.09439), at_most(0.1)
@@ -293,7 +293,7 @@ def at_least(share: float) -> str:
 
 
 def bits_at_most(bits: float) -> str:
-    """An information in bits, rounded up to three digits behind the point."""
+    """An information in bits, rounded up to three decimals."""
 
     return f"{math.ceil(round(1000 * bits, 6)) / 1000:.3f}"
 

@@ -1,13 +1,13 @@
-"""What was published: the codes of some rows, whoever made them, and how they may be counted.
+"""What was published: the codes of some rows, whoever made them, and how to count them.
 
-A code is a row of *parts*: bits, or columns of any discrete values, as the number of a cluster,
-the leaf of a tree, a postcode.
+A code is a row of *parts*: bits, or columns of any discrete values, such as the number of a
+cluster, the leaf of a tree, or a postcode.
 
-What is counted is what is published. The probabilities that an encoder gives to a row may be
-counted in place of its code only where draws are independent between rows, and so only where every
-row has a name of its own: `Published.of_named` is the one way to expected counts. Everything else
-is counted as it was drawn. Rows of equal content and no name share a draw, and the published map
-from content to code can leak far more than its probabilities do.
+An audit counts what is published. The probabilities of a row may be counted in place of its code
+only if draws are independent between rows, so only if every row has a name of its own.
+`Published.of_named` is the only way to expected counts; everything else is counted as it was
+drawn. Rows with equal content and no name share a draw, and then the published map from content to
+code can leak far more than its probabilities do.
 """
 
 import math
@@ -23,21 +23,21 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bitveil.codes import check_logits, draw
-from bitveil.columns.labels import printable
-from bitveil.frozen import name_digests
+from bitveil.group_tables import GroupTables
+from bitveil.repeats import check_ids
 from bitveil.rows import split_rows
-from bitveil.tables import MAX_CELLS, joint_table, observed_table
+from bitveil.tables import MAX_CELLS, joint_table, observed_table, pair_groups
 
-__all__ = ["Published", "check_ids", "group_name"]
+__all__ = ["Published"]
 
 SURE = 0.01
-"""A bit is sure in a row where its probability is nearer than this to 0 or 1."""
+"""A bit is sure in a row if its probability is closer than this to 0 or 1."""
 
 _DRAWN = 10**9
-"""From so many rows on numpy cannot draw without replacement."""
+"""From this many rows on, numpy cannot draw without replacement."""
 
 _LISTED = 2**20
-"""Codes of expected counts are listed up to here; wider ones are counted as they were drawn."""
+"""Expected counts list at most this many codes; codes of more bits are counted as drawn."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ class Published:
         parts: The number of the value of each part, with shape (n, p).
         names: The name of each part.
         values: The values of each part, in the order of their numbers.
-        logits: The logits of bits, with shape (n, m), where every row has a name of its own.
+        logits: The logits of the bits, with shape (n, m), if every row has a name of its own.
         counts: How many rows each row of `parts` stands for; None: one.
         n_distinct: The number of different codes among these rows.
     """
@@ -62,11 +62,11 @@ class Published:
 
     @classmethod
     def of(cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int) -> "Published":
-        """What an audit was given: codes, or the logits and the names of rows, or both.
+        """What an audit gets: codes, or the logits and the names of rows, or both.
 
         Raises:
-            ValueError: If there are neither codes nor logits, logits come without names, or a
-                name stands twice.
+            ValueError: If there are neither codes nor logits, logits come without names, or two
+                rows have the same name.
         """
 
         if logits is None and codes is None:
@@ -108,17 +108,17 @@ class Published:
     def of_named(
         cls, logits: ArrayLike, ids: Any, bits: ArrayLike | None = None, *, seed: int = 0
     ) -> "Published":
-        """Bits of rows that each have a name of their own: their expected counts are read.
+        """Bits of rows that each have a name of their own, to be counted in expectation.
 
         Arguments:
             logits: The logits of the bits, with shape (n, m).
             ids: The name of each row. No two rows may have the same.
-            bits: The published bits; drawn from the logits where there are none.
-            seed: The seed of that.
+            bits: The published bits; None: they are drawn from the logits.
+            seed: The seed of these draws.
 
         Raises:
-            ValueError: If names are missing or stand twice, the logits are not finite, the bits
-                not 0 and 1, or they do not fit.
+            ValueError: If names are missing or repeated, the logits are not finite, the bits are
+                not 0 and 1, or their shapes differ.
 
         Example:
             >>> Published.of_named([[0.0], [9.0]], ids=["ann", "bob"]).draws
@@ -130,8 +130,8 @@ class Published:
         if ids is None:
             raise ValueError(
                 "`audit` counts what `logits` say only where every row has a name of its own, "
-                "which also decides its draw: give `ids`. Of rows without names give the "
-                "published bits as `codes`; `model.audit(X, ...)` chooses by itself."
+                "which also decides its draw: give `ids`. For rows without names give the "
+                "published bits as `codes`. `model.audit(X, ...)` makes this choice itself."
             )
         check_ids(ids, len(theta))
         if bits is None:
@@ -149,7 +149,7 @@ class Published:
     def of_counts(
         cls, counts: NDArray[np.int64], codes: Sequence[Any]
     ) -> "tuple[Published, NDArray[np.int64]]":
-        """A table of counts over (group, code): one row for each cell, and the row's group.
+        """A table of counts over (group, code): one row for each cell, and the group of each row.
 
         Example:
             >>> published, groups = Published.of_counts(np.array([[600, 0], [500, 400]]), "ab")
@@ -167,10 +167,10 @@ class Published:
 
     @classmethod
     def of_columns(cls, codes: Any) -> "Published":
-        """Any discrete values, in one column or several that are published together.
+        """Any discrete values, in one column or in several that are published together.
 
         Raises:
-            ValueError: If values are missing, or cannot be told apart.
+            ValueError: If values are missing, or are not in columns.
 
         Example:
             >>> leaves = Published.of_columns(["left", "right", "left"])
@@ -209,7 +209,7 @@ class Published:
 
     @property
     def draws(self) -> str:
-        """`"soft"` where expected counts are read, `"hard"` where drawn codes are counted."""
+        """`"soft"` if expected counts are used, `"hard"` if drawn codes are counted."""
 
         listed = self.logits is not None and 2 ** len(self.names) <= _LISTED
 
@@ -233,7 +233,7 @@ class Published:
 
     @cached_property
     def sure(self) -> NDArray[np.int64] | None:
-        """The value that each bit is sure to have in each row, or -1 where it is drawn."""
+        """The value that each bit is sure to have in each row, or -1 where it is not sure."""
 
         if self.logits is None:
             return None
@@ -241,20 +241,40 @@ class Published:
 
         return np.where(theta < SURE, 0, np.where(theta > 1 - SURE, 1, -1))
 
-    def table(
+    def tables(
         self,
         groups: Tensor,
         k: int,
+        strata: Tensor | None = None,
+        n_strata: int = 0,
         *,
         rows: Tensor | slice = slice(None),
         parts: Sequence[int] | None = None,
-    ) -> Tensor:
-        """The counts over (group, code) of some rows and parts, in double precision.
+    ) -> GroupTables:
+        """The counts of some rows and parts, in double precision.
 
-        Expected counts where `draws` is soft. Otherwise only codes that one of all rows has are
-        listed.
+        Expected counts if `draws` is `"soft"`. Otherwise only codes that occur are listed.
+
+        Arguments:
+            groups: The group of each row.
+            k: The number of groups.
+            strata: The stratum of each row, or -1 where it is not known; None: not known.
+            n_strata: The number of strata.
+            rows: Which rows are counted.
+            parts: Which parts are counted; None: all.
         """
 
+        known = torch.full_like(groups, -1) if strata is None else strata
+        pairs = pair_groups(torch.where(known < 0, n_strata, known), groups, k)
+        cells = self._cells(pairs, (n_strata + 1) * k, rows, parts).view(n_strata + 1, k, -1)
+        each = None if self.counts is None else torch.from_numpy(self.counts)[rows]
+        sizes = _counted(pairs[rows], each, (n_strata + 1) * k).view(n_strata + 1, k)
+
+        return GroupTables(cells[:n_strata], cells[n_strata], sizes)
+
+    def _cells(
+        self, groups: Tensor, k: int, rows: Tensor | slice, parts: Sequence[int] | None
+    ) -> Tensor:
         chosen = range(len(self.names)) if parts is None else parts
         if self.logits is not None and self.draws == "soft":
             return joint_table(self.logits[rows][:, list(chosen)], groups[rows], k)
@@ -265,14 +285,14 @@ class Published:
         drawn = torch.from_numpy(numbers)
         if self.counts is None:
             return observed_table(drawn[rows], groups[rows], k, c).double()
-        each = torch.from_numpy(self.counts)[rows].double()
+        each = torch.from_numpy(self.counts)[rows]
 
-        return torch.bincount(groups[rows] * c + drawn[rows], each, k * c).view(k, c)
+        return _counted(groups[rows] * c + drawn[rows], each, k * c).double().view(k, c)
 
     def halves(self, labels: NDArray[np.int64], seed: int) -> "tuple[_Half, _Half]":
         """Half of the rows of each label, and the other half.
 
-        Each half has rows of every label that has two or more.
+        Each half has rows of every label that has two rows or more.
         """
 
         if self.counts is None:
@@ -290,9 +310,9 @@ class Published:
     def sampled(
         self, labels: NDArray[np.int64], most: int, seed: int
     ) -> "tuple[Published, NDArray[np.int64]]":
-        """Single rows in place of counts, at random about as many as asked for, and their labels.
+        """A random sample of single rows in place of counts, about this many, and their labels.
 
-        A label with few rows keeps a thousand of them, or all.
+        A label keeps a thousand rows on average, or all if it has fewer.
         """
 
         assert self.counts is not None
@@ -306,7 +326,7 @@ class Published:
     def numbers(self, parts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The number of each row's code in some parts, and the values that each number stands for.
 
-        Only codes that a row has are numbered. The values have shape (codes, parts).
+        Only codes that occur are numbered. The values have shape (codes, parts).
         """
 
         chosen = self.parts[:, list(parts)]
@@ -317,16 +337,16 @@ class Published:
         flat = np.ravel_multi_index(tuple(chosen.T), cards)
         if math.prod(cards) > 2**16:
             present, numbers = np.unique(flat, return_inverse=True)
-        else:  # a good deal faster than sorting
+        else:  # much faster than sorting
             held = np.bincount(flat, minlength=1) > 0
             present, numbers = np.flatnonzero(held), (held.cumsum() - 1)[flat]
 
         return numbers.astype(np.int64), np.stack(np.unravel_index(present, cards), axis=1)
 
     def seen(self, most: int = 255) -> NDArray[np.uint8]:
-        """What an attacker is given: bits, or whether a part has each of its values.
+        """What an attacker sees: bits, or one column for each value of a part.
 
-        Of the values of a part that has more than `most`, the rarer ones are all zeros.
+        If a part has more than `most` values, only the most frequent ones get a column.
         """
 
         return np.concatenate(
@@ -358,23 +378,10 @@ class Published:
         return "".join(words) if self.are_bits else ", ".join(words)
 
 
-def group_name(group: Any) -> str:
-    """A group as a person reads it: the values of several columns with commas.
-
-    What is safe to show: see `bitveil.columns.labels.printable`.
-
-    Example:
-        >>> group_name(("f", 40)), group_name("m")
-        ('f, 40', 'm')
-    """
-
-    return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
-
-
 def _half_of(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """Half of the rows that are counted, drawn without replacement."""
 
-    if counts.sum() >= _DRAWN:  # then each row by a coin of its own
+    if counts.sum() >= _DRAWN:  # then a coin decides for each row
         return rng.binomial(counts, 0.5)
     return rng.multivariate_hypergeometric(counts, int(counts.sum()) // 2, method="marginals")
 
@@ -385,29 +392,25 @@ class _Half(NamedTuple):
     published: Published
     rows: Tensor | slice
 
-    def table(self, groups: Tensor, k: int) -> Tensor:
-        return self.published.table(groups, k, rows=self.rows)
+    def tables(
+        self, groups: Tensor, k: int, strata: Tensor | None = None, n_strata: int = 0
+    ) -> GroupTables:
+        """The counts of these rows: see `Published.tables`."""
+
+        return self.published.tables(groups, k, strata, n_strata, rows=self.rows)
 
 
-def check_ids(ids: Any, n: int) -> None:
-    """Refuse names that do not tell rows apart: copies of one person are no independent rows.
+def _counted(numbers: Tensor, each: Tensor | None, k: int) -> Tensor:
+    """How many rows have each number. Whole numbers below 2^53 stay exact."""
 
-    Raises:
-        ValueError: If there is not one name for each of n rows, or one stands twice.
-    """
+    if each is None:
+        return torch.bincount(numbers, minlength=k)
 
-    names = name_digests(ids, n)
-    twice = n - len(np.unique(names, axis=0))
-    if twice:
-        raise ValueError(
-            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are no "
-            "independent rows: leave one row of each person. In `fit`, `sample_weight` can say "
-            "how often it counts."
-        )
+    return torch.bincount(numbers, each.double(), k).long()
 
 
 def _look_like_bits(codes: Any) -> bool:
-    """Whether these are an array of bits: zeros and ones in several columns."""
+    """Whether this is an array of bits: zeros and ones in several columns."""
 
     if isinstance(codes, pd.DataFrame | pd.Series) or np.ndim(codes) != 2:
         return False
@@ -425,7 +428,7 @@ def _check_bits(drawn: NDArray[Any]) -> None:
 
 
 def _numbered(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """Values in order where they have one, otherwise as they come."""
+    """The number of each value: in order if the values have one, otherwise as they come."""
 
     try:
         numbers, values = pd.factorize(column, sort=True)

@@ -13,7 +13,9 @@ from jaxtyping import Float
 from scipy.stats import beta
 from torch import Tensor
 
-from bitveil.certificates.upper import Certificate, certify_gap, group_sizes, slack
+from bitveil.certificates.compared import slack
+from bitveil.certificates.upper import Certificate, certify
+from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
 
 __all__ = ["fare_certificate", "rademacher_gap", "weissman_gap"]
@@ -46,11 +48,11 @@ def fare_certificate(
 
     Example:
         >>> sizes, table = torch.tensor([2000.0, 2000.0]), torch.tensor([[600.0, 400], [500, 500]])
-        >>> round(fare_certificate(sizes, table, torch.tensor([1100.0, 900.0])).gap, 4)
+        >>> round(fare_certificate(sizes, table, torch.tensor([1100.0, 900.0])).bound, 4)
         0.2294
     """
 
-    plug_in = certify_gap(table, delta=delta, draws="hard")
+    plug_in = certify(GroupTables.of(table), delta=delta, draws="hard")
     least, most = _clopper_pearson(sizes[:1], sizes.sum(), delta / 10)
     alpha, beta_ = 1 / (2 * least), 1 / (2 * (1 - most))
     first_least, first_most = _clopper_pearson(
@@ -90,9 +92,7 @@ def weissman_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float:
 
     k, c = table.shape
     sets = c * math.log(2) + math.log1p(-(2.0 ** (1 - c))) if c > 1 else -math.inf
-    radius = [
-        math.sqrt(max(0.0, 2 * (sets + math.log(k / delta))) / n) for n in group_sizes(table)
-    ]
+    radius = [math.sqrt(max(0.0, 2 * (sets + math.log(k / delta))) / n) for n in _sizes(table)]
 
     return min(
         1.0,
@@ -125,7 +125,7 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
     """
 
     k, c = table.shape
-    sizes = group_sizes(table)
+    sizes = _sizes(table)
     pairs = list(combinations(range(k), 2))
 
     return min(
@@ -138,6 +138,10 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
             for i, j in pairs
         ),
     )
+
+
+def _sizes(table: Tensor) -> list[int]:
+    return table.sum(-1).round().long().tolist()
 
 
 def _clopper_pearson(counts: Tensor, n: Tensor, delta: float) -> tuple[np.ndarray, np.ndarray]:

@@ -3,12 +3,8 @@ import math
 import pytest
 import torch
 
-from bitveil import sampled
-from bitveil.information import (
-    conditional_mutual_information,
-    mutual_information,
-    total_variation,
-)
+from bitveil import wide_codes
+from bitveil.information import conditional_mutual_information, mutual_information, total_variation
 from bitveil.tables import joint_table
 from bitveil.wide_codes import (
     conditional_information_slope,
@@ -246,7 +242,7 @@ def test_same_generator_same_estimate():
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"n_draws": 0}, r"at least one code and at most one a row; got 40 rows and n_draws = 0"),
+        ({"n_draws": 0}, r"at most one for each row, got 40 rows and n_draws = 0"),
         ({"n_draws": 41}, r"n_draws = 41"),
         ({"slope": total_variation_slope}, r"compares two groups, got 3"),
         ({"groups": torch.zeros(40)}, r"integer tensor of shape \(40,\)"),
@@ -267,4 +263,4 @@ def test_an_unknown_engine_is_refused():
 
 
 def test_the_formulas_stand_in_the_docstring():
-    assert "local expectations" in sampled.__doc__
+    assert "local expectations" in wide_codes.__doc__

@@ -1,0 +1,407 @@
+"""The held-out rows of an audit, and everything that is read from them."""
+
+import hashlib
+import platform
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from importlib.metadata import version
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack
+from bitveil.audits.families import FAMILIES
+from bitveil.audits.meaning import Meaning, meaning
+from bitveil.audits.probes import Probe, Split
+from bitveil.audits.published import Published
+from bitveil.audits.record import Column, Made
+from bitveil.audits.uses import Use, use
+from bitveil.certificates.lower import Interval, lower_bound
+from bitveil.certificates.quantities import (
+    BALANCED_ATTACK_ACCURACY,
+    EQUALISED_ODDS_GAP,
+    INFORMATION,
+    PARITY_GAP,
+    Quantity,
+    gap_of,
+)
+from bitveil.certificates.upper import Certificate, certify
+from bitveil.columns.labels import Labels, number_labels
+from bitveil.criteria import Criterion, compares_within_strata
+from bitveil.finite_samples import leave_one_out
+from bitveil.frozen import row_digests
+from bitveil.group_tables import GroupTables
+from bitveil.information import BITS, mutual_information, neuron_information
+from bitveil.rows import split_rows
+from bitveil.tables import neuron_tables, pair_groups
+
+__all__ = ["LOOSE", "MOST_LABELS", "HeldOut", "Intervals", "Settings", "column_names", "known"]
+
+_CERTAIN = 200.0  # a logit at which the draw is certain
+MOST_LABELS = 50  # values of an attribute or a target: more look like numbers or names
+_SHOWN = 255  # values of a foreign column that trained attackers can distinguish
+_BOOT = 200  # resamples of a bootstrap interval
+_FEW = 20  # with fewer rows of a group no search and no repeated draws are tried
+LOOSE = "More codes than rows"  # the note that begins like this is also a warning
+
+
+class Settings(NamedTuple):
+    """How rows are audited.
+
+    Attributes:
+        delta: The probability that each bound may be wrong.
+        seed: The seed of draws, halves and attackers.
+        thorough: Whether all attackers are tried.
+        n_jobs: How many attackers are trained at once; None: one.
+    """
+
+    delta: float
+    seed: int
+    thorough: bool
+    n_jobs: int | None
+
+
+class Intervals(NamedTuple):
+    """Both bounds on all that is certified.
+
+    Attributes:
+        parity: The bounds on the parity gap, with which attackers are compared.
+        all: The bounds on every quantity, first on the gap of the criterion.
+    """
+
+    parity: Interval
+    all: tuple[Interval, ...]
+
+
+class HeldOut:
+    """The rows of an audit, and everything that is read from them."""
+
+    def __init__(
+        self, published: Published, labels: Labels, target: Labels | None, settings: Settings
+    ) -> None:
+        self.published, self.labels, self.target = published, labels, target
+        self.delta, self.seed, self.thorough, self.n_jobs = settings
+        self.s, self.k = torch.from_numpy(labels.numbers), len(labels.values)
+        self.sizes = _sizes(published, labels)
+
+    def intervals(self, criterion: Criterion, positive: int) -> Intervals:
+        """Both bounds on all that is certified, and first those on the gap of the criterion."""
+
+        parity, attacks, bits = (
+            self._interval(quantity, self.labels)
+            for quantity in (PARITY_GAP, BALANCED_ATTACK_ACCURACY, INFORMATION)
+        )
+        leading = gap_of(criterion, positive)
+        if leading != PARITY_GAP:
+            return Intervals(parity, (self._within_targets(leading), parity, attacks, bits))
+        others: tuple[Interval, ...] = ()
+        if self.target is not None and self._pairs_are_there():
+            others = (self._within_targets(EQUALISED_ODDS_GAP),)
+
+        return Intervals(parity, (parity, attacks, bits, *others))
+
+    def attack(self, labels: Labels) -> tuple[Probe, ...]:
+        """Trained attackers of a column."""
+
+        split = _split(self.published.seen(_SHOWN), labels.numbers, self.seed)
+        if not self.thorough:
+            return tuple(attack(split, n_jobs=self.n_jobs))
+        settings: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
+        probes = attack(split, families=FAMILIES, n_boot=_BOOT, **settings)
+        if np.bincount(labels.numbers).min() < _FEW:
+            return tuple(probes)
+        searched = search_attack(split, **settings)
+
+        return (*probes, replace(searched, family=f"search: {searched.family}"))
+
+    def repeated_draws(self) -> dict[str, Probe]:
+        """What an attacker finds from several draws of each row, by what it saw."""
+
+        few = np.bincount(self.labels.numbers).min() < _FEW
+        if not self.thorough or self.published.logits is None or few:
+            return {}
+
+        return repeated_draw_attack(
+            self.published.logits.numpy(),
+            self.labels.numbers,
+            random_state=self.seed,
+            n_jobs=self.n_jobs,
+        )
+
+    def columns(self, sensitive_features: Any) -> tuple[Column, ...]:
+        """Each of several sensitive columns alone. Delta is divided among them."""
+
+        frame = pd.DataFrame(sensitive_features) if np.ndim(sensitive_features) == 2 else None
+        if frame is None or len(frame.columns) < 2:
+            return ()
+        names = column_names(sensitive_features)
+        found = []
+        for name, (_, column) in zip(names, frame.items(), strict=True):
+            labels = number_labels(name, column, len(self.s), most=MOST_LABELS)
+            s, k = torch.from_numpy(labels.numbers), len(labels.values)
+            table = self.published.tables(s, k).groups
+            found.append(
+                Column(
+                    name,
+                    tuple(labels.values.tolist()),
+                    tuple(np.bincount(labels.numbers).tolist()),
+                    mutual_information(table).item() * BITS,
+                    self._interval(PARITY_GAP, labels, share=len(names)),
+                    self.attack(labels),
+                )
+            )
+
+        return tuple(found)
+
+    def uses(self, certificates: Sequence[Certificate]) -> tuple[Use, ...]:
+        """Classifiers of the target, scored on rows that they were not trained on."""
+
+        if self.target is None or min(np.bincount(known(self.target))) < 2:
+            return ()
+        there = np.flatnonzero(self.target.numbers >= 0)
+        seen, y = self.published.seen(_SHOWN)[there], self.target.numbers[there]
+        first, second = _halves(y, self.seed)
+        split = Split(seen[first], y[first], seen[second], y[second])
+        groups = self.labels.numbers[there][second]
+        if not self.thorough:
+            return tuple(use(split, groups))
+
+        settings: dict[str, Any] = {
+            "fairness": self._fairness() is None,
+            "certificates": certificates,
+            "random_state": self.seed,
+            "n_jobs": self.n_jobs,
+        }
+        others = [family for family in FAMILIES if family != "boosting"]
+
+        return (
+            *use(split, groups, families=["boosting"], n_boot=_BOOT, **settings),
+            *use(split, groups, families=others, **settings),
+        )
+
+    def left_out(self) -> tuple[float | None, float | None]:
+        """Information in bits and total variation, with each row judged by the others."""
+
+        if self.published.logits is None or self.published.draws == "hard":
+            return None, None
+        nats, variation = leave_one_out(self.published.logits, self.s, self.k)
+
+        return nats * BITS, variation
+
+    def neuron_information(self) -> float | None:
+        """The sum over single bits that the paper uses, in bits; None if they are no bits."""
+
+        logits, parts = self.published.logits, self.published.parts
+        if logits is None and not (self.published.are_bits and self.published.counts is None):
+            return None
+        if logits is None:
+            logits = torch.from_numpy(parts).double() * 2 * _CERTAIN - _CERTAIN
+        tables = neuron_tables(logits, self.s, self.k)
+
+        return neuron_information(tables).item() * BITS
+
+    def meaning(
+        self, moved: NDArray[np.float64] | None = None, columns: Sequence[str] = ()
+    ) -> Meaning:
+        """What the parts mean, and which columns they follow."""
+
+        if moved is not None and moved.shape[1] != len(self.published.names):
+            raise ValueError(
+                f"`encode` must return the {len(self.published.names)} parts of the code, got "
+                f"{moved.shape[1]}."
+            )
+        target = self.target
+        complete = target is not None and (target.numbers >= 0).all()
+
+        return meaning(
+            self.published,
+            self.labels.numbers,
+            self.labels.values.tolist(),
+            target.numbers if target is not None and complete else None,
+            len(target.values) if target is not None and complete else 0,
+            delta=self.delta,
+            moved=moved,
+            columns=columns,
+        )
+
+    def notes(self, uses: tuple[Use, ...], criterion: Criterion) -> list[str]:
+        """What a reader must know."""
+
+        published, fewest = self.published, min(self.sizes)
+        notes = []
+        if published.logits is not None and published.draws == "hard":
+            notes.append(
+                f"There are too many codes of {len(published.names)} bits to list. They were "
+                "counted as drawn, which is coarser than expected counts."
+            )
+        n_codes = 2 ** len(published.names) if published.draws == "soft" else published.n_distinct
+        if n_codes > (len(published) if published.draws == "soft" else fewest):
+            rows = (
+                f": {n_codes} codes, {len(published)} rows"
+                if published.draws == "soft"
+                else f" of the smallest group: {n_codes} codes, {fewest} rows"
+            )
+            notes.append(
+                f"{LOOSE}{rows}. The bounds hold, but they are loose: bring more rows, or fewer "
+                "codes."
+            )
+        if self.thorough and fewest < _FEW:
+            notes.append(
+                "No search over attackers and no repeated draws were tried: they need at least "
+                f"{_FEW} rows of each group, and one group has {fewest}."
+            )
+        if max(map(len, published.values)) > _SHOWN:
+            notes.append(
+                f"Trained attackers distinguish the {_SHOWN} most frequent values of a column and "
+                "see the others as one. Certificates count all of them."
+            )
+        if self.target is not None:
+            notes += self._notes_on_target(uses, criterion)
+
+        return notes
+
+    def made(self, attackers: str) -> Made:
+        """How to repeat the audit."""
+
+        libraries = ("bitveil", "numpy", "scikit-learn", "torch")
+        versions = {"python": platform.python_version()} | {n: version(n) for n in libraries}
+
+        return Made(versions, self.seed, self.delta, attackers, self._checksum())
+
+    def _interval(self, quantity: Quantity, labels: Labels, *, share: int = 1) -> Interval:
+        """Both bounds on a quantity, at a share of delta."""
+
+        groups = torch.from_numpy(labels.numbers)
+        halves = self.published.halves(labels.numbers, self.seed)
+        tables = [rows.tables(groups, len(labels.values)) for rows in (*halves, self.published)]
+
+        return self._bounds(quantity, tables, self.delta / share)
+
+    def _within_targets(self, quantity: Quantity) -> Interval:
+        """Both bounds on a quantity that compares groups among the rows of a target."""
+
+        assert self.target is not None
+        y, n = torch.from_numpy(self.target.numbers), len(self.target.values)
+        pairs = pair_groups(torch.where(y < 0, n, y), self.s, self.k)
+        halves = self.published.halves(pairs.numpy(), self.seed)
+        tables = [rows.tables(self.s, self.k, y, n) for rows in (*halves, self.published)]
+
+        return self._bounds(quantity, tables, self.delta)
+
+    def _bounds(self, quantity: Quantity, tables: list[GroupTables], delta: float) -> Interval:
+        fixed, scored, whole = tables
+        least = lower_bound(fixed, scored, quantity, delta=delta)
+        most = certify(whole, quantity, delta=delta, draws=self.published.draws)
+
+        return Interval(least, most, delta)
+
+    def _pairs_are_there(self) -> bool:
+        """Whether each group has rows of each target in both halves."""
+
+        return self._fewest_of_a_pair() >= 2
+
+    def _fewest_of_a_pair(self) -> int:
+        """The fewest rows that a group has of one of the target's values."""
+
+        assert self.target is not None
+        return int(self._pairs().min())
+
+    def _pairs(self) -> NDArray[np.int64]:
+        """How many rows there are of each target and group."""
+
+        assert self.target is not None
+        there = self.target.numbers >= 0
+        pairs = (self.target.numbers * self.k + self.labels.numbers)[there]
+
+        return np.bincount(pairs, minlength=len(self.target.values) * self.k)
+
+    def _fairness(self) -> str | None:
+        """Why there are no fairness metrics, or None."""
+
+        assert self.target is not None
+        if len(self.target.values) != 2:
+            return "they need a target of two values"
+        if self._pairs().min() < _FEW:
+            return f"a group has fewer than {_FEW} rows of one of the target's values"
+
+        return "they need fairlearn" if find_spec("fairlearn") is None else None
+
+    def _notes_on_target(self, uses: tuple[Use, ...], criterion: Criterion) -> Iterator[str]:
+        assert self.target is not None
+        if unknown := int((self.target.numbers < 0).sum()):
+            yield f"{unknown} rows have no target. They count only for the sensitive attribute."
+        if not compares_within_strata(criterion) and not self._pairs_are_there():
+            yield (
+                "Equalised odds were not certified: a group has fewer than two rows of one of the "
+                "target's values."
+            )
+        if not uses:
+            yield "Use was not scored: one of the target's values has fewer than two rows."
+        if self.thorough and (missing := self._fairness()):
+            yield f"Fairness metrics were left out: {missing}."
+
+    def _checksum(self) -> str:
+        columns = [*self.published.content(), _content(self.labels)]
+        if self.target is not None:
+            columns.append(_content(self.target))
+        if self.published.counts is not None:
+            columns.append(pd.Series(self.published.counts))
+        digests = row_digests(pd.concat(columns, axis=1, keys=range(len(columns))))
+
+        return hashlib.sha256(digests.tobytes()).hexdigest()
+
+
+def _sizes(published: Published, groups: Labels) -> list[int]:
+    """The number of rows of each group, which must be at least two."""
+
+    sizes = np.bincount(groups.numbers, published.counts)
+    if sizes.min() < 2:
+        rare = [groups.values[g] for g in np.flatnonzero(sizes < 2)]
+        raise ValueError(
+            "An audit judges the rows of each group by other rows of that group and expects at "
+            f"least two of each, got one of {rare}. Leave rare groups out, or join them."
+        )
+
+    return [int(size) for size in sizes]
+
+
+def known(target: Labels) -> NDArray[np.int64]:
+    """The numbers of the rows whose target is known."""
+
+    return target.numbers[target.numbers >= 0]
+
+
+def _halves(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
+    """Half of the rows of each label, and the other half."""
+
+    return split_rows(labels, (0.5, 0.5), np.random.RandomState(seed))
+
+
+def _split(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
+    first, second = _halves(labels, seed)
+
+    return Split(seen[first], labels[first], seen[second], labels[second])
+
+
+def column_names(sensitive_features: Any) -> tuple[str, ...]:
+    """The names of the sensitive columns, if they have any."""
+
+    if np.ndim(sensitive_features) == 2:
+        frame = pd.DataFrame(sensitive_features)
+        named = isinstance(sensitive_features, pd.DataFrame)
+        return tuple(str(name) if named else f"column {name}" for name in frame)
+    name = getattr(sensitive_features, "name", None)
+
+    return () if name is None else (str(name),)
+
+
+def _content(labels: Labels) -> "pd.Series[Any]":
+    """The label of each row, as text."""
+
+    values = np.array([*map(str, labels.values), None], dtype=object)
+
+    return pd.Series(values[labels.numbers])  # the last where a label is missing

@@ -1,0 +1,303 @@
+"""What the page shows of an audit: words, lists and tables."""
+
+import json
+import math
+from dataclasses import dataclass
+
+from bitveil.audits.attacks import Comparison
+from bitveil.audits.meaning import Cell
+from bitveil.audits.page.marks import Axis, Mark, Table, axis_of
+from bitveil.audits.parts import Part
+from bitveil.audits.patterns import Pattern
+from bitveil.audits.record import Audit
+from bitveil.audits.words import group_name, listed
+from bitveil.certificates.lower import Interval
+from bitveil.certificates.quantities import (
+    BALANCED_ATTACK_ACCURACY,
+    INFORMATION,
+    PARITY_GAP,
+    Quantity,
+)
+from bitveil.columns.printing import printable
+
+__all__ = ["GROUPS", "SMALL", "View"]
+
+SMALL = 10
+"""Codes and patterns of fewer rows are not listed: they could reveal the group of single rows."""
+
+
+GROUPS = 6
+"""The most groups that a plot shows, since only so many shapes are easy to distinguish."""
+
+
+@dataclass(frozen=True)
+class View:
+    """What the page shows of one audit.
+
+    Attributes:
+        key: Its name in the links of the page.
+        label: What its code is called; nothing if it is the only one.
+        audit: The audit.
+        small_cells: Whether codes and patterns of few rows are listed.
+    """
+
+    key: str
+    label: str
+    audit: Audit
+    small_cells: bool = False
+
+    @property
+    def named(self) -> str:
+        """The heading that distinguishes its sections from those of another audit."""
+
+        return f"{self.key}-title " if self.label else ""
+
+    @property
+    def attribute(self) -> str:
+        """What is sensitive."""
+
+        return listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+
+    @property
+    def target(self) -> str:
+        """What the code should be useful for."""
+
+        return printable(self.audit.target)
+
+    @property
+    def headline(self) -> Interval:
+        """Both bounds on the gap that comes first: the one for which the encoder was fitted."""
+
+        return self.audit.intervals[0]
+
+    @property
+    def parity(self) -> Interval:
+        """Both bounds on the parity gap, with which attackers are compared."""
+
+        return self.certified(PARITY_GAP) or self.headline
+
+    @property
+    def guessing(self) -> Interval | None:
+        """Both bounds on the balanced accuracy of attackers."""
+
+        return self.certified(BALANCED_ATTACK_ACCURACY)
+
+    @property
+    def information(self) -> Interval | None:
+        """Both bounds on the information."""
+
+        return self.certified(INFORMATION)
+
+    @property
+    def gaps(self) -> list[Interval]:
+        """Both bounds on each gap."""
+
+        return [each for each in self.audit.intervals if each.certificate.quantity.unit == "gap"]
+
+    def certified(self, quantity: Quantity) -> Interval | None:
+        """Both bounds on a quantity, if it was certified."""
+
+        found = (each for each in self.audit.intervals if each.certificate.quantity == quantity)
+
+        return next(found, None)
+
+    def among(self, interval: Interval) -> str:
+        """Among which rows a gap is, as the start of a sentence; nothing where it is among all."""
+
+        positive = self.audit.positive
+        value = "the positive one" if positive is None else printable(positive)
+        words = interval.certificate.quantity.among(self.target, value)
+
+        return words[:1].upper() + words[1:]
+
+    @property
+    def refuting(self) -> Comparison | None:
+        """The attacker that exceeds the certificate by most, or None."""
+
+        return max(self.audit.broken, key=lambda check: check.excess, default=None)
+
+    @property
+    def doubt(self) -> str:
+        """What follows each upper bound if an attacker refutes it."""
+
+        return " (does not hold)" if self.audit.broken else ""
+
+    @property
+    def cells(self) -> tuple[Cell, ...]:
+        """The codes that are listed."""
+
+        found = self.audit.meaning.cells
+
+        return tuple(c for c in found if self.small_cells or c.rows >= SMALL)
+
+    @property
+    def left_out(self) -> str:
+        """Which codes are not listed, and why; nothing if all are."""
+
+        few = [cell.rows for cell in self.audit.meaning.cells if cell.rows < SMALL]
+        if not few or self.small_cells:
+            return ""
+
+        return (
+            f"Left out: {len(few)} of {len(self.audit.meaning.cells)} codes, which have fewer "
+            f"than {SMALL} rows each and {sum(few):.0f} in all. Whoever has the published codes "
+            "could tell the group of those rows."
+        )
+
+    @property
+    def patterns(self) -> tuple[Pattern, ...]:
+        """The patterns that are listed."""
+
+        found = self.audit.meaning.patterns
+
+        return tuple(p for p in found if self.small_cells or p.rows >= SMALL)
+
+    def few(self, part: Part) -> bool:
+        """Whether a bit is 0 or 1 in so few rows that its shares are not listed."""
+
+        sizes = self.audit.sizes
+        ones = sum(n * share for n, share in zip(sizes, part.ones or (), strict=True))
+
+        return not self.small_cells and 0 < min(ones, sum(sizes) - ones) < SMALL
+
+    @property
+    def groups(self) -> list[str]:
+        """The groups as a person reads them."""
+
+        return [group_name(group) for group in self.audit.groups]
+
+    @property
+    def between(self) -> str:
+        """Between which groups a gap is."""
+
+        return f"between {self.compared}"
+
+    @property
+    def compared(self) -> str:
+        """Which groups are treated differently if there is a gap."""
+
+        if len(self.groups) == 2:
+            return f"{self.groups[0]} and {self.groups[1]}"
+
+        return f"any two of the {len(self.groups)} groups"
+
+    @property
+    def certainty(self) -> str:
+        """The probability with which a bound holds."""
+
+        return f"{100 * (1 - self.headline.certificate.delta):g} %"
+
+    @property
+    def are_bits(self) -> bool:
+        """Whether the code has bits."""
+
+        return all(part.ones is not None for part in self.parts)
+
+    @property
+    def part(self) -> str:
+        """What a part of the code is called."""
+
+        return "bit" if self.are_bits else "column"
+
+    @property
+    def code(self) -> str:
+        """What a code is, in words."""
+
+        if self.are_bits:
+            return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
+        named = listed([printable(part.name) for part in self.parts])
+
+        return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The parts of the code."""
+
+        return self.audit.meaning.parts
+
+    @property
+    def most_drawn(self) -> tuple[str, str, str]:
+        """The most draws that an attacker saw, its gap from these, and its gap from logits."""
+
+        *_, (seen, drawn), (_, logits) = self.audit.repeated_draws.items()
+
+        return seen, f"{100 * drawn.gap:.0f}", f"{100 * logits.gap:.0f}"
+
+    @property
+    def certificates(self) -> Table:
+        """Both bounds on all that is certified."""
+
+        return Table(
+            (
+                "Quantity",
+                "At least",
+                "Measured",
+                "At most",
+                "Of",
+                "Rows",
+                "Wrong with probability",
+            ),
+            tuple(
+                (
+                    interval.certificate.quantity.name,
+                    f"{interval.least:.4f}",
+                    f"{self._measured(interval):.4f}",
+                    f"{interval.certificate.bound:.4f}{self.doubt}",
+                    f"{interval.certificate.entropy or 1:.4g}",
+                    " + ".join(map(str, interval.certificate.sizes)),
+                    f"≤ {interval.certificate.delta:g} for each bound",
+                )
+                for interval in self.audit.intervals
+            ),
+        )
+
+    def _measured(self, interval: Interval) -> float:
+        """The quantity on these rows. A certificate of information only has a bound on it."""
+
+        if interval.certificate.entropy is not None:
+            return self.audit.information_bits
+
+        return interval.certificate.estimate
+
+    @property
+    def legend(self) -> list[tuple[str, int]]:
+        """The series of marks of each group."""
+
+        return [(group, series) for series, group in enumerate(self.groups[:GROUPS])]
+
+    @property
+    def shares(self) -> Axis:
+        """An axis of shares, for the small plots in tables."""
+
+        return Axis(0.0, 1.0, (0.0, 0.5, 1.0), "percent", "")
+
+    @property
+    def told(self) -> Axis:
+        """An axis for what the parts reveal about the group."""
+
+        values = [v or 0.0 for part in self.parts for v in (part.information, part.given_others)]
+
+        return axis_of(values, "bits", "bits", low=0.0, most=math.inf)
+
+    @property
+    def told_of_target(self) -> Axis:
+        """An axis for what the parts reveal about the target."""
+
+        values = [part.target_information or 0.0 for part in self.parts]
+
+        return axis_of(values, "bits", "bits", low=0.0, most=math.inf)
+
+    def ones(self, shares: tuple[float, ...] | None) -> list[Mark]:
+        """How often a bit is 1 in each group, as marks."""
+
+        return [Mark(share, "", series=g) for g, share in enumerate((shares or ())[:GROUPS])]
+
+    def match(self, pattern: Pattern) -> str | None:
+        """The places and values that make a code match a pattern, for the script."""
+
+        if not self.are_bits or pattern.sure:
+            return None
+        places = {part.name: place for place, part in enumerate(self.parts)}
+        pairs = zip(pattern.parts, pattern.values, strict=True)
+
+        return json.dumps([[places[part], str(value)] for part, value in pairs])

@@ -1,0 +1,303 @@
+"""The record of an audit: what a code reveals. It prints well and goes to JSON."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass, fields, is_dataclass
+from typing import Any
+
+from bitveil.audits.attacks import Comparison
+from bitveil.audits.meaning import Meaning
+from bitveil.audits.probes import Probe
+from bitveil.audits.uses import Use
+from bitveil.audits.words import group_name
+from bitveil.certificates.lower import Interval
+from bitveil.certificates.upper import Certificate
+from bitveil.columns.printing import printable
+
+__all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep"]
+
+SCHEMA = "bitveil.audit/1"
+"""The version of the JSON: fields may be added to it, none change their meaning or go."""
+_WORST = "largest gap of any classifier of the codes"
+
+
+@dataclass(frozen=True)
+class Column:
+    """What a code reveals about one of several sensitive columns, taken alone.
+
+    Attributes:
+        name: The column.
+        groups: Its values.
+        sizes: The number of rows of each.
+        information_bits: The joint information of code and column.
+        interval: Both bounds on the parity gap; delta is divided among the columns.
+        attackers: Trained attackers of this column.
+    """
+
+    name: str
+    groups: tuple[Any, ...]
+    sizes: tuple[int, ...]
+    information_bits: float
+    interval: Interval
+    attackers: tuple[Probe, ...]
+
+
+@dataclass(frozen=True)
+class PathStep:
+    """One of the encoders that were trained for a goal, measured on the rows for selection.
+
+    Attributes:
+        gap: The gap of its codes.
+        information_bits: The bits that they reveal about the target.
+        score: The accuracy of the best classifier of its codes, if it is known.
+        limit: The limit for which it was trained.
+        certified: Whether it passed on the rows for certification; None if it was not tested.
+    """
+
+    gap: float
+    information_bits: float
+    score: float | None
+    limit: float | None
+    certified: bool | None
+
+
+@dataclass(frozen=True)
+class Made:
+    """How to repeat an audit.
+
+    Attributes:
+        versions: The versions of Python and of the libraries on which the numbers depend.
+        random_state: The seed of draws, halves and attackers.
+        delta: The probability that each certificate may be wrong.
+        attackers: Which attackers were requested.
+        checksum: SHA-256 of the contents of codes, groups and target, row by row.
+    """
+
+    versions: dict[str, str]
+    random_state: int
+    delta: float
+    attackers: str
+    checksum: str
+
+
+@dataclass(frozen=True)
+class Audit:
+    """What a code reveals about the groups of these rows.
+
+    Exact for these rows are the informations, the total variation, and the best attacker, who
+    knows the table. Certified for new rows of the same kind are `certificate`, `certain_gap` and
+    `intervals`. The attackers and the classifiers of the target were trained, so others may do
+    better than they do.
+
+    Attributes:
+        n_rows: The number of held-out rows.
+        n_bits: The number of bits of the code, or of its columns if other values are published.
+        groups: The values of the sensitive attribute.
+        sizes: The number of rows of each.
+        information_bits: The joint information of code and group. On average it is too large.
+        information_left_out_bits: The same, with each row judged by the others. It is too small.
+        entropy_bits: The entropy of the groups: all that there is to reveal.
+        neuron_information_bits: The sum over single bits that the paper uses. It is no bound.
+        total_variation: The largest gap of a classifier on these rows. It is too large.
+        total_variation_left_out: The same, with each row judged by the others. It is too small.
+        certificate: The upper bound for new rows that comes first: on the gap of the criterion.
+        certain_gap: The lower bound on the same gap: some classifier reaches it on new rows.
+        attack_accuracy: The accuracy of the best attacker.
+        balanced_attack_accuracy: Its balanced accuracy. With two groups, one half is chance.
+        attackers: Attackers trained on one half of the drawn codes and scored on the other.
+        use_accuracy: The accuracy of boosting for the target, trained and scored likewise.
+        use_gap: The parity gap of its answers.
+        counted: What was counted, and why: expected counts of rows that have names of their own,
+            or codes as they were published.
+        criterion: The criterion whose gap comes first.
+        positive: The target that equal opportunity is about; None for other criteria.
+        goal: The gap that the encoder had to keep to, if there was one.
+        sensitive: The names of the sensitive columns.
+        target: The name of the target.
+        intervals: Both bounds on each certified quantity, first on the gap of the criterion: the
+            parity gap, the balanced accuracy of attackers, the information, and with a target the
+            gap of equalised odds.
+        checks: Each attacker beside the certificate, which only chance lets it exceed.
+        repeated_draws: What an attacker finds from several draws of each row, and from the logits.
+            No certificate covers them. Only with all attackers.
+        uses: Classifiers of the target on drawn codes.
+        most_frequent_target: The share of the target's most frequent value: what is right without
+            codes.
+        columns: Each of several sensitive columns alone.
+        meaning: What the parts of the code mean.
+        path: The encoders among which this one was chosen, if they are known.
+        notes: What a reader must know about this audit.
+        made: How to repeat it.
+        schema: The version of the JSON.
+    """
+
+    n_rows: int
+    n_bits: int
+    groups: tuple[Any, ...]
+    sizes: tuple[int, ...]
+    information_bits: float
+    information_left_out_bits: float | None
+    entropy_bits: float
+    neuron_information_bits: float | None
+    total_variation: float
+    total_variation_left_out: float | None
+    certificate: Certificate
+    certain_gap: float
+    attack_accuracy: float
+    balanced_attack_accuracy: float
+    attackers: tuple[Probe, ...]
+    use_accuracy: float | None
+    use_gap: float | None
+    counted: str
+    criterion: str
+    positive: str | None
+    goal: float | None
+    sensitive: tuple[str, ...]
+    target: str | None
+    intervals: tuple[Interval, ...]
+    checks: tuple[Comparison, ...]
+    repeated_draws: dict[str, Probe]
+    uses: tuple[Use, ...]
+    most_frequent_target: float | None
+    columns: tuple[Column, ...]
+    meaning: Meaning
+    path: tuple[PathStep, ...]
+    notes: tuple[str, ...]
+    made: Made
+    schema: str = SCHEMA
+
+    @property
+    def broken(self) -> tuple[Comparison, ...]:
+        """The attackers that exceed the certificate by more than chance."""
+
+        return tuple(check for check in self.checks if not check.holds)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain numbers, strings, lists and dictionaries."""
+
+        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+
+    def to_json(self) -> str:
+        """The same as JSON."""
+
+        return json.dumps(self.to_dict(), default=str)
+
+    def __str__(self) -> str:
+        lines = [[printable(word, most=None) for word in line] for line in self._lines()]
+        width = max(len(name) for name, _ in lines)
+
+        return "\n".join(f"{name:<{width}}  {value}" for name, value in lines)
+
+    def _lines(self) -> list[tuple[str, str]]:
+        named = zip(map(group_name, self.groups), self.sizes, strict=True)
+        groups = ("; " if self.columns else ", ").join(f"{group}: {n}" for group, n in named)
+        lines = [
+            ("held-out rows", f"{self.n_rows} ({groups}), codes of {self.n_bits} {self._unit()}"),
+            ("joint information", f"{self._information()} of {self.entropy_bits:.3f} bits"),
+            ("total variation", self._variation()),
+            *self._certified(),
+            (
+                "best attacker",
+                f"accuracy {self.attack_accuracy:.3f}, balanced "
+                f"{self.balanced_attack_accuracy:.3f} (exact for these rows)",
+            ),
+        ]
+        if self.neuron_information_bits is not None:
+            note = f"{self.neuron_information_bits:.4f} bits (as in the paper; no bound)"
+            lines.insert(2, ("sum over single bits", note))
+        seen = f"on drawn {'bits' if self._are_bits() else 'codes'}"
+        for probe in self.attackers:
+            scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} ({seen})"
+            lines.append((f"attacker: {probe.family}", scores))
+        if self.use_accuracy is not None:
+            scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
+            lines.append(("use: boosting", f"{scores} ({seen})"))
+        lines.append(("counted", self.counted))
+        if self.goal is not None:
+            lines.append(("goal of the fit", self._kept(self.goal)))
+        if self.broken:
+            lines.insert(0, ("THE BOUND IS REFUTED", self._refutation()))
+
+        return lines + list(self._more_lines())
+
+    def _more_lines(self) -> Iterator[tuple[str, str]]:
+        for column in self.columns:
+            yield f"{printable(column.name)} alone", f"{column.interval}{self._doubt()}"
+        for seen, probe in self.repeated_draws.items():
+            covered = "" if seen == "1 draw" else " (not covered by the certificate)"
+            yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
+        if self.meaning.telling:
+            yield "what reveals most", str(self.meaning.telling)
+        for pattern in self.meaning.patterns:
+            yield "who stands out", str(pattern)
+        for check in self.broken:
+            yield "ABOVE THE CERTIFICATE", str(check)
+        for note in self.notes:
+            yield "note", note
+
+    def _are_bits(self) -> bool:
+        return all(part.ones is not None for part in self.meaning.parts)
+
+    def _unit(self) -> str:
+        return ("bit" if self._are_bits() else "column") + "s" * (self.n_bits != 1)
+
+    def _information(self) -> str:
+        if self.information_left_out_bits is None:
+            return f"{self.information_bits:.4f} bits (of the drawn codes; too large)"
+        return f"{max(0.0, self.information_left_out_bits):.4f} to {self.information_bits:.4f}"
+
+    def _variation(self) -> str:
+        if self.total_variation_left_out is None:
+            return f"{self.total_variation:.4f} (of the drawn codes; too large)"
+        return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
+
+    def _certified(self) -> Iterator[tuple[str, str]]:
+        """Both bounds on each certified gap, first on the gap of the criterion."""
+
+        for interval in self.intervals:
+            certificate = interval.certificate
+            quantity = certificate.quantity
+            if quantity.unit != "gap":
+                continue
+            value = "the positive one" if self.positive is None else printable(self.positive)
+            among = quantity.among(printable(self.target), value)
+            yield (
+                f"certified, δ = {certificate.delta:g}",
+                f"{interval.least:.4f} ≤ {f'{_WORST} {among}'.strip()} ≤ {certificate.bound:.4f}"
+                f"{self._doubt()}",
+            )
+
+    def _kept(self, goal: float) -> str:
+        """Whether the bound of this audit meets the goal too."""
+
+        if self.certificate.bound <= goal:
+            return f"gap ≤ {goal:g}: this audit certifies it too"
+        return f"gap ≤ {goal:g}: the rows of this audit alone do not certify it"
+
+    def _doubt(self) -> str:
+        return " (DOES NOT HOLD: see the first line)" if self.broken else ""
+
+    def _refutation(self) -> str:
+        """By how much an attacker exceeds the bound, and what that means."""
+
+        worst = max(self.broken, key=lambda check: check.excess)
+
+        return (
+            f"{worst.family} separates the groups by at least {worst.least:.4f}, and the "
+            f"certificate allows {worst.bound:.4f}: {worst.excess:.4f} too much. Chance does that "
+            f"with probability ≤ {worst.delta:g}. Otherwise something is wrong: rows were used in "
+            "fitting, rows are copies of others, or these are not the certified codes"
+        )
+
+
+def _plain(value: Any) -> Any:
+    """A record as a dictionary, and all that it holds."""
+
+    if isinstance(value, Certificate):
+        return value.to_dict()
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, tuple | list):
+        return [*map(_plain, value)]
+
+    return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value

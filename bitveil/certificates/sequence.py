@@ -1,0 +1,100 @@
+"""Certificates of several codes from the same rows, and of one code for several attributes."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from bitveil.certificates.quantities import PARITY_GAP, Quantity
+from bitveil.certificates.upper import Certificate, certify
+from bitveil.group_tables import GroupTables
+
+__all__ = ["certify_columns", "certify_sequence"]
+
+
+def certify_sequence(
+    tables: Sequence[GroupTables],
+    limit: float,
+    quantity: Quantity = PARITY_GAP,
+    *,
+    delta: float = 0.05,
+    draws: str = "soft",
+) -> list[Certificate]:
+    r"""Certify that codes meet a goal, from the same rows, with no correction for their number.
+
+    The codes are tested in the given order, the safest first. The order must not come from these
+    rows. Testing ends at the first code whose bound is above the goal.
+
+    All codes that pass meet the goal, with probability at least :math:`1 - \delta`. Proof: let
+    code j be the first in the order that really is above the limit. A later code passes only if
+    code j does, and code j passes with probability at most :math:`\delta`. ∎ The bound of such a
+    code is the limit. It is not its own measured value plus slack, because the choice depended on
+    that.
+
+    Source:
+        Learn then Test: Calibrating Predictive Algorithms to Achieve Risk Control (Angelopoulos,
+        Bates, Candès, Jordan, Lei, 2021), https://arxiv.org/abs/2110.01052
+
+    Arguments:
+        tables: The counts of each candidate on the same held-out rows.
+        limit: The goal.
+        quantity: What the goal limits: an entry of `bitveil.certificates.quantities`.
+        delta: The probability that any of the certificates may be wrong.
+        draws: What the tables count: `"soft"` (expected) or `"hard"` (drawn) codes.
+
+    Returns:
+        A certificate of each code that passed, in order.
+
+    Example:
+        >>> fair = GroupTables.of([[500.0, 500.0], [500, 500]])
+        >>> unfair = GroupTables.of([[900.0, 100], [100, 900]])
+        >>> [certificate.bound for certificate in certify_sequence([fair, unfair, fair], 0.1)]
+        [0.1]
+    """
+
+    passed = []
+    for table in tables:
+        alone = certify(table, quantity, delta=delta, draws=draws)
+        if alone.bound > limit:
+            break
+        passed.append(replace(alone, bound=limit))
+
+    return passed
+
+
+def certify_columns(
+    tables: Mapping[str, GroupTables],
+    quantity: Quantity = PARITY_GAP,
+    *,
+    delta: float = 0.05,
+    draws: str = "soft",
+) -> dict[str, Certificate]:
+    r"""Certify one code for several attributes, all of them at once.
+
+    :math:`\delta` is divided among the attributes (union bound). A certificate of their pairs of
+    values, where there are rows enough for it, covers each attribute and all combinations: see
+    *coarser groups* in `bitveil.certificates`.
+
+    Arguments:
+        tables: The counts of the same code over the groups of each attribute, by its name.
+        quantity: What is bounded.
+        delta: The probability that any of the certificates may be wrong.
+        draws: What the tables count: `"soft"` (expected) or `"hard"` (drawn) codes.
+
+    Returns:
+        A certificate for each attribute. Its `delta` is the attribute's share.
+
+    Example:
+        >>> table = GroupTables.of([[600.0, 400.0], [500.0, 500.0]])
+        >>> found = certify_columns({"sex": table, "age": table})
+        >>> round(found["age"].bound, 4), found["age"].delta  # 0.1 + sqrt(ln(2 / 0.05) / 1000)
+        (0.1607, 0.025)
+    """
+
+    if not tables:
+        raise ValueError(
+            "`certify_columns` expects the tables of one attribute or more, got none."
+        )
+
+    return {
+        name: certify(table, quantity, delta=delta / len(tables), draws=draws)
+        for name, table in tables.items()
+    }

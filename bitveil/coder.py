@@ -1,0 +1,117 @@
+"""Coders: from a table to the frozen bits that are published."""
+
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy.special import expit
+from torch import nn
+
+from bitveil.batches import Rows
+from bitveil.columns.table import Table
+from bitveil.features import Features
+from bitveil.frozen import freeze, frozen_uniforms, name_digests, row_digests
+from bitveil.group_tables import GroupTables
+from bitveil.layers import drawing_from
+from bitveil.workers import one_thread
+
+__all__ = ["Coder", "count_codes", "draw_names", "frozen_layers"]
+
+
+@dataclass(frozen=True)
+class Coder:
+    """A trained encoder, with the preparation of the table before it and the draws after it.
+
+    Attributes:
+        features: The fitted preparation of the table.
+        encoder: The network from features to logits, in double precision.
+        key: The secret key of the draws.
+        n_bits: The number of bits.
+        shape: The shape of a row's features.
+    """
+
+    features: Features
+    encoder: nn.Module
+    key: bytes
+    n_bits: int
+    shape: tuple[int, ...]
+
+    def logits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The logits of the bits, with shape (n, m).
+
+        Arguments:
+            table: Rows that were read as the fitted ones.
+            names: What decides the draws of each row: see `draw_names`. Logits depend on it only
+                where the network has stochastic layers before the last.
+        """
+
+        if not len(table):
+            return np.zeros((0, self.n_bits))
+        with one_thread(), frozen_layers(self.encoder, names, self.key), torch.no_grad():
+            features = torch.from_numpy(self.features.transform(table)).double()
+            return self.encoder(features).numpy()
+
+    def bits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        """The frozen bits, with shape (n, m)."""
+
+        return freeze(expit(self.logits(table, names)), names, self.key)
+
+
+def draw_names(table: Table, ids: Any) -> NDArray[np.uint8]:
+    """The bytes that decide the draws of each row: from its id, or else from its content."""
+
+    return row_digests(table) if ids is None else name_digests(ids, len(table))
+
+
+def frozen_layers(
+    encoder: nn.Module, names: NDArray[np.uint8], key: bytes
+) -> AbstractContextManager[None]:
+    """Let the stochastic layers before the last draw frozen numbers, until the end of the block.
+
+    Arguments:
+        encoder: The network.
+        names: The bytes that decide the draws of each row.
+        key: The secret key.
+    """
+
+    return drawing_from(
+        encoder,
+        lambda layer: (
+            lambda shape: torch.from_numpy(frozen_uniforms(names, shape[1], key, layer=layer + 1))
+        ),
+    )
+
+
+@torch.no_grad()
+def count_codes(
+    encoder: nn.Module, rows: Rows, names: NDArray[np.uint8], key: bytes, *, draws: str
+) -> GroupTables:
+    """Count the codes of rows: what a certificate of this encoder reads.
+
+    Arguments:
+        encoder: The network from features to logits, in double precision.
+        rows: The rows, with their features.
+        names: The bytes that decide the draws of each row.
+        key: The secret key of the draws.
+        draws: `"soft"` for expected counts, `"hard"` for the codes that are published.
+    """
+
+    with frozen_layers(encoder, names, key):
+        logits = encoder(rows.x.double())
+    if draws == "soft":
+        return GroupTables.expected(logits, rows.strata, rows.s, rows.n_strata, rows.n_groups)
+    packed = np.packbits(freeze(logits.sigmoid().numpy(), names, key), axis=1)
+    codes, numbers = np.unique(packed, axis=0, return_inverse=True)
+
+    return GroupTables.observed(
+        torch.from_numpy(numbers.ravel()),
+        rows.strata,
+        rows.s,
+        rows.n_strata,
+        rows.n_groups,
+        c=len(codes),
+        codes=torch.from_numpy(codes),
+    )

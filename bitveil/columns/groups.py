@@ -1,0 +1,183 @@
+"""Groups: how a sensitive attribute of one or several columns becomes groups of rows."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from bitveil.columns.bins import binned, bound_text, quantile_edges
+from bitveil.columns.labels import AS_TEXT, as_frame, number_labels
+from bitveil.columns.names import check_names
+from bitveil.columns.values import check_values, plain
+
+__all__ = ["CONTINUOUS", "Grouping"]
+
+CONTINUOUS = 20
+"""A column of numbers with more different values than this is cut into bins."""
+
+MISSING = "missing"
+"""The group of the rows without a value."""
+
+
+@dataclass(frozen=True)
+class Grouping:
+    """How the rows of a sensitive attribute are put into groups, the fitted rows and others.
+
+    Several columns are taken together, and their values are tuples. A column of numbers with more
+    than `CONTINUOUS` different values is cut at quantiles, and its values are the names of the
+    bins.
+
+    Attributes:
+        columns: The names of the columns.
+        edges: Where each column is cut; None for a column that is not.
+        textual: Whether each column is read as text, because some of its values were missing.
+        values: The values of the groups, in order.
+
+    Example:
+        >>> ages = pd.DataFrame({"age": np.arange(100), "sex": ["f", "m"] * 50})
+        >>> grouping, numbers = Grouping.fit("s", ages, bins=2, missing="error")
+        >>> grouping.values.tolist()
+        [('below 50', 'f'), ('below 50', 'm'), ('from 50', 'f'), ('from 50', 'm')]
+        >>> grouping.labels("s", pd.DataFrame({"age": [70], "sex": ["f"]})).tolist()
+        [('from 50', 'f')]
+    """
+
+    columns: tuple[Any, ...]
+    edges: tuple[tuple[float, ...] | None, ...]
+    textual: tuple[bool, ...]
+    values: NDArray[Any]
+
+    @classmethod
+    def fit(
+        cls,
+        name: str,
+        column: Any,
+        *,
+        n: int | None = None,
+        bins: int,
+        missing: Literal["error", "group"],
+        most: int | None = None,
+    ) -> "tuple[Grouping, NDArray[np.int64]]":
+        """Learn the groups of some rows, and number them.
+
+        Arguments:
+            name: What errors call the attribute.
+            column: An array, a Series, or a DataFrame with one or more columns.
+            n: The number of rows that is expected; None: any number.
+            bins: The number of bins that a column of numbers is cut into.
+            missing: `"group"` puts the rows without a value into a group of their own.
+            most: The largest number of groups that is allowed.
+        """
+
+        frame = as_frame(name, column, len(column) if n is None else n)
+        edges = tuple(_group_edges(frame[each], bins) for each in frame)
+        textual = tuple(missing == "group" and bool(frame[each].isna().any()) for each in frame)
+        cut = _cut(frame, edges, textual)
+        values, numbers = number_labels(name, cut, len(frame), most=most)
+        check_names(name, frame)
+        check_values(f"`{name}` has groups", values.tolist(), AS_TEXT)
+
+        return cls(tuple(frame), edges, textual, values), numbers
+
+    def labels(self, name: str, column: Any) -> NDArray[Any]:
+        """The values of other rows, cut where the fitted ones were: see `cut`."""
+
+        return _tuples(self.cut(name, column))
+
+    def cut(self, name: str, column: Any) -> pd.DataFrame:
+        """The columns of other rows, cut where the fitted ones were.
+
+        Several columns are matched by name, or by position if the fitted or the new ones have no
+        names.
+
+        Raises:
+            ValueError: If there are other columns, or groups that were not fitted.
+        """
+
+        frame = self._matched(name, as_frame(name, column, len(column)))
+        cut = _cut(frame, self.edges, self.textual)
+        known = set(self.values.tolist())
+        unknown = sorted(set(_tuples(cut).tolist()) - known, key=str)
+        if unknown:
+            raise ValueError(
+                f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
+                f"{sorted(known, key=str)}."
+            )
+
+        return cut
+
+    def _matched(self, name: str, frame: pd.DataFrame) -> pd.DataFrame:
+        """The columns in the order of the fitted ones."""
+
+        if set(frame) == set(self.columns):
+            return frame[list(self.columns)]
+        both_named = _have_names(frame) and _have_names(self.columns)
+        if len(frame.columns) != len(self.columns) or both_named:
+            raise ValueError(
+                f"`{name}` expects the {len(self.columns)} columns {list(self.columns)}, got "
+                f"{list(frame)}."
+            )
+
+        return frame
+
+
+def _have_names(columns: Iterable[Any]) -> bool:
+    """Whether there are several columns, and not all of them have numbers instead of names."""
+
+    names = list(columns)
+
+    return len(names) > 1 and not all(isinstance(name, int) for name in names)
+
+
+def _group_edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...] | None:
+    """The inner quantiles of a column with many different numbers; None for any other column."""
+
+    numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
+    if not numeric or column.nunique() <= CONTINUOUS:
+        return None
+    known = column.dropna().to_numpy(float)
+    if not np.isfinite(known).all():
+        raise ValueError(f"Expected finite numbers in {column.name!r}, got infinities.")
+
+    return quantile_edges(known, bins, method="higher")
+
+
+def _cut(
+    frame: pd.DataFrame, edges: Sequence[tuple[float, ...] | None], textual: Sequence[bool]
+) -> pd.DataFrame:
+    """Numbers as the names of their bins, and missing values as a value of textual columns."""
+
+    columns = {}
+    for name, cuts, text in zip(frame, edges, textual, strict=True):
+        column = frame[name] if cuts is None else binned(frame[name], cuts)
+        columns[name] = _with_missing(name, column) if text else column
+
+    return pd.DataFrame(columns)
+
+
+def _with_missing(name: Any, column: "pd.Series[Any]") -> "pd.Series[Any]":
+    """A column as text, with `MISSING` as one more value."""
+
+    known = column.notna()
+    texts = column.astype(object).map(bound_text)
+    if (texts[known] == MISSING).any():
+        raise ValueError(
+            f"The column {name!r} has rows whose value is {MISSING!r}, which is also the name of "
+            "the group of rows without a value. Rename that value, for example to 'not given'."
+        )
+
+    return texts.where(known, MISSING)
+
+
+def _tuples(frame: pd.DataFrame) -> NDArray[Any]:
+    """The values of one column, or the tuples of several."""
+
+    labels = np.empty(len(frame), dtype=object)
+    rows = frame.to_numpy(object).tolist()
+    for number, row in enumerate(rows):
+        labels[number] = plain(tuple(row) if len(row) > 1 else row[0])
+
+    return labels

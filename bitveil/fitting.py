@@ -1,0 +1,364 @@
+"""Fitting: columns, rows, trained encoders, a certificate, and the record of them all."""
+
+import hashlib
+import secrets
+from copy import copy
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+from torch import Tensor, nn
+
+from bitveil.batches import Rows
+from bitveil.certificates.upper import Certificate
+from bitveil.coder import Coder, count_codes, frozen_layers
+from bitveil.columns.table import Table
+from bitveil.decoders import Decoder, target_tables
+from bitveil.features import Features
+from bitveil.folders import check_mark
+from bitveil.frozen import Secret, name_digests, row_digests
+from bitveil.measures import Measure
+from bitveil.networks import Decoding, Encoding, network_digest
+from bitveil.repeats import UsedRows, check_ids
+from bitveil.rows import Sample, check_weights, conditions
+from bitveil.schema import Schema
+from bitveil.search import Candidate, Step, Trainer, search
+from bitveil.settings import LISTED, Settings
+from bitveil.specimens import specimens
+from bitveil.tasks import DecoderTask
+from bitveil.training import History, batch_rows
+
+__all__ = ["Fitted", "Start", "fit"]
+
+DRAWS = 1024
+"""The most draws of a batch where codes are drawn."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """The networks and the key that a fit starts from: those of the fit before."""
+
+    encoder: nn.Module | None = None
+    decoder: nn.Module | None = None
+    key: bytes | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A fitted encoder, and what is known about it.
+
+    Attributes:
+        schema: How tables, targets and sensitive attributes are read.
+        coder: From a table to bits.
+        decoder: From bits to answers; without network and tables where there is no target.
+        certificate: The certificate, or None where no goal had to be certified.
+        path: Every encoder that was trained.
+        history: The training of the chosen one.
+        rows: The numbers of the rows for `"fit"`, `"select"` and `"certify"`.
+        used: Digests of these rows.
+        specimens: Rows that belong to nobody, for `load` to try.
+        n_outputs: How many logits and numbers a decoding network has.
+    """
+
+    schema: Schema
+    coder: Coder
+    decoder: Decoder
+    certificate: Certificate | None
+    path: list[Step]
+    history: History
+    rows: dict[str, NDArray[np.int64]]
+    used: UsedRows
+    specimens: Table
+    n_outputs: int
+
+
+def fit(
+    settings: Settings,
+    X: Any,
+    y: Any,
+    sensitive_features: Any,
+    *,
+    sample_weight: Any = None,
+    ids: Any = None,
+    start: Start | None = None,
+) -> Fitted:
+    """Fit an encoder: the whole way from a person's columns to a certificate.
+
+    Arguments:
+        settings: What to fit. They must have passed `settings.check()`.
+        X: The table, with shape (n, columns), or images.
+        y: The target, or None.
+        sensitive_features: The sensitive attribute.
+        sample_weight: How much each row counts, or None.
+        ids: A name for each row, or None.
+        start: Networks and key to start from, or None.
+
+    Raises:
+        UncertifiableError: If no code meets the goal with these rows.
+        ValueError: If the input is not as described, or rows are copies of each other.
+    """
+
+    # From columns to numbered rows, and a part of the rows for each use.
+    schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)
+    rng = _generator(settings.random_state)
+    positive = settings.positive_number(schema.target)
+    rows = sample.split(settings.criterion, positive, rng, certify=settings.certifies)
+    seed = int(rng.randint(2**31))
+    start = start or Start()
+    key = _key(settings, start, rng)
+
+    # Refuse what cannot be met before anything is trained.
+    goal = settings.goal(schema.target)
+    if goal is not None:
+        sample.check_copies()
+        goal.headroom(sample.sizes(rows["certify"]))
+    if settings.training.checkpoint is not None:
+        check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
+
+    # From rows to trained encoders, and from those to the one that is certified.
+    features, parts = _features(settings, schema, sample, rows, seed)
+    trainer, n_outputs = _trainer(settings, schema, parts["fit"], start, seed)
+    if goal is None:
+        chosen = trainer(settings.weight, parts["fit"], parts["select"])
+        certificate, path = None, [chosen.step]
+    else:
+        names = {name: sample.named[numbers] for name, numbers in rows.items()}
+        draws = "soft" if settings.listed and sample.names is not None else "hard"
+        chosen, certificate, path = search(
+            trainer,
+            goal,
+            parts["fit"],
+            parts["select"],
+            partial(
+                count_codes, rows=parts["certify"], names=names["certify"], key=key, draws=draws
+            ),
+            rows=sample.sizes(rows["certify"]),
+            draws=draws,
+            drawn=partial(
+                count_codes, rows=parts["select"], names=names["select"], key=key, draws="hard"
+            ),
+            n_jobs=settings.n_jobs,
+        )
+
+    return Fitted(
+        schema,
+        Coder(features, chosen.encoder, key, settings.n_bits, tuple(parts["fit"].x.shape[1:])),
+        _decoder(settings, schema, sample, chosen, parts, rows, key),
+        certificate,
+        path,
+        chosen.history,
+        rows,
+        UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32)),
+        schema.again(specimens(sample.table, features)),
+        n_outputs,
+    )
+
+
+def _read(
+    settings: Settings, X: Any, y: Any, sensitive_features: Any, sample_weight: Any, ids: Any
+) -> tuple[Schema, Sample]:
+    """Check and number what was given."""
+
+    schema, table, labels, values, groups = Schema.fit(
+        X,
+        y,
+        sensitive_features,
+        targets=settings.targets,
+        bins=settings.bins,
+        missing_target=settings.missing_target,
+        missing_sensitive=settings.missing_sensitive,
+    )
+    weights = check_weights(sample_weight, len(table))
+    strata = conditions(labels, values, settings.criterion, settings.bins)
+    names = None if ids is None else name_digests(ids, len(table))
+    if ids is not None:
+        check_ids(ids, len(table))
+    known = schema.grouping.values
+
+    return schema, Sample(
+        table, labels, values, groups, known, *strata, weights, row_digests(table), names
+    )
+
+
+def _key(settings: Settings, start: Start, rng: np.random.RandomState) -> bytes:
+    """The key of the draws: the given one, that of the fit before, or a new one."""
+
+    drawn = secrets.token_bytes(32) if settings.random_state is None else rng.bytes(32)
+    if settings.key is not None:
+        return Secret(settings.key)
+
+    return Secret(drawn if start.key is None else start.key)
+
+
+def _features(
+    settings: Settings,
+    schema: Schema,
+    sample: Sample,
+    rows: dict[str, NDArray[np.int64]],
+    seed: int,
+) -> tuple[Features, dict[str, Rows]]:
+    """Fit the features, and prepare the rows of each use; those to fit on out of fold."""
+
+    task = settings.task_for(schema.target)
+    kind = _feature_kind(settings, task, sample.table)
+    features = Features(kind, random_state=seed, n_jobs=settings.n_jobs)
+    parts = {}
+    for name, numbers in rows.items():
+        table = _take(sample.table, numbers)
+        if name == "fit":
+            labels = sample.posteriors(settings.criterion, numbers)
+            weights = None if sample.weights is None else sample.weights[numbers]
+            x = features.fit_transform(table, *labels, sample_weight=weights)
+        else:
+            x = features.transform(table)
+        parts[name] = sample.rows(
+            numbers,
+            torch.from_numpy(x),
+            targets=task == "target",
+            weighted=name != "certify",  # the rows for certification are thinned instead
+        )
+        if task == "reconstruction":
+            parts[name] = _reconstructed(parts[name], features)
+
+    return features, parts
+
+
+def _feature_kind(
+    settings: Settings, task: str, table: Table
+) -> Literal["posterior", "raw", "both"]:
+    if settings.features != "auto":
+        return settings.features
+    if settings.encoder is not None or np.ndim(table) > 2:
+        return "raw"
+
+    return "posterior" if task == "target" else "both"
+
+
+def _reconstructed(rows: Rows, features: Features) -> Rows:
+    """The same rows with their raw features, which stand last, as targets."""
+
+    if not features.n_raw_:
+        raise ValueError(
+            "A reconstruction needs raw features to reconstruct, got `features='posterior'`. "
+            "Use 'both' or 'raw'."
+        )
+
+    return replace(rows, values=rows.x.flatten(1)[:, -features.n_raw_ :])
+
+
+def _trainer(
+    settings: Settings, schema: Schema, rows: Rows, start: Start, seed: int
+) -> tuple[Trainer, int]:
+    """How encoders are trained for these rows, and how many outputs a decoder has."""
+
+    training, hidden = settings.training, tuple(settings.training.hidden)
+    shape = tuple(rows.x.shape[1:])
+    encoding = Encoding(settings.encoder, shape, settings.n_bits, hidden, start.encoder)
+    if settings.encoder is not None:
+        encoding.check(rows.x[:2])
+    listed_bits = min(settings.n_bits, LISTED)
+    most = batch_rows(listed_bits, rows.n_strata * rows.n_groups << listed_bits)
+    batch_size = most if training.batch_size == "auto" else training.batch_size
+    decoding = _decoding(settings, schema, rows, start)
+    if training.decoder is not None:
+        decoding.check()
+    positive = settings.positive_number(schema.target)
+    measure = Measure(
+        settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
+    )
+    shown = copy(training)
+    if settings.n_jobs not in (None, 1):  # progress bars of several processes would overlap
+        shown.set_params(verbose=0)
+    gap = _gap(settings, measure, rows.n_groups)
+    epochs = training.n_epochs(len(rows), batch_size)
+    trainer = Trainer(encoding, decoding, measure, gap, shown, epochs, batch_size, seed)
+
+    return trainer, decoding.n_outputs
+
+
+def _gap(settings: Settings, measure: Measure, n_groups: int) -> Measure:
+    """The measure that orders encoders: the one through which the goal is certified."""
+
+    overlap = settings.max_information is not None and settings.listed and n_groups > 2
+
+    return replace(
+        measure,
+        reading="doeblin_complement" if overlap else "total_variation",
+        engine="exact" if settings.listed else "sampled",
+        prior="empirical",
+    )
+
+
+def _decoding(settings: Settings, schema: Schema, rows: Rows, start: Start) -> Decoding:
+    numbers = 0 if rows.values is None else rows.values.shape[1]
+    training = settings.training
+
+    return Decoding(
+        settings.task_for(schema.target),
+        training.decoder is not None or not settings.listed,
+        training.decoder,
+        settings.n_bits,
+        sum(rows.n_labels) + numbers,
+        tuple(training.hidden),
+        settings.listed and not numbers,
+        start.decoder,
+    )
+
+
+def _decoder(
+    settings: Settings,
+    schema: Schema,
+    sample: Sample,
+    chosen: Candidate,
+    parts: dict[str, Rows],
+    rows: dict[str, NDArray[np.int64]],
+    key: bytes,
+) -> Decoder:
+    """The decoder that was trained along, or the tables of the rows to fit and to select."""
+
+    network = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
+    tables: dict[str, Tensor] = {}
+    if network is None and settings.task_for(schema.target) == "target":
+        batches = []
+        for name in ("fit", "select"):
+            names = sample.named[rows[name]]
+            with frozen_layers(chosen.encoder, names, key), torch.no_grad():
+                doubled = replace(parts[name], x=parts[name].x.double())
+                batches.append(doubled.batch(chosen.encoder))
+        tables = target_tables(batches)
+
+    return Decoder(schema.target, settings.n_bits, network, tables)
+
+
+def _fingerprint(settings: Settings, sample: Sample) -> str:
+    """A digest of the settings and rows of a fit, by which its checkpoints are known."""
+
+    aside = {"key", "encoder", "n_jobs", "training"}
+    training_aside = {"after_epoch", "checkpoint", "verbose", "decoder"}
+    said = {name: value for name, value in vars(settings).items() if name not in aside}
+    training = settings.training.get_params(deep=False)
+    said |= {name: value for name, value in training.items() if name not in training_aside}
+    content = hashlib.sha256(repr(sorted(said.items())).encode())
+    for network in (settings.encoder, settings.training.decoder):
+        content.update(network_digest(network))
+    weights = np.zeros(0) if sample.weights is None else sample.weights
+    for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):
+        content.update(np.ascontiguousarray(part).tobytes())
+
+    return content.hexdigest()
+
+
+def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:
+    """scikit-learn's generator; without a seed a new one, from the system's randomness."""
+
+    return np.random.RandomState() if random_state is None else check_random_state(random_state)
+
+
+def _take(table: Table, rows: NDArray[np.int64]) -> Table:
+    return table.iloc[rows] if isinstance(table, pd.DataFrame) else table[rows]

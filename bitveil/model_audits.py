@@ -1,0 +1,220 @@
+"""Audits of fitted encoders: new rows are read, and checked to be new, as the fit read its own."""
+
+from typing import Any, Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import expit
+from sklearn.utils.validation import check_is_fitted
+
+from bitveil.audits import Audit, audit
+from bitveil.coder import Coder, draw_names
+from bitveil.columns.labels import as_frame
+from bitveil.columns.table import Table
+from bitveil.criteria import compares_within_strata
+from bitveil.frozen import freeze, name_digests, row_digests
+from bitveil.repeats import UsedRows, check_copies
+from bitveil.schema import Schema, column_names
+
+__all__ = ["AuditMixin", "check_new"]
+
+
+class AuditMixin:
+    """What a fitted encoder says about other rows than those of the fit."""
+
+    delta: float
+    n_jobs: int | None
+    schema_: Schema
+    coder_: Coder
+    used_: UsedRows
+
+    def audit(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | None = None,
+        *,
+        sensitive_features: ArrayLike,
+        ids: ArrayLike | None = None,
+        delta: float | None = None,
+        random_state: int = 0,
+        attackers: Literal["quick", "all"] = "quick",
+        n_jobs: int | None = None,
+    ) -> Audit:
+        """Audit the codes that rows get, by rows that were not used in fitting.
+
+        Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
+        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes.
+
+        Arguments:
+            X: New rows, with the columns that were fitted.
+            y: Their target, as in `fit`, for classifiers of the codes and for equalised odds; or
+                None. Numbers are cut at quantiles of the fitted rows.
+            sensitive_features: The attribute of these rows, as in `fit`.
+            ids: A name for each row, where its code is drawn by name. None may stand twice.
+            delta: The probability that the certificate may be wrong; None: as fitted.
+            random_state: The seed of the halves and of the attackers.
+            attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
+            n_jobs: How many attackers are trained at once; None: as in fitting.
+
+        Raises:
+            ValueError: If rows were used in fitting, are copies of each other, or are not as
+                described.
+
+        Example:
+            >>> from bitveil import InvariantEncoder, Training
+            >>> rng = np.random.default_rng(0)
+            >>> X = rng.normal(size=(800, 2))
+            >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+            >>> model = InvariantEncoder(
+            ...     2, features="raw", training=Training(epochs=2), random_state=0)
+            >>> fitted = model.fit(X[:400], y[:400], sensitive_features=s[:400])
+            >>> new = {"sensitive_features": s[400:], "ids": range(400)}
+            >>> fitted.audit(X[400:], y[400:], **new).counted
+            'expected counts, since every row has a name of its own'
+        """
+
+        delta = self.delta if delta is None else delta
+        n_jobs = self.n_jobs if n_jobs is None else n_jobs
+        check_is_fitted(self, "coder_")
+
+        return _audit(self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs)
+
+    def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
+        """How many rows have the same content as another, and without an id share its draw."""
+
+        check_is_fitted(self, "coder_")
+        counts = np.unique(
+            row_digests(self.schema_.read(X, self.coder_.features)), axis=0, return_counts=True
+        )[1]
+
+        return int(counts[counts > 1].sum())
+
+    def used_rows(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> int:
+        """How many rows were used in fitting, by their ids or, without any, by their contents.
+
+        An audit of them says too little of what others reveal, and `audit` refuses them. Contents
+        may also be equal by chance.
+        """
+
+        check_is_fitted(self, "coder_")
+        table = self.schema_.read(X, self.coder_.features)
+        names = None if ids is None else name_digests(ids, len(table))
+
+        return self.used_.overlap(row_digests(table), names)
+
+
+def _audit(
+    model: Any,
+    X: Any,
+    y: Any,
+    sensitive_features: Any,
+    ids: Any,
+    delta: float,
+    random_state: int,
+    attackers: Literal["quick", "all"],
+    n_jobs: int | None,
+) -> Audit:
+    schema, coder = model.schema_, model.coder_
+    table = schema.read(X, coder.features)
+    groups = schema.groups(sensitive_features, len(table), bins=model.bins)
+    target = None if y is None else _target(model, y, len(table))
+    as_fitted = not schema.is_other_target(y)
+    caution = check_new(model.used_, table, groups, target, ids)
+    names = draw_names(table, ids)
+    logits = coder.logits(table, names)
+    thorough = attackers == "all"
+
+    return audit(
+        freeze(expit(logits), names, coder.key),
+        groups,
+        target,
+        logits=None if ids is None else logits,
+        ids=ids,
+        criterion="independence" if target is None or not as_fitted else model.criterion,
+        positive=_opportunity(model) if as_fitted else None,
+        goal=None if schema.is_other_attribute(groups) else model.max_gap,
+        delta=delta,
+        random_state=random_state,
+        attackers=attackers,
+        n_jobs=n_jobs,
+        encode=model.logits if thorough else None,
+        X=schema.again(table) if thorough else None,
+        path=model.path_,
+        notes=_notes(model, target, caution),
+    )
+
+
+def check_new(
+    used: UsedRows, table: Table, sensitive_features: Any, y: Any, ids: Any
+) -> str | None:
+    """Refuse rows that were used in a fit, and rows that are copies of each other.
+
+    Arguments:
+        used: Digests of the rows that were used.
+        table: The rows, as they are read.
+        sensitive_features: Their attribute.
+        y: Their target, or None.
+        ids: Their names, or None.
+
+    Returns:
+        What a reader must watch for where contents cannot tell, or None.
+    """
+
+    contents = row_digests(table)
+    names = None if ids is None else name_digests(ids, len(contents))
+    if names is None:
+        labels = [part for part in (sensitive_features, y) if part is not None]
+        check_copies(contents, *(_factors(part, len(contents)) for part in labels))
+
+    return used.check(contents, names)
+
+
+def _target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
+    """The first target of the rows, or all of them where groups are compared within them."""
+
+    cut = model.schema_.targets(y, n, bins=model.bins, missing=model.missing_target)
+    if len(cut.columns) > 1 and compares_within_strata(model.criterion):
+        return cut
+    names = column_names(y) or [None]
+    name = names[0] if np.ndim(y) == 1 else None
+
+    return cut.iloc[:, 0].rename(model.schema_.target_name if name is None else name)
+
+
+def _opportunity(model: Any) -> Any:
+    """The value of the target that is the opportunity; None for other criteria."""
+
+    if model.criterion != "equal_opportunity":
+        return None
+    target, settings = model.schema_.target, model.settings()
+
+    return target.classes[0].tolist()[settings.positive_number(target)]
+
+
+def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
+    """What a reader of an audit must know about the fit."""
+
+    notes, fitted = [] if caution is None else [caution], model.schema_.target
+    if target is None and compares_within_strata(model.criterion):
+        notes.append(
+            f"The encoder was fitted by the criterion {model.criterion!r}, which needs the "
+            "target: without `y` the parity gap is certified."
+        )
+    if target is not None and np.ndim(target) == 1 and len(fitted.kinds) > 1:
+        notes.append(f"Only the first of {len(fitted.kinds)} targets is used here.")
+    if target is not None and any(edges is not None for edges in fitted.edges):
+        notes.append(
+            f"Targets of numbers were cut at quantiles of the fitted rows into {model.bins} "
+            "bins: uses and gaps within targets refer to these bins."
+        )
+
+    return notes
+
+
+def _factors(columns: Any, n: int) -> NDArray[np.int64]:
+    """The number of each value in its column, -1 where it is missing."""
+
+    frame = as_frame("labels", columns, n)
+
+    return np.stack([pd.factorize(column)[0] for _, column in frame.items()], 1)

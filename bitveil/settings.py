@@ -1,0 +1,248 @@
+"""Settings: what a person can set about a fit, checked, and what follows from it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from numbers import Real
+from typing import Any, Literal
+
+import numpy as np
+from torch import nn
+
+from bitveil.columns.targets import Kind, Target
+from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
+from bitveil.frozen import check_key
+from bitveil.goals import Goal, Weight
+from bitveil.measures import MEASURES
+from bitveil.training import Training
+
+__all__ = ["LISTED", "Settings"]
+
+LISTED = 16
+"""Codes with more bits than this are drawn rather than listed, unless told otherwise."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of a fit: those of `InvariantEncoder`, which describes them.
+
+    Attributes:
+        targets: What the target may be: `"classes"`, `"numbers"`, or `"auto"` for either or none.
+    """
+
+    n_bits: int = 6
+    max_gap: float | None = None
+    max_information: float | None = None
+    delta: float = 0.05
+    strength: float | None = None
+    gamma: float | None = None
+    criterion: Criterion = "independence"
+    positive: Any = None
+    measure: str = "total_variation"
+    prior: Literal["empirical", "uniform"] = "empirical"
+    task: Literal["auto", "target", "reconstruction", "information"] = "auto"
+    features: Literal["auto", "posterior", "raw", "both"] = "auto"
+    encoder: nn.Module | None = None
+    bins: int = 5
+    missing_sensitive: Literal["error", "group"] = "error"
+    missing_target: Literal["error", "unlabelled"] = "error"
+    training: Training = field(default_factory=Training)
+    n_jobs: int | None = None
+    key: bytes | None = field(default=None, repr=False)
+    random_state: int | np.random.RandomState | None = None
+    targets: Kind = "auto"
+
+    @property
+    def certifies(self) -> bool:
+        """Whether a goal must be certified."""
+
+        return self.max_gap is not None or self.max_information is not None
+
+    @property
+    def listed(self) -> bool:
+        """Whether all codes are listed, and the table is the decoder."""
+
+        return self.n_bits <= LISTED or self.training.engine == "exact"
+
+    @property
+    def engine(self) -> Literal["exact", "sampled"]:
+        """How the measure is found."""
+
+        if self.training.engine == "auto":
+            return "exact" if self.listed else "sampled"
+        return self.training.engine
+
+    @property
+    def weight(self) -> Weight:
+        """The weight of the measure, where no goal must be certified."""
+
+        if self.gamma is not None:
+            return Weight(self.gamma, 1 - self.gamma)
+
+        return Weight(1.0 if self.strength is None else self.strength)
+
+    def goal(self, target: Target) -> Goal | None:
+        """What must be certified, for a fitted target; None where nothing must be."""
+
+        positive = self.positive_number(target)
+        if self.max_gap is not None:
+            return Goal(self.max_gap, "gap", self.criterion, self.delta, positive)
+        if self.max_information is not None:
+            return Goal(self.max_information, "information", self.criterion, self.delta, positive)
+
+        return None
+
+    def task_for(self, target: Target) -> str:
+        """What the code is to be useful for."""
+
+        if self.task != "auto":
+            return self.task
+
+        return "target" if target.kinds else "reconstruction"
+
+    def positive_number(self, target: Target) -> int:
+        """The number of the target that is the opportunity; 0 for other criteria.
+
+        Raises:
+            ValueError: If the target is not one column of classes, or has no such class.
+        """
+
+        if self.criterion != "equal_opportunity":
+            return 0
+        if len(target.kinds) != 1 or not target.classes:
+            raise ValueError(
+                "`criterion='equal_opportunity'` needs one target with classes, got "
+                f"{list(target.kinds)}."
+            )
+        classes = target.classes[0].tolist()
+        if self.positive is not None and self.positive not in classes:
+            raise ValueError(f"`positive` expects one of {classes}, got {self.positive!r}.")
+
+        return len(classes) - 1 if self.positive is None else classes.index(self.positive)
+
+    def check(self) -> None:
+        """Refuse settings that no fit can have.
+
+        Raises:
+            ValueError: That says which, what was expected, and what to do.
+        """
+
+        _check_whole("n_bits", self.n_bits, 1)
+        _check_whole("bins", self.bins, 2)
+        _check_n_jobs(self.n_jobs)
+        if self.key is not None:
+            if not isinstance(self.key, bytes):
+                raise ValueError(f"`key` expects 16 to 64 bytes, got {type(self.key).__name__}.")
+            check_key(self.key)
+        if not 0 < _real(self.delta) < 1:
+            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta!r}.")
+        _check_choice("criterion", self.criterion, CRITERIA)
+        _check_choice("measure", self.measure, list(MEASURES))
+        _check_choice("prior", self.prior, ("empirical", "uniform"))
+        _check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
+        _check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
+        _check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
+        _check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
+        _check_training(self.training)
+        self._check_goal()
+
+    def check_target(self, y: Any, name: str) -> None:
+        """Refuse a target that does not suit the settings.
+
+        Arguments:
+            y: The target, or None.
+            name: The name of the estimator, for errors.
+        """
+
+        if y is None and self.targets != "auto":
+            raise ValueError(
+                f"{name} requires y to be passed, but the target y is None. "
+                "Without a target use `InvariantEncoder`."
+            )
+        if self.targets != "auto" and self.task not in ("auto", "target"):
+            raise ValueError(
+                f"{name} predicts its target, got `task={self.task!r}`. For codes without "
+                "predictions use `InvariantEncoder`."
+            )
+        if y is None and (compares_within_strata(self.criterion) or self.task == "target"):
+            raise ValueError(
+                f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
+                "`y=None`."
+            )
+
+    def _check_goal(self) -> None:
+        names = ("max_gap", "max_information", "strength", "gamma")
+        given = [name for name in names if getattr(self, name) is not None]
+        if len(given) > 1:
+            raise ValueError(f"Set one goal, not several: got {' and '.join(given)}.")
+        if self.strength is not None and not 0 <= _real(self.strength) < np.inf:
+            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength!r}.")
+        if self.gamma is not None and not 0 <= _real(self.gamma) <= 1:
+            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma!r}.")
+        if self.max_gap is not None and not 0 < _real(self.max_gap) <= 1:
+            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap!r}.")
+        if self.max_information is not None and not 0 < _real(self.max_information) < np.inf:
+            raise ValueError(
+                "`max_information` expects a number of bits above 0, got "
+                f"{self.max_information!r}."
+            )
+        if self.training.warm_start and self.certifies:
+            raise ValueError(
+                "`warm_start` starts from an encoder that may have seen the rows for "
+                f"certification: fit anew with `{given[0]}`, or use `strength`."
+            )
+        if self.training.checkpoint is not None and not isinstance(
+            self.random_state, int | np.integer
+        ):
+            raise ValueError(
+                "`checkpoint` needs a whole number as `random_state`: without one the fit cannot "
+                f"be started again in the same way, got {self.random_state!r}."
+            )
+
+
+def _check_training(training: Any) -> None:
+    if not isinstance(training, Training):
+        raise ValueError(
+            f"`training` expects a `bitveil.training.Training`, got {type(training).__name__}."
+        )
+    if training.epochs is not None:
+        _check_whole("epochs", training.epochs, 1)
+    if training.batch_size != "auto":
+        _check_whole("batch_size", training.batch_size, 1)
+    if training.patience is not None and not _real(training.patience) >= 1:
+        raise ValueError(
+            f"`patience` expects a whole number from 1 on, or None, got {training.patience!r}."
+        )
+    if not 0 < _real(training.learning_rate) < np.inf:
+        raise ValueError(
+            f"`learning_rate` expects a number above 0, got {training.learning_rate!r}."
+        )
+    widths = training.hidden if np.iterable(training.hidden) else [None]
+    if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+        raise ValueError(
+            "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
+            f"{training.hidden!r}."
+        )
+    _check_choice("engine", training.engine, ("auto", "exact", "sampled"))
+    if not isinstance(training.balanced, bool | np.bool_):
+        raise ValueError(f"`balanced` expects True or False, got {training.balanced!r}.")
+
+
+def _check_n_jobs(n_jobs: Any) -> None:
+    if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
+        raise ValueError(f"`n_jobs` expects how many cores to use, -1 for all, got {n_jobs!r}.")
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if not isinstance(value, int | np.integer) or value < least:
+        raise ValueError(f"`{name}` expects a whole number from {least} on, got {value!r}.")
+
+
+def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
+    if not isinstance(value, str) or value not in known:
+        raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
+
+
+def _real(value: Any) -> float:
+    """The value where it is a number; otherwise NaN, which lies in no range."""
+
+    return float(value) if isinstance(value, Real) else np.nan

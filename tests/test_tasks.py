@@ -1,0 +1,75 @@
+"""Tasks: the table as the best decoder, and networks as decoders."""
+
+import pytest
+import torch
+from torch import nn
+
+from bitveil.batches import Batch
+from bitveil.tables import joint_table
+from bitveil.tasks import DecoderTask, task_information
+from worlds import random_rows
+
+
+def batch_of(logits, groups, y=None, k=3):
+    y = groups if y is None else y
+    return Batch.of_target(logits, y, groups, n_classes=int(y.max()) + 1, n_groups=k)
+
+
+def test_the_task_is_what_the_best_decoder_saves():
+    logits, y = random_rows(n=200, m=3)
+    batch = batch_of(logits, y)
+    table = batch.tables.known.sum(1)
+    best = -(table * (table / table.sum(0)).log()).sum() / 200  # H(Y|T)
+    prior = table.sum(1) / 200
+    entropy = -(prior * prior.log()).sum()
+
+    assert task_information(batch).item() == pytest.approx((best - entropy).item())
+
+
+def test_exact_decoder_loss_is_the_mean_over_draws():
+    logits, y = random_rows(n=50, m=4)
+    decoder = nn.Linear(4, 3).double()
+    exact = DecoderTask(decoder)(batch_of(logits, y)).item()
+    many = batch_of(logits.repeat(2_000, 1), y.repeat(2_000))
+    drawn = DecoderTask(decoder, exact=False, generator=torch.Generator().manual_seed(0))(many)
+
+    assert drawn.item() == pytest.approx(exact, abs=0.01)
+
+
+def test_no_decoder_beats_the_table():
+    logits, y = random_rows(n=200, m=3)
+    batch = batch_of(logits, y)
+    decoder = nn.Sequential(nn.Linear(3, 32), nn.ReLU(), nn.Linear(32, 3)).double()
+    optimizer = torch.optim.Adam(decoder.parameters(), lr=0.03)
+    for _ in range(300):
+        optimizer.zero_grad()
+        loss = DecoderTask(decoder)(batch)
+        loss.backward()
+        optimizer.step()
+    entropy = -task_information(batch) + 0
+    prior = torch.bincount(y) / 200
+    bound = -(prior * prior.log()).sum() - entropy
+
+    assert bound < loss < bound + 0.02
+
+
+def test_strata_and_targets_are_two_things():
+    logits, y = random_rows(n=60, m=3)
+    s, bins = torch.arange(60) % 2, torch.arange(60) % 4
+    settings = {"n_groups": 2, "n_labels": (3,)}
+    joined = Batch.of_target(logits, y, s, n_classes=3, n_groups=2)
+    apart = Batch(logits, s, bins, y.unsqueeze(1), n_strata=4, **settings)
+
+    assert apart.tables.known.shape == (4, 2, 8)
+    torch.testing.assert_close(apart.targets[0], joint_table(logits, y, 3))
+    torch.testing.assert_close(apart.targets[0], joined.targets[0])
+    torch.testing.assert_close(task_information(apart), task_information(joined))
+
+
+@pytest.mark.parametrize("known", ["all", "some"])
+def test_a_target_within_which_groups_are_compared_has_its_table_from_theirs(known):
+    logits, y = random_rows(n=60, m=3)
+    y = y if known == "all" else torch.where(torch.arange(60) % 5 == 0, -1, y)
+    batch = Batch.of_target(logits, y, torch.arange(60) % 2, n_classes=3, n_groups=2)
+
+    torch.testing.assert_close(batch.targets[0], joint_table(logits[y >= 0], y[y >= 0], 3))
