@@ -30,7 +30,7 @@ from sklearn.linear_model import LogisticRegression
 from bitveil.baselines.adversary import Adversary
 from bitveil.baselines.distance_covariance import DistanceCovariance
 from bitveil.datasets import Dataset, make_resonance_search
-from bitveil.datasets.worlds import asimov
+from bitveil.datasets.worlds.physics import asimov
 from bitveil.models import InvariantClassifier
 
 RUNS = {

@@ -20,6 +20,7 @@ from bitveil.audits.attacks import attack
 from bitveil.audits.probes import Split
 from bitveil.datasets import load_adult
 from bitveil.models import InvariantClassifier
+from bitveil.training import Training
 
 MEASURES = ("neuron_information", "mutual_information")
 STRENGTHS = (0.0, 0.1, 0.3, 0.6, 1.0, 3.0, 10.0)
@@ -36,7 +37,7 @@ def run(measure: str, strength: float, seed: int) -> dict[str, Any]:
         measure=measure,
         strength=strength,
         features="raw",
-        hidden=(100,),
+        training=Training(hidden=(100,)),
         random_state=seed,
     )
     model.fit(X[~test], y[~test], sensitive_features=sex[~test], ids=X.index[~test])

@@ -13,7 +13,7 @@ from torch import nn
 from bitveil.batches import Rows
 from bitveil.columns.table import Table
 from bitveil.features import Features
-from bitveil.frozen import freeze, frozen_uniforms, name_digests, row_digests
+from bitveil.frozen import Secret, freeze, frozen_uniforms, name_digests, row_digests
 from bitveil.group_tables import GroupTables
 from bitveil.layers import drawing_from
 from bitveil.workers import one_thread
@@ -38,6 +38,9 @@ class Coder:
     key: bytes
     n_bits: int
     shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "key", Secret(self.key))  # nothing that prints it shows it
 
     def logits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The logits of the bits, with shape (n, m).

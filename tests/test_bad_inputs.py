@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -18,13 +19,14 @@ from sklearn.utils.validation import check_is_fitted
 from bitveil.cli import main
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
+from builders import build
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (8,), "epochs": 2, "batch_size": 100}
 KEY = b"a key that nobody else may know!"
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return build(cls, **QUICK | {"random_state": 0} | settings)
 
 
 def good(n=200, seed=0):
@@ -153,7 +155,7 @@ def test_a_fit_that_is_broken_off_leaves_nothing():
     def stop(epoch):
         raise KeyboardInterrupt
 
-    broken_off = encoder().fit(**good()).set_params(after_epoch=stop)
+    broken_off = encoder().fit(**good()).set_params(training__after_epoch=stop)
     with pytest.raises(KeyboardInterrupt):
         broken_off.fit(**good())
 
@@ -286,7 +288,7 @@ def test_digests_of_used_rows_have_a_key_of_their_own_and_say_nothing_of_order()
 def test_rows_that_were_used_are_known_under_another_key_of_the_draws():
     data = good()
     model = encoder().fit(**data)
-    model.key_ = b"another" * 4
+    model.coder_ = replace(model.coder_, key=b"another" * 4)
 
     assert model.used_rows(data["X"]) == N
     with pytest.raises(ValueError, match=f"{N} of {N} rows have the content of rows"):

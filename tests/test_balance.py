@@ -13,6 +13,7 @@ from bitveil.models import InvariantClassifier
 from bitveil.objectives import Weighted
 from bitveil.tasks import task_information
 from bitveil.training import balancing_chances, train
+from builders import build
 
 
 class Recording(nn.Module):
@@ -148,7 +149,7 @@ def test_an_estimator_hears_a_rare_group_when_it_is_balanced():
     settings |= {"batch_size": 500, "random_state": 0}
     scores = []
     for balanced in (False, True):
-        model = InvariantClassifier(balanced=balanced, **settings)
+        model = build(InvariantClassifier, balanced=balanced, **settings)
         model.fit(rows.x.numpy(), rows.strata.numpy(), sensitive_features=rows.s.numpy())
         scores.append(model.score(test.x.numpy(), test.strata.numpy()))
 
@@ -157,4 +158,4 @@ def test_an_estimator_hears_a_rare_group_when_it_is_balanced():
 
 def test_balanced_is_yes_or_no():
     with pytest.raises(ValueError, match="`balanced` expects True or False, got 'yes'"):
-        InvariantClassifier(balanced="yes").fit([[0.0]], [0], sensitive_features=[0])
+        build(InvariantClassifier, balanced="yes").fit([[0.0]], [0], sensitive_features=[0])

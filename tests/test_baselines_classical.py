@@ -8,6 +8,7 @@ from itertools import product
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression, RidgeClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -98,6 +99,18 @@ def test_the_same_seed_gives_the_same(name, make):
     np.testing.assert_array_equal(one, other)
 
 
+@pytest.mark.parametrize("name", ALL)
+def test_scikit_learn_reads_and_clones_the_settings(name, make):
+    X, y, s = planted()
+    fitted = make(name).fit(X, y, sensitive_features=s)
+    copy = clone(fitted)
+
+    assert copy.get_params() == fitted.get_params()
+    assert copy.get_params()["random_state"] == 0
+    with pytest.raises(ValueError, match="`fit` first"):
+        sent(copy, X, s)
+
+
 @pytest.mark.parametrize("name", CODES)
 def test_likelihoods_are_distributions_of_the_codes_sent(name, make):
     X, y, s = planted()
@@ -134,10 +147,10 @@ def test_bad_input_is_refused(name, make):
     for given, match in [
         ((holed, y, s), "finite numbers"),
         ((X[0], y, s), r"shape \(n, d\)"),
-        ((X, y[1:], s), "`y` expects classes of shape"),
+        ((X, y[1:], s), "`y` expects classes with shape"),
         ((X, y * 0, s), "at least two classes"),
         ((X, y, s * 0), "at least two groups"),
-        ((X, y, np.where(s, np.nan, 0.0)), "leave these rows out"),
+        ((X, y, np.where(s, np.nan, 0.0)), "Leave these rows out"),
         ((X, y + 0.5, s), "as integers"),
     ]:
         with pytest.raises(ValueError, match=match):

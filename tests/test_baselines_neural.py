@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from sklearn.base import clone
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
@@ -343,7 +344,7 @@ def test_distance_correlation_has_its_gradient_and_a_finite_one_everywhere():
         (torch.zeros(3), torch.zeros(4), None, "as many rows"),
         (torch.tensor([0.0, torch.nan]), torch.zeros(2), None, "NaN"),
         (torch.zeros(2, 2, 2), torch.zeros(2), None, "shape"),
-        (torch.zeros(2), torch.zeros(2), torch.tensor([-1.0, 2.0]), "from 0 on"),
+        (torch.zeros(2), torch.zeros(2), torch.tensor([-1.0, 2.0]), "at least 0"),
         (torch.zeros(2), torch.zeros(2), torch.zeros(2), "not all 0"),
         (torch.zeros(2), torch.zeros(2), torch.ones(3), "shape"),
     ],
@@ -381,3 +382,15 @@ def test_contrast_is_at_most_the_logarithm_of_the_rivals():
     assert contrast(alike, alike).item() == pytest.approx(0, abs=1e-4)
     assert 0 < contrast(apart, apart) / 40 <= np.log(40) + 1e-6
     assert contrast(alike[:1], alike[:1]).item() == 0
+
+
+@pytest.mark.parametrize("kind", ALL)
+def test_scikit_learn_reads_sets_and_clones_the_settings(kind):
+    X, y, s = planted(100)
+    baseline = kind(**SMALL).fit(X, y, sensitive_features=s)
+    copy = clone(baseline).set_params(training__epochs=1)
+
+    assert SMALL.items() <= baseline.get_params().items()
+    assert copy.get_params() == baseline.get_params() | {"epochs": 1}
+    with pytest.raises(ValueError, match="`fit` first"):
+        copy.transform(X)

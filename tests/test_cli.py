@@ -18,6 +18,7 @@ from bitveil.audits import Audit
 from bitveil.columns import files
 from bitveil.columns.printing import printable
 from bitveil.models import InvariantClassifier, load
+from builders import build
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
 QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
@@ -42,7 +43,7 @@ def fitted(people, tmp_path_factory):
 
     seen = table_of(people, seed=1)
     X = seen.drop(columns=["person", "sex", "hired", "extra"])
-    model = InvariantClassifier(**QUICK)
+    model = build(InvariantClassifier, **QUICK)
     folder = tmp_path_factory.mktemp("fitted") / "encoder"
     model.fit(X, seen["hired"], sensitive_features=seen[["sex"]]).save(folder)
 
@@ -110,8 +111,8 @@ def test_fit_writes_an_encoder_and_says_so_in_json(bitveil, place):
     }
     assert list(loaded.feature_names_in_) == found["features"]
     assert loaded.n_bits == 2
-    assert loaded.target_name_ == "hired"
-    assert list(loaded.sensitive_names_) == ["sex"]
+    assert loaded.schema_.target_name == "hired"
+    assert list(loaded.schema_.sensitive_names) == ["sex"]
 
 
 def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, place, people):
@@ -172,7 +173,7 @@ def test_codes_are_those_of_the_encoder_in_every_format(bitveil, place, table):
 def test_dates_are_read_alike_from_both_formats(bitveil, people, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X, y, s = people(300)
-    InvariantClassifier(**QUICK).fit(X, y, sensitive_features=s).save("encoder")
+    build(InvariantClassifier, **QUICK).fit(X, y, sensitive_features=s).save("encoder")
     X.to_csv("people.csv", index=False)
     X.to_parquet("people.parquet")
     for source in ("csv", "parquet"):
@@ -316,7 +317,7 @@ def broken(place, table):
     shutil.copytree("encoder", "damaged")
     (place / "damaged" / "weights.safetensors").write_bytes(b"?")
     X = table[["height", "age"]].to_numpy()
-    of = InvariantClassifier(**QUICK)
+    of = build(InvariantClassifier, **QUICK)
     of.fit(X, table["hired"], sensitive_features=table["sex"].to_numpy()).save("of")
 
     return place

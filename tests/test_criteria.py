@@ -10,17 +10,18 @@ from bitveil.batches import Batch
 from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
 from bitveil.criteria import CRITERIA
-from bitveil.datasets.worlds import make_parity_trap, make_unequal_rates
+from bitveil.datasets import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantEncoder
 from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier, load
+from builders import build
 from worlds import random_rows
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
 
 
 def classifier(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return build(cls, **QUICK | {"random_state": 0} | settings)
 
 
 def unequal(n, seed=0):
@@ -350,8 +351,8 @@ def test_wide_codes_have_a_network_as_decoder(wide):
     bits, answers = wide.transform(X), wide.predict_proba(X)
 
     assert bits.shape == (4000, 40)
-    assert wide.decoder_ is not None
-    assert wide.tables_ == {}
+    assert wide.decoder_.network is not None
+    assert wide.decoder_.tables == {}
     assert answers.sum(1) == pytest.approx(1)
     np.testing.assert_array_equal(wide.decode(bits), answers)
     assert wide.score(X, y) > 0.65

@@ -20,7 +20,7 @@ from bitveil.datasets import (
     load_heritage_health,
     load_law_school,
 )
-from bitveil.datasets.files import DataFile, cache, find, read, stored
+from bitveil.datasets.files import DataFile, cache, find, read_checked, stored
 
 CONTENT = b"age,hired\n19,0\n40,1\n"
 MD5 = hashlib.md5(CONTENT, usedforsecurity=False).hexdigest()
@@ -30,8 +30,8 @@ REAL = [
     census_income.TEST,
     compas.GENERAL,
     compas.VIOLENT,
-    law_school.FILE,
-    heritage_health.FILE,
+    law_school.LAW_FILE,
+    heritage_health.HERITAGE_FILE,
 ]
 
 
@@ -93,14 +93,14 @@ def test_found_in_the_data_folder(data_folder, content, name):
     path = put(data_folder, content, name)
 
     assert stored(TOY) == find(TOY) == path
-    assert read(TOY).read() == CONTENT
+    assert read_checked(TOY).read() == CONTENT
 
 
 def test_found_in_the_cache_folder():
     path = put(cache(), gzip.compress(CONTENT, mtime=0))
 
     assert stored(TOY) == find(TOY) == path
-    assert read(TOY).read() == CONTENT
+    assert read_checked(TOY).read() == CONTENT
 
 
 def test_data_folder_comes_before_the_cache_folder(data_folder):
@@ -132,29 +132,27 @@ def test_missing_file(data_folder):
 
     message = str(raised.value)
     assert stored(TOY) is None
-    assert "`toy/toy.csv.gz` expects a file" in message
+    assert "`toy/toy.csv.gz` does not come with bitveil, and is missing" in message
     assert str(data_folder / "toy" / "toy.csv.gz") in message
     assert str(cache() / "toy" / "toy.csv") in message
     assert "Get it: from the toy shop." in message
     assert MD5 in message
     assert "set `BITVEIL_DATA`" in message
-    assert "no address to download it from" in message
+    assert "no address for a download" in message
 
 
 def test_data_folder_that_is_not_there(tmp_path, monkeypatch):
     put(cache(), CONTENT)
     monkeypatch.setenv("BITVEIL_DATA", str(tmp_path / "nowhere"))
 
-    with pytest.raises(
-        FileNotFoundError, match="`BITVEIL_DATA` expects the path of a folder; got"
-    ):
+    with pytest.raises(FileNotFoundError, match="expects the path of a folder, got"):
         find(TOY)
 
 
 def test_data_folder_that_is_a_file(tmp_path, monkeypatch):
     monkeypatch.setenv("BITVEIL_DATA", str(put(tmp_path, CONTENT)))
 
-    with pytest.raises(FileNotFoundError, match="there is none"):
+    with pytest.raises(FileNotFoundError, match="which is not a folder"):
         find(TOY)
 
 
@@ -164,7 +162,7 @@ def test_other_content(data_folder, pack):
     path = put(data_folder, pack(other))
 
     with pytest.raises(ValueError, match="expects content with md5") as raised:
-        read(TOY)
+        read_checked(TOY)
 
     message = str(raised.value)
     assert MD5 in message
@@ -182,7 +180,7 @@ def test_damaged_gzip_file(data_folder, damage):
     put(data_folder, damage(gzip.compress(CONTENT, mtime=0)))
 
     with pytest.raises(ValueError, match=r"whole gzip file at .* got a damaged one .* toy shop"):
-        read(TOY)
+        read_checked(TOY)
 
 
 # Downloads
@@ -197,11 +195,11 @@ def test_download(shop, name, content):
     put(folder, content, name)
     file = toy_at(f"{address}/{name}")
 
-    assert read(file).read() == CONTENT
+    assert read_checked(file).read() == CONTENT
     assert [path for path in cache().rglob("*") if path.is_file()] == [cache() / "toy" / name]
 
     (folder / name).unlink()
-    assert read(file).read() == CONTENT
+    assert read_checked(file).read() == CONTENT
 
 
 def test_data_folder_saves_the_download(shop, data_folder):
@@ -235,7 +233,7 @@ def test_download_that_fails(shop):
 def test_download_without_pooch(monkeypatch):
     monkeypatch.setitem(sys.modules, "pooch", None)
 
-    with pytest.raises(FileNotFoundError, match=r"downloaded from http://a\.b/c: `pip install"):
+    with pytest.raises(FileNotFoundError, match=r"download it from http://a\.b/c: `pip install"):
         find(toy_at("http://a.b/c"))
 
 
@@ -251,7 +249,7 @@ def test_files_have_what_a_person_needs_to_get_them(file):
 
 
 def test_what_may_not_be_passed_on_is_not_downloaded():
-    assert [file for file in REAL if file.address is None] == [heritage_health.FILE]
+    assert [file for file in REAL if file.address is None] == [heritage_health.HERITAGE_FILE]
     with pytest.raises(FileNotFoundError, match="rules of the competition restrict its use"):
         load_heritage_health()
 
@@ -262,8 +260,8 @@ def test_what_may_not_be_passed_on_is_not_downloaded():
         (load_census_income, census_income.TRAIN),
         (load_compas, compas.GENERAL),
         (partial(load_compas, violent=True), compas.VIOLENT),
-        (load_law_school, law_school.FILE),
-        (load_heritage_health, heritage_health.FILE),
+        (load_law_school, law_school.LAW_FILE),
+        (load_heritage_health, heritage_health.HERITAGE_FILE),
     ],
     ids=["census", "compas", "compas, violent", "law", "health"],
 )

@@ -5,9 +5,11 @@ import hashlib
 import io
 import pickle
 import re
+import sys
 from collections.abc import Callable
 from functools import cache, partial
 from importlib.resources import files
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -30,9 +32,10 @@ from bitveil.datasets import (
     load_heritage_health,
     load_law_school,
 )
+from bitveil.datasets.catalogue import entries, loaders
 from bitveil.datasets.dataset import held_out, read_bundled
-from bitveil.datasets.files import DataFile, read, stored
-from bitveil.datasets.german_credit import CODE_BOOK
+from bitveil.datasets.files import DataFile, read_checked, stored
+from bitveil.datasets.german_credit import GERMAN_CODES
 
 Load = Callable[[], Dataset]
 
@@ -57,9 +60,9 @@ recidivism = fetched(load_compas, compas.GENERAL)
 everybody = fetched(partial(load_compas, propublica_filter=False), compas.GENERAL)
 violence = fetched(partial(load_compas, violent=True), compas.VIOLENT)
 all_violence = fetched(partial(load_compas, violent=True, propublica_filter=False), compas.VIOLENT)
-law = fetched(load_law_school, law_school.FILE)
-health = fetched(load_heritage_health, heritage_health.FILE)
-health_3 = fetched(partial(load_heritage_health, year=3), heritage_health.FILE)
+law = fetched(load_law_school, law_school.LAW_FILE)
+health = fetched(load_heritage_health, heritage_health.HERITAGE_FILE)
+health_3 = fetched(partial(load_heritage_health, year=3), heritage_health.HERITAGE_FILE)
 BUNDLED = [
     pytest.param(adult, id="adult"),
     pytest.param(bank, id="bank"),
@@ -282,7 +285,7 @@ def test_official_split_comes_first_and_a_rule_of_the_loader_second() -> None:
 
 def test_compas_filter_moves_nobody_to_the_other_side() -> None:
     some, every = recidivism(), everybody()
-    kept = compas.propublica(compas.read_rows(read(compas.GENERAL)), "score_text")
+    kept = compas.propublica(compas.read_compas(read_checked(compas.GENERAL)), "score_text")
 
     assert np.array_equal(every.test[kept], some.test)
     assert every.features[kept].reset_index(drop=True).equals(some.features)
@@ -302,7 +305,7 @@ def test_health_members_are_on_one_side(load: Load, members: int) -> None:
 
 def test_health_year_moves_no_member_to_the_other_side() -> None:
     every, last = health(), health_3()
-    file = read(heritage_health.FILE)
+    file = read_checked(heritage_health.HERITAGE_FILE)
     members = pd.read_csv(file, usecols=["MemberID_t", "YEAR_t"])
     third = members["YEAR_t"] == "Y3"
 
@@ -446,11 +449,11 @@ def test_bank_rate_rises_over_time() -> None:
 def test_german_codes_are_decoded() -> None:
     features = german().features
 
-    for name, codes in CODE_BOOK.items():
+    for name, codes in GERMAN_CODES.items():
         if codes:
             assert len(set(codes.values())) == len(codes)
             assert set(features[name]) <= set(codes.values())
-    assert not features.isin([c for codes in CODE_BOOK.values() for c in codes]).any(axis=None)
+    assert not features.isin([c for codes in GERMAN_CODES.values() for c in codes]).any(axis=None)
     assert features.select_dtypes("number").shape[1] == 7
     assert (features["personal_status"] == "female: single").sum() == 0
 
@@ -573,7 +576,7 @@ def test_compas_names_nobody_and_knows_nothing_of_later(load: Load) -> None:
 def test_compas_never_reads_what_names_a_person() -> None:
     header = ["name", "dob", *compas.FEATURES, *compas.FILTER, "two_year_recid", "c_case_number"]
     content = ",".join(header) + "\n" + ",".join(["1"] * len(header)) + "\n"
-    rows = compas.read_rows(io.BytesIO(content.encode()))
+    rows = compas.read_compas(io.BytesIO(content.encode()))
 
     assert set(rows) == {*compas.FEATURES, *compas.FILTER, "two_year_recid"}
 
@@ -668,7 +671,7 @@ def test_health_some_conditions_give_the_target_away() -> None:
 
 @pytest.mark.parametrize("year", [0, 4, "Y3"])
 def test_health_has_three_years(year: object) -> None:
-    with pytest.raises(ValueError, match="expects year 1, 2, 3 or None; got"):
+    with pytest.raises(ValueError, match="expects year 1, 2, 3 or None, got"):
         load_heritage_health(year=year)  # type: ignore[arg-type]
 
 
@@ -695,11 +698,12 @@ def test_no_file_without_notice() -> None:
 def test_source_and_licence_are_said(load: Load) -> None:
     data = load()
 
-    assert data.licence
-    assert re.search(r"https://[^\s,]+", data.source)
-    assert (data.licence == "CC BY 4.0") == ("archive.ics.uci.edu" in data.source)
-    assert data.source in data.description
-    assert data.licence in data.description
+    assert data.origin is not None
+    assert data.origin.licence
+    assert re.search(r"https://[^\s,]+", data.origin.source)
+    assert (data.origin.licence == "CC BY 4.0") == ("archive.ics.uci.edu" in data.origin.source)
+    assert data.origin.source in data.origin.description
+    assert data.origin.licence in data.origin.description
 
 
 @every_bundled_dataset
@@ -707,8 +711,9 @@ def test_notice_names_the_source(load: Load) -> None:
     data = load()
     notice = files("bitveil.datasets").joinpath("files", "NOTICE.md").read_text("utf-8")
 
-    assert data.licence == "CC BY 4.0"
-    assert all(link in notice for link in re.findall(r"https://[^\s,]+", data.source))
+    assert data.origin is not None
+    assert data.origin.licence == "CC BY 4.0"
+    assert all(link in notice for link in re.findall(r"https://[^\s,]+", data.origin.source))
 
 
 # The class
@@ -779,8 +784,68 @@ def test_stated_by_names_what_is_not_there(stated_by: dict[str, tuple[str, ...]]
         toy(stated_by=stated_by)
 
 
-def test_all_is_sorted_and_there() -> None:
-    names = bitveil.datasets.__all__
+# What the catalogue finds
 
-    assert names == sorted(names)
-    assert all(hasattr(bitveil.datasets, name) for name in names)
+
+def test_every_loader_is_a_name_of_the_package() -> None:
+    names = dir(bitveil.datasets)
+
+    assert names == sorted({"Dataset", *loaders()})
+    assert all(callable(getattr(bitveil.datasets, name)) for name in names)
+    assert {"load_adult", "fetch_mnist", "make_parity_trap", "make_resonance_search"} <= set(names)
+
+
+def test_a_name_that_is_no_loader_is_missing() -> None:
+    with pytest.raises(AttributeError, match="has no attribute 'load_nothing'"):
+        _ = bitveil.datasets.load_nothing
+
+
+def test_the_benchmark_finds_every_file_with_an_entry() -> None:
+    assert {name: entry.sensitive for name, entry in entries().items()} == {
+        "adult": "sex",
+        "bank": "marital",
+        "census": "sex",
+        "communities": "black_share",
+        "compas": "race",
+        "credit": "sex",
+        "german": "sex",
+        "heritage": "age_group",
+        "law": "race",
+    }
+    assert {name for name, entry in entries().items() if entry.files} == {
+        "census",
+        "compas",
+        "heritage",
+        "law",
+    }
+
+
+@every_bundled_dataset
+def test_an_entry_names_a_sensitive_attribute_of_its_data_set(load: Load) -> None:
+    data = load()
+    (entry,) = [e for e in entries().values() if not e.files and e.load().name == data.name]
+
+    assert entry.sensitive in data.sensitive
+
+
+def test_a_new_file_is_found_without_an_entry_elsewhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "new_world.py").write_text(
+        "from bitveil.datasets.dataset import Entry\n"
+        "__all__ = ['load_new_world']\n"
+        "def load_new_world():\n"
+        "    return 'loaded'\n"
+        "NEW = Entry('new', load_new_world, 'group')\n"
+    )
+    monkeypatch.setattr(bitveil.datasets, "__path__", [*bitveil.datasets.__path__, str(tmp_path)])
+    for found in (entries, loaders):
+        found.cache_clear()
+    try:
+        assert bitveil.datasets.load_new_world() == "loaded"
+        assert entries()["new"].sensitive == "group"
+    finally:
+        for found in (entries, loaders):
+            found.cache_clear()
+        sys.modules.pop("bitveil.datasets.new_world", None)
+        vars(bitveil.datasets).pop("new_world", None)

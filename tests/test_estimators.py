@@ -17,16 +17,17 @@ from bitveil.certificates import UncertifiableError
 from bitveil.datasets import load_adult, load_german_credit
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier
+from builders import build
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
 
 
 def encoder(**settings):
-    return InvariantEncoder(**QUICK | {"random_state": 0} | settings)
+    return build(InvariantEncoder, **QUICK | {"random_state": 0} | settings)
 
 
 def classifier(**settings):
-    return InvariantClassifier(**QUICK | {"random_state": 0} | settings)
+    return build(InvariantClassifier, **QUICK | {"random_state": 0} | settings)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +55,7 @@ def test_a_constructor_only_stores():
     settings = InvariantClassifier().get_params()
     settings |= {"n_bits": -1, "max_gap": "wide", "hidden": None, "key": 7, "random_state": "x"}
 
-    assert InvariantClassifier(**settings).get_params() == settings
+    assert build(InvariantClassifier, **settings).get_params() == settings
 
 
 def test_a_clone_is_unfitted_and_fits_alike(numbers):
@@ -144,8 +145,8 @@ def test_fitted_names_say_what_was_fitted(people):
 
     assert fitted.n_features_in_ == X.shape[1]
     assert list(fitted.feature_names_in_) == list(X)
-    assert fitted.target_name_ == "hired"
-    assert list(fitted.sensitive_names_) == ["sex", "old"]
+    assert fitted.schema_.target_name == "hired"
+    assert list(fitted.schema_.sensitive_names) == ["sex", "old"]
     assert fitted.classes_.tolist() == ["no", "yes"]
 
 
@@ -166,7 +167,8 @@ def test_the_same_seed_gives_the_same_bits(numbers):
 def test_without_a_seed_every_fit_has_a_key_of_its_own(numbers):
     X, y, s = numbers
     keys = {
-        encoder(random_state=None, epochs=1).fit(X, y, sensitive_features=s).key_ for _ in range(3)
+        encoder(random_state=None, epochs=1).fit(X, y, sensitive_features=s).coder_.key
+        for _ in range(3)
     }
 
     assert len(keys) == 3
@@ -178,7 +180,7 @@ def test_a_given_key_is_the_key(numbers):
     key = b"a key that nobody else may know!"
     given, drawn = (encoder(key=k).fit(X, y, sensitive_features=s) for k in (key, None))
 
-    assert given.key_ == key
+    assert given.coder_.key == key
     np.testing.assert_array_equal(given.logits(X), drawn.logits(X))
     assert (given.transform(X) != drawn.transform(X)).any()
 
@@ -537,7 +539,7 @@ def test_german_credit_goes_all_the_way():
     fitted = classifier(features="posterior", max_gap=0.4).fit(X, y, sensitive_features=s)
 
     assert fitted.certificate_.bound == 0.4
-    assert fitted.target_name_ == "good_risk"
+    assert fitted.schema_.target_name == "good_risk"
     assert fitted.transform(X).shape == (1000, 3)
     assert fitted.score(X, y) > 0.65
 
@@ -587,7 +589,7 @@ def test_text_in_a_column_of_numbers_is_refused(model, people):
 def test_few_rows_are_passed_over_more_often():
     X = np.random.default_rng(0).normal(size=(200, 2))
     y, s = (X[:, 0] > 0).astype(int), (X[:, 1] > 0).astype(int)
-    fitted = InvariantEncoder(2, features="raw", hidden=(4,), random_state=0)
+    fitted = build(InvariantEncoder, 2, features="raw", hidden=(4,), random_state=0)
     fitted.fit(X, y, sensitive_features=s)
 
     assert len(fitted.history_.epochs) == 160

@@ -13,6 +13,7 @@ from bitveil.exports import to_onnx
 from bitveil.frozen import freeze, frozen_uniforms, row_digests
 from bitveil.gradients import straight_through
 from bitveil.layers import table_encoder
+from builders import build
 
 KEY = b"0123456789abcdef"
 ROWS = (0, 1, 2, 1000)
@@ -129,11 +130,13 @@ def test_the_encoder_of_a_fitted_estimator_gives_the_published_bits(run):
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
     y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
-    model = InvariantEncoder(8, epochs=2, random_state=0).fit(X, y, sensitive_features=s)
-    features = model.features_.transform(X).astype(np.float64)
-    answer = run(model.encoder_, n_inputs=features.shape[1])
+    model = build(InvariantEncoder, 8, epochs=2, random_state=0).fit(X, y, sensitive_features=s)
+    features = model.coder_.features.transform(X).astype(np.float64)
+    answer = run(model.coder_.encoder, n_inputs=features.shape[1])
 
-    found = answer(features=features, uniforms=frozen_uniforms(row_digests(X), 8, model.key_))
+    found = answer(
+        features=features, uniforms=frozen_uniforms(row_digests(X), 8, model.coder_.key)
+    )
     np.testing.assert_array_equal(found["bits"], model.transform(X))
     np.testing.assert_allclose(found["probabilities"], model.probabilities(X), rtol=0, atol=1e-12)
 

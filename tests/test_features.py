@@ -9,6 +9,7 @@ from sklearn.metrics import roc_auc_score
 from bitveil.columns.table import check_table
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features
+from builders import build
 
 KINDS = ("posterior", "raw", "both")
 
@@ -177,7 +178,7 @@ def test_columns_that_are_not_categories_have_no_unseen_values(old, new):
 
 def test_an_estimator_warns_once_about_all_unseen_values(people):
     some = people(300)
-    encoder = InvariantEncoder(2, features="raw", hidden=(4,), epochs=2, random_state=0)
+    encoder = build(InvariantEncoder, 2, features="raw", hidden=(4,), epochs=2, random_state=0)
     encoder.fit(some.X, some.y, sensitive_features=some.s)
 
     with pytest.warns(UserWarning, match="not fitted") as caught:
@@ -200,7 +201,7 @@ def test_infinities_are_refused_with_their_columns():
 @pytest.mark.parametrize("values", [[1.0, np.inf], ["1.0", "inf"]], ids=["objects", "text"])
 def test_infinities_among_objects_are_refused_with_their_columns(values):
     X = pd.DataFrame({"height": pd.Series(values * 50, dtype=object)})
-    encoder = InvariantEncoder(2, features="raw", hidden=(4,), epochs=2, random_state=0)
+    encoder = build(InvariantEncoder, 2, features="raw", hidden=(4,), epochs=2, random_state=0)
 
     with pytest.raises(ValueError, match="height"):
         encoder.fit(X, np.arange(100) % 2, sensitive_features=np.arange(100) % 2)

@@ -1,5 +1,6 @@
 """Folders: an encoder comes back from disk unchanged, or is refused."""
 
+from dataclasses import replace
 import copy
 import hashlib
 import json
@@ -23,6 +24,7 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.folders import libraries
 from bitveil.mixtures import Mixture
 from bitveil.models import InvariantClassifier, load
+from builders import build
 
 KEY = b"a key that is for these tests"
 FILES = ("encoder.json", "weights.safetensors", "features.skops", "secret.key")
@@ -36,7 +38,7 @@ def model(people):
     X, y, s = people(400)
     settings = {"n_bits": 3, "hidden": (8,), "epochs": 8, "random_state": 0, "key": KEY}
 
-    return InvariantClassifier(max_gap=0.5, features="both", **settings).fit(
+    return build(InvariantClassifier, max_gap=0.5, features="both", **settings).fit(
         X, y, sensitive_features=pd.Series(s, name="sex")
     )
 
@@ -55,7 +57,7 @@ def saved(original, tmp_path):
 
 
 def quick(cls=InvariantEncoder, **settings):
-    return cls(**{"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2} | settings)
+    return build(cls, **{"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2} | settings)
 
 
 def edit(folder, **changes):
@@ -87,10 +89,10 @@ def test_a_loaded_encoder_knows_what_it_is(model, saved):
 
     assert loaded.certificate_ == model.certificate_
     assert loaded.path_ == model.path_
-    assert loaded.key_ == model.key_
+    assert loaded.coder_.key == model.coder_.key
     assert loaded.classes_.tolist() == ["no", "yes"]
     assert loaded.groups_.tolist() == ["f", "m"]
-    assert loaded.sensitive_names_ == ["sex"]
+    assert loaded.schema_.sensitive_names == ["sex"]
     assert loaded.feature_names_in_ == model.feature_names_in_
     assert loaded.get_params() | {"random_state": 0, "key": KEY} == model.get_params()
 
@@ -107,16 +109,16 @@ def test_a_loaded_encoder_can_be_saved_again(model, saved, tmp_path, people):
 def test_the_folder_has_four_files_and_the_key_is_for_the_owner_only(model, saved):
     assert sorted(path.name for path in saved.iterdir()) == sorted(FILES)
     assert stat.S_IMODE((saved / "secret.key").stat().st_mode) == 0o600
-    assert (saved / "secret.key").read_bytes() == model.key_
+    assert (saved / "secret.key").read_bytes() == model.coder_.key
     for name in set(FILES) - {"secret.key"}:
-        assert model.key_ not in (saved / name).read_bytes()
+        assert model.coder_.key not in (saved / name).read_bytes()
 
 
 def test_a_given_key_is_only_in_its_file(people, tmp_path):
     key = b"a key that nobody else may know!"
     quick(key=key).fit(*people()[:2], sensitive_features=people().s).save(tmp_path / "encoder")
 
-    assert load(tmp_path / "encoder").key_ == key
+    assert load(tmp_path / "encoder").coder_.key == key
     assert key.decode() not in (tmp_path / "encoder" / "encoder.json").read_text()
 
 
@@ -145,7 +147,7 @@ def printed(model):
             repr(model),
             str(vars(model)),
             repr(model.get_params()),
-            f"{model.key} {model.key_}",
+            f"{model.key} {model.coder_.key}",
             pprint.pformat(vars(model)),
             model._repr_html_() or "",
         ]
@@ -162,14 +164,14 @@ def test_the_key_is_not_printed(people):
     copies = [clone(given), pickle.loads(pickle.dumps(given)), copy.deepcopy(given)]
 
     assert all(each.key == key for each in copies)
-    assert copies[1].key_ == copies[2].key_ == key
+    assert copies[1].coder_.key == copies[2].coder_.key == key
     assert key.decode() not in repr([repr(each) + str(vars(each)) for each in copies])
     for model in (given, drawn, seeded):
-        content = str(bytes(model.key_))[2:-1]
-        assert len(model.key_) == 32
+        content = str(bytes(model.coder_.key))[2:-1]
+        assert len(model.coder_.key) == 32
         assert content not in printed(model)
         assert "secret" in printed(model)
-    drawn.key_ = key  # as somebody does before giving the encoder away
+    drawn.coder_ = replace(drawn.coder_, key=key)  # as somebody does who gives the encoder away
     assert key.decode() not in printed(drawn)
 
 
@@ -190,8 +192,8 @@ def test_saving_warns_if_the_key_follows_from_the_seed(people, tmp_path):
 
     quick().fit(X, y, sensitive_features=s).save(tmp_path / "drawn")
     quick(random_state=7, key=KEY).fit(X, y, sensitive_features=s).save(tmp_path / "given")
-    seeded.key_ = secrets.token_bytes(32)
-    seeded.set_params(key=seeded.key_).save(tmp_path / "changed")
+    seeded.coder_ = replace(seeded.coder_, key=secrets.token_bytes(32))
+    seeded.set_params(key=seeded.coder_.key).save(tmp_path / "changed")
 
 
 # Versions

@@ -20,6 +20,7 @@ from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier
 from bitveil.search import LADDER, Candidate, Counts, Step, certified
 from bitveil.training import Epoch, History
+from builders import build
 
 
 def world(n, seed=0, k=2):
@@ -36,7 +37,7 @@ def world(n, seed=0, k=2):
 def encoder(cls=InvariantClassifier, **settings):
     quick = {"features": "raw", "hidden": (16,), "epochs": 40, "batch_size": 500}
 
-    return cls(**{"n_bits": 3, "random_state": 0} | quick | settings)
+    return build(cls, **{"n_bits": 3, "random_state": 0} | quick | settings)
 
 
 def shares(theta, s):

@@ -7,6 +7,7 @@ import pytest
 from bitveil.columns.groups import CONTINUOUS, Grouping
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
+from builders import build
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
 
@@ -24,7 +25,7 @@ def table(n=300, seed=0):
 def fitted(s, **settings):
     X, y = table(len(s))
 
-    return InvariantEncoder(**QUICK | settings).fit(X, y, sensitive_features=s)
+    return build(InvariantEncoder, **QUICK | settings).fit(X, y, sensitive_features=s)
 
 
 # Numbers that are cut
@@ -263,8 +264,8 @@ def test_polars_frames_are_accepted():
     one = fitted(polars.Series("sex", s["sex"].to_numpy()))
 
     assert same.groups_.tolist() == model.groups_.tolist()
-    assert same.sensitive_names_ == ["age", "sex"]
-    assert one.sensitive_names_ == ["sex"]
+    assert same.schema_.sensitive_names == ["age", "sex"]
+    assert one.schema_.sensitive_names == ["sex"]
     assert model.sensitive_groups(polars.from_pandas(s)).tolist() == (
         same.sensitive_groups(s).tolist()
     )
@@ -283,7 +284,7 @@ def test_groups_are_saved_and_loaded(tmp_path, missing):
 
     assert loaded.groups_.tolist() == model.groups_.tolist()
     assert loaded.sensitive_groups(new).tolist() == model.sensitive_groups(new).tolist()
-    assert loaded.grouping_.edges == model.grouping_.edges
+    assert loaded.schema_.grouping.edges == model.schema_.grouping.edges
     assert loaded.sensitive_groups(s[["sex", "age"]]).tolist() == (
         model.sensitive_groups(s).tolist()
     )
@@ -294,7 +295,7 @@ def test_a_number_is_cut_before_rows_are_split_and_certified():
     X = rng.normal(size=(1500, 2))
     s = X[:, 0] + rng.normal(size=1500)
     settings = QUICK | {"max_gap": 0.8, "bins": 3}
-    model = InvariantEncoder(**settings).fit(X, X[:, 1] > 0, sensitive_features=s)
+    model = build(InvariantEncoder, **settings).fit(X, X[:, 1] > 0, sensitive_features=s)
 
     assert model.certificate_.sizes == (150, 150, 150)
     assert len(model.groups_) == 3

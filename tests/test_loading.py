@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 import bitveil.estimators
+from builders import build
 
 encoder = bitveil.models.load(sys.argv[1])
 table = sys.argv[2]
@@ -55,7 +56,7 @@ def test_fitted_on_numbers_it_needs_neither_fabric_nor_skrub(encoded_elsewhere, 
     rng = np.random.default_rng(0)
     X = rng.normal(size=(400, 3))
     y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
-    encoder = InvariantEncoder(8, epochs=2, random_state=0, key=bytes(16))
+    encoder = build(InvariantEncoder, 8, epochs=2, random_state=0, key=bytes(16))
     encoder.fit(X, y, sensitive_features=s)
     np.save(tmp_path / "table.npy", X)
     bits = encoded_elsewhere(encoder, "table.npy", [*OPTIONAL, "skrub"])
@@ -66,7 +67,7 @@ def test_fitted_on_numbers_it_needs_neither_fabric_nor_skrub(encoded_elsewhere, 
 def test_fitted_on_a_data_frame_it_needs_no_fabric(encoded_elsewhere, tmp_path, people):
     X, y, s = people(400)
     X = X.drop(columns="notes")
-    encoder = InvariantEncoder(8, epochs=2, random_state=0, key=bytes(16))
+    encoder = build(InvariantEncoder, 8, epochs=2, random_state=0, key=bytes(16))
     encoder.fit(X, y, sensitive_features=s)
     X.to_parquet(tmp_path / "table.parquet")
     bits = encoded_elsewhere(encoder, "table.parquet", OPTIONAL)

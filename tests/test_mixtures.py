@@ -1,6 +1,7 @@
 """Mixtures: every reading is the mean by the shares, coins know nothing, goals are kept to."""
 
 import math
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
@@ -17,6 +18,7 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
 from bitveil.mixtures import Mixture, largest_share, mixed_table
 from bitveil.models import InvariantClassifier, load
+from builders import build
 from populations import sure
 
 DELTA = 0.1
@@ -29,9 +31,12 @@ def linear(weights, rows, *, cls=InvariantEncoder, **settings):
 
     X, y, s = rows
     weights = torch.tensor(weights, dtype=torch.float64)
-    model = cls(len(weights), **QUICK | settings).fit(X, y, sensitive_features=s)
-    model.encoder_ = nn.Linear(*weights.T.shape, bias=False).double().eval().requires_grad_(False)
-    model.encoder_.weight.copy_(weights)
+    model = build(cls, len(weights), **QUICK | settings).fit(X, y, sensitive_features=s)
+    model.coder_ = replace(
+        model.coder_,
+        encoder=nn.Linear(*weights.T.shape, bias=False).double().eval().requires_grad_(False),
+    )
+    model.coder_.encoder.weight.copy_(weights)
 
     return model
 
@@ -170,8 +175,10 @@ def test_drawn_codes_are_as_frequent_as_the_likelihoods_say():
 def test_coins_are_independent_of_group_and_bits(share):
     X, _, s = people(8000, seed=4)
     first, _ = pair()
-    same = linear([[4, 1], [1, 4], [2, -2]], people(), key=first.key_)  # shares the bits' draws
-    coins = Mixture([first, same], [1 - share, share], key=first.key_).transform(X)[:, 0]
+    same = linear(
+        [[4, 1], [1, 4], [2, -2]], people(), key=first.coder_.key
+    )  # shares the bits' draws
+    coins = Mixture([first, same], [1 - share, share], key=first.coder_.key).transform(X)[:, 0]
 
     for part in (s == 0, s == 1, first.transform(X)[:, 0] == 1, same.transform(X)[:, 2] == 0):
         n = part.sum()
@@ -239,7 +246,7 @@ def test_answers_are_those_of_the_model_that_the_coin_chose():
 def test_a_mixture_is_made_anew_from_saved_encoders(tmp_path):
     X, y, s = people(200)
     encoders = [
-        InvariantEncoder(m, **QUICK, key=bytes(16 + m)).fit(X, y, sensitive_features=s)
+        build(InvariantEncoder, m, **QUICK, key=bytes(16 + m)).fit(X, y, sensitive_features=s)
         for m in (1, 2)
     ]
     bits = Mixture(encoders, [0.3, 0.7]).transform(X)
@@ -393,12 +400,12 @@ def test_several_columns_of_groups_are_taken_together():
 
 def other_columns():
     X, y, s = people(200)
-    return InvariantEncoder(2, **QUICK).fit(np.c_[X, X], y, sensitive_features=s)
+    return build(InvariantEncoder, 2, **QUICK).fit(np.c_[X, X], y, sensitive_features=s)
 
 
 def named_columns():
     X, y, s = people(200)
-    return InvariantEncoder(2, **QUICK).fit(
+    return build(InvariantEncoder, 2, **QUICK).fit(
         pd.DataFrame(X, columns=["a", "b"]), y, sensitive_features=s
     )
 

@@ -7,6 +7,7 @@ import pytest
 from bitveil.audits import audit
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
+from builders import build
 
 QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2, "random_state": 0}
 
@@ -28,7 +29,9 @@ FEATURES = ["a", "b", "c"]
 def fitted(cls=InvariantClassifier, target="hired", sensitive="sex", **settings):
     table = people()
     y = None if target is None else table[target]
-    return cls(**QUICK | settings).fit(table[FEATURES], y, sensitive_features=table[sensitive])
+    return build(cls, **QUICK | settings).fit(
+        table[FEATURES], y, sensitive_features=table[sensitive]
+    )
 
 
 def audited(model, target="hired", sensitive="sex", seed=1, **settings):
@@ -147,7 +150,7 @@ def test_an_encoder_without_a_target_is_audited_for_any():
 def test_used_rows_are_refused_by_name_and_by_content():
     table = people()
     X, y, s = table[FEATURES], table["hired"], table["sex"]
-    named = InvariantClassifier(**QUICK).fit(X, y, sensitive_features=s, ids=range(600))
+    named = build(InvariantClassifier, **QUICK).fit(X, y, sensitive_features=s, ids=range(600))
 
     with pytest.raises(ValueError, match="600 of 600 rows have the content of rows"):
         fitted().audit(X, y, sensitive_features=s)

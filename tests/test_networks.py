@@ -1,6 +1,7 @@
 """Networks: given encoders and decoders, images, layers that draw, and precision."""
 
 import copy
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,12 +13,13 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, conv_encoder, drawing_from, stochastic_layers
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
 from bitveil.networks import Decoding, Encoding
+from builders import build
 
 QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0, "key": b"a key for the tests"} | settings)
+    return build(cls, **QUICK | {"random_state": 0, "key": b"a key for the tests"} | settings)
 
 
 def world(n=400, seed=0):
@@ -58,10 +60,10 @@ def test_a_given_network_is_copied_and_trained():
     model = encoder(encoder=own, epochs=25, learning_rate=0.03).fit(X, y, sensitive_features=s)
 
     assert all(torch.equal(weight, before[name]) for name, weight in own.state_dict().items())
-    assert type(model.encoder_[1]) is nn.Tanh
-    assert not torch.equal(model.encoder_[0].weight.float(), own[0].weight)
+    assert type(model.coder_.encoder[1]) is nn.Tanh
+    assert not torch.equal(model.coder_.encoder[0].weight.float(), own[0].weight)
     assert own[0].weight.dtype == torch.float32
-    assert model.features_.kind == "raw"
+    assert model.coder_.features.kind == "raw"
     assert model.score(X, y) > 0.7
 
 
@@ -88,7 +90,7 @@ def test_networks_with_a_training_mode_are_evaluated_in_evaluation_mode():
 
     np.testing.assert_array_equal(model.logits(X), logits)
     np.testing.assert_allclose(model.logits(X[:3]), logits[:3])
-    assert (model.encoder_[1].num_batches_tracked > 0).item()
+    assert (model.coder_.encoder[1].num_batches_tracked > 0).item()
 
 
 def test_layers_that_draw_give_the_same_draws_for_the_same_row():
@@ -108,7 +110,7 @@ def test_draws_of_layers_depend_on_the_name_and_the_key():
     model = encoder(encoder=deep()).fit(X, y, sensitive_features=s)
     logits = model.logits(X)
     named = model.logits(X, ids=np.arange(400))
-    model.key_ = b"another secret key"
+    model.coder_ = replace(model.coder_, key=b"another secret key")
 
     assert (named != logits).any()
     assert (model.logits(X) != logits).any()
@@ -117,7 +119,7 @@ def test_draws_of_layers_depend_on_the_name_and_the_key():
 def test_layers_draw_with_their_probabilities_and_their_own_numbers():
     X, y, s = world()
     model = encoder(encoder=deep(), epochs=1).fit(X, y, sensitive_features=s)
-    first, second = stochastic_layers(model.encoder_)
+    first, second = stochastic_layers(model.coder_.encoder)
     for layer in (first, second):
         layer.register_forward_hook(lambda layer, _, bits: setattr(layer, "seen", bits))
     one = np.repeat(X[:1], 3000, axis=0)
@@ -223,11 +225,11 @@ def test_a_given_decoder_is_copied_trained_and_saved(tmp_path):
     loaded = load(tmp_path / "own", decoder=own)
 
     assert all(torch.equal(weight, before[name]) for name, weight in own.state_dict().items())
-    assert model.tables_ == {}
+    assert model.decoder_.tables == {}
     assert model.score(X, y) > 0.7
     np.testing.assert_array_equal(loaded.predict_proba(X), model.predict_proba(X))
     with torch.no_grad():
-        by_hand = model.decoder_(torch.from_numpy(model.transform(X)).double()).softmax(1)
+        by_hand = model.decoder_.network(torch.from_numpy(model.transform(X)).double()).softmax(1)
     np.testing.assert_allclose(model.predict_proba(X), by_hand)
 
 
@@ -269,7 +271,7 @@ def test_images_are_encoded_by_convolutions(tmp_path, channels):
     loaded = load(tmp_path / "images")
     fresh, truth, _ = images(channels=channels, seed=1)
 
-    assert any(isinstance(layer, nn.Conv2d) for layer in model.encoder_)
+    assert any(isinstance(layer, nn.Conv2d) for layer in model.coder_.encoder)
     assert model.transform(fresh).shape == (300, 3)
     assert model.score(fresh, truth) > 0.8
     np.testing.assert_array_equal(loaded.transform(fresh), model.transform(fresh))
@@ -389,7 +391,7 @@ def test_every_precision_trains_a_useful_code(precision, kind):
     model = encoder(**settings, **own, **wide).fit(X, y, sensitive_features=s)
 
     assert all(np.isfinite([e.loss, e.merit]).all() for e in model.history_.epochs)
-    assert all(weight.dtype == torch.float64 for weight in model.encoder_.parameters())
+    assert all(weight.dtype == torch.float64 for weight in model.coder_.encoder.parameters())
     assert model.score(X, y) > 0.6
 
 

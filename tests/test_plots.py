@@ -10,6 +10,7 @@ import pytest
 from bitveil.estimators import InvariantEncoder
 from bitveil.plots import MARKS, plot_path
 from bitveil.search import Step
+from builders import build
 
 SAFE = Step(0.05, None, 0.20, 0.04, gap=0.04, score=0.7, certified=True)
 USEFUL = Step(0.10, None, 0.30, 0.09, gap=0.09, score=0.8, certified=True)
@@ -84,7 +85,7 @@ def test_axes_are_made_where_none_are_given(axes):
 def test_the_path_of_a_fit_is_drawn(axes):
     rng = np.random.default_rng(0)
     X, s = rng.normal(size=(200, 2)), np.arange(200) % 2
-    encoder = InvariantEncoder(2, strength=1.0, features="raw", epochs=1, random_state=0)
+    encoder = build(InvariantEncoder, 2, strength=1.0, features="raw", epochs=1, random_state=0)
     encoder.fit(X, X[:, 0] > 0, sensitive_features=s)
     plot_path(encoder.path_, axes)
     (step,) = encoder.path_

@@ -120,9 +120,7 @@ def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
 
 
 def test_an_encoder_that_makes_other_codes_is_refused():
-    with pytest.raises(
-        ValueError, match="`encode` must return the 1 parts of the code, got 2"
-    ):
+    with pytest.raises(ValueError, match="`encode` must return the 1 parts of the code, got 2"):
         audit(
             np.zeros((8, 1)),
             [0, 1] * 4,

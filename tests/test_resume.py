@@ -18,6 +18,7 @@ from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
+from builders import build
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}
 
@@ -39,7 +40,7 @@ class Killer:
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return build(cls, **QUICK | {"random_state": 0} | settings)
 
 
 def world(n=400, seed=0):
@@ -53,7 +54,10 @@ def world(n=400, seed=0):
 def assert_equal(one, other, X):
     """The same weights to the last bit, the same history, path, certificate and bits."""
 
-    for mine, yours in ((one.encoder_, other.encoder_), (one.decoder_, other.decoder_)):
+    for mine, yours in (
+        (one.coder_.encoder, other.coder_.encoder),
+        (one.decoder_.network, other.decoder_.network),
+    ):
         assert (mine is None) == (yours is None)
         if mine is not None:
             state = yours.state_dict()
@@ -61,7 +65,7 @@ def assert_equal(one, other, X):
     assert one.history_ == other.history_
     assert one.path_ == other.path_
     assert one.certificate_ == other.certificate_
-    assert one.key_ == other.key_
+    assert one.coder_.key == other.coder_.key
     np.testing.assert_array_equal(one.logits(X), other.logits(X))
     np.testing.assert_array_equal(one.transform(X), other.transform(X))
 
@@ -69,11 +73,11 @@ def assert_equal(one, other, X):
 def interrupted(model, killed_after, X, y, s, folder, **given):
     """Fit with a checkpoint, killed after some epochs, and then again."""
 
-    model.set_params(checkpoint=folder, after_epoch=Killer(killed_after))
+    model.set_params(training__checkpoint=folder, training__after_epoch=Killer(killed_after))
     with pytest.raises(Killed):
         model.fit(X, y, sensitive_features=s, **given)
     seen = []
-    model.set_params(after_epoch=seen.append)
+    model.set_params(training__after_epoch=seen.append)
 
     return model.fit(X, y, sensitive_features=s, **given), seen
 
@@ -98,8 +102,8 @@ def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
     model = encoder(strength=1.0, checkpoint=tmp_path)
     for _ in range(times):
         with pytest.raises(Killed):
-            model.set_params(after_epoch=Killer(1)).fit(X, y, sensitive_features=s)
-    model.set_params(after_epoch=None).fit(X, y, sensitive_features=s)
+            model.set_params(training__after_epoch=Killer(1)).fit(X, y, sensitive_features=s)
+    model.set_params(training__after_epoch=None).fit(X, y, sensitive_features=s)
 
     assert_equal(model, whole, X)
 
@@ -438,24 +442,24 @@ def test_nothing_but_the_state_is_left_beside(tmp_path):
 def test_a_warm_start_goes_on_from_the_weights_with_the_key():
     X, y, s = world()
     model = encoder(warm_start=True, random_state=None, strength=0.0, learning_rate=1e-9)
-    first = model.fit(X, y, sensitive_features=s).logits(X), model.key_
-    second = model.fit(X, y, sensitive_features=s).logits(X), model.key_
-    cold = model.set_params(warm_start=False).fit(X, y, sensitive_features=s)
+    first = model.fit(X, y, sensitive_features=s).logits(X), model.coder_.key
+    second = model.fit(X, y, sensitive_features=s).logits(X), model.coder_.key
+    cold = model.set_params(training__warm_start=False).fit(X, y, sensitive_features=s)
 
     assert second[1] == first[1]
     assert second[0] == pytest.approx(first[0], abs=0.3)  # the scaling is of other rows
     assert np.abs(cold.logits(X) - first[0]).max() > 0.3
-    assert cold.key_ != first[1]
+    assert cold.coder_.key != first[1]
 
 
 def test_a_warm_start_with_the_same_seed_and_no_learning_changes_nothing():
     X, y, s = world()
     model = encoder(warm_start=True, n_bits=20, learning_rate=1e-30)
     before = model.fit(X, y, sensitive_features=s).predict_proba(X)
-    weights = model.encoder_[0].weight.clone()
+    weights = model.coder_.encoder[0].weight.clone()
     model.fit(X, y, sensitive_features=s)
 
-    torch.testing.assert_close(model.encoder_[0].weight, weights, rtol=0, atol=1e-7)
+    torch.testing.assert_close(model.coder_.encoder[0].weight, weights, rtol=0, atol=1e-7)
     np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
 
 
@@ -464,7 +468,7 @@ def test_a_key_that_is_given_goes_before_the_one_of_the_fit_before():
     model = encoder(warm_start=True).fit(X, y, sensitive_features=s)
     model.set_params(key=b"another secret key").fit(X, y, sensitive_features=s)
 
-    assert model.key_ == b"another secret key"
+    assert model.coder_.key == b"another secret key"
 
 
 @pytest.mark.parametrize("settings", [{"n_bits": 4}, {"hidden": (9,)}, {"hidden": (8, 8)}])

@@ -12,10 +12,11 @@ import pytest
 
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, load
+from builders import build
 
 
 def quick(cls=InvariantEncoder, **settings):
-    return cls(**{"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2} | settings)
+    return build(cls, **{"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2} | settings)
 
 
 DAYS = pd.to_datetime(["2020-01-31", "2021-12-01"])
@@ -121,8 +122,8 @@ def test_names_of_columns_that_are_not_text_come_back(name, tmp_path):
     loaded = load(tmp_path / "encoder")
 
     assert loaded.feature_names_in_ == fitted.feature_names_in_ == ["a", name]
-    assert loaded.sensitive_names_ == ["b", name]
-    assert loaded.target_.names == loaded.grouping_.columns == ("b", name)
+    assert loaded.schema_.sensitive_names == ["b", name]
+    assert loaded.schema_.target.names == loaded.schema_.grouping.columns == ("b", name)
     np.testing.assert_array_equal(loaded.transform(table), fitted.transform(table))
     assert loaded.sensitive_groups(marks).tolist() == fitted.sensitive_groups(marks).tolist()
 

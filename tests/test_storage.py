@@ -18,6 +18,7 @@ from bitveil.columns.table import as_pandas
 from bitveil.estimators import InvariantEncoder
 from bitveil.mixtures import Mixture
 from bitveil.models import load
+from builders import build
 
 N = 60
 QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
@@ -89,7 +90,7 @@ def people():
 def encoder(people):
     s = np.arange(N) % 2
 
-    return InvariantEncoder(**QUICK).fit(people, s, sensitive_features=1 - s)
+    return build(InvariantEncoder, **QUICK).fit(people, s, sensitive_features=1 - s)
 
 
 @pytest.fixture
@@ -193,9 +194,9 @@ def test_a_mixture_reads_tables_like_its_encoders(people, encoder):
 def test_a_loaded_encoder_knows_the_kinds(people, encoder, tmp_path):
     encoder.save(tmp_path / "encoder")
 
-    assert load(tmp_path / "encoder").kinds_ == encoder.kinds_
-    assert encoder.kinds_.names == tuple(people)
-    json.dumps(encoder.kinds_.kinds)
+    assert load(tmp_path / "encoder").schema_.kinds == encoder.schema_.kinds
+    assert encoder.schema_.kinds.names == tuple(people)
+    json.dumps(encoder.schema_.kinds.kinds)
 
 
 def test_columns_that_were_empty_are_left_out_with_a_warning(people, encoder):
@@ -244,8 +245,10 @@ def test_fitting_a_file_is_fitting_its_rows_in_python(people, bitveil):
     csv, parquet = load("csv"), load("parquet")
     X = table.drop(columns=["y", "s", "id"])
 
-    kinds = dict(zip(parquet.kinds_.names, parquet.kinds_.kinds, strict=True))
-    assert dict(zip(csv.kinds_.names, csv.kinds_.kinds, strict=True)) == kinds | {"job": "text"}
+    kinds = dict(zip(parquet.schema_.kinds.names, parquet.schema_.kinds.kinds, strict=True))
+    assert dict(zip(csv.schema_.kinds.names, csv.schema_.kinds.kinds, strict=True)) == kinds | {
+        "job": "text"
+    }
     np.testing.assert_array_equal(
         csv.transform(X, ids=table["id"]), parquet.transform(X, ids=table["id"])
     )

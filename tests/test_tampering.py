@@ -22,6 +22,7 @@ import torch
 from bitveil.estimators import InvariantEncoder
 from bitveil.inspection import check_features
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
+from builders import build
 
 KEY = b"a key for the tests"
 N = 120
@@ -45,7 +46,7 @@ def fitted(cls=InvariantClassifier, features="raw", kind="numbers", **settings):
     y = X[:, 0] + 0.5 if cls is InvariantRegressor else y
     settings = {"n_bits": 3, "hidden": (4,), "epochs": 1, "bins": 2, "key": KEY} | settings
 
-    return cls(features=features, **settings).fit(X, y, sensitive_features=s, ids=range(N))
+    return build(cls, features=features, **settings).fit(X, y, sensitive_features=s, ids=range(N))
 
 
 @pytest.fixture(scope="module")
@@ -267,7 +268,9 @@ def test_every_file_may_be_cut_flipped_or_replaced(copy, name):
 def test_a_file_of_another_encoder_is_refused(copy, tmp_path, name):
     X, y, s = table()
     settings = {"features": "raw", "hidden": (4,), "epochs": 1, "bins": 2, "key": bytes(32)}
-    InvariantClassifier(3, **settings).fit(X + 1, y, sensitive_features=s).save(tmp_path / "other")
+    build(InvariantClassifier, 3, **settings).fit(X + 1, y, sensitive_features=s).save(
+        tmp_path / "other"
+    )
     forge(copy, **{name: (tmp_path / "other" / name).read_bytes()})
 
     assert "its specimens get other codes" in str(outcome(copy))

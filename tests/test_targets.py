@@ -8,12 +8,13 @@ import torch
 from bitveil.columns.targets import Target
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
+from builders import build
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 400}
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return build(cls, **QUICK | {"random_state": 0} | settings)
 
 
 def world(n=1000, seed=0):
@@ -293,7 +294,7 @@ def test_classes_and_numbers_are_encoded_together():
     bits = model.transform(X)
     cells = pd.DataFrame(y).groupby(list(bits.T.tolist()), observed=True)
 
-    assert model.target_.kinds == ("classes", "numbers")
+    assert model.schema_.target.kinds == ("classes", "numbers")
     assert cells["up"].transform("mean").round().eq(y["up"]).mean() > 0.8
     assert 1 - (y["height"] - cells["height"].transform("mean")).var() > 0.4
 
@@ -330,7 +331,7 @@ def test_without_a_target_the_table_is_reconstructed(n_bits):
     assert explained[0] > explained[1] + 0.15
     assert explained[0] > 0.4
     assert told.path_[0].score == pytest.approx(explained[0], abs=0.1) or n_bits == 17
-    assert told.target_name_ is None
+    assert told.schema_.target_name is None
 
 
 def test_without_a_target_a_code_may_identify_its_row():
@@ -378,7 +379,9 @@ def test_unlabelled_rows_teach_nothing_about_the_target():
     np.testing.assert_array_equal(fits[0].predict(X), fits[2].predict(X))
     assert fits[0].classes_.tolist() == ["no", "yes"]
     used = np.concatenate([fits[0].rows_["fit"], fits[0].rows_["select"]])
-    assert fits[0].tables_["target0"].sum() == pytest.approx(np.sum(~hidden[used]), rel=1e-5)
+    assert fits[0].decoder_.tables["target0"].sum() == pytest.approx(
+        np.sum(~hidden[used]), rel=1e-5
+    )
 
 
 def test_unlabelled_rows_count_for_the_attribute():
@@ -419,8 +422,8 @@ def test_posteriors_are_learned_from_the_known_targets(features):
     settings = {"features": features, "missing_target": "unlabelled", "epochs": 30}
     model = encoder(InvariantEncoder, **settings).fit(X, y, sensitive_features=s)
 
-    assert torch.isfinite(model.encoder_[0].weight).all()
-    assert [type(each).__name__ for each in model.features_.posteriors_] == [
+    assert torch.isfinite(model.coder_.encoder[0].weight).all()
+    assert [type(each).__name__ for each in model.coder_.features.posteriors_] == [
         "HistGradientBoostingClassifier",
         "HistGradientBoostingRegressor",
         "HistGradientBoostingClassifier",

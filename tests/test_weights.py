@@ -15,13 +15,14 @@ from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
 from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
+from builders import build
 from worlds import random_rows
 
 QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 200}
 
 
 def encoder(cls=InvariantClassifier, **settings):
-    return cls(**QUICK | {"random_state": 0} | settings)
+    return build(cls, **QUICK | {"random_state": 0} | settings)
 
 
 def world(n=400, seed=0):
@@ -253,7 +254,7 @@ def test_rows_without_weight_move_nothing_but_who_is_where():
     ]
 
     np.testing.assert_array_equal(fits[0].logits(X), fits[1].logits(X))
-    torch.testing.assert_close(fits[0].tables_, fits[1].tables_)
+    torch.testing.assert_close(fits[0].decoder_.tables, fits[1].decoder_.tables)
 
 
 @pytest.mark.parametrize("cls", [InvariantClassifier, InvariantRegressor])
@@ -263,7 +264,7 @@ def test_tables_of_the_answers_count_weights(cls):
     weights = np.random.default_rng(0).integers(1, 4, 400)
     model = encoder(cls).fit(X, y, sensitive_features=s, sample_weight=weights)
     rows = np.concatenate([model.rows_["fit"], model.rows_["select"]])
-    counted = model.tables_["target0" if cls is InvariantClassifier else "counts"]
+    counted = model.decoder_.tables["target0" if cls is InvariantClassifier else "counts"]
     each = weights.astype(float)
     for name in ("fit", "select"):  # each part is scaled to a mean of one
         each[model.rows_[name]] /= weights[model.rows_[name]].mean()

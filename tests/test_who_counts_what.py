@@ -6,6 +6,7 @@ say all of them. `PUBLISHED` is the table of who counts what.
 """
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -19,6 +20,7 @@ from bitveil.certificates import certify
 from bitveil.mixtures import Mixture
 from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
+from builders import build
 
 DELTA = 0.05
 KEYS = 12
@@ -56,9 +58,13 @@ def fitted(rows, shares, key=None, names=False, **settings):
 
     X, y, s, _ = people(rows, shares, 1500, seed=1)
     ids = {"ids": np.arange(1500)} if names else {}
-    model = InvariantClassifier(**QUICK | settings, key=key).fit(X, y, sensitive_features=s, **ids)
+    model = build(InvariantClassifier, **QUICK | settings, key=key).fit(
+        X, y, sensitive_features=s, **ids
+    )
     torch.manual_seed(0)
-    model.encoder_ = nn.Sequential(nn.Linear(3, 2).double()).eval().requires_grad_(False)
+    model.coder_ = replace(
+        model.coder_, encoder=nn.Sequential(nn.Linear(3, 2).double()).eval().requires_grad_(False)
+    )
 
     return model
 
@@ -70,7 +76,7 @@ def total_variation(first, second):
 def published_gaps(model, rows, shares, key):
     """The gap of the published map in the population: of drawn codes under a key, by content."""
 
-    model.key_ = key
+    model.coder_ = replace(model.coder_, key=key)
     bits = model.transform(rows)
     codes = bits @ [2, 1]
     of_code = np.stack([np.bincount(codes, share, 4) for share in shares])
@@ -147,7 +153,7 @@ def test_with_names_the_bound_on_expected_counts_holds(n_distinct):
     likelihood, rng = table.numpy(), np.random.default_rng(3)
     X, _, s, _ = people(rows, shares, 20_000, seed=4)
     for number in range(KEYS):
-        model.key_ = bytes([number]) * 16
+        model.coder_ = replace(model.coder_, key=bytes([number]) * 16)
         codes = model.transform(X, ids=np.arange(20_000)) @ [2, 1]
         fresh = [np.bincount(codes[s == g], minlength=4) / (s == g).sum() for g in (0, 1)]
         counts = resampled(rng, shares, (600, 900))
@@ -174,7 +180,7 @@ def by_audit(rows, shares, X, y, s, ids):
 
 
 def by_fit(rows, shares, X, y, s, ids):
-    model = InvariantClassifier(**QUICK, max_gap=0.9)
+    model = build(InvariantClassifier, **QUICK, max_gap=0.9)
     return model.fit(X, y, sensitive_features=s, ids=ids).certificate_
 
 
@@ -247,11 +253,13 @@ def test_a_table_that_was_copied_whole_is_refused_by_fit_and_audit(times):
     y = (X[:, 0] > 0).astype(int)
     copies = {"X": np.tile(X, (times, 1)), "y": np.tile(y, times)}
     groups = {"sensitive_features": np.tile(s, times)}
-    model = InvariantClassifier(**QUICK).fit(rng.normal(size=(150, 3)), y, sensitive_features=s)
+    model = build(InvariantClassifier, **QUICK).fit(
+        rng.normal(size=(150, 3)), y, sensitive_features=s
+    )
 
     message = f"{150 * (times - 1)} of {150 * times} rows repeat another row in everything.*"
     with pytest.raises(ValueError, match=message + f"stands {times} times"):
-        InvariantClassifier(**QUICK, max_gap=0.5).fit(**copies, **groups)
+        build(InvariantClassifier, **QUICK, max_gap=0.5).fit(**copies, **groups)
     with pytest.raises(ValueError, match=message):
         model.audit(**copies, **groups)
     with pytest.raises(ValueError, match="`ids` names"):
@@ -264,7 +272,9 @@ def test_rows_drawn_again_to_fill_a_rare_class_are_refused():
     more = np.concatenate([np.arange(400), rng.choice(np.flatnonzero(y), 300)])
 
     with pytest.raises(ValueError, match="300 of 700 rows repeat another row in everything"):
-        InvariantClassifier(**QUICK, max_gap=0.5).fit(X[more], y[more], sensitive_features=s[more])
+        build(InvariantClassifier, **QUICK, max_gap=0.5).fit(
+            X[more], y[more], sensitive_features=s[more]
+        )
 
 
 def test_people_who_are_alike_by_chance_are_no_copies(world):

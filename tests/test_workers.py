@@ -17,6 +17,7 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features
 from bitveil.layers import StochasticBinary
 from bitveil.workers import one_thread, run
+from builders import build
 
 
 def pools():
@@ -121,8 +122,12 @@ def test_attackers_find_the_same_in_parallel_as_alone():
 def test_a_fit_leaves_the_pools_as_they_were_and_has_one_thread_inside():
     seen = []
     X, y, s = world()
-    model = InvariantEncoder(
-        2, epochs=1, after_epoch=lambda _: seen.append(torch.get_num_threads()), random_state=0
+    model = build(
+        InvariantEncoder,
+        2,
+        epochs=1,
+        after_epoch=lambda _: seen.append(torch.get_num_threads()),
+        random_state=0,
     )
     model.fit(X, y, sensitive_features=s)
 
@@ -139,7 +144,7 @@ def test_bits_are_the_same_from_any_thread():
     X, y, s = world(64)
     layers = [nn.Linear(3, 10), StochasticBinary(), nn.Linear(10, 10), StochasticBinary()]
     network = nn.Sequential(*layers, nn.Linear(10, 4))
-    model = InvariantEncoder(4, encoder=network, epochs=1, random_state=0)
+    model = build(InvariantEncoder, 4, encoder=network, epochs=1, random_state=0)
     model.fit(X, y, sensitive_features=s)
     tables = [np.random.default_rng(seed).normal(size=(500, 3)) for seed in range(4)]
     expected = [model.transform(table) for table in tables]

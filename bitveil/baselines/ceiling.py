@@ -1,45 +1,39 @@
-"""The ceiling: the best that one bit made for this very target reaches under a limit."""
+"""The ceiling: the best accuracy under a limit of one bit that is made for this target."""
 
 __all__ = ["Ceiling"]
 
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.baselines.inputs import (
-    binary,
-    check_columns,
-    check_number,
-    check_table,
-    one_hot,
-    seed,
-)
+from bitveil.baselines.baseline import TableBaseline
+from bitveil.baselines.inputs import LabelledRows, check_number, check_two, one_hot, seed
 
 FOLDS = 5
 BISECTIONS = 50
 
 
-@dataclass(eq=False)
-class Ceiling:
+@dataclass(eq=False, repr=False)
+class Ceiling(TableBaseline):
     r"""The most accurate answer whose rate differs little between two groups, as a code.
 
     .. math:: h(x) = 1\left[2 p(y{=}1|x) - 1 >
         \lambda \left(\frac{p(s{=}1|x)}{\pi} - \frac{p(s{=}0|x)}{1 - \pi}\right)\right]
 
-    with :math:`\pi = p(s{=}1)`. A representation of total variation :math:`\epsilon` between the
-    groups lets no answer differ by more, so it is no more accurate for this target than the best
-    answer with a parity gap of :math:`\epsilon`, and that is h for some :math:`\lambda`, by the
-    rule of Lagrange, if the posteriors were known. Here they are estimated, so the curve is the
-    ceiling only as far as boosted trees are right. It knows one target, so it is no representation
-    to publish, and does not compete.
+    with :math:`\pi = p(s{=}1)`. If the total variation between the groups' codes is
+    :math:`\epsilon`, no answer from the code has a larger parity gap. So the code is at most as
+    accurate for this target as the best answer with a parity gap of :math:`\epsilon`. By the rule
+    of Lagrange that is h for some :math:`\lambda`, if the posteriors are known. Here they are
+    estimated, so the curve is a ceiling only as far as boosted trees are right. The ceiling knows
+    one target, so it is not a representation to publish, and does not compete.
 
-    The posteriors are scikit-learn's `HistGradientBoostingClassifier`; :math:`\lambda` is found by
-    bisection, on posteriors out of five folds, as the nearest to 0 with a gap within the limit.
-    The models that answer are fitted to all rows and not to four folds, so the gap on fresh rows
-    may be other than the limit: on Adult at 0.05, from 0.03 to 0.05 in three runs with other
-    splits and seeds. Plot what was measured.
+    The posteriors come from scikit-learn's `HistGradientBoostingClassifier`. Bisection on
+    posteriors out of five folds finds the :math:`\lambda` nearest to 0 whose gap is within the
+    limit. The models that answer are fitted to all rows and not to four folds, so the gap on fresh
+    rows can differ from the limit: on Adult at 0.05, from 0.03 to 0.05 in three runs with
+    different splits and seeds. Plot the measured gap.
     This is bitveil's own code; the authors below treat fairness at test time more generally.
 
     Source:
@@ -47,13 +41,13 @@ class Ceiling:
         https://proceedings.mlr.press/v81/menon18a.html
 
     Arguments:
-        limit: The most that the rates of the groups may differ, from 0 to 1.
-        random_state: A seed, or where seeds come from.
+        limit: How much the groups' rates may differ at most, from 0 to 1.
+        random_state: A seed, or a source of seeds.
 
     Attributes:
         multiplier_: The :math:`\lambda`.
-        gap_: The gap on the rows to fit, out of fold. It is above the limit only where so many
-            rows share one posterior that no threshold parts them.
+        gap_: The gap on the rows for fitting, out of fold. It is above the limit only if so many
+            rows share one posterior that no threshold separates them.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -64,36 +58,20 @@ class Ceiling:
     """
 
     limit: float = 0.1
-    random_state: int | np.random.RandomState | None = field(default=None, kw_only=True)
-    _width: int | None = field(default=None, init=False, repr=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Fit both posteriors, and the multiplier.
-
-        Arguments:
-            X: The features, with shape (n, d).
-            y: The target, with shape (n,): two classes.
-            sensitive_features: The groups, with shape (n,): two.
-
-        Raises:
-            ValueError: If there are more classes or groups, the limit is out of its range, or the
-                input is not as described.
-        """
-
+    def _check_settings(self) -> None:
         check_number("limit", self.limit, 0, 1)
-        table = check_table(X, y, sensitive_features=sensitive_features)
-        binary("y", "classes", table.classes, "the ceiling")
-        binary("sensitive_features", "groups", table.groups, "the ceiling")
-        start = seed(self.random_state)
-        self.share_ = float(table.s.mean())
-        self.target_, target = _posterior(table.X, table.y, start)
-        self.sensitive_, sensitive = _posterior(table.X, table.s, start)
-        gain, cost = self._gain_and_cost(target, sensitive)
-        self.multiplier_ = _multiplier(gain, cost, table.s, self.limit)
-        self.gap_ = abs(_gap(gain, cost, table.s, self.multiplier_))
-        self._width = table.X.shape[1]
 
-        return self
+    def _fit_rows(self, rows: LabelledRows) -> None:
+        check_two("y", "classes", rows.classes, "the ceiling")
+        check_two("sensitive_features", "groups", rows.groups, "the ceiling")
+        start = seed(self.random_state)
+        self.share_ = float(rows.s.mean())
+        self.target_, target = _posterior(rows.X, rows.y, start)
+        self.sensitive_, sensitive = _posterior(rows.X, rows.s, start)
+        gain, cost = self._gain_and_cost(target, sensitive)
+        self.multiplier_ = _multiplier(gain, cost, rows.s, self.limit)
+        self.gap_ = abs(_gap(gain, cost, rows.s, self.multiplier_))
 
     def _gain_and_cost(
         self, target: NDArray[np.float64], sensitive: NDArray[np.float64]
@@ -107,7 +85,7 @@ class Ceiling:
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
         """The answer, 0 or 1, with shape (n, 1)."""
 
-        features = check_columns(X, self._width)
+        features = self._features(X)
         gain, cost = self._gain_and_cost(
             self.target_.predict_proba(features)[:, 1],
             self.sensitive_.predict_proba(features)[:, 1],
@@ -124,21 +102,21 @@ class Ceiling:
 def _posterior(
     X: NDArray[np.float64], labels: NDArray[np.int64], start: int
 ) -> tuple[Any, NDArray[np.float64]]:
-    """A model of p(label = 1 | x) by all rows, and what models of other rows say of each."""
+    """A model of p(label = 1 | x) from all rows, and each row's probability out of fold."""
 
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
     if (fewest := np.bincount(labels).min()) < FOLDS:
         raise ValueError(
-            f"`fit` expects at least {FOLDS} rows of each class and of each group, one a fold, "
+            f"`fit` expects at least {FOLDS} rows of each class and group, one for each fold, "
             f"got {fewest}."
         )
     model = HistGradientBoostingClassifier(random_state=start)
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=start)
-    said = cross_val_predict(model, X, labels, cv=folds, method="predict_proba")
+    out_of_fold = cross_val_predict(model, X, labels, cv=folds, method="predict_proba")
 
-    return model.fit(X, labels), said[:, 1]
+    return model.fit(X, labels), out_of_fold[:, 1]
 
 
 def _gap(
@@ -167,7 +145,7 @@ def _multiplier(
         return 0.0
     sign = 1.0 if start > 0 else -1.0
     low, high = 0.0, 1.0
-    # With a multiplier without end the answers follow the cost alone, and the gap turns round.
+    # With an infinite multiplier the answers follow the cost alone, and the gap changes its sign.
     while sign * _gap(gain, cost, s, sign * high) > limit and high < 1e6:
         low, high = high, 2 * high
     for _ in range(BISECTIONS):

@@ -2,43 +2,29 @@
 
 __all__ = ["ConditionalBottleneck"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
-
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike, NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
-from bitveil.baselines.networks import (
-    Published,
-    check_rows,
-    check_settings,
-    draw,
-    fit_network,
-    gaussian,
-    perceptron,
-    published,
-    seeds,
-)
+from bitveil.baselines.networks import FitRows, perceptron
+from bitveil.baselines.neural import BottleneckBaseline, GaussianBatch
 
 
-@dataclass(eq=False, kw_only=True)
-class ConditionalBottleneck:
-    r"""A Gaussian encoder that keeps of x what S does not explain: CVIB.
+class ConditionalBottleneck(BottleneckBaseline):
+    r"""A Gaussian encoder that keeps the part of x that S does not explain: CVIB.
 
     .. math:: -\log p(y|z) + (\beta + \lambda) \operatorname{mean}_{j}
         \mathrm{KL}(q(z|x_i) \| q(z|x_j)) - \lambda \log p(x|z, s)
 
-    Since :math:`I(z;s) \le I(z;x) - I(z;x|s)`, a bound on the first from above (the mean of the
-    divergences between all rows of a batch), and one on the second from below (a decoder that is
-    told s), bound what z says of s.
+    Since :math:`I(z;s) \le I(z;x) - I(z;x|s)`, two bounds limit the information of z about s: an
+    upper bound of the first term (the mean divergence between all rows of a batch), and a lower
+    bound of the second (a decoder that also gets s).
 
     This is bitveil's own implementation, not the authors'. It differs: tables instead of images;
     the decoder of x is Gaussian with unit variance, in standardised columns, so its error is half
     a sum of squares; and classifier and decoder have one hidden layer of 64 units.
+
+    `BottleneckBaseline` has the encoder, and `NeuralBaseline` the other settings.
 
     Source:
         Invariant Representations without Adversarial Training (Moyer, Gao, Brekelmans, Ver
@@ -47,12 +33,6 @@ class ConditionalBottleneck:
     Arguments:
         strength: The weight :math:`\lambda` of the bound on I(z;s).
         compression: The weight :math:`\beta` of I(z;x) beside it.
-        dimensions: The number of dimensions of the representation.
-        hidden: The widths of the hidden layers of the encoder.
-        epochs: The number of passes over the rows.
-        learning_rate: The highest rate of Adam.
-        batch_size: The number of rows of a step, about.
-        random_state: A seed, or where seeds come from.
 
     Example:
         >>> X = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]] * 25)
@@ -61,56 +41,29 @@ class ConditionalBottleneck:
         (100, 2)
     """
 
-    strength: float = 1.0
-    compression: float = 1e-3
-    dimensions: int = 6
-    hidden: Sequence[int] = (64, 64)
-    epochs: int = 20
-    learning_rate: float = 3e-3
-    batch_size: int = 1024
-    random_state: int | np.random.RandomState | None = None
-    _published: Published | None = field(default=None, init=False, repr=False)
+    def _objective(self, rows: FitRows, generator: torch.Generator) -> nn.Module:
+        return _BottleneckLoss(self, rows, generator)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Fit encoder, classifier and decoder.
 
-        Arguments:
-            X: The features, with shape (n, d); they are standardised.
-            y: The target, with shape (n,): classes.
-            sensitive_features: The groups, with shape (n,).
-        """
+class _BottleneckLoss(nn.Module):
+    """The loss of a batch, with a classifier of the target and a decoder of the features."""
 
-        check_settings(self)
-        rows = check_rows(X, y, sensitive_features=sensitive_features)
-        generator, noise = seeds(self.random_state)
-        d, s = rows.x.shape[1], rows.conditions
-        encoder = perceptron([d, *self.hidden, 2 * self.dimensions], generator)
-        head = perceptron([self.dimensions, 64, rows.n_classes], generator)
-        decoder = perceptron([self.dimensions + rows.n_groups, 64, d], generator)
+    def __init__(
+        self, settings: ConditionalBottleneck, rows: FitRows, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.strength, self.compression = settings.strength, settings.compression
+        m, d = settings.dimensions, rows.x.shape[1]
+        self.head = perceptron([m, 64, rows.n_classes], generator)
+        self.decoder = perceptron([m + rows.n_groups, 64, d], generator)
 
-        def loss(batch: Tensor, done: float) -> Tensor:
-            x = rows.x.index_select(0, batch)
-            mean, deviation = gaussian(encoder(x))
-            z = draw(mean, deviation, generator)
-            task = F.cross_entropy(head(z), rows.y[batch])
-            missed = (decoder(torch.cat([z, s[batch]], 1)) - x).square().sum(1).mean() / 2
-            told = pairwise_divergence(mean, deviation)
+    def forward(self, seen: GaussianBatch) -> Tensor:
+        task = F.cross_entropy(self.head(seen.z), seen.y)
+        restored = self.decoder(torch.cat([seen.z, seen.groups], 1))
+        missed = (restored - seen.x).square().sum(1).mean() / 2
+        told = pairwise_divergence(seen.mean, seen.deviation)
 
-            return task + (self.compression + self.strength) * told + self.strength * missed
-
-        fit_network([encoder, head, decoder], loss, len(rows), self, generator)
-        self._published = Published(encoder, rows.mean, rows.deviation, noise)
-
-        return self
-
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """One draw of the representation of each row, with shape (n, dimensions).
-
-        The draws come from a seed that `fit` takes from `random_state`: the same table gives the
-        same draws. A row at another place gets another draw.
-        """
-
-        return published(self._published)(X)
+        return task + (self.compression + self.strength) * told + self.strength * missed
 
 
 def pairwise_divergence(mean: Tensor, deviation: Tensor) -> Tensor:
@@ -121,7 +74,7 @@ def pairwise_divergence(mean: Tensor, deviation: Tensor) -> Tensor:
     .. math:: \frac12 \sum_d M(\mu^2 + \sigma^2) M(\sigma^{-2}) - 2 M(\mu) M(\mu \sigma^{-2})
         + M(\mu^2 \sigma^{-2}) - 1,
 
-    since the logarithms cancel: no pair is ever formed.
+    since the logarithms cancel. The code never forms a pair.
 
     Example:
         >>> mean = torch.tensor([[0.0], [2.0]])
@@ -132,7 +85,7 @@ def pairwise_divergence(mean: Tensor, deviation: Tensor) -> Tensor:
     variance = deviation.square()
     weight = 1 / variance
     middle = mean.mean(0)
-    mean = mean - middle  # the same for all rows, so it changes nothing but the rounding
+    mean = mean - middle  # the same for all rows, so it only changes the rounding
     squares = (mean.square() + variance).mean(0) * weight.mean(0)
     sums = (mean.square() * weight).mean(0) - 2 * mean.mean(0) * (mean * weight).mean(0)
 

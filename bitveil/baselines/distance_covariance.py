@@ -2,41 +2,33 @@
 
 __all__ = ["DistanceCovariance", "distance_correlation"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
+from typing import ClassVar
 
-import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from bitveil.baselines.networks import (
-    Published,
-    check_rows,
-    check_settings,
-    fit_penalised,
-    published,
-    seeds,
-)
+from bitveil.baselines.networks import FitRows
+from bitveil.baselines.neural import PenalisedBaseline, Penalty
 
-MOST = 512
-"""The most rows of a batch whose distances are taken: they cost the square of their number."""
+PAIRED_ROWS = 512
+"""The most rows of a batch that are compared in pairs. The cost is the square of their number."""
 
 
-@dataclass(eq=False, kw_only=True)
-class DistanceCovariance:
+@dataclass(eq=False, repr=False, kw_only=True)
+class DistanceCovariance(PenalisedBaseline):
     """A penalty on the squared distance correlation of the representation and S.
 
-    The distance covariance of two vectors of any size is zero where they are independent, and
-    only there. Its square, divided by that of each with itself, is added to the cross-entropy of
-    the target. Groups are one column each; sensitive features that are floats are numbers, and
-    need no bins.
+    The distance covariance of two vectors of any size is zero exactly if they are independent.
+    The loss is the cross-entropy of the target plus its square, divided by that of each vector
+    with itself. Each group has its own column. Sensitive features that are floats need no bins.
 
     This is bitveil's own implementation, not the authors'. FairDisCo (Liu et al.) penalises the
     covariance in a variational autoencoder, with no target; DisCo (Kasieczka, Shih) the
     correlation of a classifier's output with a numeric nuisance, within one class. Here it is the
     correlation of a layer of tanh units, over all rows, from at most 512 of each batch.
+
+    `PenalisedBaseline` has the network, and `NeuralBaseline` the other settings.
 
     Source:
         Measuring and testing dependence by correlation of distances (Székely, Rizzo, Bakirov,
@@ -48,12 +40,6 @@ class DistanceCovariance:
 
     Arguments:
         strength: The weight of the penalty.
-        dimensions: The number of tanh units of the representation.
-        hidden: The widths of the hidden layers before it.
-        epochs: The number of passes over the rows.
-        learning_rate: The highest rate of Adam.
-        batch_size: The number of rows of a step, about.
-        random_state: A seed, or where seeds come from.
 
     Example:
         >>> X = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]] * 25)
@@ -62,40 +48,17 @@ class DistanceCovariance:
         (100, 2)
     """
 
+    accepts_numbers: ClassVar[bool] = True
+
     strength: float = 1.0
-    dimensions: int = 6
-    hidden: Sequence[int] = (64, 64)
-    epochs: int = 20
-    learning_rate: float = 3e-3
-    batch_size: int = 1024
-    random_state: int | np.random.RandomState | None = None
-    _published: Published | None = field(default=None, init=False, repr=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Fit the network with the penalty.
-
-        Arguments:
-            X: The features, with shape (n, d); they are standardised.
-            y: The target, with shape (n,): classes.
-            sensitive_features: Groups with shape (n,), or floats with shape (n,) or (n, k).
-        """
-
-        check_settings(self)
-        rows = check_rows(X, y, sensitive_features=sensitive_features, numeric=True)
-        generator, _ = seeds(self.random_state)
+    def _penalty(self, rows: FitRows, generator: torch.Generator) -> Penalty:
         s = rows.conditions
 
         def penalty(z: Tensor, batch: Tensor, done: float) -> Tensor:
-            return self.strength * squared_correlation(z[:MOST], s[batch[:MOST]])
+            return self.strength * squared_correlation(z[:PAIRED_ROWS], s[batch[:PAIRED_ROWS]])
 
-        self._published = fit_penalised(self, rows, generator, penalty)
-
-        return self
-
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """The representation, from -1 to 1, with shape (n, dimensions)."""
-
-        return published(self._published)(X)
+        return penalty
 
 
 def distance_correlation(x: Tensor, y: Tensor, weights: Tensor | None = None) -> Tensor:
@@ -104,11 +67,11 @@ def distance_correlation(x: Tensor, y: Tensor, weights: Tensor | None = None) ->
     .. math:: R = \sqrt{\frac{V(x, y)}{\sqrt{V(x, x) V(y, y)}}}, \quad
         V(x, y) = \sum_{i, j} w_i w_j A_{ij} B_{ij},
 
-    where :math:`A` and :math:`B` hold the Euclidean distances of the rows of x and of y, less
-    the weighted means of row and column, plus that of all. In a population :math:`R` is 0 where
-    x and y are independent, and only there; a sample of n independent rows gives a positive
-    value, about :math:`1 / \sqrt n`. It is 1 where y is x, moved, turned and scaled. Where x or y
-    is constant it is 0.
+    where :math:`A` and :math:`B` hold the Euclidean distances between the rows of x and of y,
+    minus the weighted means of row and column, plus the weighted mean of all. In a population
+    :math:`R` is 0 exactly if x and y are independent. A sample of n independent rows gives a
+    positive value, about :math:`1 / \sqrt n`. It is 1 if y is x, moved, turned and scaled, and 0
+    if x or y is constant.
 
     Source:
         Measuring and testing dependence by correlation of distances (Székely, Rizzo, Bakirov,
@@ -117,7 +80,7 @@ def distance_correlation(x: Tensor, y: Tensor, weights: Tensor | None = None) ->
     Arguments:
         x: Numbers, with shape (n,) or (n, k).
         y: Numbers, with shape (n,) or (n, l).
-        weights: How much each row counts, with shape (n,); None: all alike.
+        weights: How much each row counts, with shape (n,). None: all count the same.
 
     Raises:
         ValueError: If the numbers of rows differ, a value is not finite, or weights are negative
@@ -132,11 +95,11 @@ def distance_correlation(x: Tensor, y: Tensor, weights: Tensor | None = None) ->
         tensor(0.)
     """
 
-    x, y = _columns("x", x), _columns("y", y)
+    x, y = _float_columns("x", x), _float_columns("y", y)
     if len(x) != len(y):
         raise ValueError(f"Expected as many rows of `x` as of `y`, got {len(x)} and {len(y)}.")
     if weights is not None:
-        _check_weights(weights, len(x))
+        _check_row_weights(weights, len(x))
     squared = squared_correlation(x, y.to(x), None if weights is None else weights.to(x))
     # The root has no finite slope at 0: there the gradient is 0.
     positive = squared > 0
@@ -150,20 +113,20 @@ def squared_correlation(x: Tensor, y: Tensor, weights: Tensor | None = None) -> 
     Arguments:
         x: Numbers, with shape (n, k).
         y: Numbers, with shape (n, l).
-        weights: How much each row counts, with shape (n,); None: all alike.
+        weights: How much each row counts, with shape (n,). None: all count the same.
     """
 
     w = torch.ones_like(x[:, 0]) if weights is None else weights
     w = w / w.sum()
-    a, b = _centred(x, w), _centred(y, w)
+    a, b = _centred_distances(x, w), _centred_distances(y, w)
     smallest = torch.finfo(x.dtype).tiny ** 0.5
     spread_a, spread_b = (_product(each, each, w).clamp_min(smallest).sqrt() for each in (a, b))
 
     return (_product(a, b, w) / (spread_a * spread_b)).clamp(0, 1)
 
 
-def _centred(x: Tensor, w: Tensor) -> Tensor:
-    """The distances between rows, less the weighted means of row and column, plus that of all."""
+def _centred_distances(x: Tensor, w: Tensor) -> Tensor:
+    """The distances between rows, minus the means of row and column, plus the mean of all."""
 
     distances = torch.cdist(x, x, compute_mode="donot_use_mm_for_euclid_dist")
     means = distances @ w
@@ -175,7 +138,7 @@ def _product(a: Tensor, b: Tensor, w: Tensor) -> Tensor:
     return w @ (a * b) @ w
 
 
-def _columns(name: str, x: Tensor) -> Tensor:
+def _float_columns(name: str, x: Tensor) -> Tensor:
     """Floats, with shape (n, k)."""
 
     if x.ndim not in (1, 2) or len(x) == 0:
@@ -187,8 +150,8 @@ def _columns(name: str, x: Tensor) -> Tensor:
     return x[:, None] if x.ndim == 1 else x
 
 
-def _check_weights(weights: Tensor, n: int) -> None:
+def _check_row_weights(weights: Tensor, n: int) -> None:
     if weights.shape != (n,):
         raise ValueError(f"`weights` expects shape ({n},), got {tuple(weights.shape)}.")
     if not (weights >= 0).all() or not 0 < weights.sum() < torch.inf:
-        raise ValueError("`weights` expects finite numbers from 0 on, and not all 0.")
+        raise ValueError("`weights` expects finite numbers of at least 0, and not all 0.")

@@ -2,48 +2,37 @@
 
 __all__ = ["Contrastive"]
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
-from bitveil.baselines.networks import (
-    Published,
-    check_rows,
-    check_settings,
-    draw,
-    fit_network,
-    gaussian,
-    perceptron,
-    published,
-    seeds,
-)
+from bitveil.baselines.networks import FitRows, perceptron
+from bitveil.baselines.neural import BottleneckBaseline, GaussianBatch
 
 RIVALS = 64
-"""The most rows of its group in a batch that a row is told apart from."""
+"""The most rows of its group in the batch that each row is compared with."""
 
 
-@dataclass(eq=False, kw_only=True)
-class Contrastive:
+@dataclass(eq=False, repr=False, kw_only=True)
+class Contrastive(BottleneckBaseline):
     r"""A Gaussian encoder whose information is estimated by contrast within groups: FCRL.
 
     .. math:: -\log p(y|z, s) + \beta \, \mathrm{KL}(q(z|x) \| N(0, 1)) - \lambda \,
         \hat I(x;z|s)
 
     The divergence bounds :math:`I(z;x)` from above, and InfoNCE estimates :math:`I(x;z|s)` from
-    below, so that with :math:`\beta = \lambda` the sum bounds :math:`I(z;s)`. The classifier is
-    told s, and z need not tell of it.
+    below, so that with :math:`\beta = \lambda` the sum bounds :math:`I(z;s)`. The classifier also
+    gets s, so z does not need to reveal it.
 
-    This is bitveil's own implementation, not the authors'. As theirs it scores a pair by
+    This is bitveil's own implementation, not the authors'. Like theirs it scores a pair by
     :math:`\operatorname{softplus}(f(x)^\top W_s \, g(z))` and takes :math:`\beta = \lambda / 2`,
-    the ratio of their runs on Adult. It differs: 25 epochs instead of 200; a row is told apart
-    from at most 64 others of its group, drawn for the batch, and itself, instead of from the
-    whole group in the batch; and the encoder has the hidden layers of the other baselines.
+    the ratio of their runs on Adult. It differs: 25 epochs instead of 200; each row is compared
+    with itself and at most 64 others of its group in the batch, instead of with the whole group
+    in the batch; and the encoder has the hidden layers of the other baselines.
+
+    `BottleneckBaseline` has the encoder, and `NeuralBaseline` the other settings.
 
     Source:
         Controllable Guarantees for Fair Outcomes via Contrastive Information Estimation (Gupta,
@@ -52,12 +41,6 @@ class Contrastive:
     Arguments:
         strength: The weight :math:`\lambda` of the conditional information.
         compression: The ratio :math:`\beta / \lambda`, the weight of I(z;x) relative to it.
-        dimensions: The number of dimensions of the representation.
-        hidden: The widths of the hidden layers of the encoder.
-        epochs: The number of passes over the rows.
-        learning_rate: The highest rate of Adam.
-        batch_size: The number of rows of a step, about.
-        random_state: A seed, or where seeds come from.
 
     Example:
         >>> X = np.array([[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]] * 25)
@@ -66,60 +49,34 @@ class Contrastive:
         (100, 2)
     """
 
-    strength: float = 1.0
     compression: float = 0.5
-    dimensions: int = 6
-    hidden: Sequence[int] = (64, 64)
     epochs: int = 25
-    learning_rate: float = 3e-3
     batch_size: int = 512
-    random_state: int | np.random.RandomState | None = None
-    _published: Published | None = field(default=None, init=False, repr=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Fit encoder, classifier and critic.
+    def _objective(self, rows: FitRows, generator: torch.Generator) -> nn.Module:
+        return _ContrastiveLoss(self, rows, generator)
 
-        Arguments:
-            X: The features, with shape (n, d); they are standardised.
-            y: The target, with shape (n,): classes.
-            sensitive_features: The groups, with shape (n,).
-        """
 
-        check_settings(self)
-        rows = check_rows(X, y, sensitive_features=sensitive_features)
-        generator, noise = seeds(self.random_state)
-        d, s = rows.x.shape[1], rows.conditions
-        encoder = perceptron([d, *self.hidden, 2 * self.dimensions], generator)
-        head = perceptron([self.dimensions + rows.n_groups, 64, rows.n_classes], generator)
-        critic = Critic(d, self.dimensions, rows.n_groups, generator)
+class _ContrastiveLoss(nn.Module):
+    """The loss of a batch, with a classifier of the target and a critic."""
 
-        def loss(batch: Tensor, done: float) -> Tensor:
-            x = rows.x.index_select(0, batch)
-            mean, deviation = gaussian(encoder(x))
-            z = draw(mean, deviation, generator)
-            task = F.cross_entropy(head(torch.cat([z, s[batch]], 1)), rows.y[batch])
-            bound = divergence_from_prior(mean, deviation)
-            kept = critic(x, z, rows.s[batch])
+    def __init__(self, settings: Contrastive, rows: FitRows, generator: torch.Generator) -> None:
+        super().__init__()
+        self.strength, self.compression = settings.strength, settings.compression
+        m, d = settings.dimensions, rows.x.shape[1]
+        self.head = perceptron([m + rows.n_groups, 64, rows.n_classes], generator)
+        self.critic = Critic(d, m, rows.n_groups, generator)
 
-            return task + self.strength * (self.compression * bound - kept)
+    def forward(self, seen: GaussianBatch) -> Tensor:
+        task = F.cross_entropy(self.head(torch.cat([seen.z, seen.groups], 1)), seen.y)
+        bound = divergence_from_prior(seen.mean, seen.deviation)
+        kept = self.critic(seen.x, seen.z, seen.s)
 
-        fit_network([encoder, head, critic], loss, len(rows), self, generator)
-        self._published = Published(encoder, rows.mean, rows.deviation, noise)
-
-        return self
-
-    def transform(self, X: ArrayLike) -> NDArray[np.float32]:
-        """One draw of the representation of each row, with shape (n, dimensions).
-
-        The draws come from a seed that `fit` takes from `random_state`: the same table gives the
-        same draws. A row at another place gets another draw.
-        """
-
-        return published(self._published)(X)
+        return task + self.strength * (self.compression * bound - kept)
 
 
 class Critic(nn.Module):
-    """Scores of pairs of a row and a representation, and the InfoNCE estimate made of them."""
+    """Scores of pairs of a row and a representation, and the InfoNCE estimate from them."""
 
     def __init__(self, d: int, m: int, k: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -141,12 +98,12 @@ class Critic(nn.Module):
 
 
 def contrast(u: Tensor, v: Tensor) -> Tensor:
-    """The sum over rows of the log-ratio of the score of its own v, and the mean score.
+    """The log-ratio between the score of a row's own v and its mean score, summed over rows.
 
-    Each row meets itself and up to `RIVALS` others; a row alone gives 0.
+    Each row meets itself and up to `RIVALS` others. A row alone gives 0.
 
     Example:
-        >>> contrast(torch.ones(3, 1), torch.ones(3, 1))  # all alike: nothing is told apart
+        >>> contrast(torch.ones(3, 1), torch.ones(3, 1))  # all alike: no row can be identified
         tensor(0.)
     """
 
@@ -159,7 +116,7 @@ def contrast(u: Tensor, v: Tensor) -> Tensor:
 
 
 def divergence_from_prior(mean: Tensor, deviation: Tensor) -> Tensor:
-    """The divergence of normal distributions from the standard one, in nats: a mean of rows.
+    """The mean over rows of the divergence from a standard normal distribution, in nats.
 
     Example:
         >>> divergence_from_prior(torch.tensor([[2.0]]), torch.ones(1, 1))  # 2 ** 2 / 2

@@ -1,26 +1,27 @@
-"""Clusters of rows as codes: what few cells hide when nobody looks at the groups."""
+"""Clusters of rows as codes: what a few cells hide when the groups play no part."""
 
 __all__ = ["KMeansCodes"]
 
-from dataclasses import dataclass, field
-from typing import Any, Self
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.baselines.inputs import check_columns, check_table, check_whole, one_hot, seed
+from bitveil.baselines.baseline import TableBaseline
+from bitveil.baselines.inputs import LabelledRows, check_whole, one_hot, seed
 
-STARTS = 4
-"""How many starts are tried; the tightest clusters are kept."""
+KMEANS_STARTS = 4
+"""The number of starts. The tightest clusters are kept."""
 
 
-@dataclass(eq=False, kw_only=True)
-class KMeansCodes:
-    """The number of the cluster that a row is in, by k-means.
+@dataclass(eq=False, repr=False, kw_only=True)
+class KMeansCodes(TableBaseline):
+    """The number of a row's cluster, by k-means.
 
-    Neither target nor groups are looked at: what this hides, it hides because few codes cannot
-    say much. FARE's authors compare with the same. The clusters are scikit-learn's `KMeans`, the
-    best of four starts by k-means++; publishing the number, one-hot, is ours.
+    It uses neither target nor groups. It hides something only because a few codes cannot say much.
+    FARE's authors compare with it too. The clusters come from scikit-learn's `KMeans`, the best of
+    four starts by k-means++. We publish the number as one-hot columns.
 
     Source:
         FARE: Provably Fair Representation Learning with Practical Certificates (Jovanović,
@@ -30,7 +31,7 @@ class KMeansCodes:
 
     Arguments:
         n_codes: The number of clusters.
-        random_state: A seed, or where seeds come from.
+        random_state: A seed, or a source of seeds.
 
     Example:
         >>> X = np.array([[0.0], [0.1], [5.0], [5.1]])
@@ -41,41 +42,25 @@ class KMeansCodes:
     """
 
     n_codes: int = 32
-    random_state: int | np.random.RandomState | None = None
-    _width: int | None = field(default=None, init=False, repr=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Find the clusters.
+    def _check_settings(self) -> None:
+        check_whole("n_codes", self.n_codes, 1)
 
-        Arguments:
-            X: The features, with shape (n, d), at scales that can be compared.
-            y: The target, with shape (n,): checked, and not used.
-            sensitive_features: The groups, with shape (n,): checked, and not used.
-
-        Raises:
-            ValueError: If there are more codes than rows, or the input is not as described.
-        """
-
+    def _fit_rows(self, rows: LabelledRows) -> None:
         from sklearn.cluster import KMeans
 
-        check_whole("n_codes", self.n_codes, 1)
-        table = check_table(X, y, sensitive_features=sensitive_features)
-        if self.n_codes > len(table.X):
+        if self.n_codes > len(rows.X):
             raise ValueError(
-                f"`n_codes` expects at most one code a row, got {self.n_codes} codes for "
-                f"{len(table.X)} rows."
+                f"`n_codes` expects at most one code for each row, got {self.n_codes} codes for "
+                f"{len(rows.X)} rows."
             )
-        self.model_: Any = KMeans(
-            self.n_codes, n_init=STARTS, random_state=seed(self.random_state)
-        ).fit(table.X)
-        self._width = table.X.shape[1]
-
-        return self
+        clusters = KMeans(self.n_codes, n_init=KMEANS_STARTS, random_state=seed(self.random_state))
+        self.model_: Any = clusters.fit(rows.X)
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
-        """The cluster of each row, one column a cluster, with shape (n, n_codes)."""
+        """The cluster of each row, with one column for each cluster: shape (n, n_codes)."""
 
-        features = check_columns(X, self._width)
+        features = self._features(X)
 
         return one_hot(self.model_.predict(features), self.n_codes)
 

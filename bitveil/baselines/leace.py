@@ -1,43 +1,43 @@
-"""Linear erasure: the features change as little as they can, and no linear probe finds a group."""
+"""Linear erasure: the smallest change of the features that hides groups from linear probes."""
 
 __all__ = ["LinearErasure"]
 
-from dataclasses import dataclass, field
-from typing import Self
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.baselines.inputs import check_columns, check_table, one_hot
+from bitveil.baselines.baseline import TableBaseline
+from bitveil.baselines.inputs import LabelledRows, one_hot
 
 Array = NDArray[np.float64]
 
 
-@dataclass(eq=False, kw_only=True)
-class LinearErasure:
+@dataclass(eq=False, repr=False, kw_only=True)
+class LinearErasure(TableBaseline):
     """LEACE: the smallest change of the features after which no linear probe finds the groups.
 
-    With Σ_XX the covariance of the features, W its pseudo-inverse root, Z the groups as one column
-    each, and P the projection onto the columns of W Σ_XZ:
+    With Σ_XX the covariance of the features, W its pseudo-inverse root, Z the groups, with one
+    column each, and P the projection onto the columns of W Σ_XZ:
 
         r(x) = x - W⁺ P W (x - E[x])
 
-    On the rows of `fit` no feature then covaries with a group. What a probe that is not linear
-    finds may stay.
+    On the rows of `fit` no feature then covaries with a group. Probes that are not linear may
+    still find the groups.
 
     Source:
         LEACE: Perfect Linear Concept Erasure in Closed Form (Belrose, Schneider-Joseph, Ravfogel,
         Cotterell, Raff, Biderman, 2023), https://arxiv.org/abs/2306.03819
 
     Arguments:
-        random_state: Has no effect, nothing here is random. All baselines take it.
+        random_state: Not used: the method has no randomness.
 
     Attributes:
         mean_: The means of the features, with shape (d,).
-        weights_: What reads a row's part that is linear in the groups, with shape (d, q); q is
-            smaller than the number of groups.
-        directions_: Where that part lies among the features, with shape (q, d).
-        lost_: The features of which only the mean is left, with shape (d,), booleans.
+        weights_: The weights that read a row's part that is linear in the groups, with shape
+            (d, q); q is smaller than the number of groups.
+        directions_: The directions of that part among the features, with shape (q, d).
+        lost_: Whether only the mean of a feature remains, with shape (d,).
 
     Example:
         >>> X = np.array([[0.0, 0.0], [0.0, 1.0], [1.0, 0.0], [1.0, 1.0]])
@@ -46,31 +46,16 @@ class LinearErasure:
         array([0.5, 0.5, 0.5, 0.5])
     """
 
-    random_state: int | np.random.RandomState | None = None
-    _width: int | None = field(default=None, init=False, repr=False)
+    def _check_settings(self) -> None:
+        """There are no settings."""
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Find the part of the features that is linear in the groups.
-
-        Arguments:
-            X: The features, with shape (n, d).
-            y: The target, with shape (n,). It is checked, and has no effect.
-            sensitive_features: The groups, with shape (n,).
-
-        Raises:
-            ValueError: If the input is not as described.
-        """
-
-        table = check_table(X, y, sensitive_features=sensitive_features)
-        self.mean_ = table.X.mean(0)
-        groups = one_hot(table.s, len(table.groups))
-        centred = _centred(table.X)
+    def _fit_rows(self, rows: LabelledRows) -> None:
+        self.mean_ = rows.X.mean(0)
+        groups = one_hot(rows.s, len(rows.groups))
+        centred = _centred_columns(rows.X)
         self.weights_, self.directions_ = _linear_part(centred, groups - groups.mean(0))
-        spread, left = np.abs(centred).max(0), np.abs(self._erased(table.X) - self.mean_).max(0)
-        self.lost_ = (left <= 1e-12 * spread) & (spread > 0)
-        self._width = table.X.shape[1]
-
-        return self
+        spread, rest = np.abs(centred).max(0), np.abs(self._erased(rows.X) - self.mean_).max(0)
+        self.lost_ = (rest <= 1e-12 * spread) & (spread > 0)
 
     def transform(self, X: ArrayLike) -> Array:
         """The features without the groups, with shape (n, d).
@@ -79,17 +64,17 @@ class LinearErasure:
             ValueError: Before `fit`, or if the input is not as described.
         """
 
-        features = check_columns(X, self._width)
+        features = self._features(X)
 
-        # What rounding leaves of a lost column would still tell a tree the group.
+        # The rounding errors in a lost column would still show the group to a tree.
         return np.where(self.lost_, self.mean_, self._erased(features))
 
     def _erased(self, features: Array) -> Array:
         return np.asarray(features - (features - self.mean_) @ self.weights_ @ self.directions_)
 
 
-def _centred(X: Array) -> Array:
-    """X minus its means, with exact zeros where rounding is all that differs."""
+def _centred_columns(X: Array) -> Array:
+    """X minus its means, with exact zeros where values differ only by rounding."""
 
     centred = X - X.mean(0)
     varies = np.abs(centred).max(0) > 1e-13 * np.abs(X).max(0)
@@ -100,7 +85,7 @@ def _centred(X: Array) -> Array:
 def _linear_part(X: Array, Z: Array) -> tuple[Array, Array]:
     """The weights that read the part of X that is linear in Z, and its directions.
 
-    Columns are brought to one scale first, so that one in small units is not taken for rounding.
+    It first brings columns to one scale, so that it does not take one in small units for rounding.
     With X = U S Vᵀ, the whitened features are U √n, and W Σ_XZ has the columns of Uᵀ Z.
     """
 

@@ -1,7 +1,7 @@
-"""bitveil's own method in the form of the others: a limit on the measure, and no certificate.
+"""bitveil's own method in the form of the baselines: a limit on the measure, no certificate.
 
-`InvariantEncoder` holds rows back and certifies. Here the rows to certify are someone else's: what
-is left is the training, by the same parts.
+`InvariantEncoder` holds out rows and certifies. Here the benchmark holds out the rows for
+certification, so this class only trains, with the same parts.
 """
 
 from collections.abc import Sequence
@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
+from sklearn.base import BaseEstimator
 from sklearn.utils import check_random_state
 
 from bitveil.batches import Rows
@@ -24,23 +25,23 @@ from bitveil.training import Training
 
 __all__ = ["LimitedCode"]
 
-STEPS = 480
-"""With fewer steps a limit below what the task wants ends in a code that says next to nothing."""
+LEAST_STEPS = 480
+"""The least number of steps. With fewer, a strict limit gives a code that says almost nothing."""
 
 
-class LimitedCode:
-    """Stochastic bits whose measure is held to a limit in training.
+class LimitedCode(BaseEstimator):
+    """Stochastic bits, with a limit on the measure during training.
 
     Arguments:
-        limit: The most that the measure may be: a total variation from 0 to 1.
+        limit: The largest value of the measure, a total variation from 0 to 1.
         n_bits: The number of bits.
-        engine: `"exact"` lists the codes; `"sampled"` draws them, and trains a decoder along.
+        engine: `"exact"` lists the codes; `"sampled"` draws them, and also trains a decoder.
         hidden: The widths of the hidden layers.
-        epochs: The passes over the rows.
-        batch_size: The most rows of a batch; None: 8,192, or fewer, down to 256, where that makes
-            fewer than 480 steps of all epochs.
+        epochs: The number of passes over the rows.
+        batch_size: The most rows of a batch. None: 8,192, or fewer, but at least 256, if all
+            epochs would otherwise have fewer than 480 steps.
         learning_rate: The highest learning rate of the one-cycle schedule.
-        random_state: The seed of weights, order of rows, and draws.
+        random_state: The seed of the weights, the order of rows, and the draws.
 
     Attributes:
         encoder_: The network from features to logits.
@@ -77,7 +78,7 @@ class LimitedCode:
         self.random_state = random_state
 
     def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Train on four fifths of the rows; the others choose the epoch.
+        """Train on four fifths of the rows. The others choose the epoch.
 
         Arguments:
             X: Columns of numbers, with shape (n, d).
@@ -93,7 +94,7 @@ class LimitedCode:
         sizes = int(y.max()) + 1, int(s.max()) + 1
         parts = [
             Rows.of_target(
-                _single(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
+                _as_floats(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
             )
             for rows in (fit, select)
         ]
@@ -106,10 +107,10 @@ class LimitedCode:
         """The logits of the bits, with shape (n, m)."""
 
         with torch.no_grad():
-            return self.encoder_(_single(np.asarray(X)).double()).numpy()
+            return self.encoder_(_as_floats(np.asarray(X)).double()).numpy()
 
     def transform(self, X: ArrayLike) -> NDArray[np.uint8]:
-        """Drawn bits, with shape (n, m); the same rows in the same order draw the same bits."""
+        """Drawn bits, with shape (n, m). The same rows in the same order get the same bits."""
 
         theta = expit(self.logits(X))
         uniform = check_random_state(self.seed_).random_sample(theta.shape)
@@ -120,12 +121,12 @@ class LimitedCode:
         """The probability of each code for each row, with shape (n, 2^m).
 
         Raises:
-            ValueError: If the codes are too wide to be listed.
+            ValueError: If the codes are too wide to list.
         """
 
         if self.n_bits > LISTED:
             raise ValueError(
-                f"Codes of up to {LISTED} bits can be listed, got n_bits={self.n_bits}."
+                f"`likelihoods` lists codes of up to {LISTED} bits, got n_bits={self.n_bits}."
             )
         return code_likelihood(torch.from_numpy(self.logits(X))).numpy()
 
@@ -136,7 +137,7 @@ class LimitedCode:
         sampled = self.engine == "sampled"
         hidden = tuple(self.hidden)
         measure = Measure(engine=self.engine, n_draws=256)
-        batch_size = self.batch_size or min(8192, max(256, n_rows * self.epochs // STEPS))
+        batch_size = self.batch_size or min(8192, max(256, n_rows * self.epochs // LEAST_STEPS))
 
         return Trainer(
             Encoding(None, (n_columns,), self.n_bits, hidden),
@@ -150,5 +151,5 @@ class LimitedCode:
         )
 
 
-def _single(X: NDArray[Any]) -> torch.Tensor:
+def _as_floats(X: NDArray[Any]) -> torch.Tensor:
     return torch.from_numpy(np.ascontiguousarray(X, dtype=np.float32))

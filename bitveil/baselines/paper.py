@@ -1,11 +1,11 @@
-"""The paper: bits of straight-through gradients, and the information of single neurons as price.
+"""The paper: bits with straight-through gradients, and a penalty on single neurons' information.
 
 Our reimplementation of "Invariant Representations with Stochastically Quantized Neural Networks"
-(Cerrato, Köppel, Esposito, Kramer, AAAI 2023), https://arxiv.org/abs/2208.02656, with the parts of
-bitveil: a layer of stochastic bits after a hidden one, a linear layer that decodes drawn bits, and
-`(1 - gamma) * cross-entropy + gamma * sum of the neurons' information`. It differs from the
-authors' code in what that code gets wrong: the bits are drawn with the probabilities that the
-penalty sees, and also when they are published.
+(Cerrato, Köppel, Esposito, Kramer, AAAI 2023), https://arxiv.org/abs/2208.02656, with bitveil's
+parts: a layer of stochastic bits after a hidden one, a linear layer that decodes drawn bits, and
+`(1 - gamma) * cross-entropy + gamma * sum of the neurons' information`. It corrects one error of
+the authors' code: here the bits are drawn with the probabilities that the penalty sees, also when
+they are published.
 """
 
 from collections.abc import Sequence
@@ -27,10 +27,10 @@ class PerNeuron(LimitedCode):
         gamma: The weight of the neurons' information, from 0 to 1.
         n_bits: The number of bits.
         hidden: The widths of the hidden layers before the bits.
-        epochs: The passes over the rows.
+        epochs: The number of passes over the rows.
         batch_size: The most rows of a batch.
         learning_rate: The highest learning rate of the one-cycle schedule.
-        random_state: The seed of weights, order of rows, and draws.
+        random_state: The seed of the weights, the order of rows, and the draws.
 
     Example:
         >>> import numpy as np

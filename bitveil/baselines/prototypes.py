@@ -1,40 +1,34 @@
-"""Learning fair representations: where a row lies between prototypes that groups share alike."""
+"""Learning fair representations: a row's place between prototypes that all groups share."""
 
 __all__ = ["Prototypes"]
 
 from dataclasses import dataclass, field
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
-from bitveil.baselines.inputs import (
-    binary,
-    check_columns,
-    check_number,
-    check_table,
-    check_whole,
-    seed,
-)
+from bitveil.baselines.baseline import TableBaseline
+from bitveil.baselines.inputs import LabelledRows, check_number, check_two, check_whole, seed
 
 RECONSTRUCTION = 0.01
 """The weight of the error in the features; that of the error in the target is 1."""
 
 
-@dataclass(eq=False)
-class Prototypes:
+@dataclass(eq=False, repr=False)
+class Prototypes(TableBaseline):
     """LFR: how near a row is to each of a few prototypes, as shares that sum to one.
 
-    The prototypes should restore the features, tell the target, and have the same mean share in
-    each group. The learner is Fairlearn's `PrototypeRepresentationLearner`, and its
-    `fairness_weight` the strength.
+    The prototypes should restore the features, predict the target, and have the same mean share
+    in each group. The learner is Fairlearn's `PrototypeRepresentationLearner`, and its
+    `fairness_weight` is the strength.
 
-    It finds the gradient by a step along each parameter, which takes minutes with a hundred
-    columns and thousands of rows. So three limits are ours: the features are their first
-    principal components, at a common scale; no more than `max_rows` rows, at random, are fitted;
-    and `max_iter` ends the search, which may be before it converges. With more time the method
-    may do better.
+    It finds the gradient with a step along each parameter, which takes minutes with a hundred
+    columns and thousands of rows. So we add three limits: the features are their first principal
+    components, at a common scale; it is fitted to at most `max_rows` random rows; and it stops
+    after `max_iter` iterations, perhaps before it converges. With more time the method may do
+    better.
 
     Source:
         Learning Fair Representations (Zemel, Wu, Swersky, Pitassi, Dwork, 2013),
@@ -44,9 +38,9 @@ class Prototypes:
         strength: The weight of the difference between the groups.
         n_prototypes: The number of prototypes.
         n_components: The most principal components.
-        max_rows: The most rows that are fitted.
+        max_rows: The most rows for fitting.
         max_iter: The most iterations of the search.
-        random_state: A seed, or where seeds come from.
+        random_state: A seed, or a source of seeds.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -62,44 +56,26 @@ class Prototypes:
     n_components: int = field(default=12, kw_only=True)
     max_rows: int = field(default=600, kw_only=True)
     max_iter: int = field(default=20, kw_only=True)
-    random_state: int | np.random.RandomState | None = field(default=None, kw_only=True)
-    _width: int | None = field(default=None, init=False, repr=False)
 
-    def fit(self, X: ArrayLike, y: ArrayLike, *, sensitive_features: ArrayLike) -> Self:
-        """Fit the prototypes.
-
-        Arguments:
-            X: The features, with shape (n, d).
-            y: The target, with shape (n,): two classes.
-            sensitive_features: The groups, with shape (n,).
-
-        Raises:
-            ImportError: If Fairlearn is not installed.
-            ValueError: If there are more classes, a setting is out of its range, or the input is
-                not as described.
-        """
-
+    def _check_settings(self) -> None:
         check_number("strength", self.strength, 0, np.inf)
         least = {"n_prototypes": 2, "n_components": 1, "max_rows": 2, "max_iter": 1}
         for name, low in least.items():
             check_whole(name, getattr(self, name), low)
-        table = check_table(X, y, sensitive_features=sensitive_features)
-        binary("y", "classes", table.classes, "this learner")
-        start = seed(self.random_state)
-        rows = check_random_state(start).permutation(len(table.X))[: self.max_rows]
-        self._width = table.X.shape[1]
-        self.components_, self.scale_ = _components(table.X, self.n_components, start)
-        self.model_ = _learner(self, start)
-        self.model_.fit(
-            self._reduced(table.X[rows]), table.y[rows], sensitive_features=table.s[rows]
-        )
 
-        return self
+    def _fit_rows(self, rows: LabelledRows) -> None:
+        check_two("y", "classes", rows.classes, "this learner")
+        start = seed(self.random_state)
+        some = check_random_state(start).permutation(len(rows.X))[: self.max_rows]
+        self.components_, self.scale_ = _components(rows.X, self.n_components, start)
+        self.model_ = _learner(self, start)
+        reduced = self._reduced(rows.X[some])
+        self.model_.fit(reduced, rows.y[some], sensitive_features=rows.s[some])
 
     def transform(self, X: ArrayLike) -> NDArray[np.float64]:
         """The share of each prototype in each row, with shape (n, n_prototypes)."""
 
-        features = check_columns(X, self._width)
+        features = self._features(X)
 
         return np.asarray(self.model_.transform(self._reduced(features)))
 

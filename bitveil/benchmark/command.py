@@ -1,4 +1,4 @@
-"""`bitveil bench`: what can be run, running it, and the report."""
+"""`bitveil bench`: list data sets and methods, run them, and write the report."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -9,33 +9,26 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:
-    from bitveil.benchmark.run import Cell, Plan, Record
+    from bitveil.benchmark.run import Cell, Plan, Result
     from bitveil.datasets.files import DataFile
 
 __all__ = ["app"]
 
 app = typer.Typer(
-    help="The benchmark: list what there is, run it, and write its report.",
+    help="The benchmark: list data sets and methods, run them, and write the report.",
     no_args_is_help=True,
 )
 
 FULL = ("adult", "compas", "heritage")
-"""The data sets on which all methods are run where none is named."""
+"""The data sets on which all methods run, if none is named."""
 
 FEW = ("unprotected", "paper", "bitveil", "bitveil-posterior", "tree", "tree-posterior")
-"""The methods that are run on the other ones."""
+"""The methods that run on the other data sets."""
 
-QUICK = ("unprotected", "paper", "bitveil", "tree")
+DEMONSTRATION = ("unprotected", "paper", "bitveil", "tree")
 """The methods of the demonstration."""
 
-NEEDS = {
-    "prototypes": "fairlearn",
-    "correlation": "fairlearn",
-    "reduction": "fairlearn",
-}
-"""The packages that methods need beside bitveil's own."""
-
-SHOWN = 0.10  # the gap for which `list` says how many rows it takes
+SHOWN = 0.10  # the gap for which `list` shows the number of rows needed
 
 Folder = Annotated[Path, typer.Option(help="The folder of the records.")]
 
@@ -44,21 +37,21 @@ Folder = Annotated[Path, typer.Option(help="The folder of the records.")]
 def list_(
     rows: Annotated[
         bool,
-        typer.Option(help="Count the rows of the data sets, which loads those that are here."),
+        typer.Option(help="Count the rows of the data sets, which loads the available ones."),
     ] = True,
 ) -> None:
     """List the data sets and the methods, and what each of them lacks here.
 
     `bitveil bench list`
 
-    `bitveil bench list --no-rows` takes no time.
+    `bitveil bench list --no-rows` is fast.
     """
 
     from rich.console import Console
     from rich.table import Table
 
     from bitveil.benchmark.methods import METHODS
-    from bitveil.benchmark.protocol import DATASETS
+    from bitveil.datasets.catalogue import entries
     from bitveil.datasets.files import stored
 
     console = Console(soft_wrap=False)
@@ -68,17 +61,17 @@ def list_(
         title_justify="left",
         box=None,
     )
-    for name, source in DATASETS.items():
+    for name, entry in entries().items():
         lacking = _lacking(name)
-        counted = _counted(name) if rows and not lacking else ("",) * 4
-        table.add_row(name, source.sensitive, _file(name, lacking), *counted)
+        counted = _row_counts(name) if rows and not lacking else ("",) * 4
+        table.add_row(name, entry.sensitive, _file_status(name, lacking), *counted)
     console.print(table)
     print(
-        "least gap: the smallest that the rows to certify can certify, one of 16 configurations,\n"
-        f"for {SHOWN:.2f}: how many rows to certify it takes until that is {SHOWN:.2f}; a code of "
-        "use takes more."
+        "least gap: the smallest gap that the rows for certification can certify, for one of 16 "
+        f"configurations;\nfor {SHOWN:.2f}: the rows for certification that make it {SHOWN:.2f}. "
+        "A useful code needs more."
     )
-    for name in DATASETS:
+    for name in entries():
         for file in _files(name):
             if stored(file) is None:
                 print(f"{name}: put {file.name} into the folder BITVEIL_DATA: {file.origin}.")
@@ -94,33 +87,36 @@ def list_(
 @app.command()
 def run(
     dataset: Annotated[
-        list[str] | None, typer.Option(help="A data set; may be given again.")
+        list[str] | None, typer.Option(help="A data set. You can give several.")
     ] = None,
-    method: Annotated[list[str] | None, typer.Option(help="A method; may be given again.")] = None,
+    method: Annotated[
+        list[str] | None, typer.Option(help="A method. You can give several.")
+    ] = None,
     seed: Annotated[
         list[int] | None,
-        typer.Option(help="A seed of a split; may be given again. Else 0, 1 and 2."),
+        typer.Option(help="The seed of a split. You can give several. By default 0, 1 and 2."),
     ] = None,
     configurations: Annotated[
-        int, typer.Option(min=1, help="How many of each method are tried on each split.")
+        int, typer.Option(min=1, help="How many configurations each method gets on each split.")
     ] = 16,
     minutes: Annotated[
-        float, typer.Option(help="The most minutes of processor time of a method on a split.")
+        float, typer.Option(help="The most minutes of processor time for a method on a split.")
     ] = 10,
-    jobs: Annotated[int, typer.Option(min=1, help="How many processes run at once.")] = 1,
+    jobs: Annotated[int, typer.Option(min=1, help="The number of processes.")] = 1,
     out: Annotated[
-        Path | None, typer.Option(help="The folder of the records; else bench or bench-quick.")
+        Path | None,
+        typer.Option(help="The folder of the records: bench or bench-quick by default."),
     ] = None,
     quick: Annotated[
         bool,
         typer.Option(
             "--quick",
-            help="A demonstration of two minutes: Adult, four methods, four configurations, one "
-            "split; and its report.",
+            help="A demonstration of two minutes, with its report: Adult, four methods, four "
+            "configurations, one split.",
         ),
     ] = False,
 ) -> None:
-    """Run what is not run yet: one record a configuration, a file for a method on a split.
+    """Run unfinished cells. Each method has a file for each split, with a line a configuration.
 
     What was interrupted goes on where it stopped. Where neither data sets nor methods are named,
     it is all methods on Adult, COMPAS and Heritage Health, a few on the others, and what has no
@@ -133,8 +129,7 @@ def run(
     `bitveil bench run --jobs 2 --out records`
     """
 
-    from bitveil.benchmark.run import Plan
-    from bitveil.benchmark.run import run as execute
+    from bitveil.benchmark.run import Plan, run_cells
 
     if find_spec("optuna") is None:
         raise ValueError(
@@ -143,15 +138,15 @@ def run(
     if not minutes > 0:
         raise ValueError(f"--minutes expects a number above 0, got {minutes}.")
     if quick:
-        dataset, method, seed = dataset or ["adult"], method or list(QUICK), seed or [0]
+        dataset, method, seed = dataset or ["adult"], method or list(DEMONSTRATION), seed or [0]
         configurations = min(configurations, 4)
     folder = out or Path("bench-quick" if quick else "bench")
     plan = Plan(configurations=configurations, minutes=minutes)
     wanted = _wanted(dataset or [], method or [], seed or [0, 1, 2])
-    left = _left(wanted, folder, plan)
-    print(f"{len(wanted)} cells, {len(left)} of them to run; records in {folder}", flush=True)
-    for number, (cell, records) in enumerate(execute(left, folder, plan, n_jobs=jobs), 1):
-        print(f"{number} of {len(left)}: {_ended(cell, records)}", flush=True)
+    remaining = _remaining(wanted, folder, plan)
+    print(f"{len(wanted)} cells, {len(remaining)} of them to run. Records: {folder}", flush=True)
+    for number, (cell, records) in enumerate(run_cells(remaining, folder, plan, n_jobs=jobs), 1):
+        print(f"{number} of {len(remaining)}: {_ended(cell, records)}", flush=True)
     if quick:
         report(folder, folder)
     else:
@@ -163,20 +158,20 @@ def report(
     records: Folder = Path("bench"),
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bench"),
 ) -> None:
-    """Write the report of records: report.html, benchmark.md, and the figures of both.
+    """Write the report on records: report.html, benchmark.md, and their figures.
 
     `bitveil bench report --records bench --out bench`
     """
 
     from bitveil.benchmark.report import write
-    from bitveil.benchmark.run import read
+    from bitveil.benchmark.run import read_results
 
     if find_spec("matplotlib") is None:
         raise ValueError(
             "`bitveil bench report` needs matplotlib: `pip install 'bitveil[plots]'`, or "
             "`matplotlib`."
         )
-    for path in write(read(records), out):
+    for path in write(read_results(records), out):
         print(path)
 
 
@@ -184,31 +179,30 @@ class _Named(NamedTuple):
     """A kind of names, and those there are."""
 
     kind: str
-    there: Sequence[str]
+    known: Sequence[str]
 
     def check(self, names: Sequence[str]) -> None:
-        """Refuse a name that is not there, and propose the nearest that is."""
+        """Refuse an unknown name, and propose the nearest known one."""
 
         import difflib
 
         for name in names:
-            if name not in self.there:
-                near = difflib.get_close_matches(name, self.there, n=1)
+            if name not in self.known:
+                near = difflib.get_close_matches(name, self.known, n=1)
                 hint = f" Did you mean {near[0]!r}?" if near else ""
                 raise ValueError(
-                    f"There is no {self.kind} {name!r}.{hint} Those there are: "
-                    f"{', '.join(self.there)}."
+                    f"There is no {self.kind} {name!r}.{hint} Available: {', '.join(self.known)}."
                 )
 
 
 def _wanted(datasets: list[str], methods: list[str], seeds: list[int]) -> "list[Cell]":
-    """The cells that are asked for. What is named must be there, the rest is left out."""
+    """The wanted cells. Named data sets and methods must be available; others are left out."""
 
     from bitveil.benchmark.methods import METHODS
-    from bitveil.benchmark.protocol import DATASETS
     from bitveil.benchmark.run import cells
+    from bitveil.datasets.catalogue import entries
 
-    _Named("data set", list(DATASETS)).check(datasets)
+    _Named("data set", list(entries())).check(datasets)
     _Named("method", list(METHODS)).check(methods)
     if min(seeds) < 0:
         raise ValueError(f"--seed expects numbers from 0, got {min(seeds)}.")
@@ -217,19 +211,19 @@ def _wanted(datasets: list[str], methods: list[str], seeds: list[int]) -> "list[
     for name in methods:
         if package := _package(name):
             raise ValueError(f"The method {name!r} needs a package: `pip install {package}`.")
-    whole = [*_there(datasets or list(DATASETS), _unavailable)]
-    usable = [*_there(methods or list(METHODS), _package)]
+    whole = [*_available(datasets or list(entries()), _unavailable)]
+    usable = [*_available(methods or list(METHODS), _package)]
     found = []
     for cell in cells(whole, usable, dict.fromkeys(seeds)):
-        # Where nothing is named, the smaller half of the table has a few methods only.
+        # If nothing is named, the smaller data sets get only a few methods.
         if datasets or methods or cell.dataset in FULL or cell.method in FEW:
             found.append(cell)
 
     return found
 
 
-def _there(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str]:
-    """The names that lack nothing, each once; the others are told."""
+def _available(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str]:
+    """The names that lack nothing, each once. Prints a note for the others."""
 
     for name in dict.fromkeys(names):
         if missing := lack(name):
@@ -238,30 +232,30 @@ def _there(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str]:
             yield name
 
 
-def _left(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]":
-    """The cells that are not at their end. Records of another plan are refused."""
+def _remaining(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]":
+    """The unfinished cells. Refuses records of another plan."""
 
     from bitveil.benchmark.methods import METHODS
     from bitveil.benchmark.run import read_cell
 
-    left = []
+    remaining = []
     for cell in wanted:
         records = read_cell(cell, folder)
         other = {r["configurations"] for r in records} - {plan.configurations}
         if other:
             raise ValueError(
-                f"{cell.file(folder)} has records of {other.pop()} configurations, whose settings "
-                f"and certificates are not those of {plan.configurations}. Give that number as "
-                "--configurations, or another folder as --out."
+                f"{cell.file(folder)} has records of {other.pop()} configurations. Their settings "
+                f"and certificates differ from those of {plan.configurations}. Give that number "
+                "as --configurations, or another folder as --out."
             )
         if len(records) < plan.trials(METHODS[cell.method]):
-            left.append(cell)
+            remaining.append(cell)
 
-    return left
+    return remaining
 
 
-def _ended(cell: "Cell", records: "list[Record]") -> str:
-    """What became of a cell, in a line."""
+def _ended(cell: "Cell", records: "list[Result]") -> str:
+    """The result of a cell, in one line."""
 
     from collections import Counter
 
@@ -278,18 +272,13 @@ def _ended(cell: "Cell", records: "list[Record]") -> str:
 def _files(dataset: str) -> "tuple[DataFile, ...]":
     """The files of a data set that do not come with bitveil."""
 
-    from bitveil.datasets import census_income, compas, heritage_health, law_school
+    from bitveil.datasets.catalogue import entries
 
-    return {
-        "compas": (compas.GENERAL,),
-        "heritage": (heritage_health.FILE,),
-        "law": (law_school.FILE,),
-        "census": (census_income.TRAIN, census_income.TEST),
-    }.get(dataset, ())
+    return entries()[dataset].files
 
 
 def _lacking(dataset: str) -> str:
-    """The first file that is not here, or nothing."""
+    """The name of the first missing file, or nothing."""
 
     from bitveil.datasets.files import stored
 
@@ -297,7 +286,7 @@ def _lacking(dataset: str) -> str:
 
 
 def _fetch(dataset: str) -> None:
-    """Download what is missing, or refuse with what a person can do."""
+    """Download missing files, or raise an error that says what to do."""
 
     from bitveil.datasets.files import find
 
@@ -306,7 +295,7 @@ def _fetch(dataset: str) -> None:
 
 
 def _unavailable(dataset: str) -> str:
-    """Why a data set cannot be had, or nothing."""
+    """Why a data set is not available, or nothing."""
 
     try:
         _fetch(dataset)
@@ -316,7 +305,7 @@ def _unavailable(dataset: str) -> str:
     return ""
 
 
-def _file(dataset: str, lacking: str) -> str:
+def _file_status(dataset: str, lacking: str) -> str:
     if not lacking:
         return "here" if _files(dataset) else "bundled"
     address = all(file.address for file in _files(dataset))
@@ -325,21 +314,24 @@ def _file(dataset: str, lacking: str) -> str:
 
 
 def _package(method: str) -> str:
-    """The package that a method needs and that is not installed, or nothing."""
+    """The missing package of a method, or nothing."""
 
-    package = NEEDS.get(method, "")
+    from bitveil.benchmark.methods import METHODS
+
+    package = METHODS[method].package
 
     return "" if not package or find_spec(package.replace("-", "_")) else package
 
 
-def _counted(dataset: str) -> tuple[str, str, str, str]:
-    """The rows, those to certify by group, the least gap, and the rows that `SHOWN` takes."""
+def _row_counts(dataset: str) -> tuple[str, str, str, str]:
+    """The rows, those for certification by group, the least gap, and the rows for `SHOWN`."""
 
-    from bitveil.benchmark.protocol import SHARES, group_sizes
+    from bitveil.benchmark.protocol import rows_by_group
     from bitveil.certificates.planning import least_gap, rows_needed
+    from bitveil.rows import SPLIT
 
-    rows, sizes = group_sizes(dataset)
-    certify = [round(SHARES["certify"] * size) for size in sizes]
+    rows, sizes = rows_by_group(dataset)
+    certify = [round(SPLIT[-1] * size) for size in sizes]
     shares, delta = [float(size) for size in certify], 0.05 / 16
 
     return (

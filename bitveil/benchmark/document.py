@@ -1,6 +1,6 @@
-"""A document of a few kinds of blocks, written once, and rendered as Markdown and as HTML.
+"""A document of a few kinds of blocks, which can be rendered as Markdown and as HTML.
 
-Text may have `**strong**` and backticks, and nothing else that is not plain.
+Text is plain, except for `**strong**` and backticks.
 """
 
 import base64
@@ -18,8 +18,8 @@ class Heading:
     """A heading.
 
     Attributes:
-        text: What it says.
-        level: 2 for a section, 3 for a part of one.
+        text: Its text.
+        level: 2 for a section, 3 for a subsection.
     """
 
     text: str
@@ -56,7 +56,7 @@ class Items:
 
 @dataclass(frozen=True)
 class Table:
-    """A table, whose first column names its rows."""
+    """A table. Its first column names the rows."""
 
     head: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
@@ -65,7 +65,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Figure:
-    """A drawing in a file beside the document."""
+    """A figure in a file beside the document."""
 
     file: str
     alt: str
@@ -105,14 +105,14 @@ def _markdown(block: Block) -> str:
 
 
 def _row(cells: Sequence[str]) -> str:
-    # A line break or a bar would end the row or the cell.
+    # A line break would end the row, and a bar the cell.
     safe = [" ".join(cell.split()).replace("|", "\\|") for cell in cells]
 
     return f"| {' | '.join(safe)} |"
 
 
 def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> str:
-    """The document as one page that opens offline.
+    """The document as one page that works offline.
 
     Arguments:
         title: Its title.
@@ -146,7 +146,7 @@ def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> 
 
 
 def _inline(text: str) -> str:
-    r"""Text as HTML, with all that is not `**strong**` or code escaped.
+    r"""Text as HTML. Everything except `**strong**` and code is escaped.
 
     Example:
         >>> print(_inline("a **b** < `c`"))

@@ -1,4 +1,4 @@
-"""Where other methods do better than bitveil: every number in which one is higher."""
+"""Where other methods do better than bitveil: every number in which one of them is higher."""
 
 import math
 from collections.abc import Iterator
@@ -7,10 +7,10 @@ from typing import Any
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Heading, Table, Text
-from bitveil.benchmark.fronts import beaten, certified, standing, standings
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import ranked, title
 from bitveil.benchmark.sections import NAMES, OUTSIDE, TREES, label, of_splits
+from bitveil.benchmark.standings import beaten, certified_accuracy, standing, standings
 
 __all__ = ["losses"]
 
@@ -18,28 +18,29 @@ _PLACE = ["dataset", "kind", "level"]
 
 
 def losses(table: pd.DataFrame) -> Iterator[Block]:
-    """Every place where another method is higher than one of bitveil's."""
+    """Every number in which another method is higher than one of bitveil's."""
 
     yield Heading("Where a baseline is better than bitveil")
     ours = [str(m) for m in table["method"].unique() if str(m).startswith("bitveil")]
     if not ours:
-        yield Text("These records are of no method of bitveil.")
+        yield Text("These records contain no method of bitveil.")
         return
     stands = _standings(table, ours)
     found = beaten(stands, ours)
     competing = found[found["method"].map(ranked).astype(bool)]
     places = _places(stands[stands["value"].notna()])
     yield Text(
-        f"Compared are {places} numbers: for every data set three areas, and the accuracies at "
-        "every level of the three kinds of gaps, and of trees by FARE's own bound against "
-        "bitveil by the corrected one. Here is every one in which another method is higher than "
-        "bitveil, however little; what cannot be reached at a level counts as lower than what "
-        f"can. In **{_places(competing[competing['all'].astype(bool)])} of {places}** a method "
-        "that competes is better than every form of bitveil that was run, in "
-        f"{_places(competing[competing['clear'].astype(bool)])} of them by more than the standard "
-        f"deviations of both over splits; in {_places(competing)} it is better than one form at "
-        "least. With the methods outside the ranking it is "
-        f"{_places(found[found['all'].astype(bool)])}, "
+        f"We compare {places} numbers. For every data set these are three areas, the accuracies "
+        "at every level of the three kinds of gaps, and the accuracies of trees with FARE's own "
+        "bound against bitveil with the corrected one. The table lists every number in which "
+        "another method is higher than bitveil, even by a little. A method that cannot reach a "
+        "level counts as lower than one that can. In "
+        f"**{_places(competing[competing['all'].astype(bool)])} of {places}** numbers a competing "
+        "method is better than every form of bitveil that ran, in "
+        f"{_places(competing[competing['clear'].astype(bool)])} of these by more than the "
+        "standard deviations of both over splits. In "
+        f"{_places(competing)} it is better than at least one form. If we include the methods "
+        f"outside the ranking, these counts are {_places(found[found['all'].astype(bool)])}, "
         f"{_places(found[found['clear'].astype(bool)])} and {_places(found)}."
     )
     if found.empty:
@@ -57,18 +58,18 @@ def losses(table: pd.DataFrame) -> Iterator[Block]:
         ),
     )
     yield Text(
-        f"Areas, and accuracies in %. Bold: better than every form of bitveil. {OUTSIDE} outside "
-        "the ranking. In brackets: on how many splits, where it is not on all."
+        "Areas, and accuracies in %. Bold: better than every form of bitveil. "
+        f"{OUTSIDE}: outside the ranking. In brackets: the number of splits, if not all."
     )
 
 
 def _standings(table: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
-    """All numbers that are compared, trees by FARE's own bound among them."""
+    """All numbers to compare, including trees with FARE's own bound."""
 
     trees, mine = (table[table["method"].isin(names)] for names in (TREES, ours))
-    fare = standing(certified(trees, bound="bound_fare"), "bound_fare")
+    fare = standing(certified_accuracy(trees, bound="bound_fare"), "bound_fare")
     if len(fare):
-        fare = pd.concat([fare, standing(certified(mine), "bound_fare")])
+        fare = pd.concat([fare, standing(certified_accuracy(mine), "bound_fare")])
     some = [standings(table, unprotected=UNPROTECTED), fare]
 
     return pd.concat([each for each in some if len(each)], ignore_index=True)
@@ -79,7 +80,7 @@ def _places(found: pd.DataFrame) -> int:
 
 
 def _sorted(found: pd.DataFrame) -> pd.DataFrame:
-    """Data set by data set: areas first, and the certified before the others."""
+    """Sort by data set, with areas first, and certified numbers before the others."""
 
     order = found.assign(place=found["kind"].map(list(NAMES).index), high=-found["value"])
 
@@ -108,7 +109,7 @@ def _value(row: "pd.Series[Any]") -> str:
 
 
 def _mine(stands: pd.DataFrame, row: "pd.Series[Any]", name: str) -> str:
-    """What a method of bitveil has where another one is better."""
+    """The number of a method of bitveil where another method is better."""
 
     at = stands["level"].eq(row["level"]) | (stands["level"].isna() & math.isnan(row["level"]))
     same = stands[

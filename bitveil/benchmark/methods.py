@@ -1,7 +1,7 @@
-"""Who competes: each method, the one setting that trades use for leakage, and the others.
+"""The methods that compete, with the one setting that trades use for leakage, and the others.
 
-That setting is swept evenly over its range by the configurations of a cell. The other settings are
-Optuna's, the same number of configurations for all.
+The configurations of a cell sweep that setting evenly over its range. Optuna chooses the other
+settings. All methods get the same number of configurations.
 """
 
 from collections.abc import Callable, Mapping
@@ -19,14 +19,14 @@ Range = list[Any] | tuple[float, float]
 
 @dataclass(frozen=True)
 class Sweep:
-    """The setting that trades, and its values.
+    """The setting that trades use for leakage, and its values.
 
     Attributes:
         name: The name of the setting.
         low: Its least value.
         high: Its largest value.
         scale: `"log"`: equal ratios; `"power"`: denser at the low end; `"odds"`: equal ratios of
-            p / (1 - p), for shares that matter near 1.
+            p / (1 - p), for shares near 1.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Sweep:
     scale: Literal["log", "power", "odds"] = "log"
 
     def value(self, number: int, of: int) -> float:
-        """The value of a configuration: every part of the range is tried early.
+        """The value for a configuration. Early configurations cover the whole range.
 
         Example:
             >>> [round(Sweep("strength", 1, 1000).value(i, 4)) for i in range(4)]
@@ -53,7 +53,7 @@ class Sweep:
 
 
 def _scattered(n: int) -> list[int]:
-    """The numbers below n, with the bits of their places reversed.
+    """The numbers below n, in the order of their reversed bits.
 
     Example:
         >>> _scattered(6)
@@ -70,13 +70,14 @@ class Method:
     """One method.
 
     Attributes:
-        title: What tables call it.
+        title: Its name in tables.
         make: Makes it, unfitted, from settings and a `random_state`.
-        sweep: The setting that trades, or None.
+        sweep: The setting that trades use for leakage, or None.
         ranges: The other settings.
         posterior: Whether it sees posterior features instead of the columns.
-        ranked: Whether it competes: what is no representation does not.
+        ranked: Whether it competes. Only representations do.
         binary: Whether it is for two groups only.
+        package: The package that it needs beside bitveil's own, or nothing.
     """
 
     title: str
@@ -86,6 +87,7 @@ class Method:
     posterior: bool = False
     ranked: bool = True
     binary: bool = False
+    package: str = ""
 
 
 _LIMIT = Sweep("limit", 0.004, 0.36, "power")
@@ -105,7 +107,7 @@ _LEAVES: dict[str, Range] = {"max_leaves": [8, 16, 32, 64], "min_leaf": [60, 150
 
 
 def _of(module: str, name: str) -> Callable[..., Any]:
-    """A method of `bitveil.baselines` that is imported when it is made."""
+    """Make a method of `bitveil.baselines`, which is imported only then."""
 
     def make(**settings: Any) -> Any:
         from importlib import import_module
@@ -185,11 +187,13 @@ METHODS: dict[str, Method] = {
         _of("prototypes", "Prototypes"),
         Sweep("strength", 0.01, 100.0),
         {"n_prototypes": [3, 5, 10]},
+        package="fairlearn",
     ),
     "correlation": Method(
         "correlation remover (Fairlearn)",
         _of("correlation", "CorrelationRemoved"),
         Sweep("strength", 0.05, 1.0),
+        package="fairlearn",
     ),
     "leace": Method("LEACE", _of("leace", "LinearErasure")),
     "tree": Method(
@@ -213,6 +217,7 @@ METHODS: dict[str, Method] = {
         _of("exponentiated", "Reduction"),
         Sweep("strength", 0.004, 0.36, "power"),
         ranked=False,
+        package="fairlearn",
     ),
     "ceiling": Method(
         "ceiling: one bit made for this target",
@@ -222,7 +227,7 @@ METHODS: dict[str, Method] = {
         binary=True,
     ),
 }
-"""The methods, by their short names."""
+"""The methods, by short name."""
 
 UNPROTECTED = "unprotected"
-"""The method that makes the box of normalised areas."""
+"""The method that sets the box of normalised areas."""

@@ -8,23 +8,25 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.benchmark.fronts import Gap, choice, front, interval, least_certified
+from bitveil.benchmark.fronts import Gap, choice, front
+from bitveil.benchmark.intervals import interval
 from bitveil.benchmark.methods import METHODS, UNPROTECTED
+from bitveil.benchmark.standings import least_certified
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["KINDS", "draw", "draw_all", "title"]
+__all__ = ["GAPS", "draw_all", "draw_fronts", "ranked", "title"]
 
-KINDS: dict[Gap, tuple[str, str]] = {
+GAPS: dict[Gap, tuple[str, str]] = {
     "bound": ("certified", "certified gap (at most)"),
     "attack_gap": ("attack", "gap of the worst attacker (at most, on the rows to select)"),
     "gap": ("classifiers", "worst parity gap of the classifiers (at most, on the rows to select)"),
 }
-"""The kinds of gaps: what their files are called, and what their axis is."""
+"""The kinds of gaps, with the names of their files and axes."""
 
-COLOURS = {
+LINE_COLOURS = {
     "bitveil": "#0072b2",
     "bitveil-posterior": "#003f7f",
     "bitveil-sampled": "#56b4e9",
@@ -33,17 +35,17 @@ COLOURS = {
     "tree-posterior": "#55b78f",
     UNPROTECTED: "#a6448b",
 }
-"""The methods that are coloured; all others are thin and grey."""
+"""The colours of some methods. All others are thin and grey."""
 
 AT = (0.05, 0.10, 0.20)
 """The gaps at which intervals are drawn."""
 
-LEVELS = 241
+POINTS = 241
 SIZE = (8.4, 4.6)  # inches
 
 
 class Front(NamedTuple):
-    """The front of a method: what each split reaches at each level."""
+    """The front of a method: the accuracy of each split at each level."""
 
     method: str
     levels: NDArray[np.float64]
@@ -52,7 +54,7 @@ class Front(NamedTuple):
 
     @property
     def mean(self) -> NDArray[np.float64]:
-        """The mean over splits, and nothing before the first level where one is reached."""
+        """The mean over splits. It is NaN before the first level that any split reaches."""
 
         mean: NDArray[np.float64] = self.splits.mean(0)
         mean[: self.first] = np.nan
@@ -61,7 +63,7 @@ class Front(NamedTuple):
 
 
 def title(method: str) -> str:
-    """What a method is called; its short name where it is not known."""
+    """The title of a method, or its short name if it is unknown."""
 
     return METHODS[method].title if method in METHODS else method
 
@@ -73,7 +75,7 @@ def ranked(method: str) -> bool:
 
 
 def draw_all(table: pd.DataFrame, folder: Path) -> Iterator[Path]:
-    """Draw all figures into a folder, as SVG, and give their paths.
+    """Draw all figures into a folder, as SVG, and yield their paths.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -81,25 +83,25 @@ def draw_all(table: pd.DataFrame, folder: Path) -> Iterator[Path]:
 
     matplotlib = _matplotlib()
     for dataset in table["dataset"].unique():
-        for gap, (name, _) in KINDS.items():
+        for gap, (name, _) in GAPS.items():
             path = folder / f"benchmark-{dataset}-{name}.svg"
-            # Names of parts are random without a salt, and the file has the time of its making.
+            # Without a salt and a fixed date, the same figure would have other bytes each time.
             with matplotlib.rc_context({"svg.hashsalt": "bitveil"}):
-                draw(table, str(dataset), gap).savefig(path, metadata={"Date": None})
+                draw_fronts(table, str(dataset), gap).savefig(path, metadata={"Date": None})
             yield path
 
 
-def draw(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
+def draw_fronts(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
     """Draw the fronts of one data set: test accuracy against the gap.
 
-    A line is the mean over splits, and begins where the first of them reaches anything; splits
-    that reach nothing count as the majority class. A band is from the worst split to the best, a
-    bar the bootstrap interval of 95 % over the test rows, in the mean of the splits.
+    A line is the mean over splits. It begins where the first split reaches a gap; splits that do
+    not reach it count as the majority class. A band goes from the worst split to the best. A bar
+    is the bootstrap interval of 95 % over the test rows, averaged over splits.
 
     Arguments:
-        table: The records that are done.
-        dataset: Which data set.
-        gap: The kind of the gap.
+        table: The finished records.
+        dataset: The data set.
+        gap: The kind of gap.
 
     Raises:
         ImportError: If matplotlib is not installed.
@@ -110,29 +112,31 @@ def draw(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
 
     rows = table[table["dataset"] == dataset]
     largest = _largest(rows, gap)
-    found = fronts(rows, gap, np.linspace(0, largest, LEVELS))
+    found = fronts(rows, gap, np.linspace(0, largest, POINTS))
     figure = Figure(figsize=SIZE)
     axes = figure.add_axes((0.085, 0.115, 0.545, 0.81))
     for each in found:
         _line(axes, each)
-    for place, method in enumerate(each.method for each in found if each.method in COLOURS):
+    for place, method in enumerate(each.method for each in found if each.method in LINE_COLOURS):
         _intervals(axes, rows[rows["method"] == method], gap, (place - 3) * largest / 110)
     if gap == "bound":
-        found += _fare(axes, rows, np.linspace(0, largest, LEVELS))
-        _refused(axes, rows)
+        found += _fare(axes, rows, np.linspace(0, largest, POINTS))
+        _shade_uncertifiable(axes, rows)
     axes.axhline(rows["test_majority"].mean(), color="black", lw=0.8, ls=(0, (1, 2)))
-    axes.set(xlim=(0, largest), xlabel=KINDS[gap][1], ylabel="accuracy on the test rows")
+    axes.set(xlim=(0, largest), xlabel=GAPS[gap][1], ylabel="accuracy on the test rows")
     splits = rows["seed"].nunique()
     axes.set_title(f"{dataset}: {splits} split{'s' * (splits > 1)}", fontsize="medium", loc="left")
     axes.spines[["top", "right"]].set_visible(False)
-    _frame(axes, found, rows["test_majority"].mean())
-    _names(axes, [(each.mean[-1], each.method) for each in found], rows["test_majority"].mean())
+    _limit_axis(axes, found, rows["test_majority"].mean())
+    _write_names(
+        axes, [(each.mean[-1], each.method) for each in found], rows["test_majority"].mean()
+    )
 
     return figure
 
 
 def fronts(rows: pd.DataFrame, gap: Gap, levels: NDArray[np.float64]) -> list[Front]:
-    """The fronts of all methods that reach anything, the coloured ones last: they lie on top."""
+    """The fronts of all methods that have one, with the coloured ones last, on top."""
 
     found = []
     for method, some in rows.groupby("method", sort=False):
@@ -142,7 +146,7 @@ def fronts(rows: pd.DataFrame, gap: Gap, levels: NDArray[np.float64]) -> list[Fr
         if least <= levels[-1]:
             first = int(np.searchsorted(levels, least))
             found.append(_steps(str(method), levels, splits, first))
-    order = list(COLOURS)
+    order = list(LINE_COLOURS)
 
     return sorted(found, key=lambda f: -order.index(f.method) if f.method in order else -99)
 
@@ -150,7 +154,7 @@ def fronts(rows: pd.DataFrame, gap: Gap, levels: NDArray[np.float64]) -> list[Fr
 def _steps(
     method: str, levels: NDArray[np.float64], splits: NDArray[np.float64], first: int
 ) -> Front:
-    """A front at the levels alone where something changes, and at its ends."""
+    """A front, with only its ends and the levels where it changes."""
 
     kept = np.r_[True, (np.diff(splits) != 0).any(0)]
     kept[[first, -1]] = True
@@ -159,7 +163,7 @@ def _steps(
 
 
 def _largest(rows: pd.DataFrame, gap: Gap) -> float:
-    """The gap without protection, a little more, where it is known; else the largest there is."""
+    """A little more than the gap without protection, or else than the largest gap."""
 
     column = "select_attack_gap" if gap == "attack_gap" else "select_gap"
     free = rows[rows["method"] == UNPROTECTED]
@@ -169,8 +173,8 @@ def _largest(rows: pd.DataFrame, gap: Gap) -> float:
 
 
 def _line(axes: "Axes", each: Front) -> None:
-    colour, width = COLOURS.get(each.method, "#8a8a8a"), 0.8
-    if each.method in COLOURS:
+    colour, width = LINE_COLOURS.get(each.method, "#8a8a8a"), 0.8
+    if each.method in LINE_COLOURS:
         width = 2.4 if each.method.startswith("bitveil") else 1.6
         low, high = each.splits.min(0), each.splits.max(0)
         low[: each.first] = high[: each.first] = np.nan
@@ -182,7 +186,7 @@ def _line(axes: "Axes", each: Front) -> None:
 
 
 def _intervals(axes: "Axes", rows: pd.DataFrame, gap: Gap, aside: float) -> None:
-    """Bars at a few levels, each method's a little aside so that all are seen."""
+    """Bars at a few levels. Each method's bar is a little aside, so that all are visible."""
 
     for level in AT:
         picked = [choice(cell, gap, level) for _, cell in rows.groupby("seed")]
@@ -191,12 +195,12 @@ def _intervals(axes: "Axes", rows: pd.DataFrame, gap: Gap, aside: float) -> None
             continue
         ends = np.mean([interval(record)["accuracy"] for record in known], axis=0)
         axes.vlines(
-            level + aside, *ends, color=COLOURS[str(rows["method"].iloc[0])], lw=1.1, zorder=4
+            level + aside, *ends, color=LINE_COLOURS[str(rows["method"].iloc[0])], lw=1.1, zorder=4
         )
 
 
 def _fare(axes: "Axes", rows: pd.DataFrame, levels: NDArray[np.float64]) -> list[Front]:
-    """Trees under FARE's own bound, dotted: it is corrected for no choice."""
+    """Trees with FARE's own bound, dotted. It is not corrected for choices."""
 
     if "bound_fare" not in rows:
         return []
@@ -204,14 +208,14 @@ def _fare(axes: "Axes", rows: pd.DataFrame, levels: NDArray[np.float64]) -> list
     found = fronts(trees.assign(bound=trees["bound_fare"]), "bound", levels)
     for each in found:
         axes.plot(
-            *(each.levels, each.mean, ":"), color=COLOURS[each.method], drawstyle="steps-post"
+            *(each.levels, each.mean, ":"), color=LINE_COLOURS[each.method], drawstyle="steps-post"
         )
 
     return [each._replace(method=f"{each.method} (FARE's own bound)") for each in found]
 
 
-def _refused(axes: "Axes", rows: pd.DataFrame) -> None:
-    """The gaps that these rows cannot certify."""
+def _shade_uncertifiable(axes: "Axes", rows: pd.DataFrame) -> None:
+    """Shade the gaps that these rows cannot certify."""
 
     least = least_certified(rows)["all"].iloc[0]
     axes.axvspan(0, least, color="#b00020", alpha=0.1, linewidth=0)
@@ -228,26 +232,26 @@ def _refused(axes: "Axes", rows: pd.DataFrame) -> None:
     )
 
 
-def _frame(axes: "Axes", found: Sequence[Front], majority: float) -> None:
-    """From a little below the majority to the highest: what is far worse is not drawn in full."""
+def _limit_axis(axes: "Axes", found: Sequence[Front], majority: float) -> None:
+    """Limit the axis: from a little below the majority to the highest front."""
 
     if not found:
         return
     high = max(float(np.nanmax(each.splits)) for each in found)
-    room = max(high - majority, 0.02)
-    axes.set_ylim(majority - 0.08 * room, high + 0.06 * room)
+    height = max(high - majority, 0.02)
+    axes.set_ylim(majority - 0.08 * height, high + 0.06 * height)
 
 
-def _names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
-    """Each line's name at its end, moved apart where names would lie on one another."""
+def _write_write_names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
+    """Write each line's name at its end. Names that would overlap move apart."""
 
     low, high = axes.get_ylim()
     known = [(majority, "majority class"), *((y, m) for y, m in ends if np.isfinite(y))]
     known = sorted((float(np.clip(y, low, high)), name) for y, name in known)
-    places = _apart([(y - low) / (high - low) for y, _ in known], 0.043)
+    places = _moved_apart([(y - low) / (high - low) for y, _ in known], 0.043)
     for (y, name), place in zip(known, places, strict=True):
         method, _, rest = name.partition(" (FARE")
-        colour = COLOURS.get(method, "black" if name == "majority class" else "#5a5a5a")
+        colour = LINE_COLOURS.get(method, "black" if name == "majority class" else "#5a5a5a")
         bold = "bold" if name.startswith("bitveil") else "normal"
         axes.annotate(
             title(method) + (f" (FARE{rest}" if rest else ""),
@@ -271,29 +275,29 @@ def _names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None
         )
 
 
-def _apart(places: list[float], least: float) -> list[float]:
-    """Rising places from 0 to 1, moved as little as it takes to be apart.
+def _moved_apart(places: list[float], least: float) -> list[float]:
+    """Ascending places from 0 to 1, moved apart as little as possible.
 
     Example:
-        >>> [round(place, 2) for place in _apart([0.5, 0.5, 0.9], 0.1)]
+        >>> [round(place, 2) for place in _moved_apart([0.5, 0.5, 0.9], 0.1)]
         [0.45, 0.55, 0.9]
     """
 
-    # Names that touch are one block, whose middle is that of the places they are to have.
+    # Names that touch form a block. Its middle is the middle of their own places.
     blocks: list[list[float]] = []
     for place in places:
         blocks.append([place])
-        while len(blocks) > 1 and _start(blocks[-2], least) + least * len(blocks[-2]) > _start(
-            blocks[-1], least
-        ):
+        while len(blocks) > 1 and _block_start(blocks[-2], least) + least * len(
+            blocks[-2]
+        ) > _block_start(blocks[-1], least):
             last = blocks.pop()
             blocks[-1] += last
 
-    return [_start(block, least) + least * i for block in blocks for i in range(len(block))]
+    return [_block_start(block, least) + least * i for block in blocks for i in range(len(block))]
 
 
-def _start(block: list[float], least: float) -> float:
-    """Where the first name of a block is, inside the frame."""
+def _block_start(block: list[float], least: float) -> float:
+    """The place of the first name of a block, inside the frame."""
 
     length = least * (len(block) - 1)
 

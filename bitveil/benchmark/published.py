@@ -1,7 +1,6 @@
-"""What others published of the baselines, beside what is measured here.
+"""Figures that others published about the baselines, beside our measurements.
 
-The figures below are facts of others, from the sources that stand with them; all else is computed
-from records.
+The figures below come from others, with their sources. Everything else comes from records.
 
 Source:
     Controllable Guarantees for Fair Outcomes via Contrastive Information Estimation (Gupta,
@@ -20,27 +19,28 @@ import numpy as np
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Heading, Table, Text
-from bitveil.benchmark.fronts import accuracy_and_gap, areas, chosen
+from bitveil.benchmark.fronts import areas, chosen
+from bitveil.benchmark.intervals import accuracy_and_gap
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import title
 
-__all__ = ["PUBLISHED", "Published", "beside"]
+__all__ = ["PUBLISHED", "PublishedFigure", "beside"]
 
 Score = Literal["accuracy", "gap", "area", "area_fare"]
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedFigure:
     """A figure that others published.
 
     Attributes:
         method: The method, by its short name here.
         dataset: The data set, by its short name here.
-        score: What it is: the accuracy or the parity gap of a network; the area by the gap of a
-            classifier (`"area"`), or by FARE's own bound (`"area_fare"`).
+        score: The kind of figure: the accuracy or the parity gap of a network; the area by the
+            gap of a classifier (`"area"`), or by FARE's own bound (`"area_fare"`).
         value: The figure.
         source: Who published it.
-        differs: What is other than here.
+        differs: The difference from our setting.
     """
 
     method: str
@@ -56,44 +56,52 @@ _FFB = "Han et al. 2024 (FFB)"
 _FARE = "Jovanović et al. 2023, from the result files with their code"
 _ROWS = "rows with missing values are left out"
 _SPLIT = "random splits, a larger network, one run of 150 steps"
-_HEALTH = "another coding of the target, another split; fronts chosen on test rows"
+_HEALTH = "another coding of the target, another split; they chose fronts on test rows"
 
 PUBLISHED = (
-    Published(UNPROTECTED, "adult", "accuracy", 0.8455, _FCRL, _ROWS),
-    Published(UNPROTECTED, "adult", "gap", 0.185, _FCRL, _ROWS),
-    Published(UNPROTECTED, "adult", "accuracy", 0.8535, _FFB, _SPLIT),
-    Published(UNPROTECTED, "adult", "gap", 0.1667, _FFB, _SPLIT),
-    Published(UNPROTECTED, "compas", "accuracy", 0.6713, _FFB, _SPLIT),
-    Published(UNPROTECTED, "compas", "gap", 0.1683, _FFB, _SPLIT),
-    Published(UNPROTECTED, "census", "accuracy", 0.9488, _FFB, _SPLIT),
-    Published(UNPROTECTED, "census", "gap", 0.0361, _FFB, _SPLIT),
-    Published("tree", "heritage", "area", 0.492, _FARE, _HEALTH),
-    Published("tree", "heritage", "area_fare", 0.379, _FARE, _HEALTH),
-    Published("fcrl", "heritage", "area", 0.514, f"{_FARE}: their run of FCRL", _HEALTH),
-    Published("cvib", "heritage", "area", 0.03, f"{_FARE}: their run of CVIB", _HEALTH),
+    PublishedFigure(UNPROTECTED, "adult", "accuracy", 0.8455, _FCRL, _ROWS),
+    PublishedFigure(UNPROTECTED, "adult", "gap", 0.185, _FCRL, _ROWS),
+    PublishedFigure(UNPROTECTED, "adult", "accuracy", 0.8535, _FFB, _SPLIT),
+    PublishedFigure(UNPROTECTED, "adult", "gap", 0.1667, _FFB, _SPLIT),
+    PublishedFigure(UNPROTECTED, "compas", "accuracy", 0.6713, _FFB, _SPLIT),
+    PublishedFigure(UNPROTECTED, "compas", "gap", 0.1683, _FFB, _SPLIT),
+    PublishedFigure(UNPROTECTED, "census", "accuracy", 0.9488, _FFB, _SPLIT),
+    PublishedFigure(UNPROTECTED, "census", "gap", 0.0361, _FFB, _SPLIT),
+    PublishedFigure("tree", "heritage", "area", 0.492, _FARE, _HEALTH),
+    PublishedFigure("tree", "heritage", "area_fare", 0.379, _FARE, _HEALTH),
+    PublishedFigure("fcrl", "heritage", "area", 0.514, f"{_FARE}: their run of FCRL", _HEALTH),
+    PublishedFigure("cvib", "heritage", "area", 0.03, f"{_FARE}: their run of CVIB", _HEALTH),
 )
-"""Figures of others. Areas are by the definition of this page, from the points of the sources."""
+"""Figures of others. We computed their areas with our definition, from the sources' points."""
 
 WITHOUT = ("adversary", "characteristic", "distance")
-"""Our own implementations that no published figure on these data sets is known to us for."""
+"""Our own implementations for which we know no published figure on these data sets."""
 
-_SCORES: dict[Score, str] = {
+_SCORE_NAMES: dict[Score, str] = {
     "accuracy": "accuracy of a network",
     "gap": "parity gap of a network",
     "area": "area, classifiers",
-    "area_fare": "area, certified by FARE's own bound",
+    "area_fare": "area, certified with FARE's own bound",
 }
 
 
 def beside(table: pd.DataFrame) -> Iterator[Block]:
-    """Published figures beside those of these records.
+    """Published figures beside the figures of these records.
 
     Arguments:
-        table: The records that are done: see `fronts.done`.
+        table: The finished records: see `fronts.done`.
     """
 
     lines = [
-        (title(p.method), p.dataset, _SCORES[p.score], f"{p.value:.3f}", here, p.source, p.differs)
+        (
+            title(p.method),
+            p.dataset,
+            _SCORE_NAMES[p.score],
+            f"{p.value:.3f}",
+            here,
+            p.source,
+            p.differs,
+        )
         for p in PUBLISHED
         if (here := _here(table, p)) is not None
     ]
@@ -105,21 +113,26 @@ def beside(table: pd.DataFrame) -> Iterator[Block]:
     )
     there = [title(name) for name in WITHOUT if name in set(table["method"])]
     yield Text(
-        "This shows whether a baseline is in the range of what others found of it and, as rows, "
-        "splits and choices differ, not which of two is better. The network is that among the "
-        "four classifiers, on the configuration of the best accuracy on the rows to select. "
-        "Published areas are by the definition of this page, from the points in the source. "
-        + (f"Of {', '.join(there)} no figure on these data sets is known to us. " if there else "")
-        + "The paper's own tables were not available to us; its authors' code is beside ours in "
-        "the page of measurements."
+        "The table shows whether our baselines are in the range that others found. It does not "
+        "show which one is better, because rows, splits and choices differ. The network is the "
+        "one among the four classifiers, for the configuration with the best accuracy on the rows "
+        "for selection. We computed published areas with the definition of this page, from the "
+        "points in the source. "
+        + (f"We know no figures for {', '.join(there)} on these data sets. " if there else "")
+        + "The paper's own tables were not available to us. The page of measurements compares its "
+        "authors' code with ours."
     )
 
 
-def _here(table: pd.DataFrame, published: Published) -> str | None:
-    """The same score by the records, with its spread over splits, or None where there is none."""
+def _here(table: pd.DataFrame, published: PublishedFigure) -> str | None:
+    """The same score from the records, with its spread over splits, or None if there is none."""
 
     rows = table[table["dataset"] == published.dataset]
-    found = _area(rows, published) if "area" in published.score else _network(rows, published)
+    found = (
+        _area_here(rows, published)
+        if "area" in published.score
+        else _network_here(rows, published)
+    )
     if found is None:
         return None
     mean, sd, splits = found
@@ -127,8 +140,8 @@ def _here(table: pd.DataFrame, published: Published) -> str | None:
     return f"{mean:.3f}" + (f" ± {sd:.3f}" if splits > 1 else "")
 
 
-def _area(rows: pd.DataFrame, published: Published) -> tuple[float, float, int] | None:
-    """The area of a method: mean and spread over splits, and their number."""
+def _area_here(rows: pd.DataFrame, published: PublishedFigure) -> tuple[float, float, int] | None:
+    """The area of a method: its mean and spread over splits, and the number of splits."""
 
     kind = "bound" if published.score == "area_fare" else "gap"
     if kind == "bound":
@@ -139,7 +152,9 @@ def _area(rows: pd.DataFrame, published: Published) -> tuple[float, float, int] 
     return None if mine.empty else tuple(mine[["mean", "sd", "splits"]].iloc[0])
 
 
-def _network(rows: pd.DataFrame, published: Published) -> tuple[float, float, int] | None:
+def _network_here(
+    rows: pd.DataFrame, published: PublishedFigure
+) -> tuple[float, float, int] | None:
     """The score of the network among the classifiers of a method, in the same form."""
 
     free = chosen(rows[rows["method"] == published.method], "attack_gap", np.inf)

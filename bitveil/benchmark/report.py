@@ -1,4 +1,4 @@
-"""The report: what the records say, in tables, figures and words. No result stands in this file.
+"""The report on the records, in tables, figures and sentences. This file contains no results.
 
 The same records give the same Markdown, byte by byte.
 """
@@ -30,22 +30,22 @@ def write(records: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
     """Write `report.html`, `benchmark.md` and the figures into a folder.
 
     Arguments:
-        records: The records: see `bitveil.benchmark.run.read`.
-        folder: The folder, which is made where it is missing.
+        records: The records: see `bitveil.benchmark.run.read_results`.
+        folder: The folder. It is made if it is missing.
 
     Returns:
-        The paths that were written.
+        The paths of the written files.
 
     Raises:
-        ValueError: If no record came to an end.
+        ValueError: If no record is finished.
         ImportError: If matplotlib is not installed.
     """
 
     table = done(records)
     if table.empty:
         raise ValueError(
-            f"A report expects records of which one at least is done; got {len(records)}, none of "
-            "them done. Their `error` says what failed."
+            f"A report expects at least one finished record, got {len(records)} records, none of "
+            "them finished. Their `error` says what failed."
         )
     folder.mkdir(parents=True, exist_ok=True)
     drawn = list(draw_all(table, folder))
@@ -75,48 +75,49 @@ def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
 def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterator[Block]:
     delta = ", ".join(f"{100 * (1 - d):g} %" for d in sorted(table["delta"].unique()))
     yield Text(
-        f"{len(records)} records of {len(_cells(records))} cells: a cell is one method on one "
-        "split of one data set, a record one configuration of it. This page is made from the "
-        "records by `bitveil bench report`; `bitveil bench run` makes them, or more of them."
+        f"{len(records)} records of {len(_by_cell(records))} cells. A cell is one method on one "
+        "split of one data set. A record is one configuration of a cell. `bitveil bench report` "
+        "makes this page from the records, and `bitveil bench run` makes the records."
     )
     yield Items(
         (
-            "The test rows of a data set are touched once a configuration, to report. Of the "
-            "others half fit the method, a fifth selects, three tenths certify.",
-            "Every choice, of a configuration at a gap, is made on the rows to select. What is "
-            "told of it is its score on the test rows.",
-            "All methods see the same columns (those with posterior features what boosted trees "
-            "say of them), and get the same number of configurations (one where there is nothing "
-            "to choose) and the same minutes: of processor time, or by the clock in records that "
-            "do not tell it.",
-            "The accuracy is the mean of a linear model, a network, a forest and boosting that "
-            "are trained on the representation; the classifiers' gap is the worst of theirs, the "
-            "attack gap the worst of the same four families trained to tell the group.",
+            "Each configuration uses the test rows of a data set once, for the report. Of the "
+            "other rows half are for fitting, a fifth for selection, and three tenths for "
+            "certification.",
+            "The rows for selection decide which configuration is chosen at a gap. The report "
+            "gives its score on the test rows.",
+            "All methods see the same columns. Methods with posterior features see predictions of "
+            "boosted trees from these columns instead. All methods get the same number of "
+            "configurations (one if there is nothing to choose) and the same minutes: of "
+            "processor time, or by the clock in records without it.",
+            "The accuracy is the mean over a linear model, a network, a forest and boosting, "
+            "trained on the representation. The gap of the classifiers is their worst one. The "
+            "attack gap is the worst of the same four families, trained to predict the group.",
             f"A certified gap holds for every classifier of the codes, with probability {delta}, "
-            "corrected for all configurations of the method that is certified. It is not "
-            "corrected for the number of methods: it is for who uses one of them.",
+            "corrected for all configurations of the certified method. It is not corrected for "
+            "the number of methods, because a person uses only one of them.",
             "± is the standard deviation over splits, which share their test rows.",
         )
     )
 
 
 def _failures(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    yield Heading("What failed, and what there was no time for")
+    yield Heading("What failed or ran out of time")
     rest = [record for record in records if record["status"] != "done"]
     names = ("dataset", "method", "status", "error")
     counted = Counter(tuple(str(record.get(name, "")) for name in names) for record in rest)
     if not rest:
-        yield Text(f"All {len(records)} configurations came to an end.")
+        yield Text(f"All {len(records)} configurations finished.")
     else:
         yield Table(
-            ("data set", "method", "what", "error", "configurations"),
+            ("data set", "method", "status", "error", "configurations"),
             tuple(
                 (dataset, title(method), status, f"`{_code(error)}`" if error else "", str(n))
                 for (dataset, method, status, error), n in counted.items()
             ),
         )
     if short := _unfinished(records):
-        yield Text("Cells that are not at their end:")
+        yield Text("Unfinished cells:")
         yield Items(tuple(short))
 
 
@@ -124,7 +125,9 @@ def _code(text: str) -> str:
     return " ".join(text.replace("`", "'").split())[:200]
 
 
-def _cells(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
+def _by_cell(
+    records: Sequence[dict[str, Any]],
+) -> dict[tuple[str, str, int], list[dict[str, Any]]]:
     found: dict[tuple[str, str, int], list[dict[str, Any]]] = {}
     for record in records:
         cell = record["dataset"], record["method"], record["seed"]
@@ -134,9 +137,9 @@ def _cells(records: Sequence[dict[str, Any]]) -> dict[tuple[str, str, int], list
 
 
 def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
-    """Cells with fewer configurations than planned, and splits that a method has not."""
+    """Cells with fewer configurations than planned, and the missing splits of methods."""
 
-    found = _cells(records)
+    found = _by_cell(records)
     short = [
         f"{dataset}, {title(method)}, split {seed}: {len(some)} of {of} configurations"
         for (dataset, method, seed), some in found.items()
@@ -155,7 +158,7 @@ def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
 
 
 def _planned(record: dict[str, Any]) -> int:
-    """How many configurations the cell of a record is to have."""
+    """How many configurations the cell of a record should have."""
 
     plan, method = Plan(record["configurations"]), METHODS.get(record["method"])
 
@@ -172,9 +175,9 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     )
     cores = sorted({int(n) for n in table.get("cores", pd.Series(dtype=float)).dropna()})
     machine = (
-        f"Machine: {' or '.join(map(str, cores))} cores; one process a cell."
+        f"Machine: {' or '.join(map(str, cores))} cores, one process for each cell."
         if cores
-        else f"The report was made on a machine of {os.cpu_count()} cores; the records do not say."
+        else f"The report was made on {os.cpu_count()} cores. The records do not name theirs."
     )
     seeds = ", ".join(str(seed) for seed in sorted(table["seed"].unique()))
     numbers = " or ".join(str(n) for n in sorted(table["configurations"].unique()))
@@ -188,18 +191,20 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         )
     )
     yield Text(
-        "The setting that trades use for leakage is swept evenly over its range, the same number "
-        "of values for all; Optuna chooses the others, by accuracy and attack gap on the rows to "
-        "select."
+        "The configurations sweep the setting that trades use for leakage evenly over its range, "
+        "with the same number of values for all methods. Optuna chooses the other settings, by "
+        "accuracy and attack gap on the rows for selection."
     )
     yield Table(
         ("method", "short name", "swept", "chosen by Optuna", "competes"),
-        tuple(_tried(str(name), rows) for name, rows in table.groupby("method", sort=False)),
+        tuple(
+            _settings_row(str(name), rows) for name, rows in table.groupby("method", sort=False)
+        ),
     )
 
 
-def _tried(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
-    """A method, and the values of its settings that were tried."""
+def _settings_row(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
+    """A method, and the values that its settings had."""
 
     method = METHODS.get(name)
     swept = method.sweep.name if method is not None and method.sweep is not None else ""
@@ -207,19 +212,19 @@ def _tried(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
     for settings in rows["settings"]:
         for setting, value in settings.items():
             values.setdefault(setting, []).append(value)
-    told = {setting: f"{setting} {_range(some)}" for setting, some in values.items()}
+    texts = {setting: f"{setting} {_range(some)}" for setting, some in values.items()}
 
     return (
         title(name),
         f"`{name}`",
-        told.pop(swept, "–"),
-        "; ".join(told.values()) or "–",
+        texts.pop(swept, "–"),
+        "; ".join(texts.values()) or "–",
         "yes" if ranked(name) else "no",
     )
 
 
 def _range(values: Sequence[Any]) -> str:
-    """Fractions by their ends, all else one by one.
+    """Fractions as a range, everything else as a list.
 
     Example:
         >>> _range([[64], [64, 64], [64]]), _range([0.5, 0.01, 30.0])
@@ -236,23 +241,23 @@ def _silent() -> Iterator[Block]:
     yield Heading("What these numbers do not say")
     yield Items(
         (
-            "Baselines are mostly our own implementations, in one form and with a budget of "
+            "Most baselines are our own implementations, in one form and with a budget of "
             "minutes. Their authors' code with more tuning can do better.",
-            "What is neither swept nor Optuna's (ranges, steps, batches) was set beforehand, but "
-            "not blindly: for bitveil (no fewer than 480 steps), the adversary and FCRL after a "
-            "look at test rows of Adult or COMPAS in earlier runs.",
-            "A measured gap is that of four families of attackers. Where there is no certificate, "
-            "a stronger one can find more; a certificate covers all.",
-            "A certificate is for new rows of the same population, one code for each row. It says "
-            "nothing of another population, of two draws for a row, or of someone who holds other "
-            "columns of the row beside its code.",
-            "The splits share their test rows, and a spread of a few splits is a rough one: "
-            "methods that are less apart than it are not told apart.",
-            "An area weighs all gaps alike, which no user does. It depends on the gap without "
-            "protection, up to which it goes.",
-            "Methods outside the ranking are no representations: what they give is of use for "
-            "this target alone.",
-            "The data sets are public ones of the literature, some decades old, and no picture of "
-            "today's people.",
+            "We fixed the remaining settings (ranges, steps, batches) before these runs, but not "
+            "blindly: for bitveil (at least 480 steps), the adversary and FCRL we had seen test "
+            "rows of Adult or COMPAS in earlier runs.",
+            "A measured gap comes from four families of attackers. Without a certificate, a "
+            "stronger attacker can find more. A certificate covers all attackers.",
+            "A certificate is for new rows of the same population, with one code for each row. It "
+            "says nothing about another population, about two draws for a row, or about a person "
+            "who has other columns of the row beside its code.",
+            "The splits share their test rows, and the spread over a few splits is rough. "
+            "Differences between methods that are smaller than it mean nothing.",
+            "An area gives all gaps the same weight, which no user does. It depends on the gap "
+            "without protection, where it ends.",
+            "Methods outside the ranking are not representations: their output is only useful for "
+            "this target.",
+            "The data sets are public ones from the literature, some of them decades old. They do "
+            "not describe the people of today.",
         )
     )

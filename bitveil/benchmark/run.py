@@ -1,7 +1,7 @@
-"""Cells: a data set, a method and a split seed; all configurations of it, one flat record each.
+"""Cells: all configurations of one method on one split of a data set, one flat record each.
 
-A cell has a file of its own, one line a configuration, and goes on where it stopped. What failed
-and what no time was left for are records too.
+Each cell has its own file, with one line for each configuration, and resumes where it stopped.
+Configurations that failed, or that had no time left, are records too.
 """
 
 import json
@@ -20,24 +20,26 @@ import numpy as np
 import torch
 
 from bitveil.benchmark.methods import METHODS, Method
-from bitveil.benchmark.protocol import Problem, problem, scores
+from bitveil.benchmark.protocol import Problem, problem
+from bitveil.benchmark.scoring import scores
 
-__all__ = ["Cell", "Plan", "cells", "read", "run"]
+__all__ = ["Cell", "Plan", "Result", "cells", "read_cell", "read_results", "run_cells"]
 
-Record = dict[str, Any]
+Result = dict[str, Any]
+"""What one configuration did: a flat record."""
 
 STARTUP = 6
-"""Configurations of a cell whose settings are random before Optuna learns from them."""
+"""How many configurations of a cell have random settings before Optuna learns from them."""
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What all cells of a run share.
+    """The settings that all cells of a run share.
 
     Attributes:
-        configurations: How many configurations of each method are tried on each split.
-        minutes: The most minutes of processor time of a cell, for fitting and scoring.
-            Configurations that no time is left for are recorded as such.
+        configurations: How many configurations each method gets on each split.
+        minutes: The most minutes of processor time of a cell, for fitting and scoring. A
+            configuration that has no time left gets a record that says so.
         delta: The probability that a certificate may be wrong.
     """
 
@@ -46,7 +48,7 @@ class Plan:
     delta: float = 0.05
 
     def trials(self, method: Method) -> int:
-        """The configurations of a method: one where it has nothing to choose."""
+        """The number of configurations of a method: one if it has nothing to choose."""
 
         return self.configurations if method.sweep or method.ranges else 1
 
@@ -60,35 +62,35 @@ class Cell:
     seed: int
 
     def file(self, folder: Path) -> Path:
-        """Where its records are."""
+        """The file of its records."""
 
         return folder / self.dataset / f"{self.method}-{self.seed}.jsonl"
 
 
 def cells(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
-    """The cells, seed by seed: what is interrupted has all methods on the first splits.
+    """The cells, seed by seed, so that an interrupted run has all methods on the first splits.
 
     Raises:
-        ValueError: If there is no method of a name.
+        ValueError: If a method is unknown.
     """
 
     methods = list(methods)
     if unknown := [name for name in methods if name not in METHODS]:
-        raise ValueError(f"There are no methods {unknown}. Those there are: {list(METHODS)}.")
+        raise ValueError(f"There are no methods {unknown}. Available: {list(METHODS)}.")
 
     return [Cell(d, m, s) for s in seeds for d in datasets for m in methods]
 
 
-def run(
+def run_cells(
     wanted: Iterable[Cell], folder: Path, plan: Plan, *, n_jobs: int = 1
-) -> Iterator[tuple[Cell, list[Record]]]:
-    """Run cells that are not done, several at once, and give each as it ends.
+) -> Iterator[tuple[Cell, list[Result]]]:
+    """Run unfinished cells, several at once, and yield each when it ends.
 
     Arguments:
         wanted: The cells.
-        folder: Where the records are kept.
-        plan: What they share.
-        n_jobs: How many processes run them.
+        folder: The folder of the records.
+        plan: The settings that they share.
+        n_jobs: The number of processes.
     """
 
     from joblib import Parallel, delayed
@@ -101,7 +103,7 @@ def run(
     yield from Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
 
 
-def read(folder: Path) -> list[Record]:
+def read_results(folder: Path) -> list[Result]:
     """All records under a folder.
 
     Raises:
@@ -111,14 +113,14 @@ def read(folder: Path) -> list[Record]:
     lines = [line for file in sorted(folder.rglob("*.jsonl")) for line in _lines(file)]
     if not lines:
         raise FileNotFoundError(
-            f"There are no records (*.jsonl) under {folder}. Make some: bitveil bench run."
+            f"There are no records (*.jsonl) under {folder}. To make some: bitveil bench run."
         )
 
     return [json.loads(line) for line in lines]
 
 
-def read_cell(cell: Cell, folder: Path) -> list[Record]:
-    """The records of a cell that are there already."""
+def read_cell(cell: Cell, folder: Path) -> list[Result]:
+    """The existing records of a cell."""
 
     file = cell.file(folder)
 
@@ -126,12 +128,12 @@ def read_cell(cell: Cell, folder: Path) -> list[Record]:
 
 
 def _lines(file: Path) -> list[str]:
-    """The whole lines: the last may have been cut off."""
+    """The complete lines. The last one may be cut off."""
 
     return [line for line in file.read_text().splitlines(keepends=True) if line.endswith("\n")]
 
 
-def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Record]]:
+def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Result]]:
     torch.set_num_threads(1)
     done, file = read_cell(cell, folder), cell.file(folder)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -145,8 +147,8 @@ def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Record]]:
     return cell, done
 
 
-def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
-    """One configuration. It depends on the seed and the records before it, on nothing else."""
+def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
+    """Run one configuration. It depends only on the seed and the records before it."""
 
     method = METHODS[cell.method]
     settings = _settings(method, cell.seed, trial, before, plan.configurations)
@@ -156,7 +158,7 @@ def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
     started, begun = time.perf_counter(), time.process_time()
     try:
         _problem(cell.dataset, cell.seed)
-        begun = time.process_time()  # reading the file counts for no method
+        begun = time.process_time()  # reading the file does not count
         some, shared = _seen(cell, method)
         if method.binary and len(some.groups) > 2:
             return record | {"status": "not for these groups"}
@@ -177,15 +179,15 @@ def _trial(cell: Cell, trial: int, before: list[Record], plan: Plan) -> Record:
     return record | _sizes(some) | found
 
 
-def _spent(record: Record) -> float:
-    """The processor time of a configuration; the time on the clock where the record is older."""
+def _spent(record: Result) -> float:
+    """The processor time of a configuration, or the time by the clock in older records."""
 
     clocks = ("seconds", "seconds_shared", "seconds_scoring")
 
     return float(record.get("seconds_cpu") or sum(record.get(name, 0) for name in clocks))
 
 
-def _head(cell: Cell, trial: int, settings: Record, plan: Plan) -> Record:
+def _head(cell: Cell, trial: int, settings: Result, plan: Plan) -> Result:
     versions = {name: version(name) for name in ("bitveil", "torch", "scikit-learn", "numpy")}
 
     return {
@@ -205,8 +207,8 @@ def _head(cell: Cell, trial: int, settings: Record, plan: Plan) -> Record:
     }
 
 
-def _sizes(some: Problem) -> Record:
-    """How many rows there are, and what is reached without looking at them."""
+def _sizes(some: Problem) -> Result:
+    """The numbers of rows, and the accuracy of always giving the majority's answer."""
 
     sizes = {f"rows_{name}": len(part) for name, part in some.parts.items()}
     majority = np.bincount(some["fit"].y).argmax()
@@ -224,7 +226,7 @@ def _problem(dataset: str, seed: int) -> Problem:
 
 
 def _seen(cell: Cell, method: Method) -> tuple[Problem, float]:
-    """The rows as a method sees them, and the seconds that its features took, once a split."""
+    """The rows that a method sees, and the seconds for its features, which count once a split."""
 
     some, started = _problem(cell.dataset, cell.seed), time.perf_counter()
     if not method.posterior:
@@ -235,9 +237,9 @@ def _seen(cell: Cell, method: Method) -> tuple[Problem, float]:
 
 
 def _settings(
-    method: Method, seed: int, trial: int, before: list[Record], configurations: int
-) -> Record:
-    """The settings of a configuration: the one that trades is swept, the others are Optuna's."""
+    method: Method, seed: int, trial: int, before: list[Result], configurations: int
+) -> Result:
+    """The settings of a configuration: one from the sweep, the others from Optuna."""
 
     import optuna
 
@@ -266,11 +268,11 @@ def _distributions(method: Method) -> dict[str, Any]:
     from optuna.distributions import CategoricalDistribution, FloatDistribution
 
     found: dict[str, Any] = {}
-    for name, of in method.ranges.items():
+    for name, values in method.ranges.items():
         found[name] = (
-            CategoricalDistribution([_choice(value) for value in of])
-            if isinstance(of, list)
-            else FloatDistribution(*of, log=True)
+            CategoricalDistribution([_choice(value) for value in values])
+            if isinstance(values, list)
+            else FloatDistribution(*values, log=True)
         )
     if (sweep := method.sweep) is not None:
         found[sweep.name] = FloatDistribution(sweep.low, sweep.high)
@@ -279,6 +281,6 @@ def _distributions(method: Method) -> dict[str, Any]:
 
 
 def _choice(value: Any) -> Any:
-    """A choice as Optuna takes it: a tuple as its JSON."""
+    """A choice in the form that Optuna accepts. Tuples become JSON."""
 
     return json.dumps(value) if isinstance(value, list | tuple) else value

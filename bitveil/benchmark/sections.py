@@ -1,4 +1,4 @@
-"""What the report says of one data set: what is certified, reached, told, and what it took."""
+"""The report on one data set: certified and measured gaps, scores, leakage and cost."""
 
 import math
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,104 +8,97 @@ import numpy as np
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Figure, Heading, Table, Text
-from bitveil.benchmark.fronts import (
-    LEAST_USE,
-    LEVELS,
-    Gap,
-    areas,
-    certified,
-    chosen,
-    done,
-    least_certified,
-    reached,
-)
+from bitveil.benchmark.fronts import LEAST_USE, Gap, areas, chosen, done
 from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.plots import KINDS, ranked, title
+from bitveil.benchmark.plots import GAPS, ranked, title
+from bitveil.benchmark.standings import LEVELS, certified_accuracy, reached
 
 __all__ = ["NAMES", "OUTSIDE", "TREES", "label", "of_splits", "sections"]
 
 TREES = ("tree", "tree-posterior")
-"""The methods that have FARE's own bound too."""
+"""The methods that also have FARE's own bound."""
 
 FARE = "FARE's own bound, not corrected"
 LEVEL = 0.10
-"""The gap of the worst attacker at which chosen models are shown in full."""
+"""The gap of the worst attacker for which the report shows all scores."""
 
 NAMES: dict[str, str] = {
     "bound": "certified",
-    "bound_fare": "certified, trees by FARE's own bound,",
+    "bound_fare": "certified, trees with FARE's own bound,",
     "attack_gap": "worst attacker",
     "gap": "classifiers",
 }
-"""What the kinds of gaps are called."""
+"""The names of the kinds of gaps."""
 
 OUTSIDE = "†"
+"""The mark of methods that do not compete."""
 
 
 def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    """All of one data set.
+    """The report on one data set.
 
     Arguments:
-        records: Its records, one of which at least is done.
+        records: Its records. At least one is finished.
     """
 
     rows = done(records)
     dataset = str(rows["dataset"].iloc[0])
     yield from _dataset(dataset, rows)
     yield from _certified(dataset, rows)
-    yield from _areas(rows)
-    yield from _levels(dataset, rows)
-    yield from _models(rows)
+    yield from _area_table(rows)
+    yield from _measured(dataset, rows)
+    yield from _chosen_models(rows)
     yield from _leak(rows)
     yield from _cost(records)
 
 
 def label(method: str) -> str:
-    """What a method is called, with a mark where it does not compete."""
+    """The title of a method, with a mark if it does not compete."""
 
     return title(method) + ("" if ranked(method) else f" {OUTSIDE}")
 
 
-def of_splits(splits: int, of: int) -> str:
-    """On how many splits something is, where it is not on all.
+def of_splits(splits: int, all_splits: int) -> str:
+    """The number of splits, if it is not all of them.
 
     Example:
         >>> of_splits(2, 3), of_splits(3, 3)
         (' (2 of 3)', '')
     """
 
-    return "" if splits == of else f" ({splits:.0f} of {of:.0f})"
+    return "" if splits == all_splits else f" ({splits:.0f} of {all_splits:.0f})"
 
 
 def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    row, least = rows.iloc[0], least_certified(rows).iloc[0]
+    row, least = rows.iloc[0], least_certified_accuracy(rows).iloc[0]
     by_group = " and ".join(
         f"{n:,} {g}" for g, n in zip(least["groups"], least["rows"], strict=True)
     )
     floor = math.floor(1e4 * least["all"]) / 1e4
     yield Heading(dataset)
     yield Text(
-        f"{row['rows_fit']:,} rows to fit, {row['rows_select']:,} to select, "
-        f"{row['rows_certify']:,} to certify, {row['rows_test']:,} to test, of which "
-        f"{100 * rows['test_majority'].mean():.1f} % are of the more frequent class. Splits: "
-        f"{', '.join(map(str, sorted(rows['seed'].unique())))}."
+        f"{row['rows_fit']:,} rows for fitting, {row['rows_select']:,} for selection, "
+        f"{row['rows_certify']:,} for certification and {row['rows_test']:,} for the test. Of the "
+        f"test rows {100 * rows['test_majority'].mean():.1f} % have the more frequent class. "
+        f"Splits: {', '.join(map(str, sorted(rows['seed'].unique())))}."
     )
     yield Text(
-        f"With these rows to certify ({by_group}) and {least['configurations']} configurations "
-        f"**no gap below {floor:.4f} can be certified**, whatever the code; smaller goals are "
-        f"refused. For a single configuration it would be {least['alone']:.4f}."
+        f"With these rows for certification ({by_group}) and {least['configurations']} "
+        f"configurations **no gap below {floor:.4f} can be certified**, for any code. bitveil "
+        "refuses smaller goals. With a single configuration the limit would be "
+        f"{least['alone']:.4f}."
     )
 
 
 def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    found = certified(rows)
+    found = certified_accuracy(rows)
     yield Heading(f"{dataset}: certified", 3)
     if found.empty:
-        yield Text("No method of these records has codes that can be certified.")
+        yield Text("No method in these records has codes that can be certified.")
         return
     yield _figure(dataset, "bound")
-    order = _order(rows, found["method"].unique())
-    known = certified(rows[rows["method"].isin(TREES)], bound="bound_fare")
+    order = _best_first(rows, found["method"].unique())
+    known = certified_accuracy(rows[rows["method"].isin(TREES)], bound="bound_fare")
     lines = [
         *_accuracies(found, order),
         *_accuracies(known, [m for m in order if m in set(known["method"])], FARE),
@@ -114,15 +107,16 @@ def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     over = found[found["worst"] > found["level"]]
     picks = int(found["certified"].sum())
     yield Text(
-        f"Accuracy on the test rows in %, of {picks} certified choices; – where none is "
-        "certified, and how many splits it is where it is not on all. Bold is the highest of "
-        "those that compete, are certified on all splits, and by the corrected bound. "
+        f"Accuracy on the test rows in %, for {picks} certified choices. – means that no choice "
+        "is certified. In brackets is the number of certified splits, if not all. Bold is the "
+        "highest accuracy of the competing methods that are certified on all splits with the "
+        "corrected bound. "
         + (
-            "The total variation between the groups' codes on the test rows is within the level "
-            "for all of these choices."
+            "For all of these choices, the total variation between the groups' codes on the test "
+            "rows is within the level."
             if over.empty
-            else "On the test rows the total variation is above the level for some of these "
-            "choices (it is measured on a sample, and so a little too large): "
+            else "For some of these choices the total variation on the test rows is above the "
+            "level (it is measured on a sample, which makes it a little too large): "
             + "; ".join(
                 f"{title(row['method'])} at {row['level']:.2f}: {row['worst']:.3f}"
                 for _, row in over.iterrows()
@@ -132,8 +126,8 @@ def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     )
 
 
-def _order(rows: pd.DataFrame, methods: Iterable[Any]) -> list[str]:
-    """Methods by their certified area, then by that of the worst attacker; unranked ones last."""
+def _best_first(rows: pd.DataFrame, methods: Iterable[Any]) -> list[str]:
+    """Sort methods by certified area, then by the worst attacker's area, unranked ones last."""
 
     found = areas(rows, unprotected=UNPROTECTED)
     by = {kind: some.set_index("method")["mean"].to_dict() for kind, some in found.groupby("kind")}
@@ -147,7 +141,7 @@ def _order(rows: pd.DataFrame, methods: Iterable[Any]) -> list[str]:
 
 
 def _accuracies(found: pd.DataFrame, order: list[str], note: str = "") -> list[tuple[str, ...]]:
-    """A line for each method: its accuracy at each level."""
+    """A line for each method, with its accuracy at each level."""
 
     there = {(row["method"], row["level"]): row for _, row in found.iterrows()}
     lines = []
@@ -159,11 +153,11 @@ def _accuracies(found: pd.DataFrame, order: list[str], note: str = "") -> list[t
 
 
 def _accuracy(row: "pd.Series[Any]", others: "list[pd.Series[Any]]", note: str) -> str:
-    """One cell; bold if it is the highest of its level."""
+    """One cell. The highest accuracy of its level is bold."""
 
     if row["certified"] == 0:
         return "–"
-    text = _spread(row["accuracy"], row["sd"], row)
+    text = _with_spread(row["accuracy"], row["sd"], row)
     known = [other for other in others if other["level"] == row["level"] and _competes(other)]
     highest = max((other["accuracy"] for other in known), default=math.inf)
 
@@ -174,8 +168,8 @@ def _competes(row: "pd.Series[Any]") -> bool:
     return ranked(row["method"]) and row["certified"] == row["splits"]
 
 
-def _spread(mean: float, sd: float, row: "pd.Series[Any]") -> str:
-    """An accuracy in per cent, its spread, and on how many splits it is there."""
+def _with_spread(mean: float, sd: float, row: "pd.Series[Any]") -> str:
+    """An accuracy in per cent, its spread, and the number of splits if not all."""
 
     spread = f" ± {100 * sd:.1f}" if row["certified"] > 1 else ""
 
@@ -187,7 +181,7 @@ def _table_of_levels(name: str, lines: Iterable[tuple[str, ...]]) -> Table:
 
 
 def _figure(dataset: str, gap: Gap) -> Figure:
-    name, along = KINDS[gap]
+    name, along = GAPS[gap]
 
     return Figure(
         f"benchmark-{dataset}-{name}.svg",
@@ -195,36 +189,36 @@ def _figure(dataset: str, gap: Gap) -> Figure:
     )
 
 
-def _areas(rows: pd.DataFrame) -> Iterator[Block]:
+def _area_table(rows: pd.DataFrame) -> Iterator[Block]:
     found = areas(rows, unprotected=UNPROTECTED, intervals=True)
     yield Heading(f"{rows['dataset'].iloc[0]}: areas", 3)
     if found.empty:
         yield Text(
-            f"There are no areas: they need the records of `{UNPROTECTED}`, and its accuracy at "
-            f"least {100 * LEAST_USE:.1f} points above that of the majority class."
+            f"There are no areas. They need records of `{UNPROTECTED}`, with an accuracy at least "
+            f"{100 * LEAST_USE:.1f} points above that of the majority class."
         )
         return
     there = {(row["method"], row["kind"]): row for _, row in found.iterrows()}
     yield Table(
-        ("method", *(NAMES[kind] for kind in KINDS)),
+        ("method", *(NAMES[kind] for kind in GAPS)),
         tuple(
-            (label(method), *(_area(there, method, kind) for kind in KINDS))
-            for method in _order(rows, found["method"].unique())
+            (label(method), *(_area(there, method, kind) for kind in GAPS))
+            for method in _best_first(rows, found["method"].unique())
         ),
     )
     yield Text(
-        "The area under accuracy against the gap, from 0, the majority class at every gap, to 1, "
-        "the accuracy without protection at a gap of 0. Gaps go up to that of "
-        f"`{UNPROTECTED}`. Bold is the highest of those that compete, {OUTSIDE} is outside the "
-        "ranking, – a representation that cannot be certified. In brackets is the bootstrap "
-        "interval of 95 % over the test rows in the mean of the splits, with choices and box as "
-        "they are: as if all that was chosen erred on the same rows, which is the widest that it "
-        "can be."
+        "The area under the accuracy as a function of the gap. It is 0 for the majority class at "
+        "every gap, and 1 for the accuracy without protection at a gap of 0. Gaps go up to the "
+        f"gap of `{UNPROTECTED}`. Bold is the highest of the competing methods. {OUTSIDE} means "
+        "outside the ranking, – a representation that cannot be certified. In brackets is the "
+        "bootstrap interval of 95 % over the test rows, averaged over splits, with fixed choices "
+        "and box. It assumes that all choices err on the same rows, which makes it as wide as "
+        "possible."
     )
 
 
 def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str) -> str:
-    """One cell; bold if it is the highest of its kind."""
+    """One cell. The highest area of its kind is bold."""
 
     if (method, kind) not in there:
         return "–"
@@ -237,8 +231,8 @@ def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str
     return f"**{text}**" if ranked(method) and row["mean"] == max(known) > 0 else text
 
 
-def _levels(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    """What is reached at measured gaps."""
+def _measured(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
+    """The accuracies at measured gaps."""
 
     yield Heading(f"{dataset}: attackers and classifiers", 3)
     kinds: tuple[Gap, Gap] = ("attack_gap", "gap")
@@ -247,38 +241,38 @@ def _levels(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
         yield _figure(dataset, gap)
         yield _table_of_levels(
             f"gap of the {NAMES[gap]} ≤",
-            _accuracies(found, _order(rows, found["method"].unique())),
+            _accuracies(found, _best_first(rows, found["method"].unique())),
         )
     yield Text(
-        "Accuracy on the test rows in %, at gaps on the rows to select; – where no configuration "
-        "is within the gap."
+        "Accuracy on the test rows in %, at gaps on the rows for selection. – means that no "
+        "configuration is within the gap."
     )
 
 
-def _models(rows: pd.DataFrame) -> Iterator[Block]:
-    """All scores of the models that are chosen at one level."""
+def _chosen_models(rows: pd.DataFrame) -> Iterator[Block]:
+    """All scores of the models chosen at one level."""
 
     dataset = rows["dataset"].iloc[0]
     yield Heading(f"{dataset}: models within an attack gap of {LEVEL:.2f}", 3)
     free = chosen(rows[rows["method"] == UNPROTECTED], "attack_gap", math.inf)
     picked = chosen(rows, "attack_gap", LEVEL)
-    order = _order(rows, picked["method"].unique())
+    order = _best_first(rows, picked["method"].unique())
     lines = [_scores(picked[picked["method"] == m], rows, label(m)) for m in order]
     if len(free):
         lines.append(_scores(free, rows, f"{title(UNPROTECTED)}, without a limit"))
-    yield Table(_SCORES, tuple(lines))
+    yield Table(_SCORE_COLUMNS, tuple(lines))
     without = [str(m) for m in rows["method"].unique() if m not in set(picked["method"])]
     yield Text(
-        "Means over splits, on the test rows, of the most accurate configuration whose worst "
-        f"attacker is within {LEVEL:.2f} on the rows to select. Parity gap, odds (the larger "
+        "Means over splits, on the test rows, for the most accurate configuration whose worst "
+        f"attacker is within {LEVEL:.2f} on the rows for selection. Parity gap, odds (the larger "
         "difference of true or false positive rates) and impact (the lowest rate of positive "
-        "answers by the highest) are the worst of the four classifiers. Information is in bits: "
-        "that of the whole code about the group, and the paper's sum over single bits. "
-        + (f"Within no split: {', '.join(map(title, without))}." if without else "")
+        "answers over the highest) are those of the worst of the four classifiers. Information is "
+        "in bits: that of the whole code about the group, and the paper's sum over single bits. "
+        + (f"Not within it on any split: {', '.join(map(title, without))}." if without else "")
     )
 
 
-_SCORES = (
+_SCORE_COLUMNS = (
     "method",
     "accuracy",
     "AUC",
@@ -301,23 +295,23 @@ def _scores(some: pd.DataFrame, rows: pd.DataFrame, name: str) -> tuple[str, ...
     return (
         name + of_splits(len(some), splits),
         f"{100 * some['test_accuracy'].mean():.1f}",
-        *(_number(some, column) for column in ("test_auc", "test_gap")),
+        *(_mean_text(some, column) for column in ("test_auc", "test_gap")),
         f"{odds:.3f}",
-        *(_number(some, column) for column in ("test_impact",)),
-        *(_number(some, column, 4) for column in ("test_information_bits", "test_neuron_bits")),
-        *(_number(some, column) for column in ("test_attack_gap", "test_attack_auc")),
+        *(_mean_text(some, column) for column in ("test_impact",)),
+        *(_mean_text(some, column, 4) for column in ("test_information_bits", "test_neuron_bits")),
+        *(_mean_text(some, column) for column in ("test_attack_gap", "test_attack_auc")),
         ", ".join(str(family) for family in families.index),
     )
 
 
-def _number(some: pd.DataFrame, column: str, digits: int = 3) -> str:
+def _mean_text(some: pd.DataFrame, column: str, digits: int = 3) -> str:
     value = some[column].mean() if column in some else np.nan
 
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
 def _leak(rows: pd.DataFrame) -> Iterator[Block]:
-    """The paper's own number beside what its codes tell."""
+    """The paper's own number beside the information of its codes."""
 
     some = rows[rows["method"] == "paper"]
     if some.empty or "test_neuron_bits" not in some:
@@ -343,9 +337,9 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
         ),
     )
     yield Text(
-        "The paper trains the information of single bits about the group, and reports its sum. "
-        f"In {more} of {len(some)} configurations the whole code tells more than this sum. Means "
-        "over splits, on the test rows; the attackers were no part of the training."
+        "The paper penalises the information of single bits about the group, and reports its sum. "
+        f"In {more} of {len(some)} configurations the whole code reveals more than this sum. "
+        "Means over splits, on the test rows. The attackers took no part in the training."
     )
 
 
@@ -366,6 +360,7 @@ def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
             )
         )
     yield Table(
-        ("method", "fit", "score", "features, once a split and process", "done"), tuple(lines)
+        ("method", "fit", "score", "features, once for each split and process", "done"),
+        tuple(lines),
     )
-    yield Text("Means of configurations that are done, on machines that did other things as well.")
+    yield Text("Means over finished configurations, on machines that also did other work.")

@@ -57,13 +57,13 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
     from bitveil.models import load
 
     encoder = load(model)
-    sensitive = list(asked.sensitive or encoder.sensitive_names_ or [])
+    sensitive = list(asked.sensitive or encoder.schema_.sensitive_names or [])
     if not sensitive:
         raise ValueError(
             f"{model} does not say which column is sensitive. Name it with --sensitive."
         )
     check_roles([*sensitive, asked.target, asked.id])
-    targets = [asked.target] if asked.target else [*encoder.target_.names]
+    targets = [asked.target] if asked.target else [*encoder.schema_.target.names]
     table = read_table(file, typed=[*sensitive, *targets])
     require(table, [*sensitive, asked.target], file)
     known = bool(targets) and all(name in table for name in targets)

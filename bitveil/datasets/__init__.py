@@ -1,44 +1,26 @@
-"""Data sets for a benchmark, one loader a file: some come with the package, some are fetched."""
+"""Data sets for a benchmark, one file each: some come with the package, some are fetched.
 
-__all__ = [
-    "BiasedMnist",
-    "Dataset",
-    "Mnist",
-    "fetch_mnist",
-    "load_adult",
-    "load_bank_marketing",
-    "load_census_income",
-    "load_communities_crime",
-    "load_compas",
-    "load_credit_card",
-    "load_german_credit",
-    "load_heritage_health",
-    "load_law_school",
-    "make_additive_leak",
-    "make_biased_mnist",
-    "make_gaussian_groups",
-    "make_parity_trap",
-    "make_resonance_search",
-    "make_simulation_and_data",
-    "make_unequal_rates",
-]
+Every loader is also a name here: `from bitveil.datasets import load_adult`. `catalogue` finds the
+loaders in the files of this folder, so a new data set is a new file and nothing else.
+"""
 
-from bitveil.datasets.adult import load_adult
-from bitveil.datasets.bank_marketing import load_bank_marketing
-from bitveil.datasets.census_income import load_census_income
-from bitveil.datasets.communities_crime import load_communities_crime
-from bitveil.datasets.compas import load_compas
-from bitveil.datasets.credit_card import load_credit_card
+__all__ = ["Dataset"]
+
+from typing import Any
+
 from bitveil.datasets.dataset import Dataset
-from bitveil.datasets.german_credit import load_german_credit
-from bitveil.datasets.heritage_health import load_heritage_health
-from bitveil.datasets.law_school import load_law_school
-from bitveil.datasets.mnist import BiasedMnist, Mnist, fetch_mnist, make_biased_mnist
-from bitveil.datasets.worlds import (
-    make_additive_leak,
-    make_gaussian_groups,
-    make_parity_trap,
-    make_resonance_search,
-    make_simulation_and_data,
-    make_unequal_rates,
-)
+
+
+def __getattr__(name: str) -> Any:
+    from bitveil.datasets.catalogue import PREFIXES, loaders
+
+    if name.startswith(PREFIXES) and name in loaders():
+        return loaders()[name]
+
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    from bitveil.datasets.catalogue import loaders
+
+    return sorted([*__all__, *loaders()])

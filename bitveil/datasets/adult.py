@@ -5,9 +5,9 @@ __all__ = ["load_adult"]
 import numpy as np
 import pandas as pd
 
-from bitveil.datasets.dataset import Dataset, read_bundled
+from bitveil.datasets.dataset import Dataset, Entry, Origin, read_bundled
 
-COLUMNS = [
+ADULT_COLUMNS = [
     "age",
     "workclass",
     "fnlwgt",
@@ -24,32 +24,35 @@ COLUMNS = [
     "native_country",
     "income",
 ]
-SOURCE = (
-    "Adult, Barry Becker and Ronny Kohavi, UCI Machine Learning Repository, 1996, "
-    "https://archive.ics.uci.edu/dataset/2/adult, https://doi.org/10.24432/C5XW20"
-)
-LICENCE = "CC BY 4.0"
-DESCRIPTION = (
-    "48,842 adults of the United States census of 1994; the target is an income above 50,000 "
-    f"dollars a year. Source: {SOURCE}. Licence: {LICENCE}."
+ADULT_ORIGIN = Origin(
+    about=(
+        "48,842 adults of the United States census of 1994. The target is an income above "
+        "50,000 dollars a year"
+    ),
+    source=(
+        "Adult, Barry Becker and Ronny Kohavi, UCI Machine Learning Repository, 1996, "
+        "https://archive.ics.uci.edu/dataset/2/adult, https://doi.org/10.24432/C5XW20"
+    ),
+    licence="CC BY 4.0",
 )
 
 
 def load_adult() -> Dataset:
     """Load Adult: 48,842 rows, the official training split first, then the official test split.
 
-    The target is 1 for an income above 50,000 dollars (24 %). Sensitive are `sex`, `race` (five
-    values) and `age_group` (25 to 60 years, both included, or outside).
+    The target is 1 for an income above 50,000 dollars (24 %). The sensitive attributes are `sex`,
+    `race` (five values) and `age_group` (25 to 60 years, both included, or outside).
 
-    - The file of the test split opens with a line that is no row, and its labels end in a dot.
-      Both are dealt with, and `official_test` marks its 16,281 rows behind the 32,561 of training.
-    - A question mark means missing and is read as NaN, in `workclass`, `occupation` and
-      `native_country`: 3,620 rows have at least one.
-    - `fnlwgt` is the sampling weight of the census, the number of people a row stands for, and
-      nothing about the person; it was fitted to totals by state, age, sex, race and origin, so it
-      can hint at these. It stays among the features.
-    - `relationship` nearly states the sex: a Husband is a man and a Wife a woman in all but four
-      rows. It stays as well, since most other rows leave the sex open.
+    - The file of the test split begins with a line that is not a row, and its labels end in a dot.
+      The loader removes both. `official_test` marks its 16,281 rows, after the 32,561 rows of the
+      training split.
+    - A question mark means missing, and becomes NaN, in `workclass`, `occupation` and
+      `native_country`. 3,620 rows have at least one.
+    - `fnlwgt` is the sampling weight of the census: how many people a row represents. It describes
+      no person, but it was fitted to totals by state, age, sex, race and origin, so it can hint at
+      these. It stays among the features.
+    - `relationship` almost states the sex: a Husband is a man and a Wife a woman in all but four
+      rows. It stays too, because most other values do not show the sex.
 
     Source: Adult, Barry Becker and Ronny Kohavi, 1996,
     https://archive.ics.uci.edu/dataset/2/adult (CC BY 4.0). The age groups are those of A survey
@@ -64,7 +67,7 @@ def load_adult() -> Dataset:
         {'Female': 0.1093, 'Male': 0.3038}
     """
 
-    train, test = read_split("adult.data.gz"), read_split("adult.test.gz")
+    train, test = read_adult("adult.data.gz"), read_adult("adult.test.gz")
     rows = pd.concat([train, test], ignore_index=True)
     age_group = np.where(rows["age"].between(25, 60), "25 to 60", "under 25 or over 60")
 
@@ -75,25 +78,26 @@ def load_adult() -> Dataset:
         sensitive=rows[["sex", "race"]].assign(age_group=age_group),
         stated_by={"sex": ("sex",), "race": ("race",), "age_group": ("age",)},
         official_test=np.arange(len(rows)) >= len(train),
-        description=DESCRIPTION,
-        source=SOURCE,
-        licence=LICENCE,
+        origin=ADULT_ORIGIN,
     )
 
 
-def read_split(name: str) -> pd.DataFrame:
-    """Read one of the two files, whose comments begin with a bar.
+def read_adult(name: str) -> pd.DataFrame:
+    """Read one of the two files. Their comments begin with a bar.
 
     Example:
-        >>> read_split("adult.test.gz")["income"].unique().tolist()
+        >>> read_adult("adult.test.gz")["income"].unique().tolist()
         ['<=50K.', '>50K.']
     """
 
     return pd.read_csv(
         read_bundled(name),
-        names=COLUMNS,
+        names=ADULT_COLUMNS,
         comment="|",
         skipinitialspace=True,
         na_values=["?"],
         keep_default_na=False,
     )
+
+
+ADULT = Entry("adult", load_adult, "sex")

@@ -5,34 +5,37 @@ __all__ = ["load_bank_marketing"]
 import numpy as np
 import pandas as pd
 
-from bitveil.datasets.dataset import Dataset, read_bundled
+from bitveil.datasets.dataset import Dataset, Entry, Origin, read_bundled
 
-SOURCE = (
-    "Bank Marketing, Sérgio Moro, Paulo Rita and Paulo Cortez, UCI Machine Learning Repository, "
-    "2014, https://archive.ics.uci.edu/dataset/222/bank+marketing, "
-    "https://doi.org/10.24432/C5K306"
-)
-LICENCE = "CC BY 4.0"
-DESCRIPTION = (
-    "45,211 calls to clients of a Portuguese bank, from May 2008 to November 2010; the target is "
-    f"a subscription to a term deposit. Source: {SOURCE}. Licence: {LICENCE}."
+BANK_ORIGIN = Origin(
+    about=(
+        "45,211 calls to clients of a Portuguese bank, from May 2008 to November 2010. "
+        "The target is a subscription to a term deposit"
+    ),
+    source=(
+        "Bank Marketing, Sérgio Moro, Paulo Rita and Paulo Cortez, UCI Machine Learning "
+        "Repository, 2014, https://archive.ics.uci.edu/dataset/222/bank+marketing, "
+        "https://doi.org/10.24432/C5K306"
+    ),
+    licence="CC BY 4.0",
 )
 
 
 def load_bank_marketing(*, duration: bool = False) -> Dataset:
     """Load Bank Marketing, the file of 45,211 rows and 16 columns, without `duration`.
 
-    The target is 1 for a client who subscribed (12 %). Sensitive are `marital`, here married or
-    not (divorced, widowed and single together), and `age_group` (25 to 60 years, both included,
-    or outside).
+    The target is 1 for a client who subscribed (12 %). The sensitive attributes are `marital`,
+    married or not (divorced, widowed and single together), and `age_group` (25 to 60 years, both
+    included, or outside).
 
     - `duration`, the seconds of the call, leaks the target: it becomes known together with the
-      answer, and a call of 0 seconds sold nothing. It is among the features only on request.
-    - The feature `marital` has three values and states both groups. What is not known about a
-      client is a value of its own, `unknown`, and `pdays` is -1 for who was never called before.
-    - Rows are ordered by date and there is no official split. Draw one at random: from the first
-      fifth of the rows to the last, the share of subscriptions rises from 3 to 32 %.
-    - The file with 41,188 rows ("additional") has other rows and columns: results on it are not
+      answer, and a call of 0 seconds sold nothing. It is a feature only on request.
+    - The feature `marital` has three values and states both groups. Missing facts about a client
+      have the value `unknown`, and `pdays` is -1 for clients who were never called before.
+    - Rows are in the order of their dates, and there is no official split. Draw one at random:
+      from the first fifth of the rows to the last, the share of subscriptions rises from 3 to
+      32 %.
+    - The file with 41,188 rows ("additional") has other rows and columns. Results on it are not
       comparable.
 
     Source: Bank Marketing, Sérgio Moro, Paulo Rita and Paulo Cortez, 2014,
@@ -61,7 +64,8 @@ def load_bank_marketing(*, duration: bool = False) -> Dataset:
         target=(rows["y"] == "yes").astype("int64").rename("subscribed"),
         sensitive=pd.DataFrame({"marital": marital, "age_group": age_group}),
         stated_by={"marital": ("marital",), "age_group": ("age",)},
-        description=DESCRIPTION,
-        source=SOURCE,
-        licence=LICENCE,
+        origin=BANK_ORIGIN,
     )
+
+
+BANK = Entry("bank", load_bank_marketing, "marital")

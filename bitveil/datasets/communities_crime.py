@@ -5,9 +5,9 @@ __all__ = ["load_communities_crime"]
 import numpy as np
 import pandas as pd
 
-from bitveil.datasets.dataset import Dataset, read_bundled
+from bitveil.datasets.dataset import Dataset, Entry, Origin, read_bundled
 
-COLUMNS = """
+COMMUNITIES_COLUMNS = """
     state county community communityname fold population householdsize racepctblack
     racePctWhite racePctAsian racePctHisp agePct12t21 agePct12t29 agePct16t24 agePct65up
     numbUrban pctUrban medIncome pctWWage pctWFarmSelf pctWInvInc pctWSocSec pctWPubAsst
@@ -30,38 +30,40 @@ COLUMNS = """
     PctUsePubTrans PolicCars PolicOperBudg LemasPctPolicOnPatr LemasGangUnitDeploy
     LemasPctOfficDrugUn PolicBudgPerPop ViolentCrimesPerPop
 """.split()
-# What the authors call not predictive: where the community is, and the fold of their own splits.
+# The authors call these not predictive: the place of the community, and the fold of their splits.
 NOT_PREDICTIVE = ["state", "county", "community", "communityname", "fold"]
 MEDIAN = 0.15  # of the target's column, over all rows of the file
-SOURCE = (
-    "Communities and Crime, Michael Redmond, UCI Machine Learning Repository, 2002, "
-    "https://archive.ics.uci.edu/dataset/183/communities+and+crime, "
-    "https://doi.org/10.24432/C53W3X"
-)
-LICENCE = "CC BY 4.0"
-DESCRIPTION = (
-    "1,994 communities of the United States in the 1990s; the target is more violent crime per "
-    f"head than in the median community. Source: {SOURCE}. Licence: {LICENCE}."
+COMMUNITIES_ORIGIN = Origin(
+    about=(
+        "1,994 communities of the United States in the 1990s. The target is more violent "
+        "crime per head than in the median community"
+    ),
+    source=(
+        "Communities and Crime, Michael Redmond, UCI Machine Learning Repository, 2002, "
+        "https://archive.ics.uci.edu/dataset/183/communities+and+crime, "
+        "https://doi.org/10.24432/C53W3X"
+    ),
+    licence="CC BY 4.0",
 )
 
 
 def load_communities_crime() -> Dataset:
     """Load Communities and Crime: 1,994 rows and 122 columns.
 
-    The target is 1 where violent crimes per head are above the median of the rows (49.8 %).
-    Sensitive is `black_share`: whether `racepctblack` is over 0.06, its median.
+    The target is 1 if violent crimes per head are above the median of the rows (49.8 %). The
+    sensitive attribute is `black_share`: whether `racepctblack` is over 0.06, its median.
 
-    - A row is a community, not a person. What holds of communities need not hold of their people.
-    - Every column was scaled to 0 to 1 by its own range, so that 0.06 is not six in a hundred, and
-      two columns cannot be compared. What is more than 3 standard deviations off is 0 or 1.
-    - Names and places (`state`, `county`, `community`, `communityname`) and `fold`, all of which
-      the authors call not predictive, are dropped.
-    - A question mark means missing and is read as NaN: in 22 columns about the police for the same
+    - A row is a community, not a person. A fact about communities need not hold for their people.
+    - Every column was scaled to 0 to 1 by its own range, so 0.06 does not mean six in a hundred,
+      and two columns cannot be compared. Values beyond 3 standard deviations are 0 or 1.
+    - The loader drops names and places (`state`, `county`, `community`, `communityname`) and
+      `fold`, which the authors call not predictive.
+    - A question mark means missing, and becomes NaN: in 22 columns about the police for the same
       1,675 communities, and once in `OtherPerCap`.
     - `racePctWhite`, `PctPolicBlack` and others hint strongly at `black_share`. They stay: only
       `racepctblack` states it outright.
     - With 1,994 rows, differences of a few points between methods are noise. There is no official
-      split: `test` is the fixed one, by the row's place in the file.
+      split. `test` is the fixed split, by the row's place in the file.
 
     Source: Communities and Crime, Michael Redmond, 2002,
     https://archive.ics.uci.edu/dataset/183/communities+and+crime (CC BY 4.0).
@@ -76,7 +78,7 @@ def load_communities_crime() -> Dataset:
 
     rows = pd.read_csv(
         read_bundled("communities.data.gz"),
-        names=COLUMNS,
+        names=COMMUNITIES_COLUMNS,
         na_values=["?"],
         keep_default_na=False,
     )
@@ -88,7 +90,8 @@ def load_communities_crime() -> Dataset:
         target=(rows["ViolentCrimesPerPop"] > MEDIAN).astype("int64").rename("violent"),
         sensitive=pd.DataFrame({"black_share": black_share}),
         stated_by={"black_share": ("racepctblack",)},
-        description=DESCRIPTION,
-        source=SOURCE,
-        licence=LICENCE,
+        origin=COMMUNITIES_ORIGIN,
     )
+
+
+COMMUNITIES = Entry("communities", load_communities_crime, "black_share")

@@ -4,40 +4,43 @@ __all__ = ["load_credit_card"]
 
 import pandas as pd
 
-from bitveil.datasets.dataset import Dataset, read_bundled
+from bitveil.datasets.dataset import Dataset, Entry, Origin, read_bundled
 
-# The code book's meaning of each code of the three columns whose numbers are names.
-CODE_BOOK = {
+# The meaning of each code in the three columns whose numbers are names.
+CREDIT_CODES = {
     "SEX": {1: "Male", 2: "Female"},
     "EDUCATION": {1: "graduate school", 2: "university", 3: "high school", 4: "others"},
     "MARRIAGE": {1: "married", 2: "single", 3: "others"},
 }
-SOURCE = (
-    "Default of Credit Card Clients, I-Cheng Yeh, UCI Machine Learning Repository, 2009, "
-    "https://archive.ics.uci.edu/dataset/350/default+of+credit+card+clients, "
-    "https://doi.org/10.24432/C55S3H"
-)
-LICENCE = "CC BY 4.0"
-DESCRIPTION = (
-    "30,000 clients of a bank in Taiwan, April to September 2005; the target is a default on the "
-    f"payment of the next month. Source: {SOURCE}. Licence: {LICENCE}."
+CREDIT_ORIGIN = Origin(
+    about=(
+        "30,000 clients of a bank in Taiwan, April to September 2005. The target is a "
+        "default on the payment of the next month"
+    ),
+    source=(
+        "Default of Credit Card Clients, I-Cheng Yeh, UCI Machine Learning Repository, "
+        "2009, https://archive.ics.uci.edu/dataset/350/default+of+credit+card+clients, "
+        "https://doi.org/10.24432/C55S3H"
+    ),
+    licence="CC BY 4.0",
 )
 
 
 def load_credit_card() -> Dataset:
     """Load Credit Card Default: 30,000 rows and 23 columns, codes replaced by their meaning.
 
-    The target is 1 for a client who defaults on the next payment (22 %). Sensitive is `sex`.
+    The target is 1 for a client who defaults on the next payment (22 %). The sensitive attribute
+    is `sex`.
 
     - `SEX`, `EDUCATION` and `MARRIAGE` are codes in the file. Some are not in the code book (0, 5
-      and 6 of `EDUCATION`, 0 of `MARRIAGE`; 399 rows) and are read as "not in the code book", with
+      and 6 of `EDUCATION`, 0 of `MARRIAGE`; 399 rows). They become "not in the code book", with
       the number.
-    - `PAY_0` and `PAY_2` to `PAY_6` say by how many months a payment was late, from September
-      back to April; there is no `PAY_1`. -1 is paid duly; -2 and 0, the most frequent value, are
-      not in the code book. All stay numbers.
-    - Amounts are in New Taiwan dollars; a negative `BILL_AMT` is money of the client's.
-    - 70 rows are equal to another one, target included.
-    - There is no official split: `test` is the fixed one, by the row's place in the file.
+    - `PAY_0` and `PAY_2` to `PAY_6` say how many months late a payment was, from September back to
+      April. There is no `PAY_1`. -1 means paid on time. -2 and 0, the most frequent value, are not
+      in the code book. All stay numbers.
+    - Amounts are in New Taiwan dollars. A negative `BILL_AMT` is money that the client has.
+    - 70 rows are equal to another row, including the target.
+    - There is no official split. `test` is the fixed split, by the row's place in the file.
 
     Source: Default of Credit Card Clients, I-Cheng Yeh, 2009,
     https://archive.ics.uci.edu/dataset/350/default+of+credit+card+clients (CC BY 4.0). Described
@@ -54,8 +57,8 @@ def load_credit_card() -> Dataset:
     """
 
     rows = pd.read_csv(read_bundled("credit-card-clients.csv.gz"))
-    for name, codes in CODE_BOOK.items():
-        rows[name] = rows[name].map(lambda code, codes=codes: decode(code, codes))
+    for name, codes in CREDIT_CODES.items():
+        rows[name] = rows[name].map(lambda code, codes=codes: meaning(code, codes))
 
     return Dataset(
         name="Credit Card Default",
@@ -63,18 +66,19 @@ def load_credit_card() -> Dataset:
         target=rows["default payment"].rename("defaulted"),
         sensitive=pd.DataFrame({"sex": rows["SEX"]}),
         stated_by={"sex": ("SEX",)},
-        description=DESCRIPTION,
-        source=SOURCE,
-        licence=LICENCE,
+        origin=CREDIT_ORIGIN,
     )
 
 
-def decode(code: int, codes: dict[int, str]) -> str:
+def meaning(code: int, codes: dict[int, str]) -> str:
     """The meaning of a code, or the code itself if the code book does not have it.
 
     Example:
-        >>> decode(2, CODE_BOOK["MARRIAGE"]), decode(0, CODE_BOOK["MARRIAGE"])
+        >>> meaning(2, CREDIT_CODES["MARRIAGE"]), meaning(0, CREDIT_CODES["MARRIAGE"])
         ('single', 'not in the code book: 0')
     """
 
     return codes.get(code, f"not in the code book: {code}")
+
+
+CREDIT = Entry("credit", load_credit_card, "sex")

@@ -1,17 +1,40 @@
-"""What every loader returns: a table, its target, and what in it states the sensitive."""
+"""What every loader returns, a `Dataset`, and what the benchmark knows about it, an `Entry`."""
 
-__all__ = ["Dataset", "held_out", "read_bundled"]
+__all__ = ["Dataset", "Entry", "Origin", "held_out", "read_bundled"]
 
 import gzip
 import hashlib
 import io
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from importlib.resources import files
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+
+from bitveil.datasets.files import DataFile
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a data set comes from.
+
+    Attributes:
+        about: What the rows are, and what the target is.
+        source: Title, authors, year and link.
+        licence: The licence of the data, which is not the licence of bitveil.
+    """
+
+    about: str
+    source: str
+    licence: str
+
+    @property
+    def description(self) -> str:
+        """All of it, in sentences."""
+
+        return f"{self.about}. Source: {self.source}. Licence: {self.licence}."
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,16 +47,14 @@ class Dataset:
         name: The name of the data set.
         features: The columns to learn from, the sensitive ones included: see `without`.
         target: The label, 0 or 1, named after what 1 means.
-        sensitive: The sensitive attributes in use for this data set, one a column, as text.
+        sensitive: The sensitive attributes that the field uses, one column each, as text.
         stated_by: For each column of `sensitive`, the features that state it outright.
-        official_test: The rows of the official test split, or None where there is none.
-        description: What the rows are and where they come from, licence included.
-        source: Title, authors, year and link.
-        licence: The licence of the data, which is not that of bitveil.
-        weights: How many people of the population a row stands for, or None where it is not said.
-        persons: Whose row it is, as a number, or None where every row is another person's.
-        fixed_test: The test rows of a fixed rule of bitveil's own, or None for that of `test`.
-        answers: For a world that was made up, what is known of it: see `bitveil.datasets.worlds`.
+        official_test: The rows of the official test split, or None if there is no such split.
+        origin: Where the data set comes from, or None if it is not known.
+        weights: How many people of the population a row represents, or None if it is not known.
+        persons: A number for each row's person, or None if every row is a different person.
+        fixed_test: The test rows of the loader's own rule, or None for the rule of `test`.
+        answers: The known answers of a world that bitveil makes up: see `bitveil.datasets.worlds`.
 
     Example:
         >>> table = pd.DataFrame({"age": [19, 40], "hours": [20, 38]})
@@ -58,9 +79,7 @@ class Dataset:
     sensitive: pd.DataFrame
     stated_by: Mapping[str, tuple[str, ...]]
     official_test: NDArray[np.bool_] | None = None
-    description: str = ""
-    source: str = ""
-    licence: str = ""
+    origin: Origin | None = None
     weights: pd.Series | None = None
     persons: pd.Series | None = None
     fixed_test: NDArray[np.bool_] | None = None
@@ -74,17 +93,17 @@ class Dataset:
         if not aligned or any(split.shape != rows.shape for split in splits if split is not None):
             raise ValueError(
                 f"`Dataset` expects all parts of {self.name} (features, target, sensitive, "
-                "weights, persons, official_test, fixed_test) to hold the same rows in one order; "
-                "their indices or lengths differ. Select the rows of all of them alike, or "
-                "`reset_index(drop=True)` where the order is right."
+                "weights, persons, official_test, fixed_test) to have the same rows in one order, "
+                "but their indices or lengths differ. Select the same rows in all of them, or use "
+                "`reset_index(drop=True)` if the order is right."
             )
 
         stated = {column for columns in self.stated_by.values() for column in columns}
         if set(self.stated_by) != set(self.sensitive) or not stated <= set(self.features):
             raise ValueError(
-                f"`Dataset` expects stated_by of {self.name} to name, for each of "
-                f"{list(self.sensitive)}, columns of the features; got {dict(self.stated_by)}. "
-                "Give an empty tuple where no column states the attribute."
+                f"`Dataset` expects stated_by of {self.name} to name columns of the features for "
+                f"each of {list(self.sensitive)}, got {dict(self.stated_by)}. Give an empty tuple "
+                "if no column states the attribute."
             )
 
     def __repr__(self) -> str:
@@ -96,10 +115,10 @@ class Dataset:
 
     @property
     def test(self) -> NDArray[np.bool_]:
-        """The test rows: the official ones, else those of a fixed rule, about three in ten.
+        """The test rows: the official ones, or else those of a fixed rule, about three in ten.
 
-        The rule, where a loader has none of its own in `fixed_test`, is `held_out` of the numbers
-        of the rows from 0. It is the same in every version of bitveil and on every machine.
+        The rule is `fixed_test` if the loader has one, or else `held_out` of the row numbers from
+        0. It is the same in every version of bitveil and on every machine.
         """
 
         if self.official_test is not None:
@@ -110,15 +129,15 @@ class Dataset:
     def without(self, *names: str) -> pd.DataFrame:
         """Return the features without the columns that state the named sensitive attributes.
 
-        Only what states an attribute outright is left out. What merely hints at it stays: to find
-        out how much the rest reveals, and to remove that, is the task of an encoder.
+        It drops only columns that state an attribute outright. Columns that merely hint at it
+        stay: to find out how much they reveal, and to remove that, is the task of an encoder.
         """
 
         unknown = [name for name in names if name not in self.stated_by]
         if unknown:
             raise ValueError(
                 f"`without` expects sensitive attributes of {self.name}, which are "
-                f"{list(self.stated_by)}; got {unknown}. To leave out any other column use "
+                f"{list(self.stated_by)}, got {unknown}. To drop any other column, use "
                 "`features.drop(columns=...)`."
             )
 
@@ -126,12 +145,31 @@ class Dataset:
         return self.features.drop(columns=list(stated))
 
 
+@dataclass(frozen=True)
+class Entry:
+    """A data set of the benchmark.
+
+    Attributes:
+        name: Its short name.
+        load: Loads it.
+        sensitive: The sensitive attribute that the benchmark hides.
+        groups: The groups that take part. None: all.
+        files: The files that it needs and that do not come with bitveil.
+    """
+
+    name: str
+    load: Callable[[], Dataset]
+    sensitive: str
+    groups: tuple[str, ...] | None = None
+    files: tuple[DataFile, ...] = ()
+
+
 def held_out(ids: Iterable[int | str]) -> NDArray[np.bool_]:
     """Which ids are on the test side of the fixed split: about three in ten.
 
-    An id is on the test side if its hash, a number between 0 and 1, is below 0.3. So the side of
-    an id depends on nothing else, be it the order, the number or the choice of the rows; and rows
-    with the same id are on the same side.
+    An id is on the test side if its hash, a number between 0 and 1, is below 0.3. So its side
+    depends on the id alone, and not on the order, the number or the choice of the rows. Rows with
+    the same id are on the same side.
 
     Example:
         >>> held_out(["Ann", "Bob", "Ann", "Eve"])
@@ -152,7 +190,7 @@ def position(name: str) -> float:
 
 
 def read_bundled(name: str) -> io.BytesIO:
-    """Unpack a gzipped file of the package, be it installed as a folder or as a zip.
+    """Unpack a gzipped file of the package, whether that is a folder or a zip.
 
     Example:
         >>> read_bundled("german.data.gz").readline().split()[:5]

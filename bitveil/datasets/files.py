@@ -1,12 +1,12 @@
-"""Files that do not come with bitveil: where they are looked for, and the check of what is found.
+"""Files that do not come with bitveil: finding, downloading and checking them.
 
-A file is taken from the folder that the environment variable `BITVEIL_DATA` names, else from the
-cache folder (`bitveil` in `XDG_CACHE_HOME`, or in `.cache` of the home folder), else downloaded
-into the cache folder with pooch, where an address is known. Wherever it comes from, its content
-has to have the right md5 once it is unpacked.
+bitveil looks for a file in the folder that the environment variable `BITVEIL_DATA` names, then in
+the cache folder (`bitveil` in `XDG_CACHE_HOME`, or in `.cache` of the home folder). If the file is
+missing and has an address, pooch downloads it into the cache folder. Every file must have the
+right md5 after unpacking.
 """
 
-__all__ = ["DataFile", "find", "read", "stored"]
+__all__ = ["DataFile", "find", "missing", "read_checked", "stored", "unpacked"]
 
 import gzip
 import hashlib
@@ -23,10 +23,11 @@ class DataFile:
     """A file that a loader needs.
 
     Attributes:
-        name: Its path inside the data folder. It ends in `.gz`; unpacked, without it, will do.
+        name: Its path inside the data folder, which ends in `.gz`. An unpacked file without that
+            ending also works.
         md5: The digest of the unpacked content, in hexadecimal.
-        origin: In words, where a person gets the file.
-        address: Where it can be downloaded, packed or not, or None where it cannot.
+        origin: Where a person gets the file, in words.
+        address: The address for a download, packed or not, or None if there is none.
     """
 
     name: str
@@ -36,7 +37,7 @@ class DataFile:
 
     @property
     def places(self) -> list[Path]:
-        """The paths where the file is looked for, the data folder before the cache folder.
+        """The paths to look at, in the data folder and then in the cache folder.
 
         Example:
             >>> file = DataFile("toy/toy.csv.gz", "", "nowhere")
@@ -49,52 +50,52 @@ class DataFile:
         return [folder / name for folder in folders() for name in names]
 
 
-def read(file: DataFile) -> io.BytesIO:
-    """Find a file, download it where it is missing, and return its content, unpacked and checked.
+def read_checked(file: DataFile) -> io.BytesIO:
+    """The content of a file, unpacked and checked. Downloads the file if it is missing.
 
     Raises:
-        FileNotFoundError: If the file is nowhere and cannot be downloaded.
-        ValueError: If a file of that name has another content, or is damaged.
+        FileNotFoundError: If the file is missing and cannot be downloaded.
+        ValueError: If a file of that name has different content, or is damaged.
     """
 
-    return io.BytesIO(checked(file, find(file)))
+    return io.BytesIO(unpacked(file, find(file)))
 
 
 def find(file: DataFile) -> Path:
-    """The path of a file, which is downloaded where it is missing. `read` checks the content."""
+    """The path of a file. Downloads it if it is missing, but does not check the content."""
 
     return stored(file) or download(file)
 
 
 def stored(file: DataFile) -> Path | None:
-    """The path of a file in the data folder or the cache folder, or None where it is missing."""
+    """The path of a file in the data folder or the cache folder, or None if it is missing."""
 
     return next((path for path in file.places if path.is_file()), None)
 
 
 def folders() -> list[Path]:
-    """The folders that are searched, in order: that of `BITVEIL_DATA` if it is set, the cache."""
+    """The folders to search, in order: that of `BITVEIL_DATA`, if it is set, and the cache."""
 
     given = os.environ.get("BITVEIL_DATA")
     if not given:
         return [cache()]
     if not Path(given).is_dir():
         raise FileNotFoundError(
-            f"`BITVEIL_DATA` expects the path of a folder; got {given!r}, where there is none. "
-            "Correct the variable, or unset it to use the cache folder alone."
+            f"`BITVEIL_DATA` expects the path of a folder, got {given!r}, which is not a folder. "
+            "Correct the variable, or unset it to use only the cache folder."
         )
 
     return [Path(given), cache()]
 
 
 def cache() -> Path:
-    """The folder that downloads go to. It need not exist."""
+    """The folder for downloads. It may not exist yet."""
 
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "bitveil"
 
 
-def checked(file: DataFile, path: Path) -> bytes:
-    """The unpacked content of the file at a path, which is refused if it is not the right one."""
+def unpacked(file: DataFile, path: Path) -> bytes:
+    """The unpacked content of the file at a path. Refuses the wrong file."""
 
     content = path.read_bytes()
     if content.startswith(b"\x1f\x8b"):
@@ -102,15 +103,15 @@ def checked(file: DataFile, path: Path) -> bytes:
             content = gzip.decompress(content)
         except (EOFError, OSError, zlib.error) as error:
             raise ValueError(
-                f"`{file.name}` expects a whole gzip file at {path}; got a damaged one ({error}). "
+                f"`{file.name}` expects a whole gzip file at {path}, got a damaged one ({error}). "
                 f"Remove it and get it again: {file.origin}."
             ) from error
 
     digest = hashlib.md5(content, usedforsecurity=False).hexdigest()
     if digest != file.md5:
         raise ValueError(
-            f"`{file.name}` expects content with md5 {file.md5}, unpacked; the file at {path} has "
-            f"{digest}. It is damaged or another version: remove it and get it again: "
+            f"`{file.name}` expects content with md5 {file.md5}, unpacked, but the file at {path} "
+            f"has {digest}. It is damaged or another version. Remove it and get it again: "
             f"{file.origin}."
         )
 
@@ -118,15 +119,15 @@ def checked(file: DataFile, path: Path) -> bytes:
 
 
 def download(file: DataFile) -> Path:
-    """Download a file into the cache folder, where it arrives whole and checked, or not at all."""
+    """Download a file into the cache folder. Only a whole and checked file is kept."""
 
     if file.address is None:
-        raise FileNotFoundError(f"{missing(file)} There is no address to download it from.")
+        raise FileNotFoundError(f"{missing(file)} It has no address for a download.")
     try:
         import pooch  # type: ignore[import-untyped]
     except ImportError as error:
         raise FileNotFoundError(
-            f"{missing(file)} To have it downloaded from {file.address}: `pip install pooch`."
+            f"{missing(file)} To download it from {file.address}: `pip install pooch`."
         ) from error
 
     suffix = ".gz" if file.address.endswith(".gz") else ""
@@ -140,19 +141,19 @@ def download(file: DataFile) -> Path:
             raise FileNotFoundError(
                 f"{missing(file)} The download from {file.address} failed: {error}."
             ) from error
-        checked(file, fresh)
+        unpacked(file, fresh)
         fresh.replace(target)
 
     return target
 
 
 def missing(file: DataFile) -> str:
-    """What is missing, where it was looked for, and how to get it."""
+    """The error text for a missing file: the places searched, and how to get the file."""
 
     places = ", ".join(str(path) for path in file.places)
 
     return (
-        f"`{file.name}` expects a file that does not come with bitveil; there is none at "
-        f"{places}. Get it: {file.origin}. Put it into a folder under the name {file.name} (md5, "
-        f"unpacked: {file.md5}), and set `BITVEIL_DATA` to the path of the folder."
+        f"`{file.name}` does not come with bitveil, and is missing at {places}. Get it: "
+        f"{file.origin}. Put it into a folder under the name {file.name} (md5, unpacked: "
+        f"{file.md5}), and set `BITVEIL_DATA` to the path of that folder."
     )

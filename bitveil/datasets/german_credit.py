@@ -5,10 +5,10 @@ __all__ = ["load_german_credit"]
 import numpy as np
 import pandas as pd
 
-from bitveil.datasets.dataset import Dataset, read_bundled
+from bitveil.datasets.dataset import Dataset, Entry, Origin, read_bundled
 
-# Column by column in file order: the code book's meaning of each code, or nothing for a number.
-CODE_BOOK: dict[str, dict[str, str]] = {
+# The columns in file order, with the meaning of each code. Columns of numbers have no codes.
+GERMAN_CODES: dict[str, dict[str, str]] = {
     "checking_account": {
         "A11": "below 0 DM",
         "A12": "0 to 200 DM",
@@ -100,34 +100,35 @@ CODE_BOOK: dict[str, dict[str, str]] = {
     },
     "risk": {},
 }
-SOURCE = (
-    "Statlog (German Credit Data), Hans Hofmann, UCI Machine Learning Repository, 1994, "
-    "https://archive.ics.uci.edu/dataset/144/statlog+german+credit+data, "
-    "https://doi.org/10.24432/C5NC77"
-)
-LICENCE = "CC BY 4.0"
-DESCRIPTION = (
-    "1,000 customers of a German bank who were given a credit; the target is a good credit risk. "
-    "The sex is read from a code book known to be wrong about it. "
-    f"Source: {SOURCE}. Licence: {LICENCE}."
+GERMAN_ORIGIN = Origin(
+    about=(
+        "1,000 customers of a German bank who got a credit. The target is a good credit "
+        "risk. The sex is read from a code book known to be wrong about it"
+    ),
+    source=(
+        "Statlog (German Credit Data), Hans Hofmann, UCI Machine Learning Repository, "
+        "1994, https://archive.ics.uci.edu/dataset/144/statlog+german+credit+data, "
+        "https://doi.org/10.24432/C5NC77"
+    ),
+    licence="CC BY 4.0",
 )
 
 
 def load_german_credit() -> Dataset:
-    """Load German Credit: 1,000 rows and 20 columns, codes replaced by what the code book says.
+    """Load German Credit: 1,000 rows and 20 columns, codes replaced by their meaning.
 
-    The target is 1 for a good credit risk (70 %). Sensitive are `sex` and `age_group` (over 25
-    years or not).
+    The target is 1 for a good credit risk (70 %). The sensitive attributes are `sex` and
+    `age_group` (over 25 years or not).
 
-    - There is no column for the sex: it is hidden in `personal_status`, which therefore has to go
-      where the sex is to be hidden.
+    - There is no column for the sex. `personal_status` contains it, so drop that column to hide
+      the sex.
     - The code book is wrong in several columns. In `personal_status` the women who are not single
-      share a code with single men, so that `sex` is how the field has read this file for decades
-      and not what these people were: good for comparing methods, not for statements about
+      share a code with single men. So `sex` is what the field has read from this file for decades,
+      and not the sex of these people. Use the data to compare methods, not for statements about
       people. See South German Credit Data: Correcting a Widely Used Data Set, Ulrike Grömping,
       2019, Report 4/2019, Beuth University of Applied Sciences Berlin.
     - With 1,000 rows, 190 of them young, differences of a few points between methods are noise.
-    - Three in ten are bad risks because the sample was drawn so; at the bank they were fewer.
+    - Three in ten rows are bad risks because of how the sample was drawn. The bank had fewer.
 
     Source: Statlog (German Credit Data), Hans Hofmann, 1994,
     https://archive.ics.uci.edu/dataset/144/statlog+german+credit+data (CC BY 4.0).
@@ -140,7 +141,7 @@ def load_german_credit() -> Dataset:
         {'Female': 0.6484, 'Male': 0.7232}
     """
 
-    rows = read_decoded()
+    rows = read_german()
     sex = np.where(rows["personal_status"].str.startswith("female"), "Female", "Male")
     age_group = np.where(rows["age"] > 25, "over 25", "25 or younger")
 
@@ -150,23 +151,24 @@ def load_german_credit() -> Dataset:
         target=(rows["risk"] == 1).astype("int64").rename("good_risk"),
         sensitive=pd.DataFrame({"sex": sex, "age_group": age_group}),
         stated_by={"sex": ("personal_status",), "age_group": ("age",)},
-        description=DESCRIPTION,
-        source=SOURCE,
-        licence=LICENCE,
+        origin=GERMAN_ORIGIN,
     )
 
 
-def read_decoded() -> pd.DataFrame:
-    """Read the file with each code replaced by its meaning.
+def read_german() -> pd.DataFrame:
+    """Read the file, with each code replaced by its meaning.
 
     Example:
-        >>> read_decoded()["housing"].value_counts().to_dict()
+        >>> read_german()["housing"].value_counts().to_dict()
         {'owned': 713, 'rented': 179, 'for free': 108}
     """
 
-    # A code that the book does not have is an error, not a missing value.
-    decode = {name: codes.__getitem__ for name, codes in CODE_BOOK.items() if codes}
+    # A code that is not in the code book is an error, not a missing value.
+    decode = {name: codes.__getitem__ for name, codes in GERMAN_CODES.items() if codes}
 
     return pd.read_csv(
-        read_bundled("german.data.gz"), sep=" ", names=list(CODE_BOOK), converters=decode
+        read_bundled("german.data.gz"), sep=" ", names=list(GERMAN_CODES), converters=decode
     )
+
+
+GERMAN = Entry("german", load_german_credit, "sex")
