@@ -13,11 +13,8 @@ import pytest
 from bitveil import cli
 from bitveil.audits import audit, audit_table
 from bitveil.estimators import InvariantEncoder
-from bitveil.models import InvariantClassifier, load
-from builders import build
-
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
-QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
+from bitveil.models import load
+from builders import KEY, quick
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +56,7 @@ def codes(table):
 def fitted(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted")
     for seed in (0, 1):
-        model = build(InvariantClassifier, **{**QUICK, "random_state": seed})
+        model = quick(random_state=seed, key=KEY)
         X = table[["skill", "height", "age", "job"]]
         model.fit(X, table["hired"], sensitive_features=table[["sex"]]).save(folder / f"e{seed}")
 
@@ -233,7 +230,7 @@ def test_a_real_encoder_refuses_its_own_rows(run, place, people):
 
 def test_a_sensitive_column_of_numbers_is_cut_as_in_fitting(run, place, table, people, tmp_path):
     X, y, _ = people(500, seed=3)
-    model = build(InvariantClassifier, **QUICK, bins=3)
+    model = quick(bins=3, key=KEY)
     model.fit(X[["skill", "height"]], pd.Series(y, name="hired"), sensitive_features=X[["age"]])
     model.save("ages")
     people(400, seed=4).X.to_csv("other.csv", index=False)
@@ -246,7 +243,7 @@ def test_a_sensitive_column_of_numbers_is_cut_as_in_fitting(run, place, table, p
 
 def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, people):
     X, _, s = people(500, seed=3)
-    model = build(InvariantEncoder, **QUICK).fit(
+    model = quick(InvariantEncoder, key=KEY).fit(
         X[["skill", "height"]], X["age"], sensitive_features=pd.Series(s, name="sex")
     )
     model.save("numbers")
@@ -262,7 +259,7 @@ def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, peopl
 
 def test_several_fitted_targets_are_found_in_the_table(run, place, table, new):
     y = table[["hired"]].assign(tall=table["height"] > 0)
-    model = build(InvariantEncoder, **QUICK | {"key": b"k" * 16}, criterion="separation")
+    model = quick(InvariantEncoder, criterion="separation", key=b"k" * 16)
     model.fit(table[["skill", "age"]], y, sensitive_features=table["sex"]).save("two")
     new.assign(tall=new["height"] > 0).to_csv("tall.csv", index=False)
     found = json.loads(run("two", "tall.csv", "--id", "person", "--json")[1])

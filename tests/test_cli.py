@@ -17,11 +17,8 @@ from bitveil import cli
 from bitveil.audits import Audit
 from bitveil.columns import files
 from bitveil.columns.printing import printable
-from bitveil.models import InvariantClassifier, load
-from builders import build
-
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
-QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
+from bitveil.models import load
+from builders import KEY, quick
 
 
 def table_of(people, seed=0):
@@ -43,7 +40,7 @@ def fitted(people, tmp_path_factory):
 
     seen = table_of(people, seed=1)
     X = seen.drop(columns=["person", "sex", "hired", "extra"])
-    model = build(InvariantClassifier, **QUICK)
+    model = quick(key=KEY)
     folder = tmp_path_factory.mktemp("fitted") / "encoder"
     model.fit(X, seen["hired"], sensitive_features=seen[["sex"]]).save(folder)
 
@@ -173,7 +170,7 @@ def test_codes_are_those_of_the_encoder_in_every_format(bitveil, place, table):
 def test_dates_are_read_alike_from_both_formats(bitveil, people, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X, y, s = people(300)
-    build(InvariantClassifier, **QUICK).fit(X, y, sensitive_features=s).save("encoder")
+    quick(key=KEY).fit(X, y, sensitive_features=s).save("encoder")
     X.to_csv("people.csv", index=False)
     X.to_parquet("people.parquet")
     for source in ("csv", "parquet"):
@@ -317,7 +314,7 @@ def broken(place, table):
     shutil.copytree("encoder", "damaged")
     (place / "damaged" / "weights.safetensors").write_bytes(b"?")
     X = table[["height", "age"]].to_numpy()
-    of = build(InvariantClassifier, **QUICK)
+    of = quick(key=KEY)
     of.fit(X, table["hired"], sensitive_features=table["sex"].to_numpy()).save("of")
 
     return place

@@ -5,6 +5,7 @@ import json
 import sys
 import warnings
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,10 @@ from bitveil.columns.table import as_pandas
 from bitveil.estimators import InvariantEncoder
 from bitveil.mixtures import Mixture
 from bitveil.models import load
-from builders import build
+from builders import KEY, quick
 
 N = 60
-QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
-QUICK |= {"key": b"a key of these tests"}
+long_codes = partial(quick, InvariantEncoder, 16, hidden=(4,), epochs=1, key=KEY)
 
 
 def make_people():
@@ -90,7 +90,7 @@ def people():
 def encoder(people):
     s = np.arange(N) % 2
 
-    return build(InvariantEncoder, **QUICK).fit(people, s, sensitive_features=1 - s)
+    return long_codes().fit(people, s, sensitive_features=1 - s)
 
 
 @pytest.fixture
