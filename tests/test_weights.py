@@ -1,5 +1,7 @@
 """Weights of rows: a row of weight two is two rows, and certificates speak of the weighted."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -15,22 +17,11 @@ from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
 from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
-from builders import build
+from builders import leaning_rows as world
+from builders import quick
 from worlds import random_rows
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 200}
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
-
-
-def world(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    s = rng.integers(2, size=n)
-    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
-
-    return X, (X[:, 0] + 0.5 * rng.normal(size=n) > 0.2).astype(int), s
+encoder = partial(quick, epochs=6, batch_size=200)
 
 
 def weighted(n=30, m=4, seed=0):
