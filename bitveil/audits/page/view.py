@@ -5,12 +5,12 @@ import math
 from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
-from bitveil.audits.meaning import Cell
+from bitveil.audits.meaning import CodeCell
 from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
 from bitveil.audits.record import Audit
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.words import and_listed, group_name
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
@@ -38,7 +38,7 @@ class View:
         key: Its name in the links of the page.
         label: What its code is called; nothing if it is the only one.
         audit: The audit.
-        small_cells: Whether codes and patterns of few rows are listed.
+        small_cells: Whether codes and patterns of few rows are and_listed.
     """
 
     key: str
@@ -56,7 +56,7 @@ class View:
     def attribute(self) -> str:
         """What is sensitive."""
 
-        return listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+        return and_listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
 
     @property
     def target(self) -> str:
@@ -123,8 +123,8 @@ class View:
         return " (does not hold)" if self.audit.broken else ""
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
-        """The codes that are listed."""
+    def cells(self) -> tuple[CodeCell, ...]:
+        """The codes that are and_listed."""
 
         found = self.audit.meaning.cells
 
@@ -132,7 +132,7 @@ class View:
 
     @property
     def left_out(self) -> str:
-        """Which codes are not listed, and why; nothing if all are."""
+        """Which codes are not and_listed, and why; nothing if all are."""
 
         few = [cell.rows for cell in self.audit.meaning.cells if cell.rows < SMALL]
         if not few or self.small_cells:
@@ -146,14 +146,14 @@ class View:
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
-        """The patterns that are listed."""
+        """The patterns that are and_listed."""
 
         found = self.audit.meaning.patterns
 
         return tuple(p for p in found if self.small_cells or p.rows >= SMALL)
 
     def few(self, part: Part) -> bool:
-        """Whether a bit is 0 or 1 in so few rows that its shares are not listed."""
+        """Whether a bit is 0 or 1 in so few rows that its shares are not and_listed."""
 
         sizes = self.audit.sizes
         ones = sum(n * share for n, share in zip(sizes, part.ones or (), strict=True))
@@ -205,7 +205,7 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = listed([printable(part.name) for part in self.parts])
+        named = and_listed([printable(part.name) for part in self.parts])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
 
