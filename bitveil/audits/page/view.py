@@ -38,7 +38,7 @@ class View:
         key: Its name in the links of the page.
         label: What its code is called; nothing if it is the only one.
         audit: The audit.
-        small_cells: Whether codes and patterns of few rows are and_listed.
+        small_cells: Whether codes and patterns of few rows are listed.
     """
 
     key: str
@@ -124,7 +124,7 @@ class View:
 
     @property
     def cells(self) -> tuple[CodeCell, ...]:
-        """The codes that are and_listed."""
+        """The codes that are listed."""
 
         found = self.audit.meaning.cells
 
@@ -132,7 +132,7 @@ class View:
 
     @property
     def left_out(self) -> str:
-        """Which codes are not and_listed, and why; nothing if all are."""
+        """Which codes are not listed, and why; nothing if all are."""
 
         few = [cell.rows for cell in self.audit.meaning.cells if cell.rows < SMALL]
         if not few or self.small_cells:
@@ -146,14 +146,14 @@ class View:
 
     @property
     def patterns(self) -> tuple[Pattern, ...]:
-        """The patterns that are and_listed."""
+        """The patterns that are listed."""
 
         found = self.audit.meaning.patterns
 
         return tuple(p for p in found if self.small_cells or p.rows >= SMALL)
 
     def few(self, part: Part) -> bool:
-        """Whether a bit is 0 or 1 in so few rows that its shares are not and_listed."""
+        """Whether a bit is 0 or 1 in so few rows that its shares are not listed."""
 
         sizes = self.audit.sizes
         ones = sum(n * share for n, share in zip(sizes, part.ones or (), strict=True))
