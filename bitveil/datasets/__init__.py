@@ -6,7 +6,6 @@ loaders in the files of this folder, so a new data set is a new file and nothing
 
 __all__ = [
     "Dataset",
-    "load_adult",
 ]
 
 from typing import Any
