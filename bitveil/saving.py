@@ -253,13 +253,13 @@ def _schema(what: dict[str, Any]) -> Schema:
     kept = {name: from_json(what["schema"][name]) for name in _SCHEMA}
     for name, kind in _SCHEMA.items():
         _attribute(name, kept[name], kind)
-    target, grouping = _target(what["target"]), _grouping(what["grouping"])
+    target, grouping = _target_of(what["target"]), _grouping(what["grouping"])
     kinds = _kinds(what["kinds"], kept["feature_names"])
 
     return Schema(**kept, kinds=kinds, target=target, grouping=grouping)
 
 
-def _target(content: Any) -> Target:
+def _target_of(content: Any) -> Target:
     target: Target = _record(Target, content)
     counted = {kind: target.kinds.count(kind) for kind in ("classes", "numbers")}
     good = (

@@ -38,6 +38,7 @@ from bitveil.tables import MAX_CELLS, check_groups, joint_table
 __all__ = [
     "Estimate",
     "Information",
+    "Slope",
     "conditional_information_slope",
     "information_slope",
     "joint_information",

@@ -13,7 +13,7 @@ from benchmark_records import against, record
 from bitveil import cli
 from bitveil.benchmark import protocol, scoring
 from bitveil.benchmark import run as running
-from bitveil.benchmark.document import Table, markdown
+from bitveil.benchmark.document import PageTable, markdown
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.methods import METHODS, Method, Sweep
 from bitveil.benchmark.protocol import problem, split
@@ -243,7 +243,7 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
 
 
 def test_text_of_records_cannot_become_markup():
-    text = markdown("T", [Table(("a|b",), (("x\ny",),))])
+    text = markdown("T", [PageTable(("a|b",), (("x\ny",),))])
 
     assert r"| a\|b |" in text
     assert "| x y |" in text

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from benchmark_records import against, record
-from bitveil.benchmark.document import Table
+from bitveil.benchmark.document import PageTable
 from bitveil.benchmark.fronts import area, area_interval, areas, choice, chosen, done, front
 from bitveil.benchmark.intervals import interval
 from bitveil.benchmark.methods import METHODS
@@ -188,7 +188,7 @@ def test_what_bitveil_has_no_number_for_is_clear():
 
 
 def beside_of(records):
-    return [block for block in beside(done(records)) if isinstance(block, Table)]
+    return [block for block in beside(done(records)) if isinstance(block, PageTable)]
 
 
 def test_published_figures_stand_beside_the_same_score_of_the_records():

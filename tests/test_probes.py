@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack, within
 from bitveil.audits.fairness import fairness_differences, parity_gap
-from bitveil.audits.families import FAMILIES, Configuration, configuration, distinct, fit
+from bitveil.audits.families import FAMILIES, Configuration, configuration, distinct, fit_family
 from bitveil.audits.probes import Probe, Split
 from bitveil.audits.uses import use
 from bitveil.certificates import (
@@ -93,7 +93,7 @@ def test_an_unknown_family_is_refused():
 
 def test_a_linear_fit_of_counts_is_that_of_the_rows():
     bits, s, _ = codes()
-    model = fit(Configuration("linear", {}), bits, s)
+    model = fit_family(Configuration("linear", {}), bits, s)
     plain = LogisticRegression(max_iter=1000).fit(StandardScaler().fit_transform(bits), s)
 
     assert model[-1].coef_ == pytest.approx(plain.coef_, rel=1e-3)
@@ -102,9 +102,9 @@ def test_a_linear_fit_of_counts_is_that_of_the_rows():
 def test_a_forest_of_counts_is_that_of_the_rows():
     bits, s, _ = codes()
     rows = distinct(bits)[0]
-    forest = fit(Configuration("forest", {}), bits, s)
+    forest = fit_family(Configuration("forest", {}), bits, s)
     # As floats the same codes are a table like any other.
-    plain = fit(Configuration("forest", {}), bits.astype(float), s)
+    plain = fit_family(Configuration("forest", {}), bits.astype(float), s)
 
     assert forest[-1].estimators_[0].tree_.n_node_samples[0] <= 2 * len(rows)
     assert plain[-1].estimators_[0].tree_.n_node_samples[0] == len(bits)
@@ -135,7 +135,7 @@ def test_scores_are_those_of_scikit_learn(k, wide):
     bits, s, _ = codes(k=k, lean=1.0, wide=wide)
     split = Split.halves(bits, s, 0)
     (found,) = attack(split, families=["linear"])
-    posterior = fit(Configuration("linear", {}), split.seen, split.labels).predict_proba(
+    posterior = fit_family(Configuration("linear", {}), split.seen, split.labels).predict_proba(
         split.scored
     )
     scores = posterior[:, 1] if k == 2 else posterior
@@ -154,7 +154,7 @@ def test_scores_are_those_of_scikit_learn(k, wide):
 def test_the_gap_of_two_labels_is_the_difference_of_the_rates():
     split = Split.halves(*codes(lean=1.0)[:2], 0)
     (found,) = attack(split, families=["linear"])
-    posterior = fit(Configuration("linear", {}), split.seen, split.labels).predict_proba(
+    posterior = fit_family(Configuration("linear", {}), split.seen, split.labels).predict_proba(
         split.scored
     )
     answers = (posterior / np.bincount(split.labels)).argmax(1)

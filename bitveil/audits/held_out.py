@@ -46,7 +46,7 @@ __all__ = [
     "AuditSettings",
     "HeldOut",
     "Intervals",
-    "column_names",
+    "attribute_names",
     "known",
 ]
 
@@ -115,7 +115,7 @@ class HeldOut:
     def attack(self, labels: Labels) -> tuple[Probe, ...]:
         """Trained attackers of a column."""
 
-        split = _split(self.published.seen(VALUES_SEEN), labels.numbers, self.seed)
+        split = _halved(self.published.seen(VALUES_SEEN), labels.numbers, self.seed)
         if not self.thorough:
             return tuple(attack(split, n_jobs=self.n_jobs))
         settings: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
@@ -146,7 +146,7 @@ class HeldOut:
         frame = pd.DataFrame(sensitive_features) if np.ndim(sensitive_features) == 2 else None
         if frame is None or len(frame.columns) < 2:
             return ()
-        names = column_names(sensitive_features)
+        names = attribute_names(sensitive_features)
         found = []
         for name, (_, column) in zip(names, frame.items(), strict=True):
             labels = number_labels(name, column, len(self.s), most=MOST_LABELS)
@@ -335,13 +335,13 @@ def _halves(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
     return split_rows(labels, (0.5, 0.5), np.random.RandomState(seed))
 
 
-def _split(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
+def _halved(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
     first, second = _halves(labels, seed)
 
     return Split(seen[first], labels[first], seen[second], labels[second])
 
 
-def column_names(sensitive_features: Any) -> tuple[str, ...]:
+def attribute_names(sensitive_features: Any) -> tuple[str, ...]:
     """The names of the sensitive columns, if they have any."""
 
     if np.ndim(sensitive_features) == 2:

@@ -15,14 +15,14 @@ from bitveil.audits.published import Published
 from bitveil.audits.readings import Readings
 from bitveil.information import BITS, given_group
 
-__all__ = ["Cell", "Meaning", "meaning"]
+__all__ = ["CodeCell", "Meaning", "meaning"]
 
 
 _CELLS = 64  # the codes that are kept
 
 
 @dataclass(frozen=True)
-class Cell:
+class CodeCell:
     """A code, and how often each group has it.
 
     Attributes:
@@ -56,7 +56,7 @@ class Meaning:
     revealing: Revealing | None
     patterns: tuple[Pattern, ...]
     n_patterns: int
-    cells: tuple[Cell, ...]
+    cells: tuple[CodeCell, ...]
     n_cells: int
 
 
@@ -106,7 +106,7 @@ def meaning(
     )
 
 
-def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
+def _cells(published: Published, table: Tensor) -> tuple[tuple[CodeCell, ...], int]:
     """The codes that reveal most, in order, and the number of all codes."""
 
     p = table / table.sum()
@@ -123,7 +123,9 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
     order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= least]
 
     cells = tuple(
-        Cell(published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item())
+        CodeCell(
+            published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item()
+        )
         for t in order[:_CELLS]
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitveil.audits.published import Published
 from bitveil.audits.readings import Readings
-from bitveil.audits.words import listed
+from bitveil.audits.words import and_listed
 from bitveil.columns.printing import printable
 
 __all__ = ["Part", "Revealing", "parts_of", "revealing_parts"]
@@ -76,9 +76,9 @@ class Revealing:
         told = f"{self.information:.4f} of {self.whole:.4f} bits"
         if len(self.parts) == 1:
             return f"{printable(self.parts[0])} reveals {told}"
-        alone = listed([f"{bits:.4f}" for bits in self.alone])
+        alone = and_listed([f"{bits:.4f}" for bits in self.alone])
 
-        return f"{listed([*map(printable, self.parts)])} together reveal {told}; alone {alone}"
+        return f"{and_listed([*map(printable, self.parts)])} together reveal {told}; alone {alone}"
 
 
 def parts_of(

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitveil.audits.fairness import resampled
-from bitveil.audits.families import Configuration, counts_of, distinct, fit
+from bitveil.audits.families import Configuration, counts_of, distinct, fit_family
 
 __all__ = ["Guesses", "Probe", "Split", "check_lengths", "probe"]
 
@@ -114,7 +114,7 @@ class Guesses:
     def of(cls, chosen: Configuration, split: Split) -> "Guesses":
         """Those of a classifier with these settings."""
 
-        model = fit(chosen, split.seen, split.labels)
+        model = fit_family(chosen, split.seen, split.labels)
         rows, numbers = distinct(split.scored)
         # A label that only scored rows have is never guessed.
         labels = np.union1d(split.labels, split.scored_labels)

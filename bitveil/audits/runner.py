@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitveil.audits.attacks import Comparison, within
 from bitveil.audits.follows import follows
-from bitveil.audits.held_out import MOST_LABELS, AuditSettings, HeldOut, column_names, known
+from bitveil.audits.held_out import MOST_LABELS, AuditSettings, HeldOut, attribute_names, known
 from bitveil.audits.notes import loose_bounds, notes_on
 from bitveil.audits.probes import Probe
 from bitveil.audits.published import Published
@@ -117,7 +117,7 @@ def audit(
         rows,
         asked,
         columns=rows.columns(sensitive_features),
-        sensitive=column_names(sensitive_features),
+        sensitive=attribute_names(sensitive_features),
         target_name=None if y is None else str(getattr(y, "name", None) or "target"),
         moved=moved,
         path=path,

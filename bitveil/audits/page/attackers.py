@@ -52,7 +52,7 @@ def attackers_of(view: View) -> RowPlot:
             Mark(least, says, end=max(0.0, probe.gap), kind="whisker"),
             Mark(max(0.0, probe.gap), f"{probe.family}: {says}"),
         )
-        rows.append(Row(probe.family, probe_text(probe), marks, _settings(probe)))
+        rows.append(Row(probe.family, probe_text(probe), marks, _made_settings(probe)))
     for seen, probe in found.repeated_draws.items():
         covered = seen == "1 draw"
         mark = Mark(
@@ -125,7 +125,7 @@ def _attackers_table(view: View) -> DataTable:
     )
 
 
-def _settings(probe: Probe) -> str:
+def _made_settings(probe: Probe) -> str:
     """The settings that a search chose, with three digits of each number."""
 
     return re.sub(r"\d+\.\d+(e-\d+)?", lambda found: f"{float(found[0]):.3g}", probe.settings)

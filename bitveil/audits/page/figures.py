@@ -36,10 +36,10 @@ def figures(view: View) -> dict[str, RowPlot | PointPlot]:
     found: dict[str, RowPlot | PointPlot | None] = {
         "leakage": _leakage(view),
         "attackers": attackers_of(view),
-        "codes": _codes(view),
+        "codes": _code_table(view),
         "use": use_of(view),
         "differences": differences_of(view),
-        "columns": _columns(view),
+        "columns": _column_rows(view),
         "path": _path(view),
     }
 
@@ -86,7 +86,7 @@ def _leakage(view: View) -> RowPlot:
     )
 
 
-def _codes(view: View) -> RowPlot | None:
+def _code_table(view: View) -> RowPlot | None:
     """How often each group has each code, without codes of few rows."""
 
     found = view.audit
@@ -104,7 +104,7 @@ def _codes(view: View) -> RowPlot | None:
         rows.append(
             Row(
                 label,
-                _spread(shares),
+                _spread_figure(shares),
                 tuple(marks),
                 f"{cell.rows:.0f} rows",
                 order,
@@ -150,7 +150,7 @@ def _codes(view: View) -> RowPlot | None:
     )
 
 
-def _columns(view: View) -> RowPlot | None:
+def _column_rows(view: View) -> RowPlot | None:
     """Both bounds on the gap for each of several sensitive columns, and for all together."""
 
     found = view.audit
@@ -260,7 +260,7 @@ def _path(view: View) -> PointPlot | None:
     )
 
 
-def _spread(shares: Sequence[float]) -> str:
+def _spread_figure(shares: Sequence[float]) -> str:
     """Up to three shares, or the smallest and the largest."""
 
     if len(shares) <= 3:

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
+    "SHAPES",
     "Axis",
     "DataTable",
     "Line",

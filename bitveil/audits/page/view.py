@@ -5,12 +5,12 @@ import math
 from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
-from bitveil.audits.meaning import Cell
+from bitveil.audits.meaning import CodeCell
 from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
 from bitveil.audits.record import Audit
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.words import and_listed, group_name
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
@@ -56,7 +56,7 @@ class View:
     def attribute(self) -> str:
         """What is sensitive."""
 
-        return listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+        return and_listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
 
     @property
     def target(self) -> str:
@@ -123,7 +123,7 @@ class View:
         return " (does not hold)" if self.audit.broken else ""
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[CodeCell, ...]:
         """The codes that are listed."""
 
         found = self.audit.meaning.cells
@@ -205,7 +205,7 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = listed([printable(part.name) for part in self.parts])
+        named = and_listed([printable(part.name) for part in self.parts])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
 
