@@ -1,8 +1,8 @@
-r"""Blocks: which bits of a wide code reveal, in exact numbers.
+r"""Blocks: which bits of a wide code reveal something, in exact numbers.
 
-A table of :math:`2^{256}` codes cannot be listed, but the table of any few of its bits can. These
-are exact statements about parts of a code. That a part is blind says nothing of the whole, as the
-parity trap shows; that a part reveals is true of the whole as well.
+Nobody can list a table of :math:`2^{256}` codes, but anybody can list the table of a few bits.
+These are exact statements about parts of a code. If a part is blind, the whole may still reveal
+something, as the parity trap shows. If a part reveals something, so does the whole.
 """
 
 from collections.abc import Sequence
@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bitveil.codes import check_logits
 from bitveil.information import Prior, mutual_information
-from bitveil.shapes import Groups, Logits
+from bitveil.shapes import Groups, Logits, Table
 from bitveil.tables import check_cells, check_groups, joint_table
 
-__all__ = ["block_information", "information_given_others", "most_revealing"]
+__all__ = ["block_information", "information_given_others", "marginal", "most_revealing"]
 
 
 def block_information(
@@ -61,20 +61,20 @@ def block_information(
 def most_revealing(
     logits: Logits, groups: Groups, k: int, size: int, *, prior: Prior = "empirical"
 ) -> list[tuple[int, float]]:
-    """Bits that reveal much together, found greedily: each adds the most to those before it.
+    """Bits that reveal much together. A greedy search adds the bit that reveals the most.
 
-    Exact for the bits that it names, but no search of all sets: two bits of a parity trap are each
-    as blind as the others, and which of them comes first is chance.
+    The numbers are exact for the named bits, but the search does not try all sets. Each of the two
+    bits of a parity trap is as blind as all other bits, so chance decides which comes first.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
         groups: The groups, with shape :math:`(n,)`.
         k: The number of groups.
-        size: How many bits to name.
+        size: The number of bits to name.
         prior: The weights of the groups.
 
     Returns:
-        The number of each bit, and the information in nats of it and all before it.
+        The number of each bit, and the information in nats of it and all bits before it.
 
     Example:
         >>> s = torch.tensor([0, 0, 1, 1])
@@ -87,13 +87,13 @@ def most_revealing(
     check_groups("most_revealing", groups, logits.shape[0], k)
     if not 1 <= size <= logits.shape[1]:
         raise ValueError(
-            f"`size` expects from 1 to {logits.shape[1]}, the number of bits, got {size}."
+            f"`size` expects a number from 1 to {logits.shape[1]}, the number of bits, got {size}."
         )
     check_cells("most_revealing", size, k * logits.shape[1])
 
     member = torch.nn.functional.one_hot(groups.long(), k).to(logits)
     theta = logits.sigmoid()
-    likelihood = logits.new_ones(len(logits), 1)  # of the bits that were found
+    likelihood = logits.new_ones(len(logits), 1)  # of the bits found so far
     found: list[tuple[int, float]] = []
     for _ in range(size):
         # The counts with each bit at 1, for all bits at once: (group, code, bit).
@@ -113,11 +113,11 @@ def most_revealing(
 def information_given_others(
     logits: Logits, groups: Groups, k: int, *, prior: Prior = "empirical"
 ) -> Float[Tensor, " m"]:
-    r"""What each bit tells beyond all the others, :math:`I(T_j; S | T_{-j})`, with shape (m,).
+    r"""What each bit reveals beyond all the others, :math:`I(T_j; S | T_{-j})`, with shape (m,).
 
-    In nats: so much less the code tells where that bit is dropped. Two copies of one telling bit
-    have 0 here, each; of a parity trap each bit has all. For codes that can be listed; of wider
-    ones, ask about blocks.
+    The code reveals this many nats less without that bit. For two copies of one revealing bit it
+    is 0. In a parity trap each bit has the whole information. This works for codes that can be
+    listed. For wider codes, ask about blocks.
 
     Arguments:
         logits: The logits of the bit probabilities, with shape :math:`(n, m)`.
@@ -134,9 +134,26 @@ def information_given_others(
     table = joint_table(logits, groups, k)
     m = logits.shape[1]
     whole = mutual_information(table, prior=prior)
-    without = [
-        mutual_information(table.view(k, 2**j, 2, -1).sum(2).flatten(1), prior=prior)
-        for j in range(m)
-    ]
+    others = [[bit for bit in range(m) if bit != j] for j in range(m)]
+    without = [mutual_information(marginal(table, [2] * m, some), prior=prior) for some in others]
 
     return whole - torch.stack(without)
+
+
+def marginal(table: Table, sizes: Sequence[int], parts: Sequence[int]) -> Table:
+    """The counts over (group, values of some parts), from those over all parts.
+
+    Arguments:
+        table: The counts, with a column for each combination of values, the last part fastest.
+        sizes: The number of values of each part.
+        parts: The numbers of the parts to keep.
+
+    Example:
+        >>> marginal(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), [2, 2], [0])
+        tensor([[3., 7.]])
+    """
+
+    others = [1 + j for j in range(len(sizes)) if j not in set(parts)]
+    cells = table.reshape(len(table), *sizes)
+
+    return (cells.sum(others) if others else cells).flatten(1)
