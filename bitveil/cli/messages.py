@@ -41,7 +41,8 @@ _OPTIONS = {
 _PYTHON = (
     (", or let them count for the sensitive attribute only: `missing_target='unlabelled'`", ""),
     (", or use `features='raw'`", ""),
-    (", as `pandas.qcut` does", ""),
+    (", for example with `pandas.qcut`", ""),
+    (", for example with `.astype(str)`", ""),
     (": `.astype(str)`", ""),
     (" For expected counts use `certify`.", ""),
     ("Use `InvariantRegressor`, or cut", "Cut"),
