@@ -228,7 +228,7 @@ class Rows:
         return self._each(lambda tensor: tensor.to(device))
 
     def __getitem__(self, rows: Tensor | slice) -> "Rows":
-        return self._each(lambda tensor: _take(tensor, rows))
+        return self._each(lambda tensor: _taken(tensor, rows))
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Some of the rows with their codes."""
@@ -258,7 +258,7 @@ class Rows:
         return replace(self, **changed)
 
 
-def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+def _taken(tensor: Tensor, rows: Tensor | slice) -> Tensor:
     """Some of the rows. `index_select` copies whole rows faster than an index does."""
 
     return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]

@@ -140,7 +140,7 @@ def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, 
     check_logits("moment_table", logits)
     check_cells("moment_table", logits.shape[1], values.shape[1])
     if logits.shape[0] << logits.shape[1] <= _LISTED:
-        return (_likelihood(_pairs(logits)) @ values.to(logits)).T
+        return (_likelihood(_bit_pairs(logits)) @ values.to(logits)).T
 
     return _MomentTable.apply(logits, values.to(logits))
 
@@ -254,7 +254,7 @@ class _JointTable(torch.autograd.Function):
         ctx.weights = weights
         n, m = logits.shape
         if m <= _DENSE_BITS or n << m <= _DENSE:
-            likelihood = _likelihood(_pairs(logits))
+            likelihood = _likelihood(_bit_pairs(logits))
             ctx.save_for_backward(logits, groups, likelihood)
             member = _member(groups, k).to(logits)
             return (member if weights is None else member * weights) @ likelihood.T
@@ -390,7 +390,7 @@ def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[
             for g, (first, last) in enumerate(zip([0, *stops], stops, strict=False))
             if max(first, start) < min(last, stop)
         ]
-        pairs = _pairs(logits.index_select(0, order[start:stop]))
+        pairs = _bit_pairs(logits.index_select(0, order[start:stop]))
         if power != 1:
             pairs = pairs**power
         left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
@@ -403,7 +403,7 @@ def _member(groups: Tensor, k: int) -> Tensor:
     return groups == torch.arange(k, device=groups.device).unsqueeze(1)
 
 
-def _pairs(logits: Tensor) -> Tensor:
+def _bit_pairs(logits: Tensor) -> Tensor:
     """The probabilities of 0 and of 1, rows last, with shape (m, 2, n).
 
     Neither is computed as one minus the other, which would round small ones away.

@@ -15,7 +15,7 @@ is the mean, over the other bits of row r, of the difference that bit j makes to
     o_{rj} = \frac{\theta_{rj}}{1 - \theta_{rj}} .
 
 Weighted by :math:`p(t_{k,-j} | x_r) / P(t_{k,-j})`, each draw serves every row, and the estimate
-is unbiased; it costs another two products.
+is unbiased. It costs another two products.
 
 Source:
     Local Expectation Gradients for Black Box Variational Inference (Titsias, Lázaro-Gredilla,

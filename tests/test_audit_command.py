@@ -182,7 +182,7 @@ def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, m
         asked.update(settings)
         raise ValueError("enough")
 
-    monkeypatch.setattr("bitveil.estimators.audit", stand_in)
+    monkeypatch.setattr("bitveil.model_audits.audit", stand_in)
     run("e0", "new.csv", "--report", "other.html")
 
     assert asked["attackers"] == "all"

@@ -16,8 +16,9 @@ from bitveil.certificates import UncertifiableError, certify, slack
 from bitveil.codes import code_likelihood
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
-from bitveil.mixtures import Mixture, largest_share, mixed_table
+from bitveil.mixtures import Mixture
 from bitveil.models import InvariantClassifier, load
+from bitveil.shares import largest_share, mixed_table
 from builders import quick
 from populations import sure
 

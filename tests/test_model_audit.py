@@ -65,7 +65,7 @@ def test_it_is_the_audit_of_the_published_codes():
         ("equal_opportunity", "equal opportunity gap"),
     ],
 )
-def test_it_leads_with_the_criterion_of_the_fit(criterion, quantity, tmp_path):
+def test_the_gap_of_the_fitted_criterion_comes_first(criterion, quantity, tmp_path):
     model = fitted(criterion=criterion, positive="no", key=b"k" * 16)
     model.save(tmp_path / "model")
     for each in (model, load(tmp_path / "model")):

@@ -258,7 +258,7 @@ def test_a_table_that_was_copied_whole_is_refused_by_fit_and_audit(times):
         two_bits(max_gap=0.5).fit(**copies, **groups)
     with pytest.raises(ValueError, match=message):
         model.audit(**copies, **groups)
-    with pytest.raises(ValueError, match="`ids` names"):
+    with pytest.raises(ValueError, match="`ids` gives"):
         model.audit(**copies, **groups, ids=np.tile(np.arange(150), times))
 
 

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from scipy.special import betaincinv
 
 from bitveil.audits.published import Published
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.words import and_listed, group_name
 from bitveil.columns.printing import printable
 
 __all__ = ["Pattern", "patterns_of"]
@@ -85,7 +85,7 @@ class Pattern:
 
         pairs = zip(self.parts, self.values, strict=True)
 
-        return listed([f"{printable(part)} = {printable(value)}" for part, value in pairs])
+        return and_listed([f"{printable(part)} = {printable(value)}" for part, value in pairs])
 
 
 def patterns_of(
@@ -105,7 +105,7 @@ def patterns_of(
         i, g = divmod(int(flat), k)
         if gain[i, g] < _WORTH or len(chosen) == _PATTERNS:
             break
-        mine = _rows(published, found.patterns[i])
+        mine = _pattern_rows(published, found.patterns[i])
         if all(_apart(mine, others) for others in rows):
             chosen.append((i, g))
             rows.append(mine)
@@ -172,7 +172,7 @@ def _sets(p: int) -> Iterator[tuple[int, ...]]:
         yield tuple(range(p))
 
 
-def _rows(published: Published, pattern: _Candidate) -> NDArray[np.bool_]:
+def _pattern_rows(published: Published, pattern: _Candidate) -> NDArray[np.bool_]:
     """Which rows have a pattern."""
 
     parts = published.parts

@@ -36,7 +36,7 @@ SURE = 0.01
 _DRAWN = 10**9
 """From this many rows on, numpy cannot draw without replacement."""
 
-_LISTED = 2**20
+_LISTED_CODES = 2**20
 """Expected counts list at most this many codes; codes of more bits are counted as drawn."""
 
 
@@ -211,7 +211,7 @@ class Published:
     def draws(self) -> str:
         """`"soft"` if expected counts are used, `"hard"` if drawn codes are counted."""
 
-        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED
+        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED_CODES
 
         return "soft" if listed else "hard"
 

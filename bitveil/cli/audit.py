@@ -143,9 +143,9 @@ def audit_command(
     if report is not None:
         _write_report(report, found, sources, force=force, small_cells=small_cells)
     if json_:
-        print(_as_json(found))
+        print(_audit_as_json(found))
     else:
-        _print(found, rows)
+        _print_audit(found, rows)
         if report is not None:
             print()
             say(f"The report is in {report}")
@@ -172,7 +172,7 @@ def _write_report(
         path.write_text(content, encoding="utf-8")
 
 
-def _as_json(found: "Mapping[str, Audit]") -> str:
+def _audit_as_json(found: "Mapping[str, Audit]") -> str:
     """One audit alone, several by the names of their codes."""
 
     if len(found) == 1:
@@ -182,7 +182,7 @@ def _as_json(found: "Mapping[str, Audit]") -> str:
     return json.dumps({"schema": "bitveil.audits/1", "audits": audits})
 
 
-def _print(found: "Mapping[str, Audit]", rows: str) -> None:
+def _print_audit(found: "Mapping[str, Audit]", rows: str) -> None:
     for name, one in found.items():
         say(f"What codes from {name} reveal about {listed(one.sensitive)}{rows}")
         print(f"\n{one}\n")

@@ -27,14 +27,15 @@ def demo_command(
         print(json.dumps(found.to_dict()))
         return
     print_table(
-        "Adult, official test rows; target: income above 50,000; sensitive: sex", _lines(found)
+        "Adult, official test rows; target: income above 50,000; sensitive: sex",
+        _demo_lines(found),
     )
     print("\nAn audit of the codes of the test rows, with its own certificate:\n")
     print(found.audit)
     print(f"\n{CAVEAT}")
 
 
-def _lines(found: "Demo") -> dict[str, str]:
+def _demo_lines(found: "Demo") -> dict[str, str]:
     return {
         "accuracy, no protection": f"{found.unprotected_accuracy:.3f} (boosting, raw columns)",
         "accuracy, published codes": f"{found.test_accuracy:.3f} ({found.n_bits} bits a row)",

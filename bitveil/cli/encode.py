@@ -7,7 +7,7 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import note, say
-from bitveil.cli.options import Encoder, Force, Id, Rows
+from bitveil.cli.options import Encoder, Force, Id, RowsFile
 from bitveil.cli.tables import features_of, ids_of
 
 if TYPE_CHECKING:
@@ -20,7 +20,7 @@ _SHARED = 0.01  # the share of rows with another row's content from which a note
 
 def encode_command(
     model: Encoder,
-    file: Rows,
+    file: RowsFile,
     output: Annotated[Path, typer.Option("--output", "-o", help="The .csv or .parquet to write.")],
     id_: Id = None,
     force: Force = False,
@@ -43,7 +43,7 @@ def encode_command(
     if id_ in encoder.get_feature_names_out():
         raise ValueError(f"{file}: a bit has the name of the column {id_!r}, too. Rename it.")
     rows = features_of(encoder, table, model, file)
-    codes = _codes(encoder, rows, ids)
+    codes = _published_codes(encoder, rows, ids)
     if ids is None:
         _note_shared(encoder, rows)
     with staged(output, overwrite=force) as path:
@@ -51,7 +51,9 @@ def encode_command(
     say(f"{len(codes)} codes of {encoder.n_bits} bits in {output}")
 
 
-def _codes(encoder: Any, rows: "pd.DataFrame", ids: "pd.Series[Any] | None") -> "pd.DataFrame":
+def _published_codes(
+    encoder: Any, rows: "pd.DataFrame", ids: "pd.Series[Any] | None"
+) -> "pd.DataFrame":
     """The bits of the rows, and the ids before them."""
 
     import pandas as pd

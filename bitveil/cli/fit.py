@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from bitveil.cli.messages import listed, print_table
-from bitveil.cli.options import Id, Json, Rows
+from bitveil.cli.options import Id, Json, RowsFile
 from bitveil.cli.tables import columns_of, ids_of, require
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["fit_command", "kind_of_encoder"]
 
 
 def fit_command(
-    file: Rows,
+    file: RowsFile,
     target: Annotated[
         list[str],
         typer.Option(help="A column that the codes should predict. Can be repeated."),

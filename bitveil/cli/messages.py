@@ -89,13 +89,15 @@ def listed(names: Sequence[Any]) -> str:
 def print_table(title: str, rows: Mapping[str, str]) -> None:
     """Print a title, and a line for each name and its value."""
 
-    table = Table("", "", title=_plain(title), title_justify="left", show_header=False, box=None)
+    table = Table(
+        "", "", title=_plain_text(title), title_justify="left", show_header=False, box=None
+    )
     for name, value in rows.items():
-        table.add_row(_plain(name), _plain(value))
+        table.add_row(_plain_text(name), _plain_text(value))
     Console(soft_wrap=False).print(table)
 
 
-def _plain(words: str) -> Text:
+def _plain_text(words: str) -> Text:
     """Text in which rich reads no brackets and colons as its markup."""
 
     from bitveil.columns.printing import printable

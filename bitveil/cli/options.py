@@ -5,9 +5,9 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Encoder", "Force", "Id", "Json", "Rows"]
+__all__ = ["Encoder", "Force", "Id", "Json", "RowsFile"]
 
-Rows = Annotated[
+RowsFile = Annotated[
     Path, typer.Argument(help="The table of rows: .csv or .parquet.", metavar="TABLE")
 ]
 Encoder = Annotated[

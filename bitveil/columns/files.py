@@ -4,6 +4,7 @@ import os
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -41,7 +42,7 @@ def read_table(
     _check_file(path)
     try:
         table, find_types = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
-        wanted = [name for name in table if typed is None or name in typed]
+        wanted: list[Any] = [name for name in table if typed is None or name in typed]
         if names := [name for name in wanted if name not in untyped]:
             table[names] = find_types(names)
     except (ValueError, OSError) as error:
