@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bitveil.codes import check_logits
 from bitveil.information import Prior, mutual_information
-from bitveil.shapes import Groups, Logits, Table
+from bitveil.shapes import Counts, Groups, Logits
 from bitveil.tables import check_cells, check_groups, joint_table
 
 __all__ = ["block_information", "information_given_others", "marginal", "most_revealing"]
@@ -140,7 +140,7 @@ def information_given_others(
     return whole - torch.stack(without)
 
 
-def marginal(table: Table, sizes: Sequence[int], parts: Sequence[int]) -> Table:
+def marginal(table: Counts, sizes: Sequence[int], parts: Sequence[int]) -> Counts:
     """The counts over (group, values of some parts), from those over all parts.
 
     Arguments:
