@@ -213,7 +213,7 @@ def test_encoders_are_compared_on_the_same_rows(run, place):
     assert code == 0
     assert all(f"What codes from {name} reveal of sex" in out for name in ("e0", "e1"))
     content = (place / "both.html").read_text(encoding="utf-8")
-    assert "What 2 codes reveal of sex" in content
+    assert "What 2 codes reveal about sex" in content
 
 
 # Rows that were used in fitting
@@ -398,7 +398,7 @@ MISTAKES = {
     ),
     "counts that are no numbers": (
         ("--counts", "words.csv", "--sensitive", "sex"),
-        ["how many rows of each group got each code"],
+        ["how many rows of each group have each code"],
     ),
     "an attribute of too many values": (
         ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "person"),
