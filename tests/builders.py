@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import torch
 
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training

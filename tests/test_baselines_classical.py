@@ -24,6 +24,7 @@ from bitveil.certificates import certify
 from bitveil.certificates.other_bounds import fare_certificate
 from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
+from builders import planted
 
 SMALL = {
     "boosting": partial(Boosting, max_iter=5, random_state=0),
@@ -43,7 +44,6 @@ NEEDS = {
 CODES = ["ceiling", "kmeans", "reduction", "tree"]
 BINARY = ["ceiling", "prototypes", "reduction"]
 ALL = sorted(SMALL)
-from builders import planted
 
 
 @pytest.fixture

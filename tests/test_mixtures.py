@@ -16,7 +16,7 @@ from bitveil.group_tables import GroupTables
 from bitveil.mixtures import Mixture
 from bitveil.models import InvariantClassifier, load
 from bitveil.shares import largest_share, mixed_table
-from mixed_encoders import linear, pair, people, table_of
+from mixed_encoders import linear, one_epoch, pair, people, table_of
 
 # --- The laws.
 

@@ -1,11 +1,15 @@
 """Warm starts, the largest batch, and encoders that are trained at once."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
 
-from builders import assert_equal_fits
+from builders import assert_equal_fits, quick
 from builders import leaning_rows as world
+
+encoder = partial(quick, epochs=6, batch_size=100)
 
 # Warm starts
 
