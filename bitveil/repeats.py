@@ -218,9 +218,9 @@ def check_ids(ids: Any, n: int) -> None:
     twice = n - len(np.unique(names, axis=0))
     if twice:
         raise ValueError(
-            f"`ids` names {twice} of {n} rows like a row before them. Copies of one person are "
-            "not independent rows: keep one row of each person. In `fit`, `sample_weight` can say "
-            "how often it counts."
+            f"`ids` gives {twice} of {n} rows the name of an earlier row. Copies of one person "
+            "are not independent rows: keep one row of each person. In `fit`, `sample_weight` can "
+            "say how often it counts."
         )
 
 

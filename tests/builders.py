@@ -24,6 +24,14 @@ def build(cls, *n_bits, **settings):
     return cls(*n_bits, **settings)
 
 
+def changed(model, **settings):
+    """The same estimator with other settings; those of the training go where they belong."""
+
+    training = {f"training__{n}" if n in _TRAINING else n: value for n, value in settings.items()}
+
+    return model.set_params(**training)
+
+
 def quick(cls=InvariantClassifier, n_bits=3, **settings):
     """An unfitted estimator that is fitted in a moment, with the same result each time."""
 

@@ -10,6 +10,7 @@ import pytest
 
 import bitveil
 from bitveil.estimators import InvariantEncoder
+from builders import build
 
 ENCODE = """
 import sys
@@ -21,10 +22,9 @@ for name in blocked:  # as if they were not installed
 import numpy as np
 import pandas as pd
 
-import bitveil.estimators
-from builders import build
+import bitveil
 
-encoder = bitveil.models.load(sys.argv[1])
+encoder = bitveil.load(sys.argv[1])
 table = sys.argv[2]
 X = np.load(table) if table.endswith(".npy") else pd.read_parquet(table)
 np.save(sys.argv[4], encoder.transform(X))
@@ -33,7 +33,6 @@ assert all(sys.modules[name] is None for name in loaded), loaded
 """
 
 OPTIONAL = ["lightning_fabric", "onnx", "onnxruntime", "onnxscript", "plotly", "rich", "typer"]
-from builders import build
 
 
 @pytest.fixture

@@ -299,7 +299,7 @@ def test_copies_and_rows_that_an_encoder_was_fitted_on_are_refused():
         with pytest.raises(ValueError, match="`ids` gives 100 of 200 rows the name of an"):
             certified(np.r_[X, X], sensitive_features=np.r_[s, s], ids=np.arange(200) % 100)
         with pytest.raises(ValueError, match="1200 of 1200 rows have the content of rows that"):
-            certify(people()[0], sensitive_features=people()[2])
+            certified(people()[0], sensitive_features=people()[2])
 
 
 def test_rows_that_share_a_coin_are_counted_as_they_are_drawn():
@@ -310,7 +310,7 @@ def test_rows_that_share_a_coin_are_counted_as_they_are_drawn():
     y = (X[:, 0] > 0).astype(int)
     rows = X[:1200], y[:1200], s[:1200]
     mixture = Mixture([linear([[1, 0]], rows), linear([[0, 9.0]], rows)], [0.5, 0.5])
-    with pytest.warns(UserWarning, match="Whether these rows are new cannot be told"):
+    with pytest.warns(UserWarning, match="repeat too often to show whether the rows are new"):
         found = mixture.certify(X[1200:], sensitive_features=s[1200:])
     bits, groups = mixture.transform(X[1200:]) @ [2, 1], s[1200:]
     rates = np.array([np.bincount(bits[groups == g], minlength=4) for g in (0, 1)])

@@ -19,7 +19,7 @@ from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
-from builders import assert_equal_fits, quick
+from builders import assert_equal_fits, changed, quick
 from builders import leaning_rows as world
 
 encoder = partial(quick, epochs=6, batch_size=100)
@@ -195,7 +195,7 @@ def test_the_checkpoint_of_other_settings_is_refused(tmp_path, settings):
     fitted = encoder(strength=1.0, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
 
     with pytest.raises(ValueError, match=r"belongs to another fit.*name another folder"):
-        fitted.set_params(**settings).fit(X, y, sensitive_features=s)
+        changed(fitted, **settings).fit(X, y, sensitive_features=s)
 
 
 @pytest.mark.parametrize("changed", ["X", "y", "s", "order", "weights", "fewer"])

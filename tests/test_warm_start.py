@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from builders import assert_equal_fits, quick
+from builders import assert_equal_fits, changed, quick
 from builders import leaning_rows as world
 
 encoder = partial(quick, epochs=6, batch_size=100)
@@ -52,7 +52,7 @@ def test_a_warm_start_from_another_shape_is_refused(settings):
     model = encoder(warm_start=True, strength=1.0).fit(X, y, sensitive_features=s)
 
     with pytest.raises(ValueError, match="`warm_start` expects a network of the same shape"):
-        model.set_params(**settings).fit(X, y, sensitive_features=s)
+        changed(model, **settings).fit(X, y, sensitive_features=s)
 
 
 def test_a_warm_start_from_other_columns_is_refused():
