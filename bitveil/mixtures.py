@@ -1,28 +1,27 @@
-r"""Mixtures: for each row a coin chooses which of several encoders encodes it.
+r"""Mixtures: a coin chooses, for each row, which of several encoders encodes it.
 
 Training finds encoders at some gaps and none in between, or worse ones. A mixture fills the space
-between: coin and bits of the chosen encoder are published, and the coin is independent of the row.
-So the table of the mixture is the tables of the encoders side by side, each times its share
-:math:`w_i`, and every reading that is a sum over codes is the mean by the shares, exactly:
+between. It publishes the coin and the bits of the chosen encoder, and the coin does not depend on
+the row. So the table of the mixture is the tables of the encoders side by side, each times its
+share :math:`w_i`. Every reading that is a sum over codes is then exactly the mean by the shares:
 
 - the total variation of two groups, :math:`\sum_i w_i TV_i`, the information :math:`I(T;S)`, the
   :math:`\chi^2`-information, and the accuracy of the best attacker;
 - the accuracy of the best classifier of the codes for a target, and :math:`I(T;Y)`.
 
-Between two encoders the mixtures lie on the line from one to the other in the plane of gap and
-accuracy, and all mixtures of many fill the convex hull. With more than two groups each pair has
-the mean of its variations, so that the largest of them is at most the mean of the largest.
+In the plane of gap and accuracy, the mixtures of two encoders lie on the line between them, and
+the mixtures of many fill their convex hull. With more than two groups each pair has the mean of
+its variations, so the largest of them is at most the mean of the largest.
 
 **A share for a goal.** `bitveil.shares` finds the largest share of the more useful encoder with
-which a mixture is certified, and proves that the choice needs no correction.
-
-Rows without names share the coin and the draws of their content. The published map then jumps from
-share to share, and is certified as it is drawn: the shares 0, 0.05, 0.10, ... are tested in this
-order up to the first that fails, which needs no correction either (`certify_sequence`).
+which a mixture is certified, and proves that the choice needs no correction. Rows without names
+share the coin and the draws of their content. The published map then jumps from share to share, so
+it is certified as it is drawn: the shares 0, 0.05, 0.10, ... are tested in this order, up to the
+first that fails. That needs no correction either (`certify_sequence`).
 
 Another bound holds for all shares at once: the mean by the shares of the encoders' own bounds,
-each at its part of :math:`\delta` (union bound, and convexity). It has the slack of a smaller
-:math:`\delta`, so that `certify` at a share given beforehand, and `largest_share`, are sharper.
+each at its part of :math:`\delta` (union bound, and convexity). Its slack is that of a smaller
+:math:`\delta`, so `certify` at a share given in advance, and `largest_share`, are sharper.
 
 Source:
     Robust Classification for Imprecise Environments (Provost, Fawcett, 2001),
@@ -71,30 +70,30 @@ _TESTED = tuple(step / 20 for step in range(21))
 
 
 class Mixture:
-    """Several fitted encoders, and for each row a coin that says which of them encodes it.
+    """Several fitted encoders, and a coin that says for each row which of them encodes it.
 
-    A row's coin is drawn as its bits are, from a keyed hash of its name or content, and frozen as
-    they are. Published is the coin, followed by the bits of the encoder that it chose, with zeros
-    up to the widest. The coin is not worth hiding: it tells nothing of the row, and without it
-    nobody knows what the bits mean.
+    The coin of a row is drawn like its bits, from a keyed hash of its name or content, and frozen
+    like them. The mixture publishes the coin, then the bits of the encoder that it chose, and
+    zeros up to the widest code. The coin need not be hidden: it reveals nothing about the row, and
+    without it nobody knows what the bits mean.
 
-    Publish the codes of the mixture only, and not those of its encoders beside them: that would be
-    a second draw of each row. The encoders are used as they are: fitting one of them again changes
-    the mixture. There is no `save`: save the encoders, and make the mixture anew from them, in
-    this order and with these shares. Without a `key` of its own that gives the same codes.
+    Publish only the codes of the mixture. The codes of its encoders beside them would be a second
+    draw of each row. If you fit one of the encoders again, the mixture changes. There is no
+    `save`: save the encoders, and make the mixture again from them, in this order and with these
+    shares. Without a `key` of its own it then has the same codes.
 
     Arguments:
         encoders: Two or more fitted encoders of the same columns and groups.
         shares: The probability of each, none below 0; they sum to 1.
-        key: The secret key of the coin, 16 to 64 bytes. None: one that follows from the keys of
-            the encoders, and from which these do not follow.
+        key: The secret key of the coin, 16 to 64 bytes. None: one that is derived from the keys of
+            the encoders, and does not give them away.
 
     Attributes:
         encoders: The encoders.
         shares: Their shares.
         key: The secret key of the coin.
-        n_bits: The number of bits of a code: those of the coin and of the widest encoder.
-        certificate_: The certificate of a mixture that was made by `for_gap`; None otherwise.
+        n_bits: The number of bits of a code: of the coin and of the widest encoder.
+        certificate_: The certificate, if `for_gap` made the mixture; None otherwise.
 
     Raises:
         ValueError: If there are fewer than two encoders, one is not fitted or was fitted on other
@@ -150,19 +149,18 @@ class Mixture:
         ids: ArrayLike | None = None,
         key: bytes | None = None,
     ) -> Self:
-        """The mixture with as much of the more useful encoder as a goal allows.
+        """The mixture with as much of the more useful encoder as the goal allows.
 
         Its `certificate_` says that the parity gap of every classifier is at most the goal, with
-        probability 1 - delta over the held-out rows. No correction for the choice of the share is
-        needed: see the proof above.
+        probability 1 - delta over the held-out rows. The choice of the share needs no correction:
+        see `bitveil.shares`.
 
         Arguments:
-            safe: The encoder that tells less. Which of the two that is, must not come from these
-                rows: say it by what each was fitted for, or by its `path_`.
-            useful: The encoder that tells more.
-            max_gap: The largest gap that can be lived with, above 0 and up to 1.
-            X: Rows that were used neither in fitting, nor in selecting or certifying either of
-                the encoders.
+            safe: The encoder that leaks less. These rows must not decide which of the two that is:
+                decide by the goals of their fits, or by their `path_`.
+            useful: The encoder that leaks more.
+            max_gap: The largest acceptable gap, above 0 and up to 1.
+            X: Rows that were not used to fit, select or certify either of the encoders.
             sensitive_features: The attribute of these rows.
             delta: The probability that the certificate may be wrong.
             ids: A name for each row, if codes will be drawn by name. Without names drawn codes
@@ -196,7 +194,7 @@ class Mixture:
 
         Arguments:
             X: The table, with the columns that were fitted.
-            ids: A name for each row; it alone then decides its draws, the coin's too.
+            ids: A name for each row, which alone then decides its draws, also of the coin.
         """
 
         bits = [self._padded(encoder.transform(X, ids=ids)) for encoder in self.encoders]
@@ -209,7 +207,7 @@ class Mixture:
     def predict(
         self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None
     ) -> NDArray[Any]:
-        """The answers of the encoders that the coins chose, where these are models with answers.
+        """The predictions of the models that the coins chose, if the encoders are models.
 
         They come from the published coins and bits alone, so the certificate covers them.
 
@@ -227,8 +225,8 @@ class Mixture:
     ) -> NDArray[np.float64]:
         """The probability of each code for each row, those of one encoder after the other.
 
-        Not for publishing. With m_i bits of encoder i the shape is (n, sum of 2^m_i), in the order
-        of the coin and then of the numbers of the codes; rows sum to 1.
+        Do not publish them. With m_i bits of encoder i the shape is (n, sum of 2^m_i): first by the
+        coin, then by the number of the code. Each row sums to 1.
 
         Raises:
             ValueError: If the codes of an encoder are too wide to be listed.
@@ -251,13 +249,11 @@ class Mixture:
     ) -> Certificate:
         """Certify the parity gap of every classifier of the mixture, from rows held out.
 
-        The shares must not have been chosen by these rows: `for_gap` does that. What is counted is
-        what is published: of rows with names (`ids`) what is expected of coins and codes,
-        otherwise the drawn ones.
+        These rows must not have chosen the shares; `for_gap` may choose them. For rows with names
+        (`ids`) the certificate reads expected counts of coins and codes, otherwise drawn ones.
 
         Arguments:
-            X: Rows that were used neither in fitting, nor in selecting or certifying any of the
-                encoders.
+            X: Rows that were not used to fit, select or certify any of the encoders.
             sensitive_features: The attribute of these rows.
             delta: The probability that the bound may be wrong.
             ids: A name for each row, if codes will be drawn by name.
@@ -291,7 +287,7 @@ class Mixture:
         return np.pad(bits, ((0, 0), (0, self._widest - bits.shape[1])))
 
     def _coins(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> NDArray[np.intp]:
-        """The number of each row's encoder. An encoder has checked the rows and their names."""
+        """The number of each row's encoder. The encoders have already checked rows and names."""
 
         uniforms = frozen_uniforms(self._named(X, ids), 1, self.key, layer=_COIN)[:, 0]
 
@@ -313,14 +309,14 @@ class Mixture:
             type(each).__name__ for each in self.encoders if not hasattr(each, "decode")
         ]:
             raise AttributeError(
-                f"Only models have answers, and {silent[0]} is an encoder without: fit "
-                "`InvariantClassifier` or `InvariantRegressor`, or a classifier on the codes."
+                f"Only models predict, and {silent[0]} does not: fit `InvariantClassifier` or "
+                "`InvariantRegressor`, or a classifier on the codes."
             )
 
         return list(self.encoders)
 
     def _logits(self, X: ArrayLike | pd.DataFrame, ids: ArrayLike | None) -> list[Tensor]:
-        """The logits of each encoder, where all codes can be listed."""
+        """The logits of each encoder, if all codes can be listed."""
 
         if self._widest > LISTED:
             raise ValueError(f"Codes of up to {LISTED} bits can be listed, got {self._widest}.")
@@ -328,7 +324,7 @@ class Mixture:
         return [torch.from_numpy(encoder.logits(X, ids=ids)) for encoder in self.encoders]
 
     def _groups(self, X: Any, sensitive_features: ArrayLike, ids: Any) -> Tensor:
-        """The number of each row's group, of rows that no encoder was fitted on."""
+        """The number of each row's group, for rows that no encoder was fitted on."""
 
         labels = self.encoders[0].sensitive_groups(sensitive_features)
         n = len(check_table(X))
@@ -392,13 +388,13 @@ class Mixture:
 
 
 def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[Any]:
-    """Of each row, the values of the encoder that its coin chose."""
+    """The values of each row from the encoder that its coin chose."""
 
     return np.stack(values)[coins, np.arange(len(coins))]
 
 
 def _derived_key(encoders: Sequence[InvariantEncoder]) -> Secret:
-    """A key that follows from those of the encoders, so that there is none to keep beside them."""
+    """A key derived from those of the encoders, so that nobody has to keep another one."""
 
     digests = [hashlib.blake2b(encoder.coder_.key).digest() for encoder in encoders]
 
@@ -433,7 +429,7 @@ def _columns(encoder: InvariantEncoder) -> Any:
 def _check_alike(what: str, first: Any, other: Any) -> None:
     if first != other:
         raise ValueError(
-            f"The encoders of a mixture are fitted on the same {what}, in the same order; got "
+            f"The encoders of a mixture must be fitted on the same {what}, in the same order; got "
             f"{first} and {other}. Fit them on the same table."
         )
 

@@ -33,7 +33,7 @@ _HALVINGS = 20  # of the interval that holds the largest share: to one in a mill
 
 
 def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """The table of a mixture: those of its encoders side by side, each times its share.
+    """The table of a mixture: the tables of its encoders side by side, each times its share.
 
     Arguments:
         tables: The counts of the same rows over (group, code), with shapes (k, c_i).
@@ -43,7 +43,7 @@ def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
         The counts, with shape (k, sum of c_i).
 
     Raises:
-        ValueError: If the tables are not of the same rows: of as many in each group.
+        ValueError: If the tables do not count the same number of rows in each group.
 
     Example:
         >>> none, all = torch.tensor([[4.0], [2.0]]), torch.tensor([[4.0, 0.0], [1.0, 1.0]])
@@ -55,8 +55,8 @@ def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
     sizes = [table.sum(-1) for table in tables]
     if any(s.shape != sizes[0].shape or not torch.allclose(s, sizes[0]) for s in sizes):
         raise ValueError(
-            "The tables of a mixture are those of the same rows, and so of as many in each group; "
-            f"got {[size.tolist() for size in sizes]}."
+            "The tables of a mixture must count the same rows, so as many in each group; got "
+            f"{[size.tolist() for size in sizes]}."
         )
 
     return torch.cat([share * t for t, share in zip(tables, shares, strict=True)], -1)
@@ -68,19 +68,19 @@ def largest_share(
     """The largest share of the more useful code with which a mixture is certified for a goal.
 
     Arguments:
-        safe: The counts of held-out rows over (group, code) of the code that tells less, with
-            shape (k, c). Which of the two that is, must not come from these rows.
-        useful: The counts of the same rows of the code that tells more.
+        safe: The counts of held-out rows over (group, code), with shape (k, c), of the code that
+            leaks less. These rows must not decide which of the two that is.
+        useful: The counts of the same rows, of the code that leaks more.
         max_gap: The goal, above 0 and up to 1.
         delta: The probability that the certificate may be wrong.
 
     Returns:
-        The share, and the certificate. Its bound is the goal, not the measured value plus slack,
-        which was looked at in choosing.
+        The share, and the certificate. Its bound is the goal, and not the measured value plus the
+        slack, because that value took part in the choice.
 
     Raises:
         UncertifiableError: If not even the safe code alone meets the goal.
-        ValueError: If the goal is out of its range, or the tables are not of the same rows.
+        ValueError: If the goal is out of its range, or the tables do not count the same rows.
 
     Example:
         >>> safe, useful = torch.full((2, 2), 500.0), torch.tensor([[900.0, 100], [500, 500]])
@@ -108,13 +108,13 @@ def refused(max_gap: float, least: Certificate) -> UncertifiableError:
 
     return UncertifiableError(
         f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
-        f"the groups held back, the safe encoder alone is certified at {least.bound:.4f} (delta "
-        f"= {least.delta}). Ask for more than that, or bring a safer encoder or more rows."
+        f"the groups held out, the safe encoder alone is certified at {least.bound:.4f} (delta "
+        f"= {least.delta}). Choose a larger goal, or bring a safer encoder or more rows."
     )
 
 
 def _last(passes: Any) -> float:
-    """The last share that passes. They are an interval from 0, since the bound is convex."""
+    """The last share that passes. Those that pass are an interval from 0: the bound is convex."""
 
     low, high = 0.0, 1.0
     if passes(high):
