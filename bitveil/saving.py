@@ -1,4 +1,4 @@
-"""Saved: what of a fitted estimator is written into its folder, and how it is made anew."""
+"""Saving: what a fitted estimator writes into its folder, and how it is restored from there."""
 
 import math
 import warnings
@@ -40,10 +40,10 @@ from bitveil.training import History, Training
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
 _ASIDE = ("key", "random_state", "encoder", "training")
-"""Settings that are not written here: secrets, and what is code."""
+"""Settings that are not written: secrets, code, and the training, which has a place of its own."""
 
 _TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
-"""The same of the training's settings."""
+"""Settings of the training that are not written: code, and a folder of this machine."""
 
 _SCHEMA: Mapping[str, Any] = {
     "shape": tuple[int, ...],
@@ -66,7 +66,7 @@ _NEAR = 1e-4
 
 
 def manifest(model: Any) -> dict[str, Any]:
-    """What a fitted estimator is, as JSON can say it; its networks and tables are `tensors`."""
+    """What a fitted estimator is, in JSON; its networks and tables are `tensors`."""
 
     params, schema = model.get_params(deep=False), model.schema_
     settings = model.settings()
@@ -87,14 +87,14 @@ def manifest(model: Any) -> dict[str, Any]:
         "decodes": model.decoder_.network is not None,
         "target": _fields(schema.target),
         "grouping": _fields(schema.grouping),
-        "certificate": model.certificate_ and _said(model.certificate_.to_dict()),
+        "certificate": model.certificate_ and _as_json_fields(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
-        "specimens": _frame_said(model.specimens_),
+        "specimens": _frame_as_json(model.specimens_),
     }
 
 
 def tensors(model: Any) -> dict[str, Tensor]:
-    """The tensors of a fitted estimator, each under the name of what it belongs to."""
+    """The tensors of a fitted estimator, each named after the part that it belongs to."""
 
     network = model.decoder_.network
     decoder = {} if network is None else network.state_dict()
@@ -120,7 +120,7 @@ def restore(
     encoder: nn.Module | None,
     decoder: nn.Module | None,
 ) -> Any:
-    """Make the fitted estimator that was saved.
+    """Restore the fitted estimator that was saved.
 
     Raises:
         ValueError: If the folder was changed, or a network of the person's own is missing, or is
@@ -197,10 +197,10 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
 
 
 def _fields(record: Any) -> dict[str, Any]:
-    return _said(vars(record))
+    return _as_json_fields(vars(record))
 
 
-def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
+def _as_json_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: to_json(value) for name, value in fields.items()}
 
 
@@ -222,7 +222,7 @@ def _attribute(name: str, value: Any, kind: Any) -> Any:
 
 
 def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
-    """An estimator with the saved settings, which a fit could have had."""
+    """An unfitted estimator with the saved settings, which must be valid."""
 
     checked_bools = [*what["own"].values(), what["decodes"]]
     if set(what["own"]) != {"encoder", "decoder"} or not fits(checked_bools, list[bool]):
@@ -378,7 +378,7 @@ def _networks(
     encoder: nn.Module | None,
     decoder: nn.Module | None,
 ) -> tuple[nn.Module, nn.Module | None]:
-    """Make encoder and decoder, after a check of the shapes that they would have."""
+    """Make encoder and decoder, after their weights have the expected shapes."""
 
     hidden = tuple(model.settings().training.hidden)
     n_bits, generator = int(model.n_bits), torch.Generator()
@@ -404,7 +404,7 @@ def _networks(
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:
-    """What is known of used rows, as whole numbers; safetensors has no unsigned ones."""
+    """The digests of used rows, as signed numbers: safetensors has no unsigned ones."""
 
     yield "key", np.frombuffer(used.key, np.uint8).astype(np.int64)
     yield "contents", used.contents.view(np.int64).copy()
@@ -469,8 +469,8 @@ def _tried(model: Any, rows: Any) -> tuple[NDArray[np.float64], NDArray[np.uint8
         return np.ascontiguousarray(model.logits(rows)), model.transform(rows)
 
 
-def _frame_said(rows: Any) -> Any:
-    """The columns of a table of specimens; None of an array, which is a tensor."""
+def _frame_as_json(rows: Any) -> Any:
+    """The columns of a table of specimens; None for an array, which is saved as a tensor."""
 
     if not isinstance(rows, pd.DataFrame):
         return None
@@ -490,6 +490,6 @@ def _rows(content: Any, weights: dict[str, Tensor]) -> Any:
 
 
 def _again(rows: Any) -> Any:
-    """Specimens as they will be read."""
+    """Specimens as `load` will read them."""
 
-    return _rows(_frame_said(rows), {}) if isinstance(rows, pd.DataFrame) else rows
+    return _rows(_frame_as_json(rows), {}) if isinstance(rows, pd.DataFrame) else rows
