@@ -40,7 +40,7 @@ from bitveil.training import History, Training
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
 _ASIDE = ("key", "random_state", "encoder", "training")
-"""Settings that are not written: secrets, code, and the training, which has a place of its own."""
+"""Settings that are not written here: secrets, code, and the training."""
 
 _TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
 """Settings of the training that are not written: code, and a folder of this machine."""
