@@ -9,13 +9,8 @@ from itertools import count
 import numpy as np
 import pytest
 
-<<<<<<< HEAD
-from bitveil.benchmark import protocol
-=======
 from benchmark_records import against, record
-from bitveil import cli
 from bitveil.benchmark import protocol, scoring
->>>>>>> main
 from bitveil.benchmark import run as running
 from bitveil.benchmark.document import PageTable, markdown
 from bitveil.benchmark.fronts import done
