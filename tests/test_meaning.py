@@ -9,7 +9,7 @@ from scipy.special import logit
 from bitveil.audits import parts, patterns, readings
 from bitveil.audits.follows import follows
 from bitveil.audits.meaning import meaning
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.words import group_name, listed
 from bitveil.blocks import block_information, information_given_others
 from bitveil.information import BITS, mutual_information
@@ -26,7 +26,7 @@ def coins(m, n=N, seed=0):
 
 def of(bits=None, s=None, *, logits=None, y=None, **more):
     named = None if logits is None else range(len(logits))
-    published = Published.of(bits, logits, named, seed=0)
+    published = PublishedCodes.of(bits, logits, named, seed=0)
     classes = 0 if y is None else int(y.max()) + 1
     return meaning(published, s, ["f", "m", "x"][: s.max() + 1], y, classes, **more)
 
@@ -114,7 +114,7 @@ def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_if_its_logits_are_
     assert {p.rows for p in found.patterns} == {int((sure & (s == g)).sum()) for g in (0, 1)}
     assert "for sure" in str(found.patterns[0])
     # One draw does not show it: without logits there is nothing to find.
-    assert of(Published.of_named(logits, range(len(logits))).parts, s).patterns == ()
+    assert of(PublishedCodes.of_named(logits, range(len(logits))).parts, s).patterns == ()
 
 
 # Chance is not named
@@ -131,14 +131,14 @@ def test_nothing_is_named_in_a_blind_code(seed):
 @pytest.mark.parametrize("n_values", [3, 50, 3_000])
 def test_a_column_that_is_independent_of_the_group_reveals_nothing(n_values):
     s, _, rng = coins(1)
-    found = meaning(Published.of_columns(rng.integers(0, n_values, N)), s, ["f", "m"])
+    found = meaning(PublishedCodes.of_columns(rng.integers(0, n_values, N)), s, ["f", "m"])
 
     assert found.revealing is None
     assert found.patterns == ()
     assert found.parts[0].information < 0.006
     # Without a correction it would seem to reveal something.
     many = rng.integers(0, 3_000, N)
-    plug_in = mutual_information(Published.of_columns(many).tables(_t(s), 2).groups)
+    plug_in = mutual_information(PublishedCodes.of_columns(many).tables(_t(s), 2).groups)
     assert plug_in * BITS > 0.1
 
 
@@ -225,7 +225,7 @@ def test_the_information_of_drawn_codes_by_chance_is_subtracted(n_values):
     read, plug_in = [], []
     for _ in range(60):
         s, codes = rng.integers(0, 2, 1_000), rng.integers(0, n_values, 1_000)
-        one = readings.Readings(Published.of_columns(codes), _t(s), 2)
+        one = readings.Readings(PublishedCodes.of_columns(codes), _t(s), 2)
         plug_in.append(mutual_information(one.whole).item())
         read.append(plug_in[-1] - readings._information_by_chance(one.whole))
 
@@ -255,7 +255,7 @@ def test_codes_that_reveal_most_come_first_and_add_up():
 
 def test_codes_of_columns_are_named_by_their_values():
     table = pd.DataFrame({"plz": [10, 20] * 40, "kind": pd.Categorical(["b", "a"] * 40)})
-    found = meaning(Published.of_columns(table), np.array([0, 1] * 40), ["f", "m"])
+    found = meaning(PublishedCodes.of_columns(table), np.array([0, 1] * 40), ["f", "m"])
 
     assert {cell.code for cell in found.cells} == {"10, b", "20, a"}
     assert [part.name for part in found.parts] == ["plz", "kind"]
@@ -266,9 +266,9 @@ def test_codes_of_columns_are_named_by_their_values():
 
 def test_all_ways_number_parts_of_many_values_alike():
     rng = np.random.default_rng(0)
-    narrow = Published.of_columns(rng.integers(0, 4, (300, 3)))
-    middle = Published.of_columns(rng.integers(0, 99, (300, 4)))
-    wide = Published.of_columns(rng.integers(0, 99, (300, 12)))  # 99**12 codes
+    narrow = PublishedCodes.of_columns(rng.integers(0, 4, (300, 3)))
+    middle = PublishedCodes.of_columns(rng.integers(0, 99, (300, 4)))
+    wide = PublishedCodes.of_columns(rng.integers(0, 99, (300, 12)))  # 99**12 codes
     for published in (narrow, middle, wide):
         parts = list(range(len(published.names)))
         numbers, codes = published.numbers(parts)

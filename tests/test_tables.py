@@ -13,7 +13,7 @@ def way(request, monkeypatch):
     """Each law holds for the way that a few rows take, and for that of many."""
 
     if request.param == "many rows":
-        monkeypatch.setattr(tables, "_DENSE", 0)
+        monkeypatch.setattr(tables, "_FEW", 0)
 
 
 @pytest.mark.parametrize("m", range(1, 12))

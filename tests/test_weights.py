@@ -58,7 +58,7 @@ def test_weighted_moments_are_those_of_repeated_rows(m, monkeypatch):
     expected = moment_table(logits[rows], values[rows])
 
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
-    monkeypatch.setattr("bitveil.tables._LISTED", 0)  # by way of the halves
+    monkeypatch.setattr("bitveil.tables._MAX_LISTED", 0)  # by way of the halves
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
 
 
@@ -77,7 +77,7 @@ def test_the_gradient_of_weighted_tables_is_that_of_finite_differences(m, monkey
         )
 
     assert torch.autograd.gradcheck(tables, logits)
-    monkeypatch.setattr("bitveil.tables._LISTED", 0)
+    monkeypatch.setattr("bitveil.tables._MAX_LISTED", 0)
     assert torch.autograd.gradcheck(lambda z: moment_table(z, values).square(), logits)
 
 
@@ -100,7 +100,7 @@ def test_moments_are_the_same_listed_and_by_way_of_halves_in_any_chunks(m, monke
     values = torch.randn(2000, 5, generator=torch.Generator().manual_seed(1)).double()
     found = []
     for listed, kept, cached in ((2**24, 0, 1), (0, 2**22, 2**19), (0, 0, 1)):
-        monkeypatch.setattr("bitveil.tables._LISTED", listed)
+        monkeypatch.setattr("bitveil.tables._MAX_LISTED", listed)
         monkeypatch.setattr("bitveil.tables._KEPT", kept)
         monkeypatch.setattr("bitveil.tables._CACHED", cached)
         table = moment_table(logits, values)

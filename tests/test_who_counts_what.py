@@ -16,7 +16,7 @@ import torch
 from torch import nn
 
 from bitveil.audits import audit, audit_table, html_report
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.certificates import certify
 from bitveil.mixtures import Mixture
 from bitveil.tables import joint_table
@@ -136,7 +136,7 @@ def test_without_names_the_bound_on_drawn_codes_holds_under_every_key(n_distinct
 def certificate_of(model, rows, content, s):
     """The certificate that an audit counts, without its attackers."""
 
-    published = Published.of(model.transform(rows[content]), None, None, seed=0)
+    published = PublishedCodes.of(model.transform(rows[content]), None, None, seed=0)
 
     tables = published.tables(torch.from_numpy(s), 2)
 

@@ -20,7 +20,7 @@ from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
 __all__ = [
     "FAMILIES",
-    "QUICK",
+    "QUICK_FAMILIES",
     "Configuration",
     "configuration",
     "counts_of",
@@ -79,7 +79,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
 """The classifiers that can be tried. Each call makes an unfitted one. If there are more than 5,000
 rows, neighbours are searched among 5,000 random ones, unless the codes are narrow."""
 
-QUICK = ("linear", "boosting")
+QUICK_FAMILIES = ("linear", "boosting")
 """The families that are tried by default."""
 
 _SPACES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {

@@ -17,7 +17,7 @@ from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack
 from bitveil.audits.families import FAMILIES
 from bitveil.audits.meaning import Meaning, meaning
 from bitveil.audits.probes import Probe, Split
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Column, Made
 from bitveil.audits.uses import Use, use
 from bitveil.certificates.lower import Interval, lower_bound
@@ -89,7 +89,11 @@ class HeldOut:
     """The rows of an audit, and everything that is read from them."""
 
     def __init__(
-        self, published: Published, labels: Labels, target: Labels | None, settings: AuditSettings
+        self,
+        published: PublishedCodes,
+        labels: Labels,
+        target: Labels | None,
+        settings: AuditSettings,
     ) -> None:
         self.published, self.labels, self.target = published, labels, target
         self.delta, self.seed, self.thorough, self.n_jobs = settings
@@ -309,7 +313,7 @@ class HeldOut:
         return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
-def _sizes(published: Published, groups: Labels) -> list[int]:
+def _sizes(published: PublishedCodes, groups: Labels) -> list[int]:
     """The number of rows of each group, which must be at least two."""
 
     sizes = np.bincount(groups.numbers, published.counts)

@@ -11,18 +11,18 @@ from torch import Tensor
 
 from bitveil.audits.parts import Part, Revealing, parts_of, revealing_parts
 from bitveil.audits.patterns import Pattern, patterns_of
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.readings import Readings
 from bitveil.information import BITS, given_group
 
-__all__ = ["CodeCell", "Meaning", "meaning"]
+__all__ = ["CodeShares", "Meaning", "meaning"]
 
 
 _CELLS = 64  # the codes that are kept
 
 
 @dataclass(frozen=True)
-class CodeCell:
+class CodeShares:
     """A code, and how often each group has it.
 
     Attributes:
@@ -56,12 +56,12 @@ class Meaning:
     revealing: Revealing | None
     patterns: tuple[Pattern, ...]
     n_patterns: int
-    cells: tuple[CodeCell, ...]
+    cells: tuple[CodeShares, ...]
     n_cells: int
 
 
 def meaning(
-    published: Published,
+    published: PublishedCodes,
     s: NDArray[np.int64],
     groups: Sequence[Any],
     y: NDArray[np.int64] | None = None,
@@ -86,7 +86,7 @@ def meaning(
     Example:
         >>> bits = np.tile([[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]], (250, 1))
         >>> trap = bits[:, 0] ^ bits[:, 1]  # the third bit is a copy of the second
-        >>> found = meaning(Published.of_bits(bits[:, [0, 1]]), trap, ["f", "m"])
+        >>> found = meaning(PublishedCodes.of_bits(bits[:, [0, 1]]), trap, ["f", "m"])
         >>> found.revealing.parts, round(found.revealing.information, 2), found.revealing.alone
         (('bit 0', 'bit 1'), 1.0, (0.0, 0.0))
     """
@@ -106,7 +106,7 @@ def meaning(
     )
 
 
-def _cells(published: Published, table: Tensor) -> tuple[tuple[CodeCell, ...], int]:
+def _cells(published: PublishedCodes, table: Tensor) -> tuple[tuple[CodeShares, ...], int]:
     """The codes that reveal most, in order, and the number of all codes."""
 
     p = table / table.sum()
@@ -123,7 +123,7 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[CodeCell, ...], i
     order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= least]
 
     cells = tuple(
-        CodeCell(
+        CodeShares(
             published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item()
         )
         for t in order[:_CELLS]

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.readings import Readings
 from bitveil.audits.words import and_listed
 from bitveil.columns.printing import printable
@@ -82,7 +82,7 @@ class Revealing:
 
 
 def parts_of(
-    published: Published,
+    published: PublishedCodes,
     of_group: Readings,
     of_target: Readings | None,
     moved: NDArray[np.float64] | None,
@@ -115,7 +115,7 @@ def parts_of(
     return tuple(parts)
 
 
-def _ones(published: Published, readings: Readings, part: int) -> tuple[float, ...] | None:
+def _ones(published: PublishedCodes, readings: Readings, part: int) -> tuple[float, ...] | None:
     """How often a bit is 1 in each group, in expectation if its logits are known."""
 
     if published.values[part] != (0, 1):
@@ -127,7 +127,7 @@ def _ones(published: Published, readings: Readings, part: int) -> tuple[float, .
     return tuple((np.bincount(groups, ones) / np.bincount(groups)).tolist())
 
 
-def revealing_parts(published: Published, readings: Readings) -> Revealing | None:
+def revealing_parts(published: PublishedCodes, readings: Readings) -> Revealing | None:
     """The smallest of the best sets that reveals enough, unless that may be chance."""
 
     whole, readable = readings.of_all, readings.readable

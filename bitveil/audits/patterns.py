@@ -28,7 +28,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.words import and_listed, group_name
 from bitveil.columns.printing import printable
 
@@ -89,7 +89,7 @@ class Pattern:
 
 
 def patterns_of(
-    published: Published, s: NDArray[np.int64], groups: Sequence[Any], delta: float
+    published: PublishedCodes, s: NDArray[np.int64], groups: Sequence[Any], delta: float
 ) -> tuple[tuple[Pattern, ...], int]:
     """The patterns that reveal most, and how many were examined."""
 
@@ -144,7 +144,7 @@ class _Candidates(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def _candidates(published: Published, s: NDArray[np.int64], k: int) -> _Candidates:
+def _candidates(published: PublishedCodes, s: NDArray[np.int64], k: int) -> _Candidates:
     """All patterns of a few parts, of whole codes, and of sure bits, with their counts."""
 
     patterns, counts = [], []
@@ -172,7 +172,7 @@ def _sets(p: int) -> Iterator[tuple[int, ...]]:
         yield tuple(range(p))
 
 
-def _pattern_rows(published: Published, pattern: _Candidate) -> NDArray[np.bool_]:
+def _pattern_rows(published: PublishedCodes, pattern: _Candidate) -> NDArray[np.bool_]:
     """Which rows have a pattern."""
 
     parts = published.parts

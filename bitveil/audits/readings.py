@@ -13,7 +13,7 @@ from scipy.special import chdtrc
 from scipy.stats import random_table
 from torch import Tensor
 
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.information import BITS, chi_square_information, mutual_information
 
 __all__ = ["Readings"]
@@ -33,7 +33,7 @@ class Readings:
     tables are drawn. Expected counts are read as they are.
     """
 
-    def __init__(self, published: Published, groups: Tensor, k: int) -> None:
+    def __init__(self, published: PublishedCodes, groups: Tensor, k: int) -> None:
         self.published, self.groups, self.k = published, groups, k
         self.whole = published.tables(groups, k).groups
         cards = [len(values) for values in published.values]

@@ -13,7 +13,7 @@ from bitveil.audits.follows import follows
 from bitveil.audits.held_out import MOST_LABELS, AuditSettings, HeldOut, attribute_names, known
 from bitveil.audits.notes import loose_bounds, notes_on
 from bitveil.audits.probes import Probe
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Audit, Column, PathStep
 from bitveil.certificates.quantities import gap_of
 from bitveil.certificates.upper import Certificate
@@ -102,7 +102,7 @@ def audit(
     """
     _check_choice("attackers", attackers, ("quick", "all"))
     _check_choice("criterion", criterion, CRITERIA)
-    published = Published.of(codes, logits, ids, seed=random_state)
+    published = PublishedCodes.of(codes, logits, ids, seed=random_state)
     groups = number_labels(
         "sensitive_features", sensitive_features, len(published), most=MOST_LABELS
     )
@@ -164,7 +164,7 @@ def audit_table(
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
     names = list(frame.index) if groups is None else list(groups)
     values = list(frame.columns) if codes is None else list(codes)
-    published, s = Published.of_counts(_checked_counts(frame, names, values), values)
+    published, s = PublishedCodes.of_counts(_checked_counts(frame, names, values), values)
     settings = AuditSettings(delta, random_state, attackers == "all", n_jobs)
     labels = number_labels("groups", pd.Series(pd.Index(names)[s]), len(s), most=MOST_LABELS)
     whole = HeldOut(published, labels, None, settings)
@@ -283,7 +283,7 @@ def _audit(
     )
 
 
-def _notes_on_sample(published: Published, single: Published) -> list[str]:
+def _notes_on_sample(published: PublishedCodes, single: PublishedCodes) -> list[str]:
     if len(single) == len(published):
         return []
     return [

@@ -1,4 +1,4 @@
-"""Tables on disk, read so that a row means the same in CSV and in Parquet."""
+"""Files: tables on disk, read so that a row means the same in CSV and in Parquet."""
 
 import os
 import warnings

@@ -5,7 +5,7 @@ import math
 from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
-from bitveil.audits.meaning import CodeCell
+from bitveil.audits.meaning import CodeShares
 from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
@@ -123,7 +123,7 @@ class View:
         return " (does not hold)" if self.audit.broken else ""
 
     @property
-    def cells(self) -> tuple[CodeCell, ...]:
+    def cells(self) -> tuple[CodeShares, ...]:
         """The codes that are listed."""
 
         found = self.audit.meaning.cells
