@@ -5,6 +5,7 @@ import subprocess
 import sys
 
 import numpy as np
+import torch
 
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training

@@ -22,7 +22,7 @@ for name in blocked:  # as if they were not installed
 import numpy as np
 import pandas as pd
 
-import bitveil.estimators
+import bitveil.models
 
 encoder = bitveil.models.load(sys.argv[1])
 table = sys.argv[2]
@@ -33,7 +33,6 @@ assert all(sys.modules[name] is None for name in loaded), loaded
 """
 
 OPTIONAL = ["lightning_fabric", "onnx", "onnxruntime", "onnxscript", "plotly", "rich", "typer"]
-from builders import build
 
 
 @pytest.fixture
