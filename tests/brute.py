@@ -7,7 +7,7 @@ import numpy as np
 
 
 def table(logits, groups, k):
-    """Expected counts by walking over rows, codes and bits."""
+    """Expected counts from loops over rows, codes and bits."""
 
     theta = 1 / (1 + np.exp(-np.asarray(logits, dtype=np.float64)))
     m = theta.shape[1]

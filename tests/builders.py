@@ -1,6 +1,8 @@
 """Builders: estimators from flat settings, and rows that they can be fitted on."""
 
 import inspect
+import subprocess
+import sys
 
 import numpy as np
 import torch
@@ -48,6 +50,32 @@ def leaning_rows(n=400, seed=0, noise=0.5):
     X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
 
     return X, (X[:, 0] + noise * rng.normal(size=n) > 0.2).astype(int), s
+
+
+def table_of(people, seed=0):
+    """A table on which the tests of the command line fit an encoder."""
+
+    X, y, s = people(400, seed=seed)
+
+    return X.drop(columns="since").assign(
+        person=[f"p{i}" for i in range(400)], sex=s, hired=y, extra=1.5
+    )
+
+
+def fit_words(file, output, *more):
+    """The words of a command that fits an encoder on such a table."""
+
+    named = ("--target", "hired", "--sensitive", "sex", "--id", "person", "--drop", "extra")
+
+    return "fit", file, *named, "-o", output, *more
+
+
+def python(*words):
+    """Run the command line as a process of its own."""
+
+    return subprocess.run(
+        [sys.executable, "-m", "bitveil", *words], capture_output=True, text=True, check=False
+    )
 
 
 def assert_equal_fits(one, other, X):

@@ -1,4 +1,5 @@
 import os
+import shutil
 import sys
 import warnings
 from typing import NamedTuple
@@ -75,3 +76,60 @@ def people():
         return People(X, y, s)
 
     return make
+
+
+@pytest.fixture(scope="session")
+def table(people):
+    """A table to fit and encode with the command line."""
+
+    from builders import table_of  # not above: shape checks start after this file is imported
+
+    return table_of(people)
+
+
+@pytest.fixture(scope="session")
+def fitted(people, tmp_path_factory):
+    """The folder of an encoder of other rows. The ids and the extra column are no features."""
+
+    from builders import KEY, quick, table_of
+
+    seen = table_of(people, seed=1)
+    X = seen.drop(columns=["person", "sex", "hired", "extra"])
+    model = quick(key=KEY)
+    folder = tmp_path_factory.mktemp("fitted") / "encoder"
+    model.fit(X, seen["hired"], sensitive_features=seen[["sex"]]).save(folder)
+
+    return folder
+
+
+@pytest.fixture
+def place(table, fitted, tmp_path, monkeypatch):
+    """A folder to work in, with a table in both formats and an encoder."""
+
+    table.to_csv(tmp_path / "people.csv", index=False)
+    table.to_parquet(tmp_path / "people.parquet")
+    shutil.copytree(fitted, tmp_path / "encoder")
+    monkeypatch.chdir(tmp_path)
+
+    return tmp_path
+
+
+@pytest.fixture
+def bitveil(command_line, monkeypatch):
+    """Run the command line, whose fits take a moment."""
+
+    from bitveil.cli import fit
+
+    kind_of_encoder = fit.kind_of_encoder
+
+    def fast(table, targets):
+        def build(*n_bits, training, **settings):
+            training.set_params(hidden=(4,), epochs=1)
+            return kind(*n_bits, training=training, features="raw", **settings)
+
+        kind = kind_of_encoder(table, targets)
+        return build
+
+    monkeypatch.setattr(fit, "kind_of_encoder", fast)
+
+    return command_line

@@ -1,4 +1,4 @@
-"""A saved encoder encodes in a fresh process that has less installed than the one that fitted."""
+"""A saved encoder works in a new process with fewer packages than the process that fitted it."""
 
 import os
 import subprocess
@@ -22,7 +22,7 @@ for name in blocked:  # as if they were not installed
 import numpy as np
 import pandas as pd
 
-import bitveil
+import bitveil.models
 
 encoder = bitveil.load(sys.argv[1])
 table = sys.argv[2]
@@ -37,7 +37,7 @@ OPTIONAL = ["lightning_fabric", "onnx", "onnxruntime", "onnxscript", "plotly", "
 
 @pytest.fixture
 def encoded_elsewhere(tmp_path):
-    """The bits of a table from a process that cannot import some packages."""
+    """Encode a table in a process that cannot import some packages."""
 
     def encode(encoder, table, blocked):
         encoder.save(tmp_path / "encoder")
