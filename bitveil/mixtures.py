@@ -225,8 +225,8 @@ class Mixture:
     ) -> NDArray[np.float64]:
         """The probability of each code for each row, those of one encoder after the other.
 
-        Do not publish them. With m_i bits of encoder i the shape is (n, sum of 2^m_i): first by the
-        coin, then by the number of the code. Each row sums to 1.
+        Do not publish them. With m_i bits of encoder i the shape is (n, sum of 2^m_i), ordered by
+        the coin and then by the number of the code. Each row sums to 1.
 
         Raises:
             ValueError: If the codes of an encoder are too wide to be listed.

@@ -13,7 +13,6 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.rows import Sample, check_weights
-from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
 from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
