@@ -10,7 +10,6 @@ import pytest
 import torch
 from torch import nn
 
-from bitveil import search
 from bitveil.batches import Rows
 from bitveil.certificates import INFORMATION, UncertifiableError, certify, least_gap
 from bitveil.codes import all_codes
@@ -18,7 +17,7 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
 from bitveil.measures import MEASURES, Measure
-from bitveil.search import LADDER, Candidate, Counts, Step, certified
+from bitveil.search import LADDER, Candidate, Step, search
 from bitveil.training import Epoch, History
 from builders import quick
 
@@ -280,24 +279,28 @@ def test_the_whole_gap_may_be_goaled_for():
 
 
 def sizes_of(*groups):
-    """The numbers of rows of groups, all of one target."""
+    """Rows of groups, all of one target and one code."""
 
-    return Counts(torch.tensor([groups]), torch.tensor(groups))
+    return GroupTables.of([[[float(n)] for n in groups]])
 
 
-def test_room_is_what_the_noise_leaves():
-    assert Goal(0.3).room(sizes_of(400, 100)) == pytest.approx(0.3 - least_gap([400, 100], 0.05))
+def test_headroom_is_what_the_slack_leaves():
+    assert Goal(0.3).headroom(sizes_of(400, 100)) == pytest.approx(
+        0.3 - least_gap([400, 100], 0.05)
+    )
     with pytest.raises(UncertifiableError, match=f"{least_gap([400, 100]):.3f} only"):
-        Goal(least_gap([400, 100])).room(sizes_of(400, 100))
+        Goal(least_gap([400, 100])).headroom(sizes_of(400, 100))
 
 
-def test_room_of_an_information_is_a_share_of_the_entropy():
+def test_headroom_of_an_information_is_a_share_of_the_entropy():
     least = certify(GroupTables.of([[400.0], [100.0]]), INFORMATION).bound
     bits = -0.8 * math.log2(0.8) - 0.2 * math.log2(0.2)
 
-    assert Goal(0.2, "information").room(sizes_of(400, 100)) == pytest.approx((0.2 - least) / bits)
+    assert Goal(0.2, "information").headroom(sizes_of(400, 100)) == pytest.approx(
+        (0.2 - least) / bits
+    )
     with pytest.raises(UncertifiableError, match=r"`max_information=0\.05` is too small"):
-        Goal(0.05, "information").room(sizes_of(400, 100))
+        Goal(0.05, "information").headroom(sizes_of(400, 100))
 
 
 ROWS = Rows.of_target(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
@@ -315,15 +318,15 @@ class KnownTrainer:
     def __init__(self, candidates):
         self.candidates, self.limits = candidates, []
 
-    def __call__(self, form, fit, select):
+    def __call__(self, asked, fit, select):
         known = self.candidates
         if isinstance(known, list):
             known = known[: len(self.limits) + 1][-1]
-        measure, information, truth = known(form.limit) if callable(known) else known
-        self.limits.append(form.limit)
+        measure, information, truth = known(asked.limit) if callable(known) else known
+        self.limits.append(asked.limit)
         module = nn.Sequential()
         module.truth = truth
-        step = Step(form.limit, None, information, measure, measure)
+        step = Step(asked.limit, None, information, measure, measure)
         return Candidate(module, None, History([Epoch(0, 0, 0)], 0), step)
 
 
@@ -333,20 +336,20 @@ def steps(candidates, max_gap=0.1):
     def table(module):
         ones = torch.tensor([[0.5 + module.truth / 2], [0.5 - module.truth / 2]])
         groups = torch.cat([ones, 1 - ones], 1).double() * 2000
-        return Counts(groups.unsqueeze(0), groups)
+        return GroupTables.of(groups.unsqueeze(0))
 
     trainer = KnownTrainer(candidates)
-    settings = {"sizes": sizes_of(*SIZES), "draws": "hard"}
-    found = certified(trainer, Goal(max_gap), ROWS, ROWS, table, **settings)
+    settings = {"rows": sizes_of(*SIZES), "draws": "hard"}
+    found = search(trainer, Goal(max_gap), ROWS, ROWS, table, **settings)
 
     return found, trainer.limits
 
 
-def test_encoders_are_trained_from_above_the_room_to_far_below():
-    left = Goal(0.1).room(sizes_of(*SIZES))
+def test_encoders_are_trained_from_above_the_headroom_to_far_below():
+    headroom = Goal(0.1).headroom(sizes_of(*SIZES))
     _, trained = steps([(0.07, 3, 0.07), (0.06, 2, 0.06), (0.02, 1, 0.02)])
 
-    assert trained == pytest.approx([share * left for share in LADDER])
+    assert trained == pytest.approx([share * headroom for share in LADDER])
     assert LADDER[0] > 1 > LADDER[-1]
 
 
