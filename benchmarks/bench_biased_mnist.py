@@ -13,7 +13,6 @@ are in the order of the table's seeds and biases, so that a table that was cut s
     python benchmarks/bench_biased_mnist.py --steps  # time and memory of a step, wide codes
 """
 
-import argparse
 import json
 import multiprocessing
 import resource
@@ -28,6 +27,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import pandas as pd
 import torch
+from runs import Runs, options
 from torch import Tensor, nn
 
 from bitveil.audits.attacks import attack
@@ -409,10 +409,7 @@ def steps(step: Callable[[str, int], dict[str, float]], names: Iterable[str]) ->
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    here = Path("benchmarks/records/biased_mnist.jsonl")
-    parser.add_argument("--records", type=Path, default=here)
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = options(__doc__, "biased_mnist", seeds=3)
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--only", help="the name of one method")
     parser.add_argument("--rho", type=float, choices=BIASES, help="one of the biases")
@@ -421,21 +418,15 @@ def main() -> None:
     if arguments.steps:
         print(steps(step, STEP_METHODS))
         return
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = map(json.loads, arguments.records.read_text().splitlines())
-    done = {(r["method"], r["rho"], r["seed"]) for r in lines}
+    runs = Runs(arguments.records)
+    done = runs.done("method", "rho", "seed")
     for name, rho, seed in missing(done, arguments.seeds):
         if (arguments.only or name) != name or (arguments.rho or rho) != rho:
             continue
         record = run(name, rho, seed)
         print(json.dumps(record), flush=True)
-        with arguments.records.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-    records = pd.read_json(arguments.records, lines=True)
-    print(table(records))
-    if arguments.figure is not None:
-        draw_figure(records, arguments.figure)
+        runs.add(record)
+    runs.report(table, draw_figure, arguments.figure)
 
 
 if __name__ == "__main__":

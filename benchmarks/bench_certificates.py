@@ -12,15 +12,13 @@ not run again.
     python benchmarks/bench_certificates.py [--records FILE] [--seeds 20]
 """
 
-import argparse
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
+from runs import Runs, options
 from torch import Tensor
 
 from bitveil.certificates import certify
@@ -124,26 +122,17 @@ def table(records: pd.DataFrame) -> str:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--records", type=Path, default=Path("benchmarks/records/certificates.jsonl")
-    )
-    parser.add_argument("--seeds", type=int, default=20)
-    arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = arguments.records.read_text().splitlines()
-    done = {(r["population"], r["code"], r["seed"]) for r in map(json.loads, lines)}
+    arguments = options(__doc__, "certificates", seeds=20).parse_args()
+    runs = Runs(arguments.records)
+    done = runs.done("population", "code", "seed")
     for codes in (adult_codes, made_up_codes):
         for code in codes():
             for seed in range(arguments.seeds):
-                if (code.population, code.name, seed) in done:
-                    continue
-                with arguments.records.open("a") as file:
-                    file.write(json.dumps(run(code, seed)) + "\n")
+                if (code.population, code.name, seed) not in done:
+                    runs.add(run(code, seed))
 
     print(f"{ROWS} rows, delta 0.05, {arguments.seeds} draws: median of bound less truth\n")
-    print(table(pd.read_json(arguments.records, lines=True)))
+    print(table(runs.table()))
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ Each run is a line of JSON in --records, and those that are there already are no
     python benchmarks/bench_depth.py --steps  # time and memory of a step
 """
 
-import argparse
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
@@ -42,7 +41,7 @@ from bench_biased_mnist import (
     task,
     trained,
 )
-from bench_transfer import fill
+from runs import Runs, fill, options
 from torch import Tensor, nn
 
 from bitveil.batches import Batch
@@ -232,9 +231,7 @@ def missing(done: set[Any], seeds: int) -> Iterator[tuple[str, int]]:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/depth.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = options(__doc__, "depth", seeds=3)
     parser.add_argument("--page", type=Path, help="a page of the documentation to put it in")
     parser.add_argument("--only", choices=METHODS, help="the name of one method")
     parser.add_argument("--steps", action="store_true", help="time and memory of a step instead")
@@ -242,18 +239,15 @@ def main() -> None:
     if arguments.steps:
         print(steps(step, STEPS))
         return
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = map(json.loads, arguments.records.read_text().splitlines())
-    done = {(record["method"], record["seed"]) for record in lines}
+    runs = Runs(arguments.records)
+    done = runs.done("method", "seed")
     for name, seed in missing(done, arguments.seeds):
         if (arguments.only or name) != name:
             continue
         record = run(name, seed)
         print(json.dumps(record), flush=True)
-        with arguments.records.open("a") as file:
-            file.write(json.dumps(record) + "\n")
-    made = table(pd.read_json(arguments.records, lines=True))
+        runs.add(record)
+    made = table(runs.table())
     print(made)
     if arguments.page is not None:
         fill(arguments.page, {"depth": made})

@@ -9,7 +9,6 @@ that are there already are not run again. Seed 0; the test rows are those of `Da
 """
 
 import argparse
-import json
 import re
 import time
 import traceback
@@ -22,6 +21,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
+from runs import FOLDER, Runs
 
 from bitveil import datasets
 from bitveil.certificates import UncertifiableError
@@ -196,13 +196,11 @@ def main() -> None:
     """Run what is missing, and print the table."""
 
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/goals.jsonl"))
+    parser.add_argument("--records", type=Path, default=FOLDER / "goals.jsonl")
     parser.add_argument("--only", help="the name of one data set")
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    records = [json.loads(line) for line in arguments.records.read_text().splitlines()]
-    done = {(r["dataset"], r["kind"], r["max_gap"]): r for r in records}
+    runs = Runs(arguments.records)
+    done = {(r["dataset"], r["kind"], r["max_gap"]): r for r in runs.read()}
     for case in CASES:
         if arguments.only not in (None, case.dataset):
             continue
@@ -212,8 +210,7 @@ def main() -> None:
             record = named | {"max_gap": max_gap, "followed": followed}
             record |= run(case, data, max_gap)
             done[case.dataset, case.kind, max_gap] = record
-            with arguments.records.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+            runs.add(record)
     print(table(list(done.values())))
 
 

@@ -13,16 +13,14 @@ The posterior features are made once a seed, of the rows to fit. Each result is 
     python benchmarks/bench_mixture.py [--records FILE] [--seeds 2]
 """
 
-import argparse
-import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from runs import Runs, options
 
 from bitveil.certificates import UncertifiableError
 from bitveil.codes import all_codes
@@ -204,20 +202,15 @@ def scores(rows: pd.DataFrame) -> str:
 def main() -> None:
     """Run what is missing, and print the tables."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/mixture.jsonl"))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser = options(__doc__, "mixture", seeds=2)
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    done = {json.loads(line)["seed"] for line in arguments.records.read_text().splitlines()}
+    runs = Runs(arguments.records)
+    done = runs.done("seed")
     for seed in range(arguments.seeds):
-        if seed not in done:
-            lines = [json.dumps(record) + "\n" for record in run(seed)]
-            with arguments.records.open("a") as file:
-                file.writelines(lines)
+        if (seed,) not in done:
+            runs.add(*list(run(seed)))
 
-    print(table(pd.read_json(arguments.records, lines=True)))
+    print(table(runs.table()))
 
 
 if __name__ == "__main__":

@@ -15,14 +15,13 @@ Each run is a line of JSON in --records, and those that are there already are no
     python benchmarks/bench_physics.py [--records FILE] [--seeds 3] [--figure FILE]
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
+from runs import Runs, options
 from scipy.stats import entropy
 from sklearn.ensemble import HistGradientBoostingRegressor
 from sklearn.linear_model import LogisticRegression
@@ -189,27 +188,18 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/physics.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = options(__doc__, "physics", seeds=3)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = map(json.loads, arguments.records.read_text().splitlines())
-    done = {(r["method"], r["strength"], r["seed"]) for r in lines}
+    runs = Runs(arguments.records)
+    done = runs.done("method", "strength", "seed")
     for seed in range(arguments.seeds):
         for method, strengths in RUNS.items():
             for strength in strengths:
                 if (method, strength, seed) not in done:
-                    record = run(method, strength, seed)
-                    with arguments.records.open("a") as file:
-                        file.write(json.dumps(record) + "\n")
+                    runs.add(run(method, strength, seed))
 
-    records = pd.read_json(arguments.records, lines=True)
-    print(table(records))
-    if arguments.figure is not None:
-        draw(records, arguments.figure)
+    runs.report(table, draw, arguments.figure)
 
 
 if __name__ == "__main__":

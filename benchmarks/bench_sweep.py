@@ -8,8 +8,6 @@ a line of JSON in --records, and those that are there already are not run again.
     python benchmarks/bench_sweep.py [--records FILE] [--seeds 2] [--figure FILE]
 """
 
-import argparse
-import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from runs import Runs, options
 
 from bitveil.datasets import load_adult
 from bitveil.features import Features
@@ -122,26 +121,17 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/sweep.jsonl"))
-    parser.add_argument("--seeds", type=int, default=2)
+    parser = options(__doc__, "sweep", seeds=2)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    lines = map(json.loads, arguments.records.read_text().splitlines())
-    done = {(r["measure"], r["strength"], r["seed"]) for r in lines}
-    for seed, runs in missing(done, arguments.seeds):
+    runs = Runs(arguments.records)
+    done = runs.done("measure", "strength", "seed")
+    for seed, lacking in missing(done, arguments.seeds):
         rows, test = adult(seed)
-        for measure, strength in runs:
-            record = run(rows, test, measure, strength, seed)
-            with arguments.records.open("a") as file:
-                file.write(json.dumps(record) + "\n")
+        for measure, strength in lacking:
+            runs.add(run(rows, test, measure, strength, seed))
 
-    records = pd.read_json(arguments.records, lines=True)
-    print(table(records))
-    if arguments.figure is not None:
-        draw(records, arguments.figure)
+    runs.report(table, draw, arguments.figure)
 
 
 if __name__ == "__main__":

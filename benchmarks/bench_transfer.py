@@ -17,9 +17,6 @@ between comments: `<!-- table: transfer -->` or `<!-- table: widths -->`, and `<
         [--figure FILE] [--page FILE]
 """
 
-import argparse
-import json
-import re
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
@@ -32,6 +29,7 @@ import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from numpy.typing import NDArray
+from runs import Runs, fill, options
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.metrics import roc_auc_score
 
@@ -201,22 +199,17 @@ def run(one: dict[str, Any], rows: People, test: People) -> dict[str, Any]:
 
 
 def ran(
-    path: Path, runs: Iterable[dict[str, Any]], rows: People, test: People, n_jobs: int
+    file: Path, wanted: Iterable[dict[str, Any]], rows: People, test: People, n_jobs: int
 ) -> pd.DataFrame:
-    """The records, when those that are missing were added; each as soon as it is there."""
+    """All records, after the missing ones have run. Each is written when its run ends."""
 
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.touch()
-    lines = path.read_text().splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]  # the last may have been cut off
-    path.write_text("".join(whole))
-    done = {tuple(json.loads(line)[key] for key in KEYS) for line in whole}
-    jobs = (delayed(run)(one, rows, test) for one in runs if tuple(one.values()) not in done)
+    runs = Runs(file)
+    done = runs.done(*KEYS)
+    jobs = (delayed(run)(one, rows, test) for one in wanted if tuple(one.values()) not in done)
     for record in Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs):
-        with path.open("a") as file:
-            file.write(json.dumps(record) + "\n")
+        runs.add(record)
 
-    return pd.DataFrame(map(json.loads, path.read_text().splitlines()))
+    return pd.DataFrame(runs.read())
 
 
 def spread(values: pd.Series, digits: int = 1) -> str:
@@ -314,20 +307,6 @@ def origin(records: pd.DataFrame) -> str:
     return f"Measured on {date} with bitveil {bitveil} and torch {torch_}."
 
 
-def fill(page: Path, tables: dict[str, str]) -> None:
-    """Write tables into a page, each between its comments."""
-
-    text = page.read_text()
-    for name, table in tables.items():
-        start, end = f"<!-- table: {name} -->", "<!-- end -->"
-        between = re.compile(f"{re.escape(start)}\n.*?{end}", re.DOTALL)
-        if len(between.findall(text)) != 1:
-            raise ValueError(f"{page} is expected to have `{start}` once, and `{end}` after it.")
-        whole = f"{start}\n\n{table}\n\n{end}"
-        text = between.sub(lambda _, whole=whole: whole, text)
-    page.write_text(text)
-
-
 def draw(records: pd.DataFrame, test: People, path: Path) -> None:
     """The use of codes for each target at each gap, and how it grows with the bits."""
 
@@ -391,16 +370,14 @@ def draw_widths(axes: Any, rows: pd.DataFrame) -> None:
 def main() -> None:
     """Run what is missing, and print the tables."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/transfer.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3, help="0: run nothing")
+    parser = options(__doc__, "transfer", seeds=3)
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--figure", type=Path)
     parser.add_argument("--page", type=Path, help="the page to write the tables into")
     arguments = parser.parse_args()
     rows, test = people()
-    runs = wanted(arguments.seeds) if arguments.seeds else ()
-    records = ran(arguments.records, runs, rows, test, arguments.jobs)
+    planned = wanted(arguments.seeds) if arguments.seeds else ()
+    records = ran(arguments.records, planned, rows, test, arguments.jobs)
     tables = {"transfer": transfer_table(records, test), "widths": widths_table(records)}
     print(*tables.values(), sep="\n\n")
     if arguments.figure is not None:

@@ -8,13 +8,12 @@ that are there already are not run again.
     python benchmarks/bench_trap.py [--records FILE] [--seeds 3] [--figure FILE]
 """
 
-import argparse
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from runs import Runs, options
 
 from bitveil.audits.attacks import attack
 from bitveil.audits.probes import Split
@@ -107,30 +106,18 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--records", type=Path, default=Path("benchmarks/records/trap.jsonl"))
-    parser.add_argument("--seeds", type=int, default=3)
+    parser = options(__doc__, "trap", seeds=3)
     parser.add_argument("--figure", type=Path)
     arguments = parser.parse_args()
-    arguments.records.parent.mkdir(parents=True, exist_ok=True)
-    arguments.records.touch()
-    done = {
-        (r["measure"], r["strength"], r["seed"])
-        for r in map(json.loads, arguments.records.read_text().splitlines())
-    }
+    runs = Runs(arguments.records)
+    done = runs.done("measure", "strength", "seed")
     for seed in range(arguments.seeds):
         for measure in MEASURES:
             for strength in STRENGTHS:
-                if (measure, strength, seed) in done:
-                    continue
-                record = run(measure, strength, seed)
-                with arguments.records.open("a") as file:
-                    file.write(json.dumps(record) + "\n")
+                if (measure, strength, seed) not in done:
+                    runs.add(run(measure, strength, seed))
 
-    records = pd.read_json(arguments.records, lines=True)
-    print(table(records))
-    if arguments.figure is not None:
-        draw(records, arguments.figure)
+    runs.report(table, draw, arguments.figure)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""`python -m bitveil` is `bitveil`."""
+"""`python -m bitveil` does the same as `bitveil`."""
 
 from bitveil.cli import main
 

@@ -228,7 +228,7 @@ class Rows:
         return self._each(lambda tensor: tensor.to(device))
 
     def __getitem__(self, rows: Tensor | slice) -> "Rows":
-        return self._each(lambda tensor: _take(tensor, rows))
+        return self._each(lambda tensor: _chosen(tensor, rows))
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Some of the rows with their codes."""
@@ -238,7 +238,7 @@ class Rows:
         inner = [layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None]
 
         return Batch(
-            _single(logits),
+            _single_at_least(logits),
             some.s,
             some.strata,
             some.labels,
@@ -247,7 +247,7 @@ class Rows:
             n_labels=self.n_labels,
             values=some.values,
             weights=some.weights,
-            inner=[_single(each) for each in inner],
+            inner=[_single_at_least(each) for each in inner],
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":
@@ -258,13 +258,13 @@ class Rows:
         return replace(self, **changed)
 
 
-def _take(tensor: Tensor, rows: Tensor | slice) -> Tensor:
+def _chosen(tensor: Tensor, rows: Tensor | slice) -> Tensor:
     """Some of the rows. `index_select` copies whole rows faster than an index does."""
 
     return tensor.index_select(0, rows) if isinstance(rows, Tensor) else tensor[rows]
 
 
-def _single(logits: Tensor) -> Tensor:
+def _single_at_least(logits: Tensor) -> Tensor:
     """Logits in single precision at least: half precision would round tables too much."""
 
     return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits

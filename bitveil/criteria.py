@@ -8,7 +8,7 @@
 
 from typing import Literal, TypeAlias, get_args
 
-__all__ = ["CRITERIA", "Criterion", "compared_strata", "compares_within_strata"]
+__all__ = ["CRITERIA", "Criterion", "compared_strata", "compares_within_strata", "has_opportunity"]
 
 Criterion: TypeAlias = Literal["independence", "separation", "equal_opportunity"]
 
@@ -27,6 +27,12 @@ def compares_within_strata(criterion: Criterion) -> bool:
     return criterion != "independence"
 
 
+def has_opportunity(criterion: Criterion) -> bool:
+    """Whether the criterion compares groups within one stratum only, the positive target."""
+
+    return criterion == "equal_opportunity"
+
+
 def compared_strata(criterion: Criterion, n_strata: int, positive: int = 0) -> slice:
     """The strata within which groups are compared, for a criterion that needs them.
 
@@ -40,7 +46,7 @@ def compared_strata(criterion: Criterion, n_strata: int, positive: int = 0) -> s
 
     if criterion == "separation":
         return slice(0, n_strata)
-    if criterion != "equal_opportunity":
+    if not has_opportunity(criterion):
         raise ValueError(f"`criterion` expects one of {CRITERIA[1:]} here, got {criterion!r}.")
     if not 0 <= positive < n_strata:
         raise ValueError(

@@ -15,7 +15,7 @@ from bitveil.audits.attacks import attack
 from bitveil.audits.fairness import parity_gap
 from bitveil.audits.families import FAMILIES
 from bitveil.audits.probes import Split
-from bitveil.datasets import load_adult
+from bitveil.datasets.adult import load_adult
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training
 from bitveil.workers import one_thread

@@ -6,13 +6,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.information import Prior, group_prior, positive
-from bitveil.shapes import Logits, Table
+from bitveil.shapes import Counts, Logits
 from bitveil.tables import joint_table
 
 __all__ = ["bit_entropy", "code_entropy", "group_entropy", "input_information"]
 
 
-def group_entropy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def group_entropy(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     """The entropy of the groups in nats: the most that a code can reveal of them.
 
     Example:
@@ -23,7 +23,7 @@ def group_entropy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, 
     return _entropy(group_prior(table.sum(-1), prior))
 
 
-def code_entropy(table: Table) -> Float[Tensor, "*batch"]:
+def code_entropy(table: Counts) -> Float[Tensor, "*batch"]:
     r"""The entropy :math:`H(T)` of the code in nats: how much of the m bits is used.
 
     Example:

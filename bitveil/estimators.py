@@ -17,7 +17,7 @@ from bitveil.coder import draw_names
 from bitveil.columns.table import Table
 from bitveil.columns.targets import Kind
 from bitveil.criteria import Criterion
-from bitveil.fitting import Fitted, Start, fit
+from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
@@ -205,7 +205,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         settings.check_target(y, type(self).__name__)
         weights = {"sample_weight": sample_weight, "ids": ids}
         with one_thread():
-            self.adopt(fit(settings, X, y, sensitive_features, start=start, **weights))
+            self.adopt(fit_encoder(settings, X, y, sensitive_features, start=start, **weights))
 
         return self
 

@@ -60,7 +60,7 @@ def spread(logits: Logits, groups: Groups, k: int) -> Float[Tensor, " k"]:
         tensor([1.0101])
     """
 
-    return _spread(joint_table(logits, groups, k), squared_table(logits, groups, k))
+    return _corrected_spread(joint_table(logits, groups, k), squared_table(logits, groups, k))
 
 
 @torch.no_grad()
@@ -83,9 +83,9 @@ def corrected_information(logits: Logits, groups: Groups, k: int) -> Corrected:
     """
 
     table, squares = joint_table(logits, groups, k), squared_table(logits, groups, k)
-    _check_sizes("corrected_information", table)
-    within = _spread(table, squares)
-    whole = _spread(table.sum(0, keepdim=True), squares.sum(0, keepdim=True))
+    _check_two_rows("corrected_information", table)
+    within = _corrected_spread(table, squares)
+    whole = _corrected_spread(table.sum(0, keepdim=True), squares.sum(0, keepdim=True))
     plug_in = mutual_information(table).item()
     bias = (within.sum() - whole.sum()).item() / (2 * len(groups))
     worst = (within / table.sum(1)).max().item()
@@ -123,11 +123,11 @@ def leave_one_out(logits: Logits, groups: Groups, k: int) -> tuple[float, float]
     """
 
     table = joint_table(logits, groups, k).double()
-    _check_sizes("leave_one_out", table)
-    far = _farthest(table)
+    _check_two_rows("leave_one_out", table)
+    far = _farthest_groups(table)
     rows = torch.arange(len(groups), device=groups.device)
     parts = [
-        _left_out(code_likelihood(logits[some]).double(), groups[some], table, far)
+        _judged_by_others(code_likelihood(logits[some]).double(), groups[some], table, far)
         for some in rows.split(max(1, 2**22 >> logits.shape[1]))
     ]
     information, variation = (sum(part) for part in zip(*parts, strict=True))
@@ -209,7 +209,7 @@ def _resampled(
     )
 
 
-def _spread(table: Tensor, squares: Tensor) -> Tensor:
+def _corrected_spread(table: Tensor, squares: Tensor) -> Tensor:
     """C of each group, corrected for its bias on the rows of the table."""
 
     n = table.sum(1, keepdim=True).clamp_min(1)
@@ -221,7 +221,7 @@ def _spread(table: Tensor, squares: Tensor) -> Tensor:
     return measured / (1 - measured / n.squeeze(1)).clamp_min(1 / n.squeeze(1))
 
 
-def _farthest(table: Tensor) -> tuple[int, int]:
+def _farthest_groups(table: Tensor) -> tuple[int, int]:
     """The two groups with the largest total variation."""
 
     p = given_group(table)
@@ -230,7 +230,7 @@ def _farthest(table: Tensor) -> tuple[int, int]:
     return first, second
 
 
-def _left_out(
+def _judged_by_others(
     own: Tensor, groups: Tensor, table: Tensor, far: tuple[int, int]
 ) -> tuple[float, float]:
     """Sums over some rows, with likelihoods `own`, of how well the other rows guess them."""
@@ -252,7 +252,7 @@ def _left_out(
     return information, variation
 
 
-def _check_sizes(name: str, table: Tensor) -> None:
+def _check_two_rows(name: str, table: Tensor) -> None:
     sizes = [round(size) for size in table.sum(1).tolist()]
     if min(sizes) < 2:
         raise ValueError(

@@ -34,7 +34,7 @@ from bitveil.specimens import specimens
 from bitveil.tasks import DecoderTask
 from bitveil.training import History, batch_rows
 
-__all__ = ["Fitted", "Start", "fit"]
+__all__ = ["Fitted", "Start", "fit_encoder"]
 
 DRAWS = 1024
 """The most draws of a batch where codes are drawn."""
@@ -78,7 +78,7 @@ class Fitted:
     n_outputs: int
 
 
-def fit(
+def fit_encoder(
     settings: Settings,
     X: Any,
     y: Any,

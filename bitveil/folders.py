@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 from torch import Tensor
 
 from bitveil.frozen import Secret, check_key
-from bitveil.inspection import blaming, check_archive, check_features, fits
+from bitveil.inspection import blaming, check_archive, check_fitted_features, fits
 from bitveil.staging import staged
 
 __all__ = ["Parts", "check_mark", "libraries", "load_parts", "save_parts"]
@@ -144,7 +144,7 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
         check_key(contents["secret.key"])
         check_archive(contents["features.skops"], _TRUSTED)
         features = skops.io.loads(contents["features.skops"], trusted=_TRUSTED)
-        check_features(features)
+        check_fitted_features(features)
 
         return Parts(
             manifest,

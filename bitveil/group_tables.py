@@ -111,7 +111,7 @@ class GroupTables:
             weights: How much each row counts, with shape (n,); None: 1.
         """
 
-        pairs, n = _pairs(strata, groups, n_strata, k)
+        pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         cells = joint_table(logits, pairs, n * k, weights=weights).view(n, k, -1)
 
         return cls._of_cells(cells, pairs, n_strata)
@@ -137,7 +137,7 @@ class GroupTables:
             torch.Size([5, 3, 2, 2])
         """
 
-        pairs, n = _pairs(strata, groups, n_strata, k)
+        pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         tables = neuron_tables(logits, pairs, n * k, weights=weights)
 
         return cls._of_cells(tables.view(len(tables), n, k, 2), pairs, n_strata)
@@ -166,7 +166,7 @@ class GroupTables:
             codes: The code that each number stands for, with shape (c, parts): see `codes` above.
         """
 
-        pairs, n = _pairs(strata, groups, n_strata, k)
+        pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         cells = observed_table(numbers, pairs, n * k, c).double().view(n, k, c)
 
         return replace(cls._of_cells(cells, pairs, n_strata), codes=codes)
@@ -292,7 +292,7 @@ class GroupTables:
         return tables
 
 
-def _pairs(strata: Tensor, groups: Tensor, n_strata: int, k: int) -> tuple[Tensor, int]:
+def _numbered_pairs(strata: Tensor, groups: Tensor, n_strata: int, k: int) -> tuple[Tensor, int]:
     """A number for each pair of stratum and group, and the number of strata with the unknown."""
 
     check_groups("GroupTables", groups, len(groups), k)

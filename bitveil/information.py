@@ -27,7 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitveil.shapes import NeuronTables, Table
+from bitveil.shapes import Counts, NeuronTables
 
 __all__ = [
     "BITS",
@@ -57,7 +57,7 @@ BITS = 1 / math.log(2)
 """Bits in a nat."""
 
 
-def mutual_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The mutual information :math:`I(T; S)` in nats: how much a code reveals of its group.
 
     Zero if, and only if, code and group are independent. At most :math:`\log k`.
@@ -119,7 +119,7 @@ def neuron_information(tables: NeuronTables, *, prior: Prior = "empirical") -> F
 
 
 def total_variation(
-    table: Table, *, pairs: Literal["worst", "weighted"] = "worst", prior: Prior = "empirical"
+    table: Counts, *, pairs: Literal["worst", "weighted"] = "worst", prior: Prior = "empirical"
 ) -> Float[Tensor, "*batch"]:
     r"""The total variation :math:`\tfrac12 \sum_t |p(t|s) - p(t|s')|` between two groups.
 
@@ -163,7 +163,7 @@ def conditional_total_variation(table: Float[Tensor, "*batch y k c"]) -> Float[T
     return total_variation(table).amax(-1)
 
 
-def doeblin_coefficient(table: Table) -> Float[Tensor, "*batch"]:
+def doeblin_coefficient(table: Counts) -> Float[Tensor, "*batch"]:
     r"""The overlap :math:`\sum_t \min_s p(t|s)` of all groups: Doeblin's coefficient.
 
     With at least this probability a drawn code reveals nothing: the codes of every group are a
@@ -186,7 +186,9 @@ def doeblin_coefficient(table: Table) -> Float[Tensor, "*batch"]:
     return given_group(table).amin(-2).sum(-1)
 
 
-def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def chi_square_information(
+    table: Counts, *, prior: Prior = "empirical"
+) -> Float[Tensor, "*batch"]:
     r"""The :math:`\chi^2`-information :math:`\sum_{s,t} (p - q)^2 / q`, with p and q as above.
 
     It measures how far the guesses of the best least-squares attacker are from the prior. It is
@@ -205,7 +207,7 @@ def chi_square_information(table: Table, *, prior: Prior = "empirical") -> Float
     return _residual(table, prior).square().sum((-2, -1))
 
 
-def squared_hellinger(table: Table) -> Float[Tensor, "*batch"]:
+def squared_hellinger(table: Counts) -> Float[Tensor, "*batch"]:
     r"""The squared Hellinger distance :math:`\tfrac12 \sum_t (\sqrt{p(t|s)} - \sqrt{p(t|s')})^2`.
 
     It is that of the worst pair of groups, from 0 to 1. It nearly adds up when an attacker sees
@@ -227,7 +229,7 @@ def squared_hellinger(table: Table) -> Float[Tensor, "*batch"]:
 
 
 def sibson_information(
-    table: Table, alpha: float, *, prior: Prior = "empirical"
+    table: Counts, alpha: float, *, prior: Prior = "empirical"
 ) -> Float[Tensor, "*batch"]:
     r"""Sibson's information of order :math:`\alpha` in nats, the Rényi family.
 
@@ -279,7 +281,7 @@ def sibson_information(
     return alpha / (alpha - 1) * torch.log1p((whole * growth).sum(-1))
 
 
-def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def maximal_leakage(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The maximal leakage :math:`\log \sum_t \max_s p(t|s)` in nats.
 
     The logarithm of the largest factor by which a code raises the chance of guessing *any*
@@ -305,7 +307,7 @@ def maximal_leakage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
     return torch.log1p((whole * excess.amax(-2)).sum(-1))
 
 
-def maximal_correlation(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def maximal_correlation(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The maximal correlation of any function of the code with any function of the group.
 
     The second singular value of :math:`p(s,t) / \sqrt{p(s) p(t)}`, from 0 to 1. It limits
@@ -330,7 +332,7 @@ def maximal_correlation(table: Table, *, prior: Prior = "empirical") -> Float[Te
     return positive(squares[..., -1]).sqrt()
 
 
-def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def attack_accuracy(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""The accuracy :math:`\sum_t \max_s p(s, t)` of the best attacker who guesses the group.
 
     With the uniform prior it is the best balanced accuracy, which is :math:`(1 + TV) / 2` for two
@@ -348,7 +350,7 @@ def attack_accuracy(table: Table, *, prior: Prior = "empirical") -> Float[Tensor
     return _joint(table, prior).amax(-2).sum(-1)
 
 
-def guessing_advantage(table: Table, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
+def guessing_advantage(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
     r"""How much more often the best attacker is right with the code than without it.
 
     :math:`\sum_t \max_s p(s, t) - \max_s p(s)`. With rare groups and the empirical prior it is

@@ -25,9 +25,9 @@ __all__ = [
     "Shapes",
     "blaming",
     "check_archive",
-    "check_features",
+    "check_fitted_features",
     "check_shapes",
-    "checked",
+    "checked_record",
     "convolution_shapes",
     "fits",
     "perceptron_shapes",
@@ -63,7 +63,7 @@ def _short(error: Exception, most: int = 300) -> str:
     return text if len(text) <= most else text[:most] + " …"
 
 
-def checked(form: Callable[..., Form], content: Any) -> Form:
+def checked_record(form: Callable[..., Form], content: Any) -> Form:
     """A record of this dataclass with these values, each of the type in its annotation.
 
     Raises:
@@ -72,9 +72,9 @@ def checked(form: Callable[..., Form], content: Any) -> Form:
     Example:
         >>> from dataclasses import make_dataclass
         >>> Step = make_dataclass("Step", [("limit", float | None), ("gap", float)])
-        >>> checked(Step, {"limit": None, "gap": 0.2})
+        >>> checked_record(Step, {"limit": None, "gap": 0.2})
         Step(limit=None, gap=0.2)
-        >>> checked(Step, {"limit": None, "gap": "0.2"})
+        >>> checked_record(Step, {"limit": None, "gap": "0.2"})
         Traceback (most recent call last):
         ...
         ValueError: `gap` of a Step expects float, got '0.2'.
@@ -207,7 +207,7 @@ def check_archive(content: bytes, trusted: list[str]) -> None:
         )
 
 
-def check_features(features: Any) -> None:
+def check_fitted_features(features: Any) -> None:
     """Refuse fitted features that would read foreign memory, or never finish.
 
     Raises:

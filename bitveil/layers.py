@@ -26,7 +26,7 @@ __all__ = [
 Uniforms: TypeAlias = Callable[[tuple[int, ...]], Tensor]
 """A function from the shape (n, m) of a layer's draws to uniform numbers between 0 and 1."""
 
-_DRAWS: ContextVar[Mapping[int, Uniforms]] = ContextVar("draws", default=MappingProxyType({}))
+_SOURCES: ContextVar[Mapping[int, Uniforms]] = ContextVar("draws", default=MappingProxyType({}))
 """The uniform numbers of each layer, by its identity, for this thread alone."""
 
 Layer = TypeVar("Layer", bound=nn.Module)
@@ -67,7 +67,7 @@ class StochasticBinary(nn.Module):
 
         flat = logits.flatten(1)
         self.logits = flat  # for a penalty in training; other threads may overwrite it
-        uniforms = _DRAWS.get().get(id(self))
+        uniforms = _SOURCES.get().get(id(self))
         if uniforms is not None:
             drawn = uniforms(tuple(flat.shape)).to(logits) < flat.sigmoid()
             return drawn.to(logits).view_as(logits)
@@ -110,11 +110,11 @@ def drawing_from(network: nn.Module, uniforms: Callable[[int], Uniforms]) -> Ite
 
     layers = enumerate(stochastic_layers(network))
     given = {id(layer): uniforms(number) for number, layer in layers}
-    token = _DRAWS.set({**_DRAWS.get(), **given})
+    token = _SOURCES.set({**_SOURCES.get(), **given})
     try:
         yield
     finally:
-        _DRAWS.reset(token)
+        _SOURCES.reset(token)
 
 
 def table_encoder(

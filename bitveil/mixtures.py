@@ -13,19 +13,8 @@ Between two encoders the mixtures lie on the line from one to the other in the p
 accuracy, and all mixtures of many fill the convex hull. With more than two groups each pair has
 the mean of its variations, so that the largest of them is at most the mean of the largest.
 
-**A share for a goal.** Two encoders and their order are fixed before the held-out rows are looked
-at. Rows with names of their own have draws of their own, and expected counts are certified. Let
-:math:`b(w)` be the certified bound at the share w of the second, from the same rows for all
-w. `largest_share` takes the largest :math:`\hat w` of which all shares up to it have :math:`b \le`
-the goal. The gap of that mixture is at most the goal with probability at least
-:math:`1 - \delta`, with no correction for the choice.
-
-**Proof.** The true gap g is continuous in the share. If no share exceeds the goal there is nothing
-to show. Otherwise let :math:`w^*` be the last share up to which none does (0 if the first encoder
-does): :math:`g(w^*) \ge` the goal. A wrong choice is beyond :math:`w^*` or at 0, so it needs
-:math:`b(w^*) \le` the goal :math:`\le g(w^*)`. But :math:`w^*` depends on no held-out row, and the
-certificate of this one mixture is as low as that with probability at most :math:`\delta`. ∎ It is
-`certify_sequence` with a continuum of codes.
+**A share for a goal.** `bitveil.shares` finds the largest share of the more useful encoder with
+which a mixture is certified, and proves that the choice needs no correction.
 
 Rows without names share the coin and the draws of their content. The published map then jumps from
 share to share, and is certified as it is drawn: the shares 0, 0.05, 0.10, ... are tested in this
@@ -53,8 +42,8 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from bitveil.cautions import warn
-from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate, certify
+from bitveil.checks import check_number
 from bitveil.codes import code_likelihood
 from bitveil.columns.table import check_table
 from bitveil.estimators import InvariantEncoder
@@ -70,13 +59,12 @@ from bitveil.group_tables import GroupTables
 from bitveil.model_audits import check_new
 from bitveil.repeats import check_ids
 from bitveil.settings import LISTED
+from bitveil.shares import largest_share, mixed_table, refused
 from bitveil.tables import joint_table, observed_table
 
-__all__ = ["Mixture", "largest_share", "mixed_table"]
+__all__ = ["Mixture"]
 
 _COIN = 2**32 - 1  # the last of the layers that draws are told apart by: no network is so deep
-
-_HALVINGS = 20  # of the interval that holds the largest share: to one in a million
 
 _TESTED = tuple(step / 20 for step in range(21))
 """The shares that are tested in turn where drawn codes are counted."""
@@ -369,7 +357,7 @@ class Mixture:
     ) -> tuple[float, Certificate]:
         """The largest of the tested shares that drawn coins and codes are certified at."""
 
-        _check_gap(max_gap)
+        check_number("max_gap", max_gap, above=0, most=1)
         passed: tuple[float, Certificate] | None = None
         for share in _TESTED:
             self.shares = np.array([1 - share, share])
@@ -377,7 +365,7 @@ class Mixture:
             certificate = certify(GroupTables.of(table), delta=delta, draws="hard")
             if certificate.bound > max_gap:
                 if passed is None:
-                    raise _refused(max_gap, certificate)
+                    raise refused(max_gap, certificate)
                 break
             passed = (share, replace(certificate, bound=float(max_gap)))
         assert passed is not None
@@ -401,103 +389,6 @@ class Mixture:
         codes = torch.from_numpy(numbers.ravel())
 
         return observed_table(codes, groups, len(self._known), len(distinct)).double()
-
-
-def mixed_table(tables: Sequence[Tensor], shares: Sequence[float]) -> Tensor:
-    """The table of a mixture: those of its encoders side by side, each times its share.
-
-    Arguments:
-        tables: The counts of the same rows over (group, code), with shapes (k, c_i).
-        shares: The probability of each encoder.
-
-    Returns:
-        The counts, with shape (k, sum of c_i).
-
-    Raises:
-        ValueError: If the tables are not of the same rows: of as many in each group.
-
-    Example:
-        >>> none, all = torch.tensor([[4.0], [2.0]]), torch.tensor([[4.0, 0.0], [1.0, 1.0]])
-        >>> mixed_table([none, all], [0.5, 0.5])
-        tensor([[2.0000, 2.0000, 0.0000],
-                [1.0000, 0.5000, 0.5000]])
-    """
-
-    sizes = [table.sum(-1) for table in tables]
-    if any(s.shape != sizes[0].shape or not torch.allclose(s, sizes[0]) for s in sizes):
-        raise ValueError(
-            "The tables of a mixture are those of the same rows, and so of as many in each group; "
-            f"got {[size.tolist() for size in sizes]}."
-        )
-
-    return torch.cat([share * t for t, share in zip(tables, shares, strict=True)], -1)
-
-
-def largest_share(
-    safe: Tensor, useful: Tensor, max_gap: float, *, delta: float = 0.05
-) -> tuple[float, Certificate]:
-    """The largest share of the more useful code with which a mixture is certified for a goal.
-
-    Arguments:
-        safe: The counts of held-out rows over (group, code) of the code that tells less, with
-            shape (k, c). Which of the two that is, must not come from these rows.
-        useful: The counts of the same rows of the code that tells more.
-        max_gap: The goal, above 0 and up to 1.
-        delta: The probability that the certificate may be wrong.
-
-    Returns:
-        The share, and the certificate. Its bound is the goal, not the measured value plus slack,
-        which was looked at in choosing.
-
-    Raises:
-        UncertifiableError: If not even the safe code alone meets the goal.
-        ValueError: If the goal is out of its range, or the tables are not of the same rows.
-
-    Example:
-        >>> safe, useful = torch.full((2, 2), 500.0), torch.tensor([[900.0, 100], [500, 500]])
-        >>> share, certificate = largest_share(safe, useful, 0.1547)  # 0.25 * 0.4 + 0.0547
-        >>> round(share, 3), certificate.bound
-        (0.25, 0.1547)
-    """
-
-    _check_gap(max_gap)
-
-    def certificate(share: float) -> Certificate:
-        mixed = mixed_table([safe, useful], [1 - share, share])
-
-        return certify(GroupTables.of(mixed), delta=delta)
-
-    if (least := certificate(0.0)).bound > max_gap:
-        raise _refused(max_gap, least)
-    share = _last(lambda share: certificate(share).bound <= max_gap)
-
-    return share, replace(certificate(share), bound=float(max_gap))
-
-
-def _check_gap(max_gap: Any) -> None:
-    if not isinstance(max_gap, int | float | np.number) or not 0 < max_gap <= 1:
-        raise ValueError(f"`max_gap` expects a number above 0 and up to 1, got {max_gap!r}.")
-
-
-def _refused(max_gap: float, least: Certificate) -> UncertifiableError:
-    return UncertifiableError(
-        f"`max_gap={max_gap}` is too small for this mixture: with {list(least.sizes)} rows of "
-        f"the groups held back, the safe encoder alone is certified at {least.bound:.4f} (delta "
-        f"= {least.delta}). Ask for more than that, or bring a safer encoder or more rows."
-    )
-
-
-def _last(passes: Any) -> float:
-    """The last share that passes. They are an interval from 0, since the bound is convex."""
-
-    low, high = 0.0, 1.0
-    if passes(high):
-        return high
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        low, high = (middle, high) if passes(middle) else (low, middle)
-
-    return low
 
 
 def _chosen(values: Sequence[NDArray[Any]], coins: NDArray[np.intp]) -> NDArray[Any]:

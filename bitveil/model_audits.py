@@ -12,7 +12,7 @@ from bitveil.audits import Audit, audit
 from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame
 from bitveil.columns.table import Table
-from bitveil.criteria import compares_within_strata
+from bitveil.criteria import compares_within_strata, has_opportunity
 from bitveil.frozen import freeze, name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
@@ -78,7 +78,9 @@ class AuditMixin:
         n_jobs = self.n_jobs if n_jobs is None else n_jobs
         check_is_fitted(self, "coder_")
 
-        return _audit(self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs)
+        return _audit_rows(
+            self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
+        )
 
     def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
         """How many rows have the same content as another, and without an id share its draw."""
@@ -104,7 +106,7 @@ class AuditMixin:
         return self.used_.overlap(row_digests(table), names)
 
 
-def _audit(
+def _audit_rows(
     model: Any,
     X: Any,
     y: Any,
@@ -118,7 +120,7 @@ def _audit(
     schema, coder = model.schema_, model.coder_
     table = schema.read(X, coder.features)
     groups = schema.groups(sensitive_features, len(table), bins=model.bins)
-    target = None if y is None else _target(model, y, len(table))
+    target = None if y is None else _audit_target(model, y, len(table))
     as_fitted = not schema.is_other_target(y)
     caution = check_new(model.used_, table, groups, target, ids)
     names = draw_names(table, ids)
@@ -170,7 +172,7 @@ def check_new(
     return used.check(contents, names)
 
 
-def _target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
+def _audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
     """The first target of the rows, or all of them where groups are compared within them."""
 
     cut = model.schema_.targets(y, n, bins=model.bins, missing=model.missing_target)
@@ -185,7 +187,7 @@ def _target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
 def _opportunity(model: Any) -> Any:
     """The value of the target that is the opportunity; None for other criteria."""
 
-    if model.criterion != "equal_opportunity":
+    if not has_opportunity(model.criterion):
         return None
     target, settings = model.schema_.target, model.settings()
 

@@ -42,14 +42,14 @@ class Objective(nn.Module, ABC):
     def measures(self, batch: Batch) -> Float[Tensor, " layers"]:
         """The measure of the code, and of every stochastic layer before it."""
 
-        return torch.stack([self.measure(code) for code in _codes(batch)])
+        return torch.stack([self.measure(code) for code in _layers(batch)])
 
     def noise(self, batch: Batch) -> Float[Tensor, " layers"]:
         """How much of each measure is the noise of few rows, where the measure can tell."""
 
         if not isinstance(self.measure, Measure):
             return torch.zeros_like(self.measures(batch))
-        return torch.stack([self.measure.noise(code) for code in _codes(batch)])
+        return torch.stack([self.measure.noise(code) for code in _layers(batch)])
 
     @abstractmethod
     def forward(self, batch: Batch) -> Terms:
@@ -60,7 +60,7 @@ class Objective(nn.Module, ABC):
         """How bad an encoder with these terms is. Less is better."""
 
 
-def _codes(batch: Batch) -> list[Batch]:
+def _layers(batch: Batch) -> list[Batch]:
     """Batches of the code, and of the stochastic layers before it."""
 
     return [batch, *(batch.at(logits) for logits in batch.inner)]

@@ -26,7 +26,7 @@ from bitveil.inspection import (
     Shapes,
     blaming,
     check_shapes,
-    checked,
+    checked_record,
     convolution_shapes,
     fits,
     perceptron_shapes,
@@ -207,11 +207,11 @@ def _said(fields: Mapping[str, Any]) -> dict[str, Any]:
 def _certificate(content: Any) -> Certificate:
     found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
 
-    return checked(Certificate, vars(found))
+    return checked_record(Certificate, vars(found))
 
 
 def _record(form: Any, content: Any) -> Any:
-    return checked(form, {name: from_json(value) for name, value in content.items()})
+    return checked_record(form, {name: from_json(value) for name, value in content.items()})
 
 
 def _attribute(name: str, value: Any, kind: Any) -> Any:
@@ -253,13 +253,13 @@ def _schema(what: dict[str, Any]) -> Schema:
     kept = {name: from_json(what["schema"][name]) for name in _SCHEMA}
     for name, kind in _SCHEMA.items():
         _attribute(name, kept[name], kind)
-    target, grouping = _target(what["target"]), _grouping(what["grouping"])
+    target, grouping = _target_of(what["target"]), _grouping(what["grouping"])
     kinds = _kinds(what["kinds"], kept["feature_names"])
 
     return Schema(**kept, kinds=kinds, target=target, grouping=grouping)
 
 
-def _target(content: Any) -> Target:
+def _target_of(content: Any) -> Target:
     target: Target = _record(Target, content)
     counted = {kind: target.kinds.count(kind) for kind in ("classes", "numbers")}
     good = (

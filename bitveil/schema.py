@@ -16,7 +16,7 @@ from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
 from bitveil.features import Features
 
-__all__ = ["Schema", "column_names"]
+__all__ = ["MAX_GROUPS", "Schema", "column_names"]
 
 MAX_GROUPS = 50
 """More values of a sensitive attribute than this look like identifiers, not groups."""

@@ -1,15 +1,14 @@
 """Settings: what a person can set about a fit, checked, and what follows from it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from numbers import Real
 from typing import Any, Literal
 
 import numpy as np
 from torch import nn
 
+from bitveil.checks import check_choice, check_number, check_probability, check_whole
 from bitveil.columns.targets import Kind, Target
-from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
+from bitveil.criteria import CRITERIA, Criterion, compares_within_strata, has_opportunity
 from bitveil.frozen import check_key
 from bitveil.goals import Goal, Weight
 from bitveil.measures import MEASURES
@@ -106,7 +105,7 @@ class Settings:
             ValueError: If the target is not one column of classes, or has no such class.
         """
 
-        if self.criterion != "equal_opportunity":
+        if not has_opportunity(self.criterion):
             return 0
         if len(target.kinds) != 1 or not target.classes:
             raise ValueError(
@@ -126,22 +125,21 @@ class Settings:
             ValueError: That says which, what was expected, and what to do.
         """
 
-        _check_whole("n_bits", self.n_bits, 1)
-        _check_whole("bins", self.bins, 2)
+        check_whole("n_bits", self.n_bits, 1)
+        check_whole("bins", self.bins, 2)
         _check_n_jobs(self.n_jobs)
         if self.key is not None:
             if not isinstance(self.key, bytes):
                 raise ValueError(f"`key` expects 16 to 64 bytes, got {type(self.key).__name__}.")
             check_key(self.key)
-        if not 0 < _real(self.delta) < 1:
-            raise ValueError(f"`delta` expects a probability between 0 and 1, got {self.delta!r}.")
-        _check_choice("criterion", self.criterion, CRITERIA)
-        _check_choice("measure", self.measure, list(MEASURES))
-        _check_choice("prior", self.prior, ("empirical", "uniform"))
-        _check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
-        _check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
-        _check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
-        _check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
+        check_probability("delta", self.delta)
+        check_choice("criterion", self.criterion, CRITERIA)
+        check_choice("measure", self.measure, list(MEASURES))
+        check_choice("prior", self.prior, ("empirical", "uniform"))
+        check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
+        check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
+        check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
+        check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
         _check_training(self.training)
         self._check_goal()
 
@@ -174,17 +172,14 @@ class Settings:
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"Set one goal, not several: got {' and '.join(given)}.")
-        if self.strength is not None and not 0 <= _real(self.strength) < np.inf:
-            raise ValueError(f"`strength` expects a number from 0 on, got {self.strength!r}.")
-        if self.gamma is not None and not 0 <= _real(self.gamma) <= 1:
-            raise ValueError(f"`gamma` expects a number from 0 to 1, got {self.gamma!r}.")
-        if self.max_gap is not None and not 0 < _real(self.max_gap) <= 1:
-            raise ValueError(f"`max_gap` expects a number from 0 to 1, got {self.max_gap!r}.")
-        if self.max_information is not None and not 0 < _real(self.max_information) < np.inf:
-            raise ValueError(
-                "`max_information` expects a number of bits above 0, got "
-                f"{self.max_information!r}."
-            )
+        if self.strength is not None:
+            check_number("strength", self.strength, least=0)
+        if self.gamma is not None:
+            check_number("gamma", self.gamma, least=0, most=1)
+        if self.max_gap is not None:
+            check_number("max_gap", self.max_gap, above=0, most=1)
+        if self.max_information is not None:
+            check_number("max_information", self.max_information, above=0, unit="a number of bits")
         if self.training.warm_start and self.certifies:
             raise ValueError(
                 "`warm_start` starts from an encoder that may have seen the rows for "
@@ -205,24 +200,19 @@ def _check_training(training: Any) -> None:
             f"`training` expects a `bitveil.training.Training`, got {type(training).__name__}."
         )
     if training.epochs is not None:
-        _check_whole("epochs", training.epochs, 1)
+        check_whole("epochs", training.epochs, 1)
     if training.batch_size != "auto":
-        _check_whole("batch_size", training.batch_size, 1)
-    if training.patience is not None and not _real(training.patience) >= 1:
-        raise ValueError(
-            f"`patience` expects a whole number from 1 on, or None, got {training.patience!r}."
-        )
-    if not 0 < _real(training.learning_rate) < np.inf:
-        raise ValueError(
-            f"`learning_rate` expects a number above 0, got {training.learning_rate!r}."
-        )
+        check_whole("batch_size", training.batch_size, 1)
+    if training.patience is not None:
+        check_whole("patience", training.patience, 1)
+    check_number("learning_rate", training.learning_rate, above=0)
     widths = training.hidden if np.iterable(training.hidden) else [None]
     if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
         raise ValueError(
             "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
             f"{training.hidden!r}."
         )
-    _check_choice("engine", training.engine, ("auto", "exact", "sampled"))
+    check_choice("engine", training.engine, ("auto", "exact", "sampled"))
     if not isinstance(training.balanced, bool | np.bool_):
         raise ValueError(f"`balanced` expects True or False, got {training.balanced!r}.")
 
@@ -230,19 +220,3 @@ def _check_training(training: Any) -> None:
 def _check_n_jobs(n_jobs: Any) -> None:
     if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
         raise ValueError(f"`n_jobs` expects how many cores to use, -1 for all, got {n_jobs!r}.")
-
-
-def _check_whole(name: str, value: Any, least: int) -> None:
-    if not isinstance(value, int | np.integer) or value < least:
-        raise ValueError(f"`{name}` expects a whole number from {least} on, got {value!r}.")
-
-
-def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
-    if not isinstance(value, str) or value not in known:
-        raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
-
-
-def _real(value: Any) -> float:
-    """The value where it is a number; otherwise NaN, which lies in no range."""
-
-    return float(value) if isinstance(value, Real) else np.nan

@@ -9,13 +9,13 @@ from torch import Tensor
 
 __all__ = [
     "Bits",
+    "Counts",
     "Groups",
     "Indices",
     "Likelihoods",
     "Logits",
     "NeuronTables",
     "Scalar",
-    "Table",
     "Weights",
 ]
 
@@ -34,7 +34,7 @@ Indices = Int[Tensor, "n"]
 Likelihoods = Float[Tensor, "n c"]
 """The probability of every code, given each row."""
 
-Table = Float[Tensor, "*batch k c"]
+Counts = Float[Tensor, "*batch k c"]
 """Expected or observed counts: how many rows of each group have each code."""
 
 NeuronTables = Float[Tensor, "m k 2"]

@@ -46,8 +46,8 @@ MAX_CELLS = 2**28
 """The most cells of a table: 1 GiB in float32. Readings need a few copies of it."""
 
 _DENSE_BITS = 5  # up to here one product with one-hot groups is faster than sorting by group,
-_DENSE = 2**16  # and with few rows also up to this many likelihoods
-_LISTED = 2**24  # list all codes of all rows up to this many likelihoods
+_FEW = 2**16  # and with few rows also up to this many likelihoods
+_MAX_LISTED = 2**24  # list all codes of all rows up to this many likelihoods
 _CACHED = 2**19  # likelihoods of a half in a chunk: they fit into the processor's cache
 _KEPT = 2**22  # keep up to this many likelihoods of halves for the backward pass
 
@@ -113,7 +113,7 @@ def joint_table(
     check_logits("joint_table", logits)
     check_groups("joint_table", groups, logits.shape[0], k)
     check_cells("joint_table", logits.shape[1], k)
-    _check_weights("joint_table", weights, logits.shape[0])
+    _check_row_weights("joint_table", weights, logits.shape[0])
 
     return _JointTable.apply(logits, groups, k, weights)
 
@@ -139,7 +139,7 @@ def moment_table(logits: Logits, values: Float[Tensor, "n d"]) -> Float[Tensor, 
 
     check_logits("moment_table", logits)
     check_cells("moment_table", logits.shape[1], values.shape[1])
-    if logits.shape[0] << logits.shape[1] <= _LISTED:
+    if logits.shape[0] << logits.shape[1] <= _MAX_LISTED:
         return (_likelihood(_pairs(logits)) @ values.to(logits)).T
 
     return _MomentTable.apply(logits, values.to(logits))
@@ -165,7 +165,7 @@ def neuron_tables(
 
     check_logits("neuron_tables", logits)
     check_groups("neuron_tables", groups, logits.shape[0], k)
-    _check_weights("neuron_tables", weights, logits.shape[0])
+    _check_row_weights("neuron_tables", weights, logits.shape[0])
 
     member = F.one_hot(groups.long(), k).to(logits)
     if weights is not None:
@@ -253,7 +253,7 @@ class _JointTable(torch.autograd.Function):
         weights = None if weights is None else weights.to(logits)
         ctx.weights = weights
         n, m = logits.shape
-        if m <= _DENSE_BITS or n << m <= _DENSE:
+        if m <= _DENSE_BITS or n << m <= _FEW:
             likelihood = _likelihood(_pairs(logits))
             ctx.save_for_backward(logits, groups, likelihood)
             member = _member(groups, k).to(logits)
@@ -272,7 +272,7 @@ class _JointTable(torch.autograd.Function):
         logits, groups, *kept = ctx.saved_tensors
         if kept:
             weight = kept[0] * grad.T.contiguous().index_select(1, groups)
-            sums = _codes(logits.shape[1], logits.dtype, logits.device) @ weight
+            sums = _codes_last(logits.shape[1], logits.dtype, logits.device) @ weight
             result = (sums[:-1] - logits.T.sigmoid() * sums[-1]).T
         else:
             chunks = ctx.chunks or _chunks(logits, groups, len(grad))
@@ -318,7 +318,7 @@ def _one_group(logits: Tensor) -> Tensor:
     return torch.zeros(len(logits), dtype=torch.long, device=logits.device)
 
 
-def _check_weights(name: str, weights: Tensor | None, n: int) -> None:
+def _check_row_weights(name: str, weights: Tensor | None, n: int) -> None:
     if weights is not None and (weights.shape != (n,) or not weights.isfinite().all()):
         raise ValueError(
             f"`{name}` expects one finite weight for each of the {n} rows, got a tensor of shape "
@@ -364,7 +364,9 @@ def _slope(chunk: _Chunk, weight_left: Tensor, weight_right: Tensor) -> Tensor:
     It multiplies the weights in place.
     """
 
-    codes = [_codes(len(half).bit_length() - 1, half.dtype, half.device) for half in chunk[3:]]
+    codes = [
+        _codes_last(len(half).bit_length() - 1, half.dtype, half.device) for half in chunk[3:]
+    ]
     of_left = codes[0] @ weight_left.mul_(chunk.left)
     of_right = codes[1] @ weight_right.mul_(chunk.right)
     sums = torch.cat([of_left[:-1], of_right[:-1]])
@@ -430,7 +432,7 @@ def _likelihood(pairs: Tensor) -> Tensor:
 
 
 @lru_cache(maxsize=64)
-def _codes(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+def _codes_last(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     """All codes of m bits, codes last, and a row of ones: shape (m + 1, 2^m)."""
 
     codes = all_codes(m, like=torch.empty(0, dtype=dtype, device=device)).T

@@ -135,9 +135,9 @@ class DecoderTask(nn.Module):
         """The accuracy for the first target at drawn bits, or the share of variance explained."""
 
         output, labels = self._output(batch), batch.labels
-        if labels.shape[1] and _split(output, batch)[0].shape[1] > 1:
-            right = _split(output, batch)[0].argmax(1) == labels[:, 0]
-            counted = _weights(output, batch) * (labels[:, 0] >= 0)
+        if labels.shape[1] and _by_target(output, batch)[0].shape[1] > 1:
+            right = _by_target(output, batch)[0].argmax(1) == labels[:, 0]
+            counted = _row_weights(output, batch) * (labels[:, 0] >= 0)
             return ((counted * right).sum() / counted.sum()).item()
 
         return None if batch.values is None else _explained(output, batch).mean().item()
@@ -155,7 +155,7 @@ class DecoderTask(nn.Module):
         losses = [
             -(counts * output.log_softmax(-1).T).sum() / counts.sum().clamp_min(1e-12)
             for counts, output in zip(
-                batch.targets, _split(self.decoder(codes), batch), strict=True
+                batch.targets, _by_target(self.decoder(codes), batch), strict=True
             )
         ]
 
@@ -163,8 +163,8 @@ class DecoderTask(nn.Module):
 
     def _at_draws(self, batch: Batch) -> Tensor:
         output = self._output(batch)
-        weights, loss = _weights(output, batch), output.sum() * 0
-        for column, of_label in zip(batch.labels.T, _split(output, batch), strict=True):
+        weights, loss = _row_weights(output, batch), output.sum() * 0
+        for column, of_label in zip(batch.labels.T, _by_target(output, batch), strict=True):
             each = F.cross_entropy(of_label, column, reduction="none", ignore_index=-1)
             counted = weights * (column >= 0)
             loss = loss + (counted * each).sum() / counted.sum().clamp_min(1e-12)
@@ -178,7 +178,7 @@ def _explained(output: Tensor, batch: Batch) -> Tensor:
     """The share of the variance of each number that a decoder's output explains."""
 
     assert batch.values is not None
-    known = batch.values.isfinite() * _weights(output, batch).unsqueeze(1)
+    known = batch.values.isfinite() * _row_weights(output, batch).unsqueeze(1)
     numbers, guesses = batch.values.nan_to_num(), output[:, -batch.values.shape[1] :]
     total = known.sum(0).clamp_min(1e-12)
     mean = (known * numbers).sum(0) / total
@@ -188,7 +188,7 @@ def _explained(output: Tensor, batch: Batch) -> Tensor:
     return 1 - (left / spread.clamp_min(1e-12)).clamp_min(1e-6)
 
 
-def _split(output: Tensor, batch: Batch) -> list[Tensor]:
+def _by_target(output: Tensor, batch: Batch) -> list[Tensor]:
     """The part of the output for each target with classes."""
 
     sizes = list(batch.n_labels)
@@ -196,5 +196,5 @@ def _split(output: Tensor, batch: Batch) -> list[Tensor]:
     return list(output[..., : sum(sizes)].split(sizes, -1))
 
 
-def _weights(output: Tensor, batch: Batch) -> Tensor:
+def _row_weights(output: Tensor, batch: Batch) -> Tensor:
     return torch.ones_like(output[:, 0]) if batch.weights is None else batch.weights

@@ -233,7 +233,7 @@ def train(
     while len(history.epochs) < epochs and not _waited(history, patience):
         model.train()
         sums = torch.zeros(len(Terms._fields), device=fabric.device)
-        for chosen in _order(len(rows), chances, generator).chunk(n_batches):
+        for chosen in _order_of_pass(len(rows), chances, generator).chunk(n_batches):
             objective.progress = schedule.last_epoch / (epochs * n_batches)
             terms = objective(rows.batch(run, chosen.to(fabric.device)))
             optimizer.zero_grad()
@@ -253,7 +253,7 @@ def train(
     return history
 
 
-def _order(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
+def _order_of_pass(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
     """The rows of a pass in random order: each once, or in proportion to its chances.
 
     The expected number of times of each row is rounded down or up at random.

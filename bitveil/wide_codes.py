@@ -15,7 +15,7 @@ is the mean, over the other bits of row r, of the difference that bit j makes to
     o_{rj} = \frac{\theta_{rj}}{1 - \theta_{rj}} .
 
 Weighted by :math:`p(t_{k,-j} | x_r) / P(t_{k,-j})`, each draw serves every row, and the estimate
-is unbiased; it costs another two products.
+is unbiased. It costs another two products.
 
 Source:
     Local Expectation Gradients for Black Box Variational Inference (Titsias, Lázaro-Gredilla,
@@ -38,6 +38,7 @@ from bitveil.tables import MAX_CELLS, check_groups, joint_table
 __all__ = [
     "Estimate",
     "Information",
+    "Slope",
     "conditional_information_slope",
     "information_slope",
     "joint_information",
@@ -156,7 +157,7 @@ def sampled_reading(
         )
     drawn = torch.arange(n) if n_draws is None else torch.randperm(n, generator=generator)
     drawn = drawn[:n_draws].to(logits.device)
-    rows = _Rows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior, weights)
+    rows = _SampledRows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior, weights)
     codes = draw(rows.logits[drawn], generator=generator)
     value, error = _SampledReading.apply(logits, rows, drawn, codes, slope, memory)
 
@@ -219,7 +220,7 @@ def _engine(logits: Tensor, k: int, memory: int) -> Literal["exact", "sampled"]:
     return "exact" if fits and 6 * 2**m <= 10 * max(n, 1024) * m else "sampled"
 
 
-class _Rows(NamedTuple):
+class _SampledRows(NamedTuple):
     """What every chunk of draws needs to know about the rows."""
 
     logits: Tensor
@@ -233,7 +234,7 @@ class _Rows(NamedTuple):
     @classmethod
     def of(
         cls, logits: Tensor, groups: Tensor, k: int, prior: Prior, weights: Tensor | None = None
-    ) -> "_Rows":
+    ) -> "_SampledRows":
         each = torch.ones_like(logits[:, 0]) if weights is None else weights.to(logits)
         sizes = torch.zeros(k).to(logits).index_add(0, groups, each)
         share = group_prior(sizes, prior)
@@ -259,7 +260,7 @@ class _SampledReading(torch.autograd.Function):
     def forward(
         ctx: Any,
         logits: Tensor,
-        rows: _Rows,
+        rows: _SampledRows,
         drawn: Tensor,
         codes: Tensor,
         slope: Slope,
@@ -292,7 +293,7 @@ class _SampledReading(torch.autograd.Function):
 
 
 def _chunk(
-    rows: _Rows, codes: Tensor, weights: Tensor, slope: Slope, gradient: Tensor | None
+    rows: _SampledRows, codes: Tensor, weights: Tensor, slope: Slope, gradient: Tensor | None
 ) -> Tensor:
     """The reading at some of the draws. Their part of the gradient is added to `gradient`."""
 
@@ -327,7 +328,7 @@ def _chunk(
     return value
 
 
-def _flipped(rows: _Rows, codes: Tensor, likelihood: Tensor, members: Tensor) -> Tensor:
+def _flipped(rows: _SampledRows, codes: Tensor, likelihood: Tensor, members: Tensor) -> Tensor:
     """The group's likelihood of each draw with each of its bits flipped, with shape (draws, m)."""
 
     seen = likelihood[:, members] * rows.weight[members]

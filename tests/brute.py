@@ -1,4 +1,4 @@
-"""A second opinion, slow and plain: every code, every row, in Python's own floats."""
+"""A second opinion, slow and simple: every code and every row, in Python's own floats."""
 
 import itertools
 import math
@@ -21,7 +21,7 @@ def table(logits, groups, k):
 
 
 def joint(counts, weights=None):
-    """p(s, t); with weights of the groups, or as they come."""
+    """p(s, t), with weights of the groups or with their frequencies."""
 
     if weights is None:
         return counts / counts.sum()

@@ -39,12 +39,12 @@ def violations(quantity, population, sizes, delta=DELTA, worlds=300):
 
 @every_side
 @pytest.mark.parametrize("lean", [0.0, 1.0, 3.0], ids=["fair", "leaning", "leaky"])
-def test_what_is_certainly_leaked_is_leaked(quantity, lean):
+def test_a_lower_bound_is_too_large_with_probability_delta_at_most(quantity, lean):
     assert violations(quantity, leaning(lean, k=3, targets=2), [[200, 150, 100]] * 2) <= DELTA
 
 
 @pytest.mark.parametrize("quantity", SIDES[:-1], ids=ids[:-1])
-def test_without_its_slack_it_is_caught(quantity):
+def test_a_lower_bound_without_its_slack_is_caught(quantity):
     # One sure bit: the classifier is the best one, and half of the time scored too well.
     population = sure(
         [[0.5, 0.5], [0.3, 0.7]] if quantity == EQUALISED_ODDS_GAP else [[0.3, 0.7]] * 2
@@ -56,7 +56,7 @@ def test_without_its_slack_it_is_caught(quantity):
 
 
 @every_side
-def test_both_sides_close_in_on_the_truth(quantity):
+def test_both_bounds_are_close_to_the_truth(quantity):
     population = leaning(3.0, k=2, targets=2)
     sizes = [[100_000, 100_000]] * 2
     truth = truth_of(quantity, population, sizes)
@@ -83,16 +83,16 @@ def test_an_interval_says_what_it_is_about():
     assert "largest equalised-odds gap of any classifier" in str(odds)
 
 
-def test_the_pair_most_clearly_apart_is_chosen_on_the_first_rows():
-    # Four rows that happen to differ tell less than a thousand that differ a little less.
+def test_the_first_rows_choose_the_two_groups_that_differ_most_clearly():
+    # Four rows that happen to differ reveal less than a thousand that differ a little less.
     fixed = GroupTables.of([[600.0, 400.0], [100.0, 900.0], [4.0, 0.0]])
     scored = GroupTables.of([[600.0, 400.0], [100.0, 900.0], [2.0, 2.0]])
 
     assert lower_bound(fixed, scored) == pytest.approx(0.5 - slack([1000, 1000], 0.05))
 
 
-def test_the_classifier_is_not_made_on_the_rows_that_score_it():
-    # Codes that each row has for itself: learnt by heart they separate, and are worth nothing.
+def test_the_rows_that_score_the_classifier_do_not_fix_it():
+    # Every row has a code of its own: learning them by heart does not help on other rows.
     fixed, scored = torch.zeros(2, 800), torch.zeros(2, 800)
     fixed[0, :200] = fixed[1, 200:400] = scored[0, 400:600] = scored[1, 600:] = 1
     fixed, scored = GroupTables.of(fixed), GroupTables.of(scored)
@@ -105,7 +105,7 @@ def test_the_classifier_is_not_made_on_the_rows_that_score_it():
 
 @pytest.mark.parametrize("seed", range(5))
 @pytest.mark.parametrize("prior", [None, [0.2, 0.5, 0.3]])
-def test_a_gap_tells_at_least_those_bits(seed, prior):
+def test_the_information_is_at_least_what_follows_from_the_gap(seed, prior):
     table = 1e9 * torch.rand(3, 4, generator=torch.Generator().manual_seed(seed)).double()
     given = replace(INFORMATION, prior="empirical" if prior is None else tuple(prior))
     least = lower_bound(GroupTables.of(table), GroupTables.of(table), given)
@@ -150,7 +150,7 @@ def both_halves(logits, s):
     ]
 
 
-def test_a_parity_trap_among_eight_bits_is_certain_and_its_bits_are_named():
+def test_a_parity_trap_among_eight_bits_has_a_lower_bound_and_its_bits_are_named():
     logits, s = planted("trap", n=4_000)
     fixed, scored = both_halves(logits, s)
     alone = information_given_others(logits, s, 2)
@@ -158,14 +158,14 @@ def test_a_parity_trap_among_eight_bits_is_certain_and_its_bits_are_named():
     assert lower_bound(fixed, scored) > 0.9
     assert set(alone.topk(2).indices.tolist()) == {2, 5}
     assert alone[[2, 5]].min().item() == pytest.approx(math.log(2), rel=0.05)
-    # Greedily, all is told from the one on that completes the pair.
+    # The greedy choice has all of the information once it completes the pair.
     found = most_revealing(logits, s, 2, size=8)
     last = max(place for place, (bit, _) in enumerate(found) if bit in (2, 5))
     before = found[last - 1][1] if last else 0.0
     assert found[last][1] - before > 0.6
 
 
-def test_a_bit_that_is_the_group_in_one_row_of_a_hundred_is_certain_and_named():
+def test_a_bit_that_is_the_group_in_one_row_of_a_hundred_has_a_lower_bound_and_is_named():
     logits, s = planted("rare")
     fixed, scored = both_halves(logits, s)
 
@@ -174,7 +174,7 @@ def test_a_bit_that_is_the_group_in_one_row_of_a_hundred_is_certain_and_named():
     assert certify(fixed + scored).bound >= 0.01
 
 
-def test_without_the_leak_nothing_is_certain():
+def test_without_the_leak_the_lower_bound_is_zero():
     logits, s = planted("rare")
     logits[:, 5] = 0
     fixed, scored = both_halves(logits, s)

@@ -13,11 +13,8 @@ import pytest
 from bitveil import cli
 from bitveil.audits import audit, audit_table
 from bitveil.estimators import InvariantEncoder
-from bitveil.models import InvariantClassifier, load
-from builders import build
-
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
-QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
+from bitveil.models import load
+from builders import KEY, quick
 
 
 @pytest.fixture(scope="module")
@@ -59,7 +56,7 @@ def codes(table):
 def fitted(table, tmp_path_factory):
     folder = tmp_path_factory.mktemp("fitted")
     for seed in (0, 1):
-        model = build(InvariantClassifier, **{**QUICK, "random_state": seed})
+        model = quick(random_state=seed, key=KEY)
         X = table[["skill", "height", "age", "job"]]
         model.fit(X, table["hired"], sensitive_features=table[["sex"]]).save(folder / f"e{seed}")
 
@@ -116,8 +113,8 @@ def test_codes_are_said_in_words(run, place):
     code, out, _ = run("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex")
 
     assert code == 0
-    assert out.startswith("What codes from codes.csv reveal of sex\n")
-    assert all(word in out for word in ("leaf = tall", "codes of 1 column", "do not say"))
+    assert out.startswith("What codes from codes.csv reveal about sex\n")
+    assert all(word in out for word in ("leaf = tall", "codes of 1 column", "do not cover"))
 
 
 def test_all_columns_without_another_role_are_the_code(run, place, codes):
@@ -172,7 +169,7 @@ def test_a_report_is_one_page_and_the_words_say_where(run, place):
     digest = hashlib.sha256((place / "new.csv").read_bytes()).hexdigest()
     assert f"new.csv, SHA-256 {digest}" in content
     assert "e0/encoder.json, SHA-256" in content
-    assert "out.html exists already" in run("e0", "new.csv", *quick)[2]
+    assert "out.html already exists" in run("e0", "new.csv", *quick)[2]
     assert run("e0", "new.csv", *quick, "--force")[0] == 0
 
 
@@ -213,7 +210,7 @@ def test_encoders_are_compared_on_the_same_rows(run, place):
     assert list(found["audits"]) == ["e0", "e1"]
     assert found["audits"]["e0"]["made"] != found["audits"]["e1"]["made"]
     assert code == 0
-    assert all(f"What codes from {name} reveal of sex" in out for name in ("e0", "e1"))
+    assert all(f"What codes from {name} reveal about sex" in out for name in ("e0", "e1"))
     content = (place / "both.html").read_text(encoding="utf-8")
     assert "What 2 codes reveal of sex" in content
 
@@ -233,7 +230,7 @@ def test_a_real_encoder_refuses_its_own_rows(run, place, people):
 
 def test_a_sensitive_column_of_numbers_is_cut_as_in_fitting(run, place, table, people, tmp_path):
     X, y, _ = people(500, seed=3)
-    model = build(InvariantClassifier, **QUICK, bins=3)
+    model = quick(bins=3, key=KEY)
     model.fit(X[["skill", "height"]], pd.Series(y, name="hired"), sensitive_features=X[["age"]])
     model.save("ages")
     people(400, seed=4).X.to_csv("other.csv", index=False)
@@ -246,7 +243,7 @@ def test_a_sensitive_column_of_numbers_is_cut_as_in_fitting(run, place, table, p
 
 def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, people):
     X, _, s = people(500, seed=3)
-    model = build(InvariantEncoder, **QUICK).fit(
+    model = quick(InvariantEncoder, key=KEY).fit(
         X[["skill", "height"]], X["age"], sensitive_features=pd.Series(s, name="sex")
     )
     model.save("numbers")
@@ -262,7 +259,7 @@ def test_a_fitted_target_that_is_a_number_is_cut_as_in_fitting(run, place, peopl
 
 def test_several_fitted_targets_are_found_in_the_table(run, place, table, new):
     y = table[["hired"]].assign(tall=table["height"] > 0)
-    model = build(InvariantEncoder, **QUICK | {"key": b"k" * 16}, criterion="separation")
+    model = quick(InvariantEncoder, criterion="separation", key=b"k" * 16)
     model.fit(table[["skill", "age"]], y, sensitive_features=table["sex"]).save("two")
     new.assign(tall=new["height"] > 0).to_csv("tall.csv", index=False)
     found = json.loads(run("two", "tall.csv", "--id", "person", "--json")[1])
@@ -282,16 +279,16 @@ MISTAKES = {
         ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "sex", "--delta", "0"),
         ["--delta expects a probability between 0 and 1, got 0"],
     ),
-    "nothing to audit": ((), ["Name an encoder and a table of rows, or --codes, or --counts"]),
+    "nothing to audit": ((), ["Name an encoder and a table of rows, or use --codes or --counts"]),
     "an encoder without rows": (("e0",), ["Name an encoder and a table"]),
     "codes without a sensitive column": (("--codes", "codes.csv"), ["--codes needs --sensitive"]),
     "codes and another encoder": (
         ("--codes", "codes.csv", "--sensitive", "sex", "--against", "e1"),
-        ["--codes goes without --against"],
+        ["--codes cannot be combined with --against"],
     ),
     "codes and counts": (
         ("--codes", "codes.csv", "--counts", "counts.csv", "--sensitive", "sex"),
-        ["--counts goes without --codes"],
+        ["--counts cannot be combined with --codes"],
     ),
     "a misspelled column": (
         ("--codes", "codes.csv", "--column", "clustr", "--sensitive", "sex"),
@@ -307,7 +304,7 @@ MISTAKES = {
     ),
     "a table to join without ids": (
         ("--codes", "bare.csv", "people.csv", "--sensitive", "sex"),
-        ["joined by a column that names rows", "name it with --id"],
+        ["joined by a column of ids", "Name it with --id"],
     ),
     "other people": (
         ("--codes", "bare.csv", "few.csv", "--id", "person", "--sensitive", "sex"),
@@ -315,7 +312,7 @@ MISTAKES = {
     ),
     "an attribute in both tables": (
         ("--codes", "codes.csv", "people.csv", "--id", "person", "--sensitive", "sex"),
-        ["['sex'] are in codes.csv and in people.csv"],
+        ["codes.csv and people.csv both have ['sex']"],
     ),
     "a code with missing values": (
         ("--codes", "gaps.csv", "--column", "cluster", "--sensitive", "sex"),
@@ -336,7 +333,7 @@ MISTAKES = {
     ),
     "codes and two tables": (
         ("--codes", "bare.csv", "people.csv", "new.csv", "--id", "person", "--sensitive", "sex"),
-        ["--codes goes without a third table"],
+        ["--codes cannot be combined with a third table"],
     ),
     "ids that the codes lack": (
         ("--codes", "codes.csv", "--id", "persom", "--sensitive", "sex"),
@@ -360,15 +357,15 @@ MISTAKES = {
     ),
     "a column of an encoder": (
         ("e0", "new.csv", "--column", "leaf"),
-        ["Without --codes there is no use for --column"],
+        ["--column can be used only with --codes"],
     ),
     "small cells of no report": (
         ("e0", "new.csv", "--small-cells", "--force"),
-        ["Without --report there is no use for --small-cells and --force"],
+        ["--small-cells and --force can be used only with --report"],
     ),
     "counts with ids": (
         ("--counts", "counts.csv", "--id", "person", "--sensitive", "sex"),
-        ["--counts goes without --id"],
+        ["--counts cannot be combined with --id"],
     ),
     "a group without counts": (
         ("--counts", "none.csv", "--sensitive", "sex"),
@@ -376,27 +373,27 @@ MISTAKES = {
     ),
     "a report over its rows": (
         ("e0", "new.csv", "--report", "new.html", "--force"),
-        ["new.html would write over new.csv", "even --force"],
+        ["new.html would overwrite new.csv", "even --force"],
     ),
     "a report over its codes": (
         ("--codes", "codes.csv", "--sensitive", "sex", "--report", "codes.html", "--force"),
-        ["codes.html would write over codes.csv"],
+        ["codes.html would overwrite codes.csv"],
     ),
     "a report into an encoder": (
         ("e0", "new.csv", "--against", "e1", "--report", "e1/out.html", "--force"),
-        ["e1/out.html would write over e1"],
+        ["e1/out.html would overwrite e1"],
     ),
     "a report over another page": (
         ("e0", "new.csv", "--report", "page.html"),
-        ["page.html exists already", "say --force"],
+        ["page.html already exists", "use --force"],
     ),
     "an encoder that is compared with itself": (
         ("e0", "new.csv", "--against", "./e0"),
-        ["Each encoder is compared once"],
+        ["Name each encoder once"],
     ),
     "counts with a target": (
         ("--counts", "counts.csv", "--sensitive", "sex", "--target", "hired"),
-        ["--counts needs one --sensitive", "no --target"],
+        ["--counts needs exactly one --sensitive", "no --target"],
     ),
     "counts that are no numbers": (
         ("--counts", "words.csv", "--sensitive", "sex"),

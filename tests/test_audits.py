@@ -24,7 +24,7 @@ def rows_of(world, copies):
     return world.logits.repeat(copies, 1).numpy(), world.groups.repeat(copies).numpy()
 
 
-def test_the_parity_trap_is_seen_by_the_table_and_by_boosting_but_not_by_a_linear_attacker():
+def test_the_table_and_boosting_see_the_parity_trap_and_a_linear_attacker_does_not():
     found = audit_named(*rows_of(parity_trap(extra=3), 500))
     attackers = {probe.family: probe.auc for probe in found.attackers}
 
@@ -78,7 +78,7 @@ def test_several_sensitive_columns_are_one_attribute_of_tuples():
     assert found.information_bits == pytest.approx(2)
 
 
-def test_bits_in_an_array_are_bits_though_one_of_them_never_changes():
+def test_bits_in_an_array_are_bits_even_if_one_of_them_never_changes():
     found = audit(np.stack([np.arange(40) % 2, np.zeros(40)], 1), np.arange(40) // 20)
 
     assert [part.name for part in found.meaning.parts] == ["bit 0", "bit 1"]
@@ -86,7 +86,7 @@ def test_bits_in_an_array_are_bits_though_one_of_them_never_changes():
 
 
 def test_a_probe_is_scored_on_rows_that_it_was_not_trained_on():
-    # Labels without any rule: what was learnt by heart is worth nothing on other rows.
+    # Labels without any rule: learning them by heart does not help on other rows.
     rng = np.random.default_rng(0)
     seen, labels = rng.normal(size=(600, 5)), rng.integers(0, 2, 600)
 
@@ -150,7 +150,7 @@ def test_several_columns_are_one_code():
     found = audit(pd.DataFrame({"a": coin, "b": np.where(coin ^ s, "x", "y")}), s)
 
     assert found.information_bits == pytest.approx(1)
-    assert found.meaning.telling.parts == ("a", "b")
+    assert found.meaning.revealing.parts == ("a", "b")
     assert found.n_bits == 2
 
 
@@ -168,15 +168,15 @@ def test_a_table_of_counts_is_audited_as_its_rows_are():
     assert {cell.code for cell in named.meaning.cells} == set("abcde")
 
 
-def test_a_constant_code_tells_nothing():
+def test_a_constant_code_reveals_nothing():
     found = audit(np.zeros(100), np.arange(100) % 2)
 
     assert found.information_bits == 0
     assert found.total_variation == 0
-    assert found.meaning.telling is None
+    assert found.meaning.revealing is None
 
 
-def test_a_column_of_many_values_is_audited_whole_though_attackers_see_the_frequent_ones():
+def test_certificates_count_all_values_of_a_column_and_attackers_see_the_frequent_ones():
     s = np.arange(3_000) % 2
     found = audit(np.arange(3_000) // 12 * 2 + s, s)  # six rows a value, of one group
 
@@ -212,12 +212,12 @@ def test_each_column_is_audited_alone_and_within_the_whole(two):
     assert "sex alone" in str(two)
 
 
-def test_every_attacker_of_every_column_is_held_against_its_certificate(two):
+def test_every_attacker_of_every_column_is_compared_with_its_certificate(two):
     assert len(two.checks) == len(two.attackers) + sum(len(c.attackers) for c in two.columns)
     assert two.broken == ()
 
 
-def test_an_attacker_above_the_certificate_is_said(monkeypatch):
+def test_the_audit_reports_an_attacker_above_the_certificate(monkeypatch):
     """A certificate that is broken on purpose: half of what was measured."""
 
     def broken(*arguments, **settings):
@@ -234,7 +234,7 @@ def test_an_attacker_above_the_certificate_is_said(monkeypatch):
     assert "The certified bound is refuted." in html_report(found)
 
 
-def test_all_attackers_are_asked_with_intervals_and_repeated_draws(monkeypatch):
+def test_all_attackers_have_intervals_and_repeated_draws(monkeypatch):
     monkeypatch.setattr(held_out, "_BOOT", 20)
     logits, s = rows_of(noisy_copy(0.4, extra=1), 400)
     y = np.tile(["yes", "yes", "no", "no"], 200)
@@ -254,7 +254,7 @@ def test_all_attackers_are_asked_with_intervals_and_repeated_draws(monkeypatch):
     assert found.broken == ()
 
 
-def test_a_rare_group_is_no_accident():
+def test_a_group_of_three_rows_can_be_audited():
     # One group of three rows, and a target with two: every half has some of each.
     s = np.array([0] * 3 + [1] * 97)
     y = np.array([0] * 2 + [1] * 98)
@@ -263,7 +263,7 @@ def test_a_rare_group_is_no_accident():
     assert found.sizes == (3, 97)
     assert any("No search over attackers" in note for note in found.notes)
     assert any("Fairness metrics were left out: a group has" in note for note in found.notes)
-    assert any("Equalised odds are not certified" in note for note in found.notes)
+    assert any("Equalised odds were not certified" in note for note in found.notes)
 
 
 # JSON
@@ -283,13 +283,13 @@ def test_the_json_says_its_version_and_all_that_the_audit_has():
         "information (bits)",
         "equalised odds gap",
     ]
-    assert back["meaning"]["telling"]["parts"] == ["bit 0"]
+    assert back["meaning"]["revealing"]["parts"] == ["bit 0"]
     assert back["meaning"]["parts"][0]["follows"][0][0] == "column 0"
     assert (back["sensitive"], back["target"]) == (["sex"], "hired")
     assert back["made"]["random_state"] == 0
 
 
-def test_both_sides_of_each_interval_hold_the_truth():
+def test_the_truth_lies_between_both_bounds():
     logits, s = rows_of(noisy_copy(0.3), 2_000)
     found = audit_named(logits, s, s)
     truth = [0.4, 0.7, 1 + 0.3 * np.log2(0.3) + 0.7 * np.log2(0.7)]
@@ -365,7 +365,7 @@ def test_a_rare_group_of_a_large_table_of_counts_keeps_its_rows():
         ("equal_opportunity", "equal opportunity gap"),
     ],
 )
-def test_an_audit_leads_with_its_criterion(criterion, quantity):
+def test_the_gap_of_the_criterion_comes_first(criterion, quantity):
     logits, s = rows_of(noisy_copy(0.3), 2_000)
     y = np.where(np.arange(len(s)) // 2 % 3 == 0, "yes", "no")
     found = audit_named(logits, s, y, criterion=criterion, positive="yes", goal=0.5)

@@ -3,6 +3,7 @@
 import json
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -19,14 +20,10 @@ from sklearn.utils.validation import check_is_fitted
 from bitveil.cli import main
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
-from builders import build
+from builders import quick
 
-QUICK = {"n_bits": 2, "features": "raw", "hidden": (8,), "epochs": 2, "batch_size": 100}
 KEY = b"a key that nobody else may know!"
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
+encoder = partial(quick, n_bits=2, epochs=2, batch_size=100)
 
 
 def good(n=200, seed=0):

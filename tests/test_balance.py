@@ -1,4 +1,4 @@
-"""Rows taken by chances: as often as they say, and what that does for rare groups."""
+"""Chances: how often rows are taken, and what that does for rare groups."""
 
 from dataclasses import replace
 
@@ -17,7 +17,7 @@ from builders import build
 
 
 class Recording(nn.Module):
-    """Remembers the rows that it sees; their number is their only column."""
+    """Remembers the rows that it sees. Their only column is their number."""
 
     def __init__(self):
         super().__init__()
@@ -53,7 +53,7 @@ def seen(chances, *, epochs=1, seed=0, n=100):
 
 
 def shortcut(n, rare, seed):
-    """The first column says S, without noise; the second says Y, with much. S is nearly Y."""
+    """The first column is S without noise, the second Y with much noise. S is nearly Y."""
 
     generator = torch.Generator().manual_seed(seed)
     y = torch.randint(2, (n,), generator=generator)
@@ -73,7 +73,7 @@ def test_rows_come_as_often_as_their_chances_say():
     assert (counts == torch.tensor([0, 3, 1, 0])).all()
 
 
-def test_fractions_come_out_on_average():
+def test_fractional_chances_hold_on_average():
     chances = 0.2 + torch.arange(100) / 100
     counts = torch.bincount(seen(chances, epochs=200), minlength=100) / 200
     expected = chances / chances.mean()
@@ -89,7 +89,7 @@ def test_only_the_proportions_count():
     assert (seen(chances) != seen(chances, seed=1)).any()
 
 
-def test_balanced_groups_are_equally_frequent_within_each_target():
+def test_balanced_groups_are_equally_frequent_within_each_stratum():
     rows = shortcut(4_000, 0.02, seed=0)
     chances = balancing_chances(rows)
     chosen = rows.strata * 2 + rows.s
@@ -100,7 +100,7 @@ def test_balanced_groups_are_equally_frequent_within_each_target():
     assert torch.allclose(of_pair.sum(1), torch.bincount(rows.strata).double())
 
 
-def test_weights_are_balanced_and_unknown_targets_among_themselves():
+def test_weights_are_balanced_and_rows_of_unknown_stratum_among_themselves():
     y, s = torch.tensor([0, 0, 0, -1, -1, -1]), torch.tensor([0, 0, 1, 1, 1, 0])
     weights = torch.tensor([1.0, 3.0, 2.0, 1.0, 1.0, 1.0])
     rows = replace(numbered(6), strata=y, s=s, n_groups=2, weights=weights)
@@ -110,7 +110,7 @@ def test_weights_are_balanced_and_unknown_targets_among_themselves():
     assert mass[3:5].sum().item() == pytest.approx(mass[5].item())
 
 
-def test_a_rare_group_is_heard_when_groups_are_balanced():
+def test_balancing_makes_a_rare_group_count():
     rows, test = shortcut(6_000, 0.01, seed=0), shortcut(6_000, 0.5, seed=1)
     measure = Measure("mutual_information", "separation")
     told = []
@@ -129,7 +129,7 @@ def test_a_rare_group_is_heard_when_groups_are_balanced():
         )
         told.append(-task_information(test.batch(network)).item())
 
-    assert told[1] > told[0] + 0.15  # nats, where the shortcut says nothing
+    assert told[1] > told[0] + 0.15  # nats, on rows where the shortcut is useless
 
 
 @pytest.mark.parametrize(
@@ -137,12 +137,12 @@ def test_a_rare_group_is_heard_when_groups_are_balanced():
     [torch.ones(99), torch.full((100,), -1.0), torch.full((100,), torch.nan), torch.zeros(100)],
     ids=["too few", "negative", "NaN", "none"],
 )
-def test_chances_that_are_none(chances):
+def test_invalid_chances_are_refused(chances):
     with pytest.raises(ValueError, match="`chances` expects a number of at least 0 for each"):
         seen(chances)
 
 
-def test_an_estimator_hears_a_rare_group_when_it_is_balanced():
+def test_balancing_makes_a_rare_group_count_in_an_estimator():
     rows, test = shortcut(4_000, 0.01, seed=0), shortcut(4_000, 0.5, seed=1)
     settings = {"n_bits": 3, "criterion": "separation", "measure": "mutual_information"}
     settings |= {"strength": 3.0, "features": "raw", "hidden": (16,), "epochs": 20}

@@ -17,7 +17,7 @@ def test_a_block_is_read_as_a_code_of_its_own():
     assert torch.equal(block_information(logits, groups, 3, blocks), torch.stack(alone))
 
 
-def test_the_first_bit_is_the_best_and_the_last_makes_the_whole():
+def test_the_first_bit_is_the_best_one_and_all_bits_make_the_whole():
     logits, groups = random_rows(m=6)
     found = most_revealing(logits, groups, 3, size=6)
     single = block_information(logits, groups, 3, [[j] for j in range(6)])
@@ -39,7 +39,7 @@ def test_each_step_of_the_search_is_the_best_of_its_step():
     assert values.max().item() == pytest.approx(nats)
 
 
-def test_a_telling_bit_among_200_is_found():
+def test_a_revealing_bit_among_200_is_found():
     logits = torch.randn(300, 200, generator=torch.Generator().manual_seed(0)) * 0.01
     groups = torch.arange(300) % 2
     logits[:, 137] = 4.0 * groups - 2
@@ -47,7 +47,7 @@ def test_a_telling_bit_among_200_is_found():
     assert most_revealing(logits, groups, 2, size=1)[0][0] == 137
 
 
-def test_copies_tell_nothing_beyond_each_other_and_parity_needs_both():
+def test_copies_reveal_nothing_beyond_each_other_and_parity_needs_both():
     world = parity_trap(extra=1)
     copies = torch.cat([world.logits, world.logits[:, :1]], 1)
     beyond = information_given_others(world.logits, world.groups, 2)
@@ -57,7 +57,7 @@ def test_copies_tell_nothing_beyond_each_other_and_parity_needs_both():
     assert with_copy.tolist() == pytest.approx([0, math.log(2), 0, 0], abs=1e-12)
 
 
-def test_what_a_bit_tells_beyond_the_others_is_what_is_lost_without_it():
+def test_what_a_bit_reveals_beyond_the_others_is_lost_without_it():
     logits, groups = random_rows(m=5)
     whole = mutual_information(joint_table(logits, groups, 3))
     for j, nats in enumerate(information_given_others(logits, groups, 3)):
@@ -67,7 +67,7 @@ def test_what_a_bit_tells_beyond_the_others_is_what_is_lost_without_it():
 
 
 @pytest.mark.parametrize("block", [[], [0, 0], [7], [-1]])
-def test_blocks_that_are_none_are_refused(block):
+def test_invalid_blocks_are_refused(block):
     with pytest.raises(ValueError, match=r"`blocks` expects lists of different bits from 0 to 4"):
         block_information(*random_rows(m=5), 3, [block])
 

@@ -50,13 +50,13 @@ every_quantity = pytest.mark.parametrize("quantity", QUANTITIES, ids=NAMED)
 every_answer = pytest.mark.parametrize("quantity", ANSWERS, ids=NAMED[: len(ANSWERS)])
 
 
-# --- Coverage: a certificate is wrong at most a share delta of the time, and a broken one is seen.
+# --- Coverage: a certificate is wrong with probability delta at most, and a broken one is caught.
 
 
 @every_quantity
 @pytest.mark.parametrize("draws", ["soft", "hard"])
 @pytest.mark.parametrize("lean", [0.0, 0.4, 3.0], ids=["fair", "leaning", "leaky"])
-def test_a_certificate_is_wrong_at_most_a_share_delta_of_the_time(quantity, lean, draws):
+def test_a_certificate_is_wrong_with_probability_delta_at_most(quantity, lean, draws):
     sizes = [[60, 300], [200, 200]]
 
     assert violations(quantity, leaning(lean, targets=2), sizes, draws=draws) <= DELTA
@@ -64,14 +64,14 @@ def test_a_certificate_is_wrong_at_most_a_share_delta_of_the_time(quantity, lean
 
 @every_quantity
 @pytest.mark.parametrize("draws", ["soft", "hard"])
-def test_so_it_is_with_more_groups(quantity, draws):
+def test_a_certificate_of_three_groups_is_wrong_with_probability_delta_at_most(quantity, draws):
     sizes = [[50, 100, 40], [60, 60, 60]]
 
     assert violations(quantity, leaning(1.0, k=3, targets=2), sizes, draws=draws) <= DELTA
 
 
 @every_answer
-def test_a_quarter_of_the_slack_is_caught(quantity):
+def test_a_certificate_with_a_quarter_of_its_slack_is_caught(quantity):
     # One sure bit: nothing is measured too high, and the noise is all there is.
     population = (
         sure([[0.3, 0.7], [0.3, 0.7]])
@@ -135,7 +135,7 @@ def test_too_little_slack_is_caught_on_a_census(which, quantity):
     by_income = quantity in WITHIN
     population = census_population(table, bit.unsqueeze(1), "sex", by_income=by_income)
     sizes = [[1500, 1500], [500, 500]] if by_income else [[1000, 1000]]
-    # The rich nearly all work all year: little noise, of which a quarter of the slack is enough.
+    # Nearly all rich people work all year: a quarter of the slack covers so little noise.
     broken = less_slack(0 if by_income else 1 / 4)
 
     assert violations(quantity, population, sizes) <= DELTA
@@ -190,8 +190,8 @@ def test_odds_share_delta_among_targets_and_pairs():
     assert found.sizes == (400,) * 6
 
 
-def test_the_largest_bound_counts_not_the_largest_measured_value():
-    # The small pair is measured fairer, and known less.
+def test_the_largest_bound_counts_and_not_the_largest_measured_value():
+    # The small pair is measured as fairer, but less is known about it.
     table = torch.tensor([[[5.0, 5.0], [5.0, 5.0]], [[600.0, 400.0], [500.0, 500.0]]])
     found = certify(GroupTables.of(table), EQUALISED_ODDS_GAP, delta=0.05)
 
@@ -219,7 +219,7 @@ def test_an_attack_on_many_groups_needs_no_pairs():
 
 
 @pytest.mark.parametrize("prior", ["empirical", "uniform", (0.1, 0.2, 0.7)])
-def test_information_is_a_share_of_the_entropy_of_the_prior_given(prior):
+def test_information_is_a_share_of_the_entropy_under_its_prior(prior):
     table = torch.tensor([[30.0, 60.0, 10.0], [20, 20, 160], [50, 25, 25]])
     found = certify(GroupTables.of(table), replace(replace(INFORMATION, prior=prior)), delta=0.05)
     shares = {"empirical": [0.25, 0.5, 0.25], "uniform": [1 / 3] * 3}
@@ -245,13 +245,13 @@ def test_information_of_two_groups_is_total_variation_of_their_entropy():
 
 
 @every_quantity
-def test_a_bound_is_never_above_what_can_be(quantity):
+def test_a_bound_is_at_most_the_largest_possible_value(quantity):
     # Two groups of one row: one bit, one accuracy, one gap.
     assert certified(quantity, torch.eye(2).repeat(2, 1, 1), delta=0.05).bound == 1
 
 
 @every_quantity
-def test_drawn_codes_have_the_same_theorem(quantity):
+def test_the_same_theorem_covers_drawn_codes(quantity):
     # Only the plug-in differs: it counts the codes that were drawn.
     codes, groups = torch.arange(600) % 4, torch.arange(600) % 3
     table = torch.stack([observed_table(codes, groups, 3, 4)] * 2)
@@ -289,7 +289,7 @@ def test_no_two_rows_in_the_ranges_are_farther_apart_than_the_bound(name):
     low, high = RANGES[name]
     bound = dobrushin_bound(torch.tensor(low), torch.tensor(high))
     # Total variation is convex in each probability: the farthest rows are at ends of the ranges,
-    # and a bit at the same end in both is a bit less to tell them by.
+    # and a bit at the same end in both rows does not separate them.
     ends = [
         product_distance(*zip(*pairs, strict=True))
         for pairs in itertools.product(*[[(a, b), (b, a)] for a, b in zip(low, high, strict=True)])
@@ -308,7 +308,7 @@ def test_the_bound_is_exact_for_one_bit_and_for_bits_that_start_at_zero():
 
 
 @pytest.mark.parametrize("ends", [([0.5], [0.4]), ([-0.1], [0.5]), ([0.5], [1.1])])
-def test_ranges_that_are_none_are_refused(ends):
+def test_ranges_that_are_no_probabilities_are_refused(ends):
     with pytest.raises(ValueError, match=r"ranges of probabilities"):
         dobrushin_bound(torch.tensor(ends[0]), torch.tensor(ends[1]))
 
@@ -344,7 +344,7 @@ def test_a_bounded_spread_multiplies_the_slack_and_bounds_the_gap():
 # --- Entries.
 
 
-def test_a_quantity_is_entered_whole():
+def test_every_quantity_has_a_truth_and_a_name_of_its_own():
     assert set(QUANTITIES) == set(TRUTHS), "each entry needs its truth, in certificate_laws"
     assert len({quantity.name for quantity in QUANTITIES}) == len(QUANTITIES)
 
@@ -366,7 +366,7 @@ def test_an_entry_has_words_a_unit_and_bounds_on_both_sides_of_the_truth(quantit
 
 
 @every_quantity
-def test_a_code_that_reveals_nothing_has_nothing_certain(quantity):
+def test_the_lower_bound_of_a_code_that_reveals_nothing_is_chance(quantity):
     table = torch.full((2, 3, 4), 50.0)
     chance = 1 / 3 if quantity.unit == "accuracy" else 0
 
@@ -458,7 +458,7 @@ def test_tables_of_another_shape_or_with_bad_counts_are_refused():
             certify(GroupTables.of(torch.tensor([[1.0, bad], [1.0, 1.0]])))
 
 
-def test_settings_that_mean_nothing_are_refused():
+def test_impossible_settings_are_refused():
     table = torch.ones(2, 2)
 
     with pytest.raises(ValueError, match=r"`candidates` expects a number from 1 on, got 0"):
@@ -471,7 +471,7 @@ def test_settings_that_mean_nothing_are_refused():
 
 
 @every_quantity
-def test_more_drawn_codes_than_rows_are_warned_of(quantity):
+def test_more_drawn_codes_than_rows_give_a_warning(quantity):
     codes = torch.randint(64, (80,), generator=torch.Generator().manual_seed(0))
     table = torch.stack([observed_table(codes, torch.arange(80) % 2, 2, 64)] * 2)
 
@@ -481,6 +481,6 @@ def test_more_drawn_codes_than_rows_are_warned_of(quantity):
     certified(quantity, table, delta=0.05)  # expected counts are spread over all codes
 
 
-def test_the_theorem_stands_in_the_docstring():
+def test_the_docstring_has_the_theorem():
     for word in ("Theorem", "Proof", "Jensen", "McDiarmid", "does not say"):
         assert word in certificates.__doc__

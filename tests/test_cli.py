@@ -15,12 +15,10 @@ import pytest
 
 from bitveil import cli
 from bitveil.audits import Audit
+from bitveil.columns import files
 from bitveil.columns.printing import printable
-from bitveil.models import InvariantClassifier, load
-from builders import build
-
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 3, "random_state": 0}
-QUICK["key"] = b"a key for the tests"  # one that follows from the seed is warned of
+from bitveil.models import load
+from builders import KEY, quick
 
 
 def table_of(people, seed=0):
@@ -42,7 +40,7 @@ def fitted(people, tmp_path_factory):
 
     seen = table_of(people, seed=1)
     X = seen.drop(columns=["person", "sex", "hired", "extra"])
-    model = build(InvariantClassifier, **QUICK)
+    model = quick(key=KEY)
     folder = tmp_path_factory.mktemp("fitted") / "encoder"
     model.fit(X, seen["hired"], sensitive_features=seen[["sex"]]).save(folder)
 
@@ -172,7 +170,7 @@ def test_codes_are_those_of_the_encoder_in_every_format(bitveil, place, table):
 def test_dates_are_read_alike_from_both_formats(bitveil, people, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     X, y, s = people(300)
-    build(InvariantClassifier, **QUICK).fit(X, y, sensitive_features=s).save("encoder")
+    quick(key=KEY).fit(X, y, sensitive_features=s).save("encoder")
     X.to_csv("people.csv", index=False)
     X.to_parquet("people.parquet")
     for source in ("csv", "parquet"):
@@ -217,7 +215,7 @@ def test_rows_that_share_a_draw_are_said_on_the_error_stream(bitveil, place, tab
 
     assert code == 0
     assert out == "420 codes of 3 bits in codes.csv\n"
-    assert "40 of 420 rows have the content of another row" in err
+    assert "40 of 420 rows have the same content as another row" in err
     assert "--id" in err
 
 
@@ -243,8 +241,10 @@ def test_audit_says_what_it_found_and_what_that_does_not_say(bitveil, place):
     code, out, err = bitveil("audit", "encoder", "people.csv")
 
     assert (code, err) == (0, "")
-    assert out.startswith("What codes from encoder reveal of sex, by the rows of people.csv")
-    assert all(word in out for word in ("joint information", "attacker", "do not say"))
+    assert out.startswith(
+        "What codes from encoder reveal about sex, measured on the rows of people.csv"
+    )
+    assert all(word in out for word in ("joint information", "attacker", "do not cover"))
 
 
 def test_audit_prints_its_record_as_json(bitveil, place, table):
@@ -314,7 +314,7 @@ def broken(place, table):
     shutil.copytree("encoder", "damaged")
     (place / "damaged" / "weights.safetensors").write_bytes(b"?")
     X = table[["height", "age"]].to_numpy()
-    of = build(InvariantClassifier, **QUICK)
+    of = quick(key=KEY)
     of.fit(X, table["hired"], sensitive_features=table["sex"].to_numpy()).save("of")
 
     return place
@@ -352,7 +352,7 @@ MISTAKES = {
     "a goal that is none": (fit("people.csv", "new", "--max-gap", "10"), ["--max-gap expects"]),
     "two goals": (
         fit("people.csv", "new", "--max-gap", "0.5", "--strength", "1"),
-        ["Say one goal", "--max-gap and --strength"],
+        ["Set one goal only, got --max-gap and --strength"],
     ),
     "no bits": (fit("people.csv", "new", "--bits", "0"), ["--bits expects"]),
     "one bin": (fit("people.csv", "new", "--bins", "1"), ["--bins expects"]),
@@ -414,7 +414,7 @@ MISTAKES = {
     ),
     "ids that name two rows": (
         ("encode", "encoder", "namesakes.csv", "-o", "codes.csv", "--id", "person"),
-        ["namesakes.csv", "'person' names some rows twice"],
+        ["namesakes.csv", "some rows share an id in the column 'person'"],
     ),
     "ids that are missing": (
         ("encode", "encoder", "nameless.csv", "-o", "codes.csv", "--id", "person"),
@@ -422,11 +422,11 @@ MISTAKES = {
     ),
     "ids with the name of a bit": (
         ("encode", "encoder", "bits.csv", "-o", "codes.csv", "--id", "bit0"),
-        ["bits.csv", "'bit0' has the name of one of the bits"],
+        ["bits.csv", "a bit has the name of the column 'bit0', too"],
     ),
     "codes over their own rows": (
         ("encode", "encoder", "people.csv", "-o", "people.csv", "--force"),
-        ["people.csv would write over people.csv", "even --force"],
+        ["people.csv would overwrite people.csv", "even --force"],
     ),
     "codes over their own rows, by another way": (
         ("encode", "encoder", "people.csv", "-o", "folder.csv/../people.csv", "--force"),
@@ -434,23 +434,23 @@ MISTAKES = {
     ),
     "codes over their own rows, by a link": (
         ("encode", "encoder", "people.csv", "-o", "link.csv", "--force"),
-        ["link.csv would write over people.csv"],
+        ["link.csv would overwrite people.csv"],
     ),
     "codes over their own rows, by a second name": (
         ("encode", "encoder", "people.csv", "-o", "second.csv", "--force"),
-        ["second.csv would write over people.csv"],
+        ["second.csv would overwrite people.csv"],
     ),
     "codes into the encoder": (
         ("encode", "encoder", "people.csv", "-o", "encoder/codes.csv", "--force"),
-        ["encoder/codes.csv would write over encoder"],
+        ["encoder/codes.csv would overwrite encoder"],
     ),
     "codes over another file": (
         ("encode", "encoder", "people.csv", "-o", "women.csv"),
-        ["women.csv exists already", "say --force"],
+        ["women.csv already exists", "use --force"],
     ),
     "codes over a link to nowhere": (
         ("encode", "encoder", "people.csv", "-o", "nowhere.csv"),
-        ["nowhere.csv exists already", "say --force"],
+        ["nowhere.csv already exists", "use --force"],
     ),
     "codes in a wrong suffix": (
         ("encode", "encoder", "people.csv", "-o", "codes.txt"),
@@ -507,7 +507,7 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
     bitveil, broken, monkeypatch
 ):
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
-    monkeypatch.setattr(cli, "_read", None)  # nothing is read either
+    monkeypatch.setattr(files, "read_table", None)  # nothing is read either
     for words in (
         fit("people.csv", "new"),
         ("encode", "encoder", "people.csv", "-o", "codes.csv"),
@@ -518,17 +518,17 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 
 
 def test_codes_that_appear_meanwhile_are_not_written_over(bitveil, place, monkeypatch):
-    read = cli._read
+    read = files.read_table
 
     def meanwhile(path, **settings):
         (place / "codes.csv").write_text("theirs")
         return read(path, **settings)
 
-    monkeypatch.setattr(cli, "_read", meanwhile)
+    monkeypatch.setattr(files, "read_table", meanwhile)
     code, _, err = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv")
 
     assert code == 2
-    assert "codes.csv exists already" in err
+    assert "codes.csv exists already and is not overwritten" in err
     assert (place / "codes.csv").read_text() == "theirs"
 
 
@@ -569,7 +569,7 @@ def test_names_print_as_they_are_and_a_terminal_obeys_none(bitveil, place, table
     assert encoded == (0, f"400 codes of 1 bits in {printable(codes)}\n", "")
     lost = bitveil("encode", folder, "people.csv", "-o", "other.csv")[2]
     again = bitveil("encode", folder, "odd.csv", "-o", codes)[2]
-    assert f"{printable(codes)} exists already" in again
+    assert f"{printable(codes)} already exists" in again
     assert not set(OBEYED) & set(out + encoded[1] + lost + again)
 
 
@@ -607,7 +607,7 @@ def test_messages_of_python_speak_of_options(bitveil, place, monkeypatch, python
         warnings.warn(python, stacklevel=1)
         raise ValueError(python)
 
-    monkeypatch.setattr(cli, "_read", refuse)
+    monkeypatch.setattr(files, "read_table", refuse)
     err = bitveil(*fit("people.csv", "new"))[2]
 
     assert err == f"bitveil: note: {here}\nbitveil: {here}\n"

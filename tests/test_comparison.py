@@ -37,7 +37,7 @@ BOUNDS = {
 
 @pytest.mark.parametrize("name", BOUNDS)
 @pytest.mark.parametrize("lean", [0.0, 3.0], ids=["fair", "leaky"])
-def test_they_hold(name, lean):
+def test_the_other_bounds_hold(name, lean):
     population = leaning(lean)
     truth = brute.total_variation(population.truth[0])
     found = [BOUNDS[name](tables) for tables in three_samples(population)]
@@ -105,7 +105,7 @@ def test_the_complexity_of_all_classifiers_is_at_most_what_rademacher_is_charged
     assert 0.7 * charged < measured <= charged
 
 
-def test_a_code_of_one_value_and_a_code_that_tells_all():
+def test_a_code_of_one_value_and_a_code_that_reveals_all():
     everything = torch.tensor([[500.0, 0.0], [0.0, 500.0]])
 
     assert weissman_gap(torch.full((2, 1), 500.0)) == 0
@@ -122,7 +122,7 @@ def test_all_of_them_grow_with_the_codes_and_the_certificate_does_not():
         assert BOUNDS[name]([many] * 3) > 1.5 * BOUNDS[name]([few] * 3)
 
 
-def test_without_codes_to_tell_apart_two_of_them_are_as_good():
+def test_with_one_code_two_of_them_are_as_good():
     # A bit that each row is sure of is what a union over four sets is made for.
     tables = next(iter(three_samples(sure([[0.3, 0.7]]))))
 

@@ -1,6 +1,7 @@
 """Criteria: groups compared within all rows, within each target, or within one of them."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,15 +14,11 @@ from bitveil.criteria import CRITERIA
 from bitveil.datasets import make_parity_trap, make_unequal_rates
 from bitveil.estimators import InvariantEncoder
 from bitveil.measures import MEASURES, Measure
-from bitveil.models import InvariantClassifier, load
-from builders import build
+from bitveil.models import load
+from builders import quick
 from worlds import random_rows
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
-
-
-def classifier(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
+classifier = partial(quick, hidden=(16,), epochs=20, batch_size=500)
 
 
 def unequal(n, seed=0):

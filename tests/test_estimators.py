@@ -1,6 +1,7 @@
 """Estimators: scikit-learn's manners, frozen bits, and answers that come from the bits alone."""
 
 import random
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,17 +18,10 @@ from bitveil.certificates import UncertifiableError
 from bitveil.datasets import load_adult, load_german_credit
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier
-from builders import build
+from builders import build, quick
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 500}
-
-
-def encoder(**settings):
-    return build(InvariantEncoder, **QUICK | {"random_state": 0} | settings)
-
-
-def classifier(**settings):
-    return build(InvariantClassifier, **QUICK | {"random_state": 0} | settings)
+classifier = partial(quick, hidden=(16,), epochs=20, batch_size=500)
+encoder = partial(classifier, InvariantEncoder)
 
 
 @pytest.fixture(scope="module")

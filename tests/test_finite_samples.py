@@ -31,18 +31,18 @@ def test_squared_tables_are_sums_of_squares():
     assert torch.allclose(squared_table(logits, groups, 3), expected, atol=1e-14)
 
 
-def test_the_spread_of_sure_bits_is_the_number_of_codes_less_one():
+def test_the_spread_of_certain_bits_is_the_number_of_codes_minus_one():
     logits = 200 * torch.randn(2_000, 3, generator=torch.Generator().manual_seed(0)).sign()
 
     assert spread(logits, torch.zeros(2_000).long(), 1).item() == pytest.approx(7, rel=0.01)
 
 
-def test_rows_that_are_all_alike_have_no_spread():
+def test_identical_rows_have_no_spread():
     assert spread(torch.ones(50, 3).double(), torch.arange(50) % 2, 2).abs().max() < 1e-9
 
 
 @pytest.mark.parametrize("scale", [1.0, 3.0])
-def test_the_correction_takes_away_most_of_the_bias(scale):
+def test_the_correction_removes_most_of_the_bias(scale):
     sample, truth, _ = population(scale)
     found = [corrected_information(*sample(400, seed), 2) for seed in range(60)]
     plug_in = sum(f.plug_in for f in found) / 60 - truth
@@ -52,7 +52,7 @@ def test_the_correction_takes_away_most_of_the_bias(scale):
     assert abs(corrected) < 0.35 * plug_in
 
 
-def test_too_few_rows_for_the_codes_are_warned_of():
+def test_too_few_rows_for_the_codes_give_a_warning():
     logits = 200 * torch.randn(60, 5, generator=torch.Generator().manual_seed(0)).sign()
     with pytest.warns(UserWarning, match=r"too few rows for its codes .* not to be trusted"):
         corrected_information(logits, torch.arange(60) % 2, 2)
@@ -72,7 +72,7 @@ def test_the_bracket_holds_the_truth_in_expectation():
     assert (truth < high.mean(0)).all()
 
 
-def test_left_out_rows_equal_the_sum_over_rows_that_are_left_out():
+def test_leaving_rows_out_equals_a_loop_over_rows():
     logits, groups = random_rows(n=12, m=3, k=2)
     variation = 0.0
     for i in range(12):
@@ -122,6 +122,6 @@ def test_the_bootstrap_interval_has_the_width_of_a_bootstrap_over_rows():
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_a_level_that_is_no_share_is_refused():
+def test_a_level_outside_0_and_1_is_refused():
     with pytest.raises(ValueError, match=r"`level` expects a number between 0 and 1, got 95"):
         bootstrap_interval(torch.zeros(4, 2), torch.arange(4) % 2, 2, level=95)

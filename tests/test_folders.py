@@ -1,6 +1,5 @@
 """Folders: an encoder comes back from disk unchanged, or is refused."""
 
-from dataclasses import replace
 import copy
 import hashlib
 import json
@@ -9,6 +8,7 @@ import pprint
 import secrets
 import shutil
 import stat
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np

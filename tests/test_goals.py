@@ -3,6 +3,7 @@
 import math
 import re
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -17,10 +18,9 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
 from bitveil.measures import MEASURES, Measure
-from bitveil.models import InvariantClassifier
 from bitveil.search import LADDER, Candidate, Counts, Step, certified
 from bitveil.training import Epoch, History
-from builders import build
+from builders import quick
 
 
 def world(n, seed=0, k=2):
@@ -34,10 +34,7 @@ def world(n, seed=0, k=2):
     return X, (merit > 0.4 * (k - 1)).astype(int), s
 
 
-def encoder(cls=InvariantClassifier, **settings):
-    quick = {"features": "raw", "hidden": (16,), "epochs": 40, "batch_size": 500}
-
-    return build(cls, **{"n_bits": 3, "random_state": 0} | quick | settings)
+encoder = partial(quick, hidden=(16,), epochs=40, batch_size=500)
 
 
 def shares(theta, s):

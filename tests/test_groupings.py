@@ -1,5 +1,7 @@
 """Groupings: how a sensitive attribute becomes groups, for fitted rows and for others."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,9 @@ import pytest
 from bitveil.columns.groups import CONTINUOUS, Grouping
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
-from builders import build
+from builders import quick
 
-QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
+one_epoch = partial(quick, InvariantEncoder, 2, hidden=(4,), epochs=1)
 
 
 def grouped(column, *, bins=5, missing="error", **more):
@@ -25,7 +27,7 @@ def table(n=300, seed=0):
 def fitted(s, **settings):
     X, y = table(len(s))
 
-    return build(InvariantEncoder, **QUICK | settings).fit(X, y, sensitive_features=s)
+    return one_epoch(**settings).fit(X, y, sensitive_features=s)
 
 
 # Numbers that are cut
@@ -294,8 +296,7 @@ def test_a_number_is_cut_before_rows_are_split_and_certified():
     rng = np.random.default_rng(0)
     X = rng.normal(size=(1500, 2))
     s = X[:, 0] + rng.normal(size=1500)
-    settings = QUICK | {"max_gap": 0.8, "bins": 3}
-    model = build(InvariantEncoder, **settings).fit(X, X[:, 1] > 0, sensitive_features=s)
+    model = one_epoch(max_gap=0.8, bins=3).fit(X, X[:, 1] > 0, sensitive_features=s)
 
     assert model.certificate_.sizes == (150, 150, 150)
     assert len(model.groups_) == 3

@@ -35,8 +35,7 @@ READINGS = {
 }
 PRIORS = {"empirical": None, "uniform": [1 / 3] * 3, "given": [0.2, 0.5, 0.3]}
 
-# Which a merger of groups cannot raise, whatever the prior: those that count how many groups there
-# are, or compare with the most frequent one, are asked about codes only.
+# Readings that depend on the prior.
 WITH_PRIOR = set(READINGS) - {"total_variation", "separation", "squared_hellinger"}
 
 reading = pytest.mark.parametrize("name", READINGS)
@@ -174,7 +173,7 @@ def test_a_group_without_rows_changes_nothing(name):
     assert read(name, more).item() == pytest.approx(read(name, table).item(), rel=1e-12)
 
 
-def test_the_parity_trap_has_nothing_by_neuron_and_one_bit_jointly():
+def test_the_parity_trap_has_no_information_by_neuron_and_one_bit_jointly():
     world = parity_trap(extra=2)
     alone = info.neuron_information(neuron_tables(world.logits, world.groups, 2))
     joint = info.mutual_information(joint_table(world.logits, world.groups, 2))
@@ -184,7 +183,7 @@ def test_the_parity_trap_has_nothing_by_neuron_and_one_bit_jointly():
 
 
 @pytest.mark.parametrize("flip", [0.01, 0.3, 0.49])
-def test_a_noisy_copy_tells_what_its_channel_carries(flip):
+def test_a_noisy_copy_reveals_what_its_channel_carries(flip):
     world = noisy_copy(flip, extra=3)
     table = joint_table(world.logits, world.groups, 2)
 
@@ -222,7 +221,7 @@ def test_information_is_at_most_a_share_of_the_entropy_whatever_the_prior(seed, 
     assert info.total_variation(table) <= share + 1e-12
 
 
-def test_an_erasure_tells_just_that_share():
+def test_an_erasure_channel_attains_the_bound():
     # The group, or nothing with probability 0.3: the bound is attained.
     table = torch.tensor([[0.3, 0.7, 0.0, 0.0], [0.3, 0.0, 0.7, 0.0], [0.3, 0.0, 0.0, 0.7]])
     told = info.mutual_information(table) / group_entropy(table)
@@ -231,7 +230,7 @@ def test_an_erasure_tells_just_that_share():
     assert told.item() == pytest.approx(0.7, rel=1e-6)
 
 
-def test_of_two_groups_the_overlap_is_one_less_the_total_variation():
+def test_for_two_groups_the_overlap_is_one_minus_the_total_variation():
     table = table_of(k=2)
 
     assert info.doeblin_coefficient(table).item() == pytest.approx(

@@ -3,6 +3,7 @@
 import io
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -11,10 +12,9 @@ import pytest
 from bitveil.columns.kinds import Kinds
 from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import row_digests
-from builders import build
+from builders import KEY, quick
 
-QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
-QUICK |= {"key": b"a key of these tests"}
+long_codes = partial(quick, InvariantEncoder, 16, hidden=(4,), epochs=1, key=KEY)
 
 
 def one(values, **settings):
@@ -86,7 +86,7 @@ def test_numbers_of_float32_are_the_decimals_in_a_file():
     decimals = [[0.1, 0.2], [0.3, 1e-7]]
     narrow = np.array(decimals, dtype="float32")
     X, s = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) % 2
-    model = build(InvariantEncoder, **QUICK).fit(X, s, sensitive_features=1 - s)
+    model = long_codes().fit(X, s, sensitive_features=1 - s)
     wide = row_digests(np.array(decimals))
 
     np.testing.assert_array_equal(row_digests(pd.DataFrame(narrow)), wide)
@@ -166,7 +166,7 @@ def test_columns_that_cannot_be_fitted_are_refused(values, words, dtype):
         table = pd.read_parquet(io.BytesIO(table.to_parquet()), dtype_backend="pyarrow")
 
     with pytest.raises(ValueError, match=words):
-        build(InvariantEncoder, **QUICK).fit(table.assign(y=s), s, sensitive_features=1 - s)
+        long_codes().fit(table.assign(y=s), s, sensitive_features=1 - s)
 
 
 @pytest.mark.parametrize("dtype", [object, None])
@@ -174,7 +174,7 @@ def test_complex_columns_are_refused(dtype):
     table, s = one([1j, 2] * 30, dtype=dtype), np.arange(60) % 2
 
     with pytest.raises(ValueError, match="Complex data not supported: column 'x'"):
-        build(InvariantEncoder, **QUICK).fit(table, s, sensitive_features=1 - s)
+        long_codes().fit(table, s, sensitive_features=1 - s)
 
 
 @pytest.mark.parametrize(
@@ -188,4 +188,4 @@ def test_complex_columns_are_refused(dtype):
 def test_arrays_that_cannot_be_held_are_refused(X, words):
     s = np.arange(60) % 2
     with pytest.raises(ValueError, match=words):
-        build(InvariantEncoder, **QUICK).fit(X, s, sensitive_features=1 - s)
+        long_codes().fit(X, s, sensitive_features=1 - s)

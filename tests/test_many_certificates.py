@@ -40,7 +40,7 @@ def sure_codes(n_codes=40, worlds=300):
     return tables, tables[torch.arange(worlds), total_variation(tables).argmin(1)]
 
 
-def test_choosing_among_forty_codes_takes_the_correction():
+def test_choosing_among_forty_codes_needs_the_correction():
     def wrong(candidates):
         bounds = [
             certify(GroupTables.of(t), delta=DELTA, candidates=candidates).bound for t in safest
@@ -63,7 +63,7 @@ def test_the_correction_is_the_logarithm_of_the_number_of_candidates():
 @pytest.mark.parametrize(
     ("quantity", "truth"), [(PARITY_GAP, 0.4), (BALANCED_ATTACK_ACCURACY, 0.7)]
 )
-def test_a_sequence_certifies_a_bad_code_at_most_a_share_delta_of_the_time(quantity, truth):
+def test_a_sequence_certifies_a_bad_code_with_probability_delta_at_most(quantity, truth):
     # Forty codes, each just above the goal: the safest of them would pass too often.
     goal = truth - 1e-9
     worlds, safest = sure_codes()
@@ -94,7 +94,7 @@ def test_a_sequence_keeps_what_the_certificate_is_about():
     assert chance.quantity == EQUAL_OPPORTUNITY_GAP
 
 
-def test_columns_share_delta_and_hold_at_once():
+def test_certificates_of_columns_share_delta_and_hold_at_once():
     table = torch.full((2, 4), 100.0)
     columns = {"sex": GroupTables.of(table), "age": GroupTables.of(2 * table)}
     found = certify_columns(columns, delta=0.1)

@@ -1,4 +1,4 @@
-"""What the bits mean: planted leaks are named, chance is not, and what is certain is."""
+"""What the bits mean: planted leaks are named, chance is not, and lower bounds hold."""
 
 import numpy as np
 import pandas as pd
@@ -9,7 +9,7 @@ from scipy.special import logit
 from bitveil.audits import parts, patterns, readings
 from bitveil.audits.follows import follows
 from bitveil.audits.meaning import meaning
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.words import group_name, listed
 from bitveil.blocks import block_information, information_given_others
 from bitveil.information import BITS, mutual_information
@@ -26,7 +26,7 @@ def coins(m, n=N, seed=0):
 
 def of(bits=None, s=None, *, logits=None, y=None, **more):
     named = None if logits is None else range(len(logits))
-    published = Published.of(bits, logits, named, seed=0)
+    published = PublishedCodes.of(bits, logits, named, seed=0)
     classes = 0 if y is None else int(y.max()) + 1
     return meaning(published, s, ["f", "m", "x"][: s.max() + 1], y, classes, **more)
 
@@ -43,10 +43,10 @@ def test_a_parity_trap_inside_eight_bits_is_named(places, soft):
     names = (f"bit {first}", f"bit {second}")
     found = of(None if soft else bits, s, logits=400.0 * bits - 200 if soft else None)
 
-    assert found.telling.parts == names
-    assert found.telling.information == pytest.approx(1, abs=1e-3)
-    assert max(found.telling.alone) < 1e-3
-    assert found.telling.complete
+    assert found.revealing.parts == names
+    assert found.revealing.information == pytest.approx(1, abs=1e-3)
+    assert max(found.revealing.alone) < 1e-3
+    assert found.revealing.complete
     # Each of its four values is one group for sure.
     assert {pattern.parts for pattern in found.patterns} == {names}
     assert sorted(pattern.values for pattern in found.patterns) == [(0, 0), (0, 1), (1, 0), (1, 1)]
@@ -62,7 +62,7 @@ def test_a_trap_of_three_bits_is_named():
     bits[:, 4] = bits[:, 1] ^ bits[:, 6] ^ s
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 1", "bit 4", "bit 6")
+    assert found.revealing.parts == ("bit 1", "bit 4", "bit 6")
     assert {pattern.parts for pattern in found.patterns} == {("bit 1", "bit 4", "bit 6")}
 
 
@@ -71,18 +71,18 @@ def test_a_trap_in_a_code_that_cannot_be_listed_is_named():
     bits[:, 33] = bits[:, 9] ^ s
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 9", "bit 33")
+    assert found.revealing.parts == ("bit 9", "bit 33")
     assert found.patterns[0].parts == ("bit 9", "bit 33")
 
 
-def test_sets_that_cannot_all_be_looked_at_are_grown_one_by_one(monkeypatch):
+def test_sets_that_cannot_all_be_examined_are_grown_one_by_one(monkeypatch):
     monkeypatch.setattr(parts, "_SETS", 5)
     s, bits, _ = coins(6)
     bits[:, 1], bits[:, 3] = (np.where(coins(1, seed=k)[1][:, 0], s, bits[:, k]) for k in (1, 3))
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 1", "bit 3")
-    assert not found.telling.complete
+    assert found.revealing.parts == ("bit 1", "bit 3")
+    assert not found.revealing.complete
 
 
 def test_a_bit_that_gives_away_one_row_in_a_hundred_is_named_with_its_rows():
@@ -91,7 +91,7 @@ def test_a_bit_that_gives_away_one_row_in_a_hundred_is_named_with_its_rows():
     bits[:, 7] = np.where(given_away, s, 0)
     found = of(bits, s)
 
-    assert found.telling.parts == ("bit 7",)
+    assert found.revealing.parts == ("bit 7",)
     (pattern,) = found.patterns
     assert (pattern.parts, pattern.values, pattern.group) == (("bit 7",), (1,), "m")
     assert pattern.rows == (given_away & (s == 1)).sum()
@@ -100,7 +100,7 @@ def test_a_bit_that_gives_away_one_row_in_a_hundred_is_named_with_its_rows():
     assert str(pattern).startswith(f"bit 7 = 1: {pattern.rows} rows (0.5%), 100.0% of them m")
 
 
-def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_where_its_logits_are_known():
+def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_if_its_logits_are_known():
     s, bits, rng = coins(8)
     logits = rng.normal(size=(N, 8))
     sure = rng.random(N) < 0.01
@@ -113,32 +113,32 @@ def test_a_coin_that_is_sure_in_one_row_in_a_hundred_is_named_where_its_logits_a
     ]
     assert {p.rows for p in found.patterns} == {int((sure & (s == g)).sum()) for g in (0, 1)}
     assert "for sure" in str(found.patterns[0])
-    # Who sees one draw cannot tell: without logits nothing is found, as nothing can be.
-    assert of(Published.of_named(logits, range(len(logits))).parts, s).patterns == ()
+    # One draw does not show it: without logits there is nothing to find.
+    assert of(PublishedCodes.of_named(logits, range(len(logits))).parts, s).patterns == ()
 
 
 # Chance is not named
 
 
 @pytest.mark.parametrize("seed", range(8))
-def test_a_blind_code_names_nothing(seed):
+def test_nothing_is_named_in_a_blind_code(seed):
     s, bits, rng = coins(6, n=2_000, seed=seed)
     for found in (of(bits, s), of(s=s, logits=rng.normal(size=(2_000, 6)))):
-        assert found.telling is None
+        assert found.revealing is None
         assert found.patterns == ()
 
 
 @pytest.mark.parametrize("n_values", [3, 50, 3_000])
-def test_a_column_that_has_nothing_to_do_with_the_group_tells_nothing(n_values):
+def test_a_column_that_is_independent_of_the_group_reveals_nothing(n_values):
     s, _, rng = coins(1)
-    found = meaning(Published.of_columns(rng.integers(0, n_values, N)), s, ["f", "m"])
+    found = meaning(PublishedCodes.of_columns(rng.integers(0, n_values, N)), s, ["f", "m"])
 
-    assert found.telling is None
+    assert found.revealing is None
     assert found.patterns == ()
     assert found.parts[0].information < 0.006
-    # Read as it is, it would seem to tell.
+    # Without a correction it would seem to reveal something.
     many = rng.integers(0, 3_000, N)
-    plug_in = mutual_information(Published.of_columns(many).tables(_t(s), 2).groups)
+    plug_in = mutual_information(PublishedCodes.of_columns(many).tables(_t(s), 2).groups)
     assert plug_in * BITS > 0.1
 
 
@@ -171,7 +171,7 @@ def violations(p, n, which, delta=0.1, worlds=1_000):
 
 @pytest.mark.parametrize("n", [(300, 300), (40, 800)])
 @pytest.mark.parametrize("lean", [0.0, 0.8, 0.98])
-def test_what_is_certain_of_all_patterns_is_so_but_for_a_share_delta(n, lean):
+def test_the_lower_bounds_of_all_patterns_hold_at_once_except_with_probability_delta(n, lean):
     even = np.full(8, 1 / 8)
     p = np.stack([even, (1 - lean) * even + lean * np.eye(8)[0]])
 
@@ -220,12 +220,12 @@ def test_the_target_is_read_as_the_group_is():
 
 
 @pytest.mark.parametrize("n_values", [4, 200], ids=["many rows a code", "few"])
-def test_what_drawn_codes_say_by_chance_is_taken_off(n_values):
+def test_the_information_of_drawn_codes_by_chance_is_subtracted(n_values):
     rng = np.random.default_rng(0)
     read, plug_in = [], []
     for _ in range(60):
         s, codes = rng.integers(0, 2, 1_000), rng.integers(0, n_values, 1_000)
-        one = readings.Readings(Published.of_columns(codes), _t(s), 2)
+        one = readings.Readings(PublishedCodes.of_columns(codes), _t(s), 2)
         plug_in.append(mutual_information(one.whole).item())
         read.append(plug_in[-1] - readings._information_by_chance(one.whole))
 
@@ -234,7 +234,7 @@ def test_what_drawn_codes_say_by_chance_is_taken_off(n_values):
     assert np.mean(plug_in) > error
 
 
-def test_codes_that_tell_most_come_first_and_add_up():
+def test_codes_that_reveal_most_come_first_and_add_up():
     logits, s = random_rows(n=60, m=4, k=3)
     found = of(s=s.numpy(), logits=logits.numpy())
     table = joint_table(logits, s, 3)
@@ -255,20 +255,20 @@ def test_codes_that_tell_most_come_first_and_add_up():
 
 def test_codes_of_columns_are_named_by_their_values():
     table = pd.DataFrame({"plz": [10, 20] * 40, "kind": pd.Categorical(["b", "a"] * 40)})
-    found = meaning(Published.of_columns(table), np.array([0, 1] * 40), ["f", "m"])
+    found = meaning(PublishedCodes.of_columns(table), np.array([0, 1] * 40), ["f", "m"])
 
     assert {cell.code for cell in found.cells} == {"10, b", "20, a"}
     assert [part.name for part in found.parts] == ["plz", "kind"]
     assert all(part.ones is None for part in found.parts)
     assert found.parts[0].given_others == pytest.approx(0, abs=1e-9)  # each says all
-    assert len(found.telling.parts) == 1
+    assert len(found.revealing.parts) == 1
 
 
-def test_parts_of_many_values_are_numbered_alike_by_all_ways():
+def test_all_ways_number_parts_of_many_values_alike():
     rng = np.random.default_rng(0)
-    narrow = Published.of_columns(rng.integers(0, 4, (300, 3)))
-    middle = Published.of_columns(rng.integers(0, 99, (300, 4)))
-    wide = Published.of_columns(rng.integers(0, 99, (300, 12)))  # 99**12 codes
+    narrow = PublishedCodes.of_columns(rng.integers(0, 4, (300, 3)))
+    middle = PublishedCodes.of_columns(rng.integers(0, 99, (300, 4)))
+    wide = PublishedCodes.of_columns(rng.integers(0, 99, (300, 12)))  # 99**12 codes
     for published in (narrow, middle, wide):
         parts = list(range(len(published.names)))
         numbers, codes = published.numbers(parts)
@@ -319,7 +319,7 @@ def test_discrete_codes_follow_columns_of_any_type():
     pd.testing.assert_frame_equal(X, before)
 
 
-def test_a_map_names_the_columns_most_followed_first():
+def test_the_map_names_first_the_columns_that_are_followed_most():
     X = np.random.default_rng(0).normal(size=(500, 3))
     moved, columns = follows(encoder, X)
     found = of(s=(X[:, 2] > 0).astype(int), logits=encoder(X), moved=moved, columns=columns)
@@ -335,7 +335,7 @@ def test_parts_are_said_in_words():
     logits = noisy_copy(0.1, extra=1).logits.repeat(200, 1).numpy()
     found = of(s=np.tile([0, 1], 200), logits=logits)
 
-    assert str(found.telling) == "bit 0 tells 0.5310 of 0.5310 bits"
+    assert str(found.revealing) == "bit 0 reveals 0.5310 of 0.5310 bits"
     assert group_name(("f", 40)) == "f, 40"
     assert listed(["a"]) == "a"
     assert listed(["a", "b"]) == "a and b"

@@ -1,4 +1,4 @@
-"""Measures: every entry is whole, by a second opinion on each of its fields."""
+"""Measures: each entry is complete. A second opinion checks each of its fields."""
 
 import math
 
@@ -108,7 +108,7 @@ def test_it_depends_on_the_prior_if_it_has_one(name):
 
 @each
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_it_goes_over_strata_as_it_says(name, criterion):
+def test_it_combines_strata_as_it_says(name, criterion):
     reading, batch = MEASURES[name], batch_of()
     table = neuron_tables if reading.each_bit else joint_table
     tables = [table(batch.logits[rows], batch.s[rows], 2) for rows in batch.compared(criterion, 1)]
@@ -123,7 +123,7 @@ def test_it_goes_over_strata_as_it_says(name, criterion):
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)
-def test_rows_are_compared_as_tables_say(criterion):
+def test_compared_rows_are_those_of_the_tables(criterion):
     batch = batch_of()
     counts = [torch.bincount(batch.s[rows], minlength=2) for rows in batch.compared(criterion, 1)]
 
@@ -134,7 +134,7 @@ def test_rows_are_compared_as_tables_say(criterion):
 @drawn
 @pytest.mark.parametrize("criterion", CRITERIA)
 @pytest.mark.parametrize("weighted", [False, True])
-def test_drawn_codes_estimate_what_tables_say(name, criterion, weighted):
+def test_drawn_codes_estimate_the_value_of_the_table(name, criterion, weighted):
     weights = 0.5 + torch.arange(90).double() % 3 if weighted else None
     batch = batch_of(weights=weights)
     found = []
@@ -172,7 +172,7 @@ def test_wide_codes_are_measured_or_refused(name):
 
 
 @each
-def test_two_measures_are_one_for_two_groups_where_it_says_so(name):
+def test_same_of_two_names_the_measure_that_is_equal_for_two_groups(name):
     logits, s = random_rows(k=2)
     table = joint_table(logits, s, 2)
     same = {
@@ -188,7 +188,7 @@ def test_two_measures_are_one_for_two_groups_where_it_says_so(name):
     assert same == ({twin} if twin else {n for n in MEASURES if MEASURES[n].same_of_two == name})
 
 
-def test_the_sum_over_bits_adds_up_what_each_bit_reveals():
+def test_neuron_information_adds_up_what_each_bit_reveals():
     batch = batch_of(m=5, k=3)
     alone = [
         Measure("mutual_information", "separation")(batch.at(batch.logits[:, [j]])).item()

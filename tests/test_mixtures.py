@@ -16,14 +16,15 @@ from bitveil.certificates import UncertifiableError, certify, slack
 from bitveil.codes import code_likelihood
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
-from bitveil.mixtures import Mixture, largest_share, mixed_table
+from bitveil.mixtures import Mixture
 from bitveil.models import InvariantClassifier, load
-from builders import build
+from bitveil.shares import largest_share, mixed_table
+from builders import quick
 from populations import sure
 
 DELTA = 0.1
 IDS = range(1200)
-QUICK = {"features": "raw", "hidden": (4,), "epochs": 1, "batch_size": 500, "random_state": 0}
+one_epoch = partial(quick, hidden=(4,), epochs=1, batch_size=500)
 
 
 def linear(weights, rows, *, cls=InvariantEncoder, **settings):
@@ -31,7 +32,7 @@ def linear(weights, rows, *, cls=InvariantEncoder, **settings):
 
     X, y, s = rows
     weights = torch.tensor(weights, dtype=torch.float64)
-    model = build(cls, len(weights), **QUICK | settings).fit(X, y, sensitive_features=s)
+    model = one_epoch(cls, len(weights), **settings).fit(X, y, sensitive_features=s)
     model.coder_ = replace(
         model.coder_,
         encoder=nn.Linear(*weights.T.shape, bias=False).double().eval().requires_grad_(False),
@@ -246,7 +247,7 @@ def test_answers_are_those_of_the_model_that_the_coin_chose():
 def test_a_mixture_is_made_anew_from_saved_encoders(tmp_path):
     X, y, s = people(200)
     encoders = [
-        build(InvariantEncoder, m, **QUICK, key=bytes(16 + m)).fit(X, y, sensitive_features=s)
+        one_epoch(InvariantEncoder, m, key=bytes(16 + m)).fit(X, y, sensitive_features=s)
         for m in (1, 2)
     ]
     bits = Mixture(encoders, [0.3, 0.7]).transform(X)
@@ -400,12 +401,12 @@ def test_several_columns_of_groups_are_taken_together():
 
 def other_columns():
     X, y, s = people(200)
-    return build(InvariantEncoder, 2, **QUICK).fit(np.c_[X, X], y, sensitive_features=s)
+    return one_epoch(InvariantEncoder, 2).fit(np.c_[X, X], y, sensitive_features=s)
 
 
 def named_columns():
     X, y, s = people(200)
-    return build(InvariantEncoder, 2, **QUICK).fit(
+    return one_epoch(InvariantEncoder, 2).fit(
         pd.DataFrame(X, columns=["a", "b"]), y, sensitive_features=s
     )
 

@@ -1,5 +1,7 @@
 """The audit of an encoder takes groups, bins, targets, criterion and goal from the fit."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -7,9 +9,9 @@ import pytest
 from bitveil.audits import audit
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
-from builders import build
+from builders import quick
 
-QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 2, "random_state": 0}
+two_bits = partial(quick, n_bits=2, hidden=(4,), epochs=2)
 
 
 def people(n=600, seed=0):
@@ -29,9 +31,7 @@ FEATURES = ["a", "b", "c"]
 def fitted(cls=InvariantClassifier, target="hired", sensitive="sex", **settings):
     table = people()
     y = None if target is None else table[target]
-    return build(cls, **QUICK | settings).fit(
-        table[FEATURES], y, sensitive_features=table[sensitive]
-    )
+    return two_bits(cls, **settings).fit(table[FEATURES], y, sensitive_features=table[sensitive])
 
 
 def audited(model, target="hired", sensitive="sex", seed=1, **settings):
@@ -65,7 +65,7 @@ def test_it_is_the_audit_of_the_published_codes():
         ("equal_opportunity", "equal opportunity gap"),
     ],
 )
-def test_it_leads_with_the_criterion_of_the_fit(criterion, quantity, tmp_path):
+def test_the_gap_of_the_fitted_criterion_comes_first(criterion, quantity, tmp_path):
     model = fitted(criterion=criterion, positive="no", key=b"k" * 16)
     model.save(tmp_path / "model")
     for each in (model, load(tmp_path / "model")):
@@ -150,7 +150,7 @@ def test_an_encoder_without_a_target_is_audited_for_any():
 def test_used_rows_are_refused_by_name_and_by_content():
     table = people()
     X, y, s = table[FEATURES], table["hired"], table["sex"]
-    named = build(InvariantClassifier, **QUICK).fit(X, y, sensitive_features=s, ids=range(600))
+    named = two_bits().fit(X, y, sensitive_features=s, ids=range(600))
 
     with pytest.raises(ValueError, match="600 of 600 rows have the content of rows"):
         fitted().audit(X, y, sensitive_features=s)

@@ -2,6 +2,7 @@
 
 import copy
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,21 +14,10 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.layers import StochasticBinary, conv_encoder, drawing_from, stochastic_layers
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
 from bitveil.networks import Decoding, Encoding
-from builders import build
+from builders import KEY, leaning_rows, quick
 
-QUICK = {"n_bits": 3, "hidden": (8,), "epochs": 4, "batch_size": 200}
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0, "key": b"a key for the tests"} | settings)
-
-
-def world(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    s = rng.integers(2, size=n)
-    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
-
-    return X, (X[:, 0] > 0.2).astype(int), s
+encoder = partial(quick, features="auto", epochs=4, batch_size=200, key=KEY)
+world = partial(leaning_rows, noise=0.0)
 
 
 def deep():

@@ -13,7 +13,7 @@ from worlds import trap_batch
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.3, 1.0])
-def test_the_papers_form_mixes_task_and_measure(gamma):
+def test_the_form_of_the_paper_mixes_task_and_measure(gamma):
     batch = trap_batch()
     loss = Weighted.gamma(task_information, Measure("mutual_information"), gamma)(batch).loss
 
@@ -26,7 +26,7 @@ def test_a_gamma_outside_its_range_is_refused():
         Weighted.gamma(task_information, Measure("mutual_information"), 2)
 
 
-def test_the_multiplier_grows_with_violation_in_training_only():
+def test_the_multiplier_grows_with_a_violation_in_training_only():
     objective = Constrained(task_information, Measure(), limit=0.2)
     objective(trap_batch())
     grown = objective.multiplier.item()

@@ -34,7 +34,7 @@ def adult():
 # Numbers
 
 
-def test_what_is_certified_is_never_rounded_to_its_favour():
+def test_bounds_are_never_rounded_in_their_favour():
     for share in [*np.random.default_rng(0).random(2_000), 0, 0.1, 0.0949, 0.095, 1]:
         assert share - 1e-9 <= float(at_most(share)) / 100 < share + 0.001 + 1e-9
         assert share - 0.001 - 1e-9 < float(at_least(share)) / 100 <= share + 1e-9
@@ -77,7 +77,7 @@ def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
     assert "in at most 5 of 100 such audits" in words
 
 
-def test_where_nothing_is_certified_or_certain_that_is_said():
+def test_the_page_says_where_nothing_is_certified_or_certain():
     blind = audit_named(np.zeros((2_000, 1)), np.arange(2_000) % 3)
     few = audit_named(*rows_of(parity_trap(), 4), delta=0.01)
 
@@ -136,7 +136,7 @@ def test_an_audit_leads_with_the_gap_that_the_encoder_was_fitted_for():
     assert f"of the codes ≤ {parity.certificate.bound:.4f}" in second
 
 
-def test_equal_opportunity_is_said_of_the_rows_of_one_target():
+def test_the_gap_of_equal_opportunity_is_among_the_rows_of_one_target():
     found = leaning()
     parity = found.intervals[0]
     one = replace(parity.certificate, quantity=EQUAL_OPPORTUNITY_GAP, bound=0.321)
@@ -153,7 +153,7 @@ def test_equal_opportunity_is_said_of_the_rows_of_one_target():
     assert "among rows whose hired is yes ≤ 0.3210" in str(leads)
 
 
-def test_a_bound_that_an_attacker_refutes_is_not_said_as_if_it_stood():
+def test_a_refuted_bound_is_marked_everywhere():
     found = leaning(p=0.9)
     forged = replace(found.certificate, bound=0.05)
     checks = tuple(replace(check, bound=0.05, holds=False) for check in found.checks)
@@ -259,7 +259,7 @@ def test_planted_leaks_are_named():
     assert "bit 7 = 1" in str(by_rare)
 
 
-def test_what_it_does_not_say_and_how_to_make_it_again_stand_on_every_page(content):
+def test_every_page_says_what_it_does_not_say_and_how_to_repeat_the_audit(content):
     words = Parsed(content).words()
 
     for part in (
@@ -297,7 +297,7 @@ def test_a_full_page_shows_all_that_was_found(adult, pages):
     assert adult.made.checksum in words
 
 
-def test_several_audits_stand_beside_each_other(pages):
+def test_several_audits_are_shown_side_by_side(pages):
     words = Parsed(pages["several"]).words()
 
     assert "What 3 codes reveal about" in words
@@ -321,7 +321,7 @@ def test_words_fit_what_is_audited():
 def test_a_page_needs_neither_target_nor_certificate_to_be_drawn():
     found = audit_named(*rows_of(noisy_copy(0.3), 50))
     bare = replace(
-        found, path=(), notes=(), meaning=replace(found.meaning, telling=None, patterns=())
+        found, path=(), notes=(), meaning=replace(found.meaning, revealing=None, patterns=())
     )
 
     assert "No rows stand out" in Parsed(html_report(bare)).words()

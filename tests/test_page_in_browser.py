@@ -83,7 +83,7 @@ def test_every_plot_is_drawn_within_the_page(visit, content, width):
         assert all(wide + high > 0 and -8 <= left <= width + 8 for left, wide, high in boxes)
 
 
-def test_nothing_is_lost_without_the_script(visit, pages):
+def test_everything_is_readable_without_the_script(visit, pages):
     page = visit(pages["adult"], java_script_enabled=False)
 
     assert page.locator(".controls:visible").count() == 0

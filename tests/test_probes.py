@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 
 from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack, within
 from bitveil.audits.fairness import fairness_differences, parity_gap
-from bitveil.audits.families import FAMILIES, Configuration, configuration, distinct, fit
+from bitveil.audits.families import FAMILIES, Configuration, configuration, distinct, fit_family
 from bitveil.audits.probes import Probe, Split
 from bitveil.audits.uses import use
 from bitveil.certificates import (
@@ -57,7 +57,7 @@ def test_only_a_linear_attacker_is_blind_to_a_parity_trap(family):
 
 
 @every_family
-def test_what_was_learnt_by_heart_is_worth_nothing(family):
+def test_learning_rows_by_heart_does_not_help(family):
     rng = np.random.default_rng(0)
     seen, labels = rng.normal(size=(600, 5)), rng.integers(0, 2, 600)
 
@@ -75,7 +75,7 @@ def test_every_family_reads_a_leak_in_narrow_and_in_wide_codes(family, wide):
 
 
 @every_family
-def test_more_than_two_labels_are_told_apart(family):
+def test_every_family_separates_more_than_two_labels(family):
     labels = np.arange(900) % 3
     bits = np.stack([labels == 1, labels == 2], 1).astype(int)
 
@@ -83,7 +83,7 @@ def test_more_than_two_labels_are_told_apart(family):
     assert (found.auc, found.accuracy, found.balanced_accuracy, found.gap) == (1, 1, 1, 1)
 
 
-def test_a_family_that_is_not_known_is_refused():
+def test_an_unknown_family_is_refused():
     with pytest.raises(ValueError, match=r"`families` expects some of \['linear'.*got 'svm'"):
         attack(Split.halves(*trap(), 0), families=["svm"])
 
@@ -93,7 +93,7 @@ def test_a_family_that_is_not_known_is_refused():
 
 def test_a_linear_fit_of_counts_is_that_of_the_rows():
     bits, s, _ = codes()
-    model = fit(Configuration("linear", {}), bits, s)
+    model = fit_family(Configuration("linear", {}), bits, s)
     plain = LogisticRegression(max_iter=1000).fit(StandardScaler().fit_transform(bits), s)
 
     assert model[-1].coef_ == pytest.approx(plain.coef_, rel=1e-3)
@@ -102,9 +102,9 @@ def test_a_linear_fit_of_counts_is_that_of_the_rows():
 def test_a_forest_of_counts_is_that_of_the_rows():
     bits, s, _ = codes()
     rows = distinct(bits)[0]
-    forest = fit(Configuration("forest", {}), bits, s)
+    forest = fit_family(Configuration("forest", {}), bits, s)
     # As floats the same codes are a table like any other.
-    plain = fit(Configuration("forest", {}), bits.astype(float), s)
+    plain = fit_family(Configuration("forest", {}), bits.astype(float), s)
 
     assert forest[-1].estimators_[0].tree_.n_node_samples[0] <= 2 * len(rows)
     assert plain[-1].estimators_[0].tree_.n_node_samples[0] == len(bits)
@@ -112,7 +112,7 @@ def test_a_forest_of_counts_is_that_of_the_rows():
 
 
 @pytest.mark.parametrize("family", ["mlp", "boosting", "neighbours"])
-def test_other_families_come_as_far_with_counts_as_with_rows(family):
+def test_other_families_are_as_good_with_counts_as_with_rows(family):
     bits, s, _ = codes(n=6_000, lean=1.0)
     (narrow,) = attack(Split.halves(bits, s, 0), families=[family])
     (rows,) = attack(Split.halves(bits.astype(float), s, 0), families=[family])
@@ -135,7 +135,7 @@ def test_scores_are_those_of_scikit_learn(k, wide):
     bits, s, _ = codes(k=k, lean=1.0, wide=wide)
     split = Split.halves(bits, s, 0)
     (found,) = attack(split, families=["linear"])
-    posterior = fit(Configuration("linear", {}), split.seen, split.labels).predict_proba(
+    posterior = fit_family(Configuration("linear", {}), split.seen, split.labels).predict_proba(
         split.scored
     )
     scores = posterior[:, 1] if k == 2 else posterior
@@ -154,7 +154,7 @@ def test_scores_are_those_of_scikit_learn(k, wide):
 def test_the_gap_of_two_labels_is_the_difference_of_the_rates():
     split = Split.halves(*codes(lean=1.0)[:2], 0)
     (found,) = attack(split, families=["linear"])
-    posterior = fit(Configuration("linear", {}), split.seen, split.labels).predict_proba(
+    posterior = fit_family(Configuration("linear", {}), split.seen, split.labels).predict_proba(
         split.scored
     )
     answers = (posterior / np.bincount(split.labels)).argmax(1)
@@ -188,7 +188,7 @@ def test_intervals_are_as_wide_as_the_noise_and_come_from_the_seed():
     assert found.auc_interval[0] < found.auc < found.auc_interval[1]
 
 
-def test_an_interval_of_auc_holds_the_truth_about_as_often_as_it_says():
+def test_an_interval_of_auc_contains_the_truth_about_as_often_as_it_claims():
     # The classifier answers by one bit, which is the group with probability 0.7: AUC 0.7.
     held = []
     for seed in range(100):
@@ -247,7 +247,7 @@ def test_a_search_is_the_same_with_the_same_seed():
     assert first == again
 
 
-def test_configurations_are_of_all_families_and_can_be_made():
+def test_configurations_cover_all_families_and_can_be_made():
     rng = np.random.default_rng(0)
     drawn = [configuration(rng, n_columns=100) for _ in range(60)]
 
@@ -258,7 +258,7 @@ def test_configurations_are_of_all_families_and_can_be_made():
         one.make()
 
 
-def test_what_frozen_draws_protect_from():
+def test_frozen_draws_protect_from_repeated_draws():
     _, s, logits = codes(n=3_000, lean=0.0)
     logits = np.where(s[:, None], 0.15, -0.15) * np.ones(4)
     found = repeated_draw_attack(logits, s, draws=(1, 20, 400))
@@ -303,7 +303,7 @@ def test_a_comparison_says_by_how_much():
     assert str(found) == "mlp: 0.6000 - 0.0960 ≤ 0.5100, within the certificate"
 
 
-def test_one_above_its_certificate_is_told_why_that_may_be():
+def test_a_comparison_above_its_certificate_says_why_that_may_be():
     probe = Probe("mlp", 0.9, 0.9, 0.9, (5000, 5000))
     found = within(Certificate(0.5, 0.05, 0.4, (500, 500)), probe)
 
@@ -349,7 +349,7 @@ def test_use_says_how_good_and_how_fair_each_family_is():
         assert one.differences == ()
 
 
-def test_use_stands_beside_the_certified_bounds():
+def test_differences_have_the_certified_bounds_beside_them():
     pytest.importorskip("fairlearn")
     bits, s, logits = codes(n=4_000, lean=1.0)
     y = bits[:, 0].astype(np.int64)
@@ -406,7 +406,7 @@ def test_intervals_of_differences_are_those_of_rows_drawn_anew():
 
 def test_a_rate_of_no_rows_is_none():
     pytest.importorskip("fairlearn")
-    # Group 1 has no positives, and group 0 two: there is no difference of their rates to tell.
+    # Group 1 has no positives, and group 0 has two: their rates have no difference.
     found = fairness_differences([1, 0, 1, 0, 0], [1, 1, 0, 0, 0], [0, 0, 1, 1, 0], n_boot=10)
     by_name = {one.metric: one for one in found}
 
@@ -415,7 +415,7 @@ def test_a_rate_of_no_rows_is_none():
     assert fairness_differences([1], [1], [0], n_boot=2)[0].value == 0
 
 
-def test_without_fairlearn_the_rest_goes_on(monkeypatch):
+def test_everything_else_works_without_fairlearn(monkeypatch):
     monkeypatch.setitem(sys.modules, "fairlearn", None)
     bits, s, _ = codes()
     split = Split.halves(bits, s, 0)
@@ -444,8 +444,8 @@ def test_rows_and_labels_that_do_not_fit_are_refused():
 
 
 @every_family
-def test_one_label_is_nothing_to_tell_apart(family):
+def test_a_probe_of_one_label_is_refused(family):
     bits, s, _ = codes(n=20)
 
-    with pytest.raises(ValueError, match=r"tells labels apart, and the rows to train on are all"):
+    with pytest.raises(ValueError, match=r"separates labels, but all rows for training have"):
         attack(Split.halves(bits, 0 * s, 0), families=[family])

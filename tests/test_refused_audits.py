@@ -23,7 +23,7 @@ def test_bad_input_is_named(arguments, message):
 
 
 @pytest.mark.usefixtures("unchecked")
-def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
+def test_logits_are_accepted_only_for_rows_with_names_and_with_their_own_bits():
     logits = np.zeros((3, 1))
     with pytest.raises(ValueError, match=r"only where every row has a name.*give `ids`"):
         audit(None, [0, 1, 1], logits=logits)
@@ -39,7 +39,7 @@ def test_logits_are_taken_only_of_rows_with_names_and_with_their_own_bits():
         audit([[0], [1]], [0, 1, 1], logits=logits, ids=range(3))
 
 
-def test_copies_of_one_person_are_refused_among_anybodys_codes_too():
+def test_copies_of_one_person_are_refused_for_foreign_codes_too():
     with pytest.raises(ValueError, match="`ids` gives 20 of 40 rows the name of an earlier"):
         audit(np.arange(40) % 4, np.arange(40) % 2, ids=np.tile(np.arange(20), 2))
 
@@ -92,7 +92,7 @@ def test_tables_that_are_no_counts_are_refused(table, names, message):
         audit_table(table, *names)
 
 
-def test_more_codes_than_rows_are_warned_of_and_the_bound_is_loose():
+def test_more_codes_than_rows_give_a_warning_and_a_loose_bound():
     rng = np.random.default_rng(0)
     s, bits = np.arange(100) % 2, rng.integers(0, 2, (100, 10))
     with pytest.warns(
@@ -108,13 +108,13 @@ def test_more_codes_than_rows_are_warned_of_and_the_bound_is_loose():
     assert hard.certificate.bound == 1
 
 
-def test_codes_too_wide_to_be_listed_are_counted_as_drawn_and_that_is_said():
+def test_codes_that_are_too_wide_to_list_are_counted_as_drawn():
     s = np.arange(400) % 2
     logits = np.where(np.arange(30) == 3, 400.0 * s[:, None] - 200, 200)
     found = audit_named(logits, s)
 
     assert found.certificate.draws == "hard"
-    assert found.meaning.telling.parts == ("bit 3",)
+    assert found.meaning.revealing.parts == ("bit 3",)
     assert any("too many codes of 30 bits to list" in note for note in found.notes)
     assert found.neuron_information_bits == pytest.approx(1)
 

@@ -5,6 +5,7 @@ import pickle
 import signal
 import subprocess
 import sys
+from functools import partial
 
 import numpy as np
 import pytest
@@ -18,9 +19,10 @@ from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
-from builders import build
+from builders import leaning_rows as world
+from builders import quick
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 100}
+encoder = partial(quick, epochs=6, batch_size=100)
 
 
 class Killed(BaseException):
@@ -37,18 +39,6 @@ class Killer:
         self.left -= 1
         if self.left == 0:
             raise Killed
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
-
-
-def world(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    s = rng.integers(2, size=n)
-    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
-
-    return X, (X[:, 0] + 0.5 * rng.normal(size=n) > 0.2).astype(int), s
 
 
 def assert_equal(one, other, X):

@@ -106,7 +106,7 @@ HOSTILE = "a\x00\x1b[31mred\u202eevil\u2066\u200fend\nline"
 OBEYED = "\x00\x1b\u202e\u2066\u200f\u2028"
 
 
-def test_what_a_browser_or_a_terminal_would_obey_is_spelled():
+def test_control_characters_are_spelled_out():
     s = np.tile([0, 1, 2], 200)
     names = np.array([HOSTILE, "x" * 500, "[bold]km[/h]"], dtype=object)
     groups = pd.DataFrame({HOSTILE: names[s], "old\u2028": s > 1})
@@ -127,7 +127,7 @@ def test_what_a_browser_or_a_terminal_would_obey_is_spelled():
     assert len(str(found).splitlines()) == len(found._lines())
 
 
-def test_joiners_of_scripts_and_emojis_are_kept():
+def test_joiners_in_scripts_and_emojis_are_kept():
     assert printable("\u0645\u06cc\u200c\u062e") == "\u0645\u06cc\u200c\u062e"
     assert printable("\U0001f469\u200d\U0001f52c") == "\U0001f469\u200d\U0001f52c"
     assert printable("é\x9b\u061c") == r"é\x9b\u061c"

@@ -5,6 +5,7 @@ import json
 import sys
 import warnings
 from decimal import Decimal
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -18,11 +19,10 @@ from bitveil.columns.table import as_pandas
 from bitveil.estimators import InvariantEncoder
 from bitveil.mixtures import Mixture
 from bitveil.models import load
-from builders import build
+from builders import KEY, quick
 
 N = 60
-QUICK = {"n_bits": 16, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
-QUICK |= {"key": b"a key of these tests"}
+long_codes = partial(quick, InvariantEncoder, 16, hidden=(4,), epochs=1, key=KEY)
 
 
 def make_people():
@@ -90,7 +90,7 @@ def people():
 def encoder(people):
     s = np.arange(N) % 2
 
-    return build(InvariantEncoder, **QUICK).fit(people, s, sensitive_features=1 - s)
+    return long_codes().fit(people, s, sensitive_features=1 - s)
 
 
 @pytest.fixture
@@ -260,12 +260,12 @@ GOOD = "ward,age\n1,2\n"
 @pytest.mark.parametrize(
     ("text", "more", "words"),
     [
-        ("a,b,a\n1,2,3\n", (), "['a'] stand there more than once"),
-        ("a,b\n1,2,\n3,4,\n", (), "more fields than the 2 names"),
-        ("a,b\n1,2,3\n", (), "more fields than the 2 names"),
+        ("a,b,a\n1,2,3\n", (), "['a'] appear more than once"),
+        ("a,b\n1,2,\n3,4,\n", (), "more fields than the 2 names in its first line"),
+        ("a,b\n1,2,3\n", (), "more fields than the 2 names in its first line"),
         ("a,b\n1,2\n3,4,\n", (), "Expected 2 fields in line 3, saw 3"),
         ("a,b\n1,\n2,\n3,x\n", ("--id", "b"), "2 of them missing. Every row needs one"),
-        ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "names some rows twice"),
+        ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "some rows share an id in the column"),
     ],
 )
 def test_ambiguous_files_are_refused(bitveil, tmp_path, text, more, words):

@@ -13,7 +13,7 @@ def way(request, monkeypatch):
     """Each law holds for the way that a few rows take, and for that of many."""
 
     if request.param == "many rows":
-        monkeypatch.setattr(tables, "_DENSE", 0)
+        monkeypatch.setattr(tables, "_FEW", 0)
 
 
 @pytest.mark.parametrize("m", range(1, 12))
@@ -56,7 +56,7 @@ def test_gradients_are_those_of_finite_differences(m, reading):
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("m", [4, 9])
-def test_sure_bits_have_finite_gradients_that_are_right(m, dtype):
+def test_certain_bits_have_finite_and_correct_gradients(m, dtype):
     logits, groups = random_rows(n=30, m=m)
     logits = torch.where(torch.rand(logits.shape) < 0.5, 300 * logits.sign(), logits).to(dtype)
     logits.requires_grad_()
@@ -116,7 +116,7 @@ def test_observed_tables_of_draws_tend_to_the_expected_table():
     assert ((observed - expected).abs() < 5 * expected.sqrt() + 1).all()
 
 
-def test_pairs_of_groups_view_as_two_axes():
+def test_a_table_over_pairs_can_be_viewed_with_two_axes():
     world = parity_trap(copies=3)
     y = world.logits[:, 0] > 0
     pairs = tables.pair_groups(y.long(), world.groups, 2)

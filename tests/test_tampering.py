@@ -20,7 +20,7 @@ import skops.io
 import torch
 
 from bitveil.estimators import InvariantEncoder
-from bitveil.inspection import check_features
+from bitveil.inspection import check_fitted_features
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
 from builders import build
 
@@ -406,7 +406,7 @@ def test_nodes_that_form_no_tree_are_refused(trees, tmp_path, change):
     copy = Path(shutil.copytree(trees, tmp_path / "encoder"))
     content = (copy / "features.skops").read_bytes()
     features = skops.io.loads(content, trusted=skops.io.get_untrusted_types(data=content))
-    check_features(features)
+    check_fitted_features(features)
     change(features)
     forge(copy, **{"features.skops": skops.io.dumps(features)})
 

@@ -1,5 +1,7 @@
 """Targets: classes, numbers, several of both, missing ones, and none."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -8,13 +10,9 @@ import torch
 from bitveil.columns.targets import Target
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
-from builders import build
+from builders import quick
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (16,), "epochs": 20, "batch_size": 400}
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
+encoder = partial(quick, hidden=(16,), epochs=20, batch_size=400)
 
 
 def world(n=1000, seed=0):

@@ -1,4 +1,4 @@
-"""Tasks: the table as the best decoder, and networks as decoders."""
+"""Tasks with the table as decoder, and with a network as decoder."""
 
 import pytest
 import torch
@@ -15,7 +15,7 @@ def batch_of(logits, groups, y=None, k=3):
     return Batch.of_target(logits, y, groups, n_classes=int(y.max()) + 1, n_groups=k)
 
 
-def test_the_task_is_what_the_best_decoder_saves():
+def test_the_task_is_the_gain_of_the_best_decoder():
     logits, y = random_rows(n=200, m=3)
     batch = batch_of(logits, y)
     table = batch.tables.known.sum(1)
@@ -67,7 +67,7 @@ def test_strata_and_targets_are_two_things():
 
 
 @pytest.mark.parametrize("known", ["all", "some"])
-def test_a_target_within_which_groups_are_compared_has_its_table_from_theirs(known):
+def test_a_target_that_is_also_the_stratum_has_the_same_table(known):
     logits, y = random_rows(n=60, m=3)
     y = y if known == "all" else torch.where(torch.arange(60) % 5 == 0, -1, y)
     batch = Batch.of_target(logits, y, torch.arange(60) % 2, n_classes=3, n_groups=2)

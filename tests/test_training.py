@@ -10,7 +10,7 @@ from bitveil.training import train
 
 
 def world(n=3_000, seed=0):
-    """Two columns: the first says Y and leans on S, the second says S."""
+    """Two columns: the first predicts Y and leans on S, the second predicts S."""
 
     generator = torch.Generator().manual_seed(seed)
     s = torch.randint(2, (n,), generator=generator)
@@ -70,7 +70,7 @@ def test_same_seeds_same_weights_and_other_seeds_others():
     assert not torch.equal(first[0].weight, other[0].weight)
 
 
-def test_history_tells_every_epoch_and_the_kept_one_has_the_least_merit():
+def test_the_history_has_every_epoch_and_the_kept_one_has_the_lowest_merit():
     seen = []
     _, history = fitted(penalised(1.0), epochs=12, after_epoch=seen.append)
     merits = [epoch.merit for epoch in history.epochs]
@@ -102,7 +102,7 @@ def test_without_held_out_rows_the_last_epoch_is_kept():
     assert history.epochs[0].merit is None
 
 
-def test_the_global_generators_are_left_alone():
+def test_training_does_not_change_the_global_generators():
     state = torch.get_rng_state()
     fitted(penalised(), epochs=2)
 

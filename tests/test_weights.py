@@ -1,5 +1,7 @@
 """Weights of rows: a row of weight two is two rows, and certificates speak of the weighted."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
@@ -15,22 +17,11 @@ from bitveil.search import Counts
 from bitveil.tables import joint_table, moment_table, neuron_tables
 from bitveil.tasks import DecoderTask, explained, input_task, task_information
 from bitveil.wide_codes import sampled_reading
-from builders import build
+from builders import leaning_rows as world
+from builders import quick
 from worlds import random_rows
 
-QUICK = {"n_bits": 3, "features": "raw", "hidden": (8,), "epochs": 6, "batch_size": 200}
-
-
-def encoder(cls=InvariantClassifier, **settings):
-    return build(cls, **QUICK | {"random_state": 0} | settings)
-
-
-def world(n=400, seed=0):
-    rng = np.random.default_rng(seed)
-    s = rng.integers(2, size=n)
-    X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
-
-    return X, (X[:, 0] + 0.5 * rng.normal(size=n) > 0.2).astype(int), s
+encoder = partial(quick, epochs=6, batch_size=200)
 
 
 def weighted(n=30, m=4, seed=0):
@@ -67,7 +58,7 @@ def test_weighted_moments_are_those_of_repeated_rows(m, monkeypatch):
     expected = moment_table(logits[rows], values[rows])
 
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
-    monkeypatch.setattr("bitveil.tables._LISTED", 0)  # by way of the halves
+    monkeypatch.setattr("bitveil.tables._MAX_LISTED", 0)  # by way of the halves
     torch.testing.assert_close(moment_table(logits, weights[:, None] * values), expected)
 
 
@@ -86,7 +77,7 @@ def test_the_gradient_of_weighted_tables_is_that_of_finite_differences(m, monkey
         )
 
     assert torch.autograd.gradcheck(tables, logits)
-    monkeypatch.setattr("bitveil.tables._LISTED", 0)
+    monkeypatch.setattr("bitveil.tables._MAX_LISTED", 0)
     assert torch.autograd.gradcheck(lambda z: moment_table(z, values).square(), logits)
 
 
@@ -109,7 +100,7 @@ def test_moments_are_the_same_listed_and_by_way_of_halves_in_any_chunks(m, monke
     values = torch.randn(2000, 5, generator=torch.Generator().manual_seed(1)).double()
     found = []
     for listed, kept, cached in ((2**24, 0, 1), (0, 2**22, 2**19), (0, 0, 1)):
-        monkeypatch.setattr("bitveil.tables._LISTED", listed)
+        monkeypatch.setattr("bitveil.tables._MAX_LISTED", listed)
         monkeypatch.setattr("bitveil.tables._KEPT", kept)
         monkeypatch.setattr("bitveil.tables._CACHED", cached)
         table = moment_table(logits, values)

@@ -7,6 +7,7 @@ say all of them. `PUBLISHED` is the table of who counts what.
 
 import math
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -15,18 +16,17 @@ import torch
 from torch import nn
 
 from bitveil.audits import audit, audit_table, html_report
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.certificates import certify
 from bitveil.mixtures import Mixture
-from bitveil.models import InvariantClassifier
 from bitveil.tables import joint_table
-from builders import build
+from builders import quick
 
 DELTA = 0.05
 KEYS = 12
 RESAMPLES = 1000
 MOST_WRONG = DELTA + 3 * math.sqrt(DELTA * (1 - DELTA) / RESAMPLES)
-QUICK = {"n_bits": 2, "features": "raw", "hidden": (4,), "epochs": 1, "random_state": 0}
+two_bits = partial(quick, n_bits=2, hidden=(4,), epochs=1)
 
 
 def population(n_distinct, seed=0):
@@ -58,9 +58,7 @@ def fitted(rows, shares, key=None, names=False, **settings):
 
     X, y, s, _ = people(rows, shares, 1500, seed=1)
     ids = {"ids": np.arange(1500)} if names else {}
-    model = build(InvariantClassifier, **QUICK | settings, key=key).fit(
-        X, y, sensitive_features=s, **ids
-    )
+    model = two_bits(**settings, key=key).fit(X, y, sensitive_features=s, **ids)
     torch.manual_seed(0)
     model.coder_ = replace(
         model.coder_, encoder=nn.Sequential(nn.Linear(3, 2).double()).eval().requires_grad_(False)
@@ -138,7 +136,7 @@ def test_without_names_the_bound_on_drawn_codes_holds_under_every_key(n_distinct
 def certificate_of(model, rows, content, s):
     """The certificate that an audit counts, without its attackers."""
 
-    published = Published.of(model.transform(rows[content]), None, None, seed=0)
+    published = PublishedCodes.of(model.transform(rows[content]), None, None, seed=0)
 
     tables = published.tables(torch.from_numpy(s), 2)
 
@@ -180,7 +178,7 @@ def by_audit(rows, shares, X, y, s, ids):
 
 
 def by_fit(rows, shares, X, y, s, ids):
-    model = build(InvariantClassifier, **QUICK, max_gap=0.9)
+    model = two_bits(max_gap=0.9)
     return model.fit(X, y, sensitive_features=s, ids=ids).certificate_
 
 
@@ -253,16 +251,14 @@ def test_a_table_that_was_copied_whole_is_refused_by_fit_and_audit(times):
     y = (X[:, 0] > 0).astype(int)
     copies = {"X": np.tile(X, (times, 1)), "y": np.tile(y, times)}
     groups = {"sensitive_features": np.tile(s, times)}
-    model = build(InvariantClassifier, **QUICK).fit(
-        rng.normal(size=(150, 3)), y, sensitive_features=s
-    )
+    model = two_bits().fit(rng.normal(size=(150, 3)), y, sensitive_features=s)
 
     message = f"{150 * (times - 1)} of {150 * times} rows repeat another row in everything.*"
     with pytest.raises(ValueError, match=message + f"stands {times} times"):
-        build(InvariantClassifier, **QUICK, max_gap=0.5).fit(**copies, **groups)
+        two_bits(max_gap=0.5).fit(**copies, **groups)
     with pytest.raises(ValueError, match=message):
         model.audit(**copies, **groups)
-    with pytest.raises(ValueError, match="`ids` names"):
+    with pytest.raises(ValueError, match="`ids` gives"):
         model.audit(**copies, **groups, ids=np.tile(np.arange(150), times))
 
 
@@ -272,9 +268,7 @@ def test_rows_drawn_again_to_fill_a_rare_class_are_refused():
     more = np.concatenate([np.arange(400), rng.choice(np.flatnonzero(y), 300)])
 
     with pytest.raises(ValueError, match="300 of 700 rows repeat another row in everything"):
-        build(InvariantClassifier, **QUICK, max_gap=0.5).fit(
-            X[more], y[more], sensitive_features=s[more]
-        )
+        two_bits(max_gap=0.5).fit(X[more], y[more], sensitive_features=s[more])
 
 
 def test_people_who_are_alike_by_chance_are_no_copies(world):

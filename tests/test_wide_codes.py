@@ -90,7 +90,7 @@ def test_the_mean_gradient_tends_to_the_exact_one_at_the_rate_of_draws(estimates
         assert (means - gradient).square().sum() < 4 * spread
 
 
-def test_the_gradient_has_a_small_part_of_the_variance_of_reinforce():
+def test_the_gradient_has_a_fraction_of_the_variance_of_reinforce():
     """Against leave-one-out REINFORCE with twice the draws, two a row, and the exact slope."""
 
     m, k = 10, 2
@@ -114,7 +114,7 @@ def test_the_gradient_has_a_small_part_of_the_variance_of_reinforce():
     assert ours < theirs / 10
 
 
-def test_the_parity_trap_and_a_blind_code_are_read_rightly_at_64_bits():
+def test_the_parity_trap_and_a_blind_code_have_the_right_values_at_64_bits():
     trap = parity_trap(extra=62, copies=50)
     fair = blind(n=60, m=64, k=3)
     found = sampled_reading(trap.logits, trap.groups, 2).value.item()
@@ -123,7 +123,7 @@ def test_the_parity_trap_and_a_blind_code_are_read_rightly_at_64_bits():
     assert sampled_reading(fair.logits, fair.groups, 3).value.item() == pytest.approx(0, abs=1e-9)
 
 
-def test_a_wide_noisy_copy_tells_what_its_channel_carries():
+def test_a_wide_noisy_copy_reveals_what_its_channel_carries():
     world = noisy_copy(0.2, extra=255)
     logits, groups = world.logits.repeat(1000, 1).float(), world.groups.repeat(1000)
     value, error = sampled_reading(logits, groups, 2, generator=torch.Generator().manual_seed(0))
@@ -211,7 +211,7 @@ def test_targets_and_pairs_without_rows_change_nothing():
     assert torch.allclose(gradient, same_gradient)
 
 
-def test_the_engine_is_chosen_by_width_and_said_and_can_be_told():
+def test_the_engine_follows_the_width_is_returned_and_can_be_set():
     logits, groups = random_rows(n=60, m=6)
     exact = joint_information(logits, groups, 3)
     told = joint_information(logits, groups, 3, engine="sampled")
@@ -262,5 +262,5 @@ def test_an_unknown_engine_is_refused():
         joint_information(*random_rows(), 3, engine="fast")
 
 
-def test_the_formulas_stand_in_the_docstring():
+def test_the_docstring_has_the_formulas():
     assert "local expectations" in wide_codes.__doc__

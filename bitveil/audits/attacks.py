@@ -8,7 +8,7 @@ from functools import partial
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitveil.audits.families import QUICK, Configuration, configuration
+from bitveil.audits.families import QUICK_FAMILIES, Configuration, configuration
 from bitveil.audits.probes import Probe, Split, probe
 from bitveil.certificates.compared import slack
 from bitveil.certificates.upper import Certificate
@@ -20,7 +20,7 @@ __all__ = ["Comparison", "attack", "repeated_draw_attack", "search_attack", "wit
 def attack(
     split: Split,
     *,
-    families: Iterable[str] = QUICK,
+    families: Iterable[str] = QUICK_FAMILIES,
     n_boot: int = 0,
     random_state: int = 0,
     n_jobs: int | None = None,

@@ -12,7 +12,12 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitveil.certificates.upper import Certificate
 
-__all__ = ["Difference", "fairness_differences", "parity_gap"]
+__all__ = [
+    "Difference",
+    "fairness_differences",
+    "parity_gap",
+    "resampled",
+]
 
 METRICS = ("selection rate", "true positive rate", "false positive rate")
 

@@ -18,7 +18,15 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
-__all__ = ["FAMILIES", "QUICK", "Configuration", "configuration", "counts_of", "distinct", "fit"]
+__all__ = [
+    "FAMILIES",
+    "QUICK_FAMILIES",
+    "Configuration",
+    "configuration",
+    "counts_of",
+    "distinct",
+    "fit_family",
+]
 
 NEIGHBOUR_ROWS = 5_000
 """Neighbours are searched among this many rows at most, unless the codes are narrow."""
@@ -71,7 +79,7 @@ FAMILIES: dict[str, Callable[..., Any]] = {
 """The classifiers that can be tried. Each call makes an unfitted one. If there are more than 5,000
 rows, neighbours are searched among 5,000 random ones, unless the codes are narrow."""
 
-QUICK = ("linear", "boosting")
+QUICK_FAMILIES = ("linear", "boosting")
 """The families that are tried by default."""
 
 _SPACES: dict[str, Callable[[np.random.Generator], dict[str, Any]]] = {
@@ -132,7 +140,7 @@ def configuration(rng: np.random.Generator, n_columns: int) -> Configuration:
     return Configuration(family, settings)
 
 
-def fit(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) -> Any:
+def fit_family(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int64]) -> Any:
     """Fit a classifier to the rows.
 
     Arguments:

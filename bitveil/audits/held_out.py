@@ -2,7 +2,7 @@
 
 import hashlib
 import platform
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import version
 from importlib.util import find_spec
@@ -17,7 +17,7 @@ from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack
 from bitveil.audits.families import FAMILIES
 from bitveil.audits.meaning import Meaning, meaning
 from bitveil.audits.probes import Probe, Split
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Column, Made
 from bitveil.audits.uses import Use, use
 from bitveil.certificates.lower import Interval, lower_bound
@@ -31,7 +31,7 @@ from bitveil.certificates.quantities import (
 )
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.columns.labels import Labels, number_labels
-from bitveil.criteria import Criterion, compares_within_strata
+from bitveil.criteria import Criterion
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
@@ -39,17 +39,25 @@ from bitveil.information import BITS, mutual_information, neuron_information
 from bitveil.rows import split_rows
 from bitveil.tables import neuron_tables, pair_groups
 
-__all__ = ["LOOSE", "MOST_LABELS", "HeldOut", "Intervals", "Settings", "column_names", "known"]
+__all__ = [
+    "FEW_ROWS",
+    "MOST_LABELS",
+    "VALUES_SEEN",
+    "AuditSettings",
+    "HeldOut",
+    "Intervals",
+    "attribute_names",
+    "known",
+]
 
 _CERTAIN = 200.0  # a logit at which the draw is certain
 MOST_LABELS = 50  # values of an attribute or a target: more look like numbers or names
-_SHOWN = 255  # values of a foreign column that trained attackers can distinguish
+VALUES_SEEN = 255  # values of a foreign column that trained attackers can distinguish
 _BOOT = 200  # resamples of a bootstrap interval
-_FEW = 20  # with fewer rows of a group no search and no repeated draws are tried
-LOOSE = "More codes than rows"  # the note that begins like this is also a warning
+FEW_ROWS = 20  # with fewer rows of a group no search and no repeated draws are tried
 
 
-class Settings(NamedTuple):
+class AuditSettings(NamedTuple):
     """How rows are audited.
 
     Attributes:
@@ -81,7 +89,11 @@ class HeldOut:
     """The rows of an audit, and everything that is read from them."""
 
     def __init__(
-        self, published: Published, labels: Labels, target: Labels | None, settings: Settings
+        self,
+        published: PublishedCodes,
+        labels: Labels,
+        target: Labels | None,
+        settings: AuditSettings,
     ) -> None:
         self.published, self.labels, self.target = published, labels, target
         self.delta, self.seed, self.thorough, self.n_jobs = settings
@@ -99,7 +111,7 @@ class HeldOut:
         if leading != PARITY_GAP:
             return Intervals(parity, (self._within_targets(leading), parity, attacks, bits))
         others: tuple[Interval, ...] = ()
-        if self.target is not None and self._pairs_are_there():
+        if self.pairs_are_there:
             others = (self._within_targets(EQUALISED_ODDS_GAP),)
 
         return Intervals(parity, (parity, attacks, bits, *others))
@@ -107,12 +119,12 @@ class HeldOut:
     def attack(self, labels: Labels) -> tuple[Probe, ...]:
         """Trained attackers of a column."""
 
-        split = _split(self.published.seen(_SHOWN), labels.numbers, self.seed)
+        split = _halved(self.published.seen(VALUES_SEEN), labels.numbers, self.seed)
         if not self.thorough:
             return tuple(attack(split, n_jobs=self.n_jobs))
         settings: dict[str, Any] = {"random_state": self.seed, "n_jobs": self.n_jobs}
         probes = attack(split, families=FAMILIES, n_boot=_BOOT, **settings)
-        if np.bincount(labels.numbers).min() < _FEW:
+        if np.bincount(labels.numbers).min() < FEW_ROWS:
             return tuple(probes)
         searched = search_attack(split, **settings)
 
@@ -121,7 +133,7 @@ class HeldOut:
     def repeated_draws(self) -> dict[str, Probe]:
         """What an attacker finds from several draws of each row, by what it saw."""
 
-        few = np.bincount(self.labels.numbers).min() < _FEW
+        few = np.bincount(self.labels.numbers).min() < FEW_ROWS
         if not self.thorough or self.published.logits is None or few:
             return {}
 
@@ -138,7 +150,7 @@ class HeldOut:
         frame = pd.DataFrame(sensitive_features) if np.ndim(sensitive_features) == 2 else None
         if frame is None or len(frame.columns) < 2:
             return ()
-        names = column_names(sensitive_features)
+        names = attribute_names(sensitive_features)
         found = []
         for name, (_, column) in zip(names, frame.items(), strict=True):
             labels = number_labels(name, column, len(self.s), most=MOST_LABELS)
@@ -163,7 +175,7 @@ class HeldOut:
         if self.target is None or min(np.bincount(known(self.target))) < 2:
             return ()
         there = np.flatnonzero(self.target.numbers >= 0)
-        seen, y = self.published.seen(_SHOWN)[there], self.target.numbers[there]
+        seen, y = self.published.seen(VALUES_SEEN)[there], self.target.numbers[there]
         first, second = _halves(y, self.seed)
         split = Split(seen[first], y[first], seen[second], y[second])
         groups = self.labels.numbers[there][second]
@@ -171,7 +183,7 @@ class HeldOut:
             return tuple(use(split, groups))
 
         settings: dict[str, Any] = {
-            "fairness": self._fairness() is None,
+            "fairness": self.no_fairness is None,
             "certificates": certificates,
             "random_state": self.seed,
             "n_jobs": self.n_jobs,
@@ -228,42 +240,6 @@ class HeldOut:
             columns=columns,
         )
 
-    def notes(self, uses: tuple[Use, ...], criterion: Criterion) -> list[str]:
-        """What a reader must know."""
-
-        published, fewest = self.published, min(self.sizes)
-        notes = []
-        if published.logits is not None and published.draws == "hard":
-            notes.append(
-                f"There are too many codes of {len(published.names)} bits to list. They were "
-                "counted as drawn, which is coarser than expected counts."
-            )
-        n_codes = 2 ** len(published.names) if published.draws == "soft" else published.n_distinct
-        if n_codes > (len(published) if published.draws == "soft" else fewest):
-            rows = (
-                f": {n_codes} codes, {len(published)} rows"
-                if published.draws == "soft"
-                else f" of the smallest group: {n_codes} codes, {fewest} rows"
-            )
-            notes.append(
-                f"{LOOSE}{rows}. The bounds hold, but they are loose: bring more rows, or fewer "
-                "codes."
-            )
-        if self.thorough and fewest < _FEW:
-            notes.append(
-                "No search over attackers and no repeated draws were tried: they need at least "
-                f"{_FEW} rows of each group, and one group has {fewest}."
-            )
-        if max(map(len, published.values)) > _SHOWN:
-            notes.append(
-                f"Trained attackers distinguish the {_SHOWN} most frequent values of a column and "
-                "see the others as one. Certificates count all of them."
-            )
-        if self.target is not None:
-            notes += self._notes_on_target(uses, criterion)
-
-        return notes
-
     def made(self, attackers: str) -> Made:
         """How to repeat the audit."""
 
@@ -299,16 +275,11 @@ class HeldOut:
 
         return Interval(least, most, delta)
 
-    def _pairs_are_there(self) -> bool:
+    @property
+    def pairs_are_there(self) -> bool:
         """Whether each group has rows of each target in both halves."""
 
-        return self._fewest_of_a_pair() >= 2
-
-    def _fewest_of_a_pair(self) -> int:
-        """The fewest rows that a group has of one of the target's values."""
-
-        assert self.target is not None
-        return int(self._pairs().min())
+        return self.target is not None and int(self._pairs().min()) >= 2
 
     def _pairs(self) -> NDArray[np.int64]:
         """How many rows there are of each target and group."""
@@ -319,30 +290,17 @@ class HeldOut:
 
         return np.bincount(pairs, minlength=len(self.target.values) * self.k)
 
-    def _fairness(self) -> str | None:
-        """Why there are no fairness metrics, or None."""
+    @property
+    def no_fairness(self) -> str | None:
+        """Why there are no fairness metrics, or None if there are."""
 
         assert self.target is not None
         if len(self.target.values) != 2:
             return "they need a target of two values"
-        if self._pairs().min() < _FEW:
-            return f"a group has fewer than {_FEW} rows of one of the target's values"
+        if self._pairs().min() < FEW_ROWS:
+            return f"a group has fewer than {FEW_ROWS} rows of one of the target's values"
 
         return "they need fairlearn" if find_spec("fairlearn") is None else None
-
-    def _notes_on_target(self, uses: tuple[Use, ...], criterion: Criterion) -> Iterator[str]:
-        assert self.target is not None
-        if unknown := int((self.target.numbers < 0).sum()):
-            yield f"{unknown} rows have no target. They count only for the sensitive attribute."
-        if not compares_within_strata(criterion) and not self._pairs_are_there():
-            yield (
-                "Equalised odds were not certified: a group has fewer than two rows of one of the "
-                "target's values."
-            )
-        if not uses:
-            yield "Use was not scored: one of the target's values has fewer than two rows."
-        if self.thorough and (missing := self._fairness()):
-            yield f"Fairness metrics were left out: {missing}."
 
     def _checksum(self) -> str:
         columns = [*self.published.content(), _content(self.labels)]
@@ -355,7 +313,7 @@ class HeldOut:
         return hashlib.sha256(digests.tobytes()).hexdigest()
 
 
-def _sizes(published: Published, groups: Labels) -> list[int]:
+def _sizes(published: PublishedCodes, groups: Labels) -> list[int]:
     """The number of rows of each group, which must be at least two."""
 
     sizes = np.bincount(groups.numbers, published.counts)
@@ -381,13 +339,13 @@ def _halves(labels: NDArray[np.int64], seed: int) -> list[NDArray[np.int64]]:
     return split_rows(labels, (0.5, 0.5), np.random.RandomState(seed))
 
 
-def _split(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
+def _halved(seen: NDArray[Any], labels: NDArray[np.int64], seed: int) -> Split:
     first, second = _halves(labels, seed)
 
     return Split(seen[first], labels[first], seen[second], labels[second])
 
 
-def column_names(sensitive_features: Any) -> tuple[str, ...]:
+def attribute_names(sensitive_features: Any) -> tuple[str, ...]:
     """The names of the sensitive columns, if they have any."""
 
     if np.ndim(sensitive_features) == 2:

@@ -9,20 +9,20 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bitveil.audits.parts import Part, Telling, parts_of, telling_parts
+from bitveil.audits.parts import Part, Revealing, parts_of, revealing_parts
 from bitveil.audits.patterns import Pattern, patterns_of
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.readings import Readings
 from bitveil.information import BITS, given_group
 
-__all__ = ["Cell", "Meaning", "meaning"]
+__all__ = ["CodeShares", "Meaning", "meaning"]
 
 
 _CELLS = 64  # the codes that are kept
 
 
 @dataclass(frozen=True)
-class Cell:
+class CodeShares:
     """A code, and how often each group has it.
 
     Attributes:
@@ -44,7 +44,7 @@ class Meaning:
 
     Attributes:
         parts: Each part.
-        telling: The fewest that reveal nine tenths; None if none reveal more than chance would.
+        revealing: The fewest that reveal nine tenths; None if none reveal more than chance would.
         patterns: Patterns that single out a group, first those that reveal most.
         n_patterns: The number of patterns that were examined.
         cells: The codes that reveal most, in order. Codes with less than half a row are left out
@@ -53,15 +53,15 @@ class Meaning:
     """
 
     parts: tuple[Part, ...]
-    telling: Telling | None
+    revealing: Revealing | None
     patterns: tuple[Pattern, ...]
     n_patterns: int
-    cells: tuple[Cell, ...]
+    cells: tuple[CodeShares, ...]
     n_cells: int
 
 
 def meaning(
-    published: Published,
+    published: PublishedCodes,
     s: NDArray[np.int64],
     groups: Sequence[Any],
     y: NDArray[np.int64] | None = None,
@@ -86,8 +86,8 @@ def meaning(
     Example:
         >>> bits = np.tile([[0, 0, 0], [0, 1, 1], [1, 0, 0], [1, 1, 1]], (250, 1))
         >>> trap = bits[:, 0] ^ bits[:, 1]  # the third bit is a copy of the second
-        >>> found = meaning(Published.of_bits(bits[:, [0, 1]]), trap, ["f", "m"])
-        >>> found.telling.parts, round(found.telling.information, 2), found.telling.alone
+        >>> found = meaning(PublishedCodes.of_bits(bits[:, [0, 1]]), trap, ["f", "m"])
+        >>> found.revealing.parts, round(found.revealing.information, 2), found.revealing.alone
         (('bit 0', 'bit 1'), 1.0, (0.0, 0.0))
     """
 
@@ -98,7 +98,7 @@ def meaning(
 
     return Meaning(
         parts_of(published, of_group, of_target, moved, columns),
-        telling_parts(published, of_group),
+        revealing_parts(published, of_group),
         patterns,
         looked_at,
         cells,
@@ -106,7 +106,7 @@ def meaning(
     )
 
 
-def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
+def _cells(published: PublishedCodes, table: Tensor) -> tuple[tuple[CodeShares, ...], int]:
     """The codes that reveal most, in order, and the number of all codes."""
 
     p = table / table.sum()
@@ -123,7 +123,9 @@ def _cells(published: Published, table: Tensor) -> tuple[tuple[Cell, ...], int]:
     order = [t for t in leak.argsort(descending=True, stable=True).tolist() if rows[t] >= least]
 
     cells = tuple(
-        Cell(published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item())
+        CodeShares(
+            published.label(codes[t]), rows[t].item(), tuple(shares[t].tolist()), leak[t].item()
+        )
         for t in order[:_CELLS]
     )
 

@@ -9,12 +9,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.readings import Readings
-from bitveil.audits.words import listed
+from bitveil.audits.words import and_listed
 from bitveil.columns.printing import printable
 
-__all__ = ["Part", "Telling", "parts_of", "telling_parts"]
+__all__ = ["Part", "Revealing", "parts_of", "revealing_parts"]
 
 
 ENOUGH = 0.9
@@ -54,7 +54,7 @@ class Part:
 
 
 @dataclass(frozen=True)
-class Telling:
+class Revealing:
     """The fewest parts that together reveal nine tenths of what the code reveals.
 
     Attributes:
@@ -76,13 +76,13 @@ class Telling:
         told = f"{self.information:.4f} of {self.whole:.4f} bits"
         if len(self.parts) == 1:
             return f"{printable(self.parts[0])} reveals {told}"
-        alone = listed([f"{bits:.4f}" for bits in self.alone])
+        alone = and_listed([f"{bits:.4f}" for bits in self.alone])
 
-        return f"{listed([*map(printable, self.parts)])} together reveal {told}; alone {alone}"
+        return f"{and_listed([*map(printable, self.parts)])} together reveal {told}; alone {alone}"
 
 
 def parts_of(
-    published: Published,
+    published: PublishedCodes,
     of_group: Readings,
     of_target: Readings | None,
     moved: NDArray[np.float64] | None,
@@ -115,7 +115,7 @@ def parts_of(
     return tuple(parts)
 
 
-def _ones(published: Published, readings: Readings, part: int) -> tuple[float, ...] | None:
+def _ones(published: PublishedCodes, readings: Readings, part: int) -> tuple[float, ...] | None:
     """How often a bit is 1 in each group, in expectation if its logits are known."""
 
     if published.values[part] != (0, 1):
@@ -127,7 +127,7 @@ def _ones(published: Published, readings: Readings, part: int) -> tuple[float, .
     return tuple((np.bincount(groups, ones) / np.bincount(groups)).tolist())
 
 
-def telling_parts(published: Published, readings: Readings) -> Telling | None:
+def revealing_parts(published: PublishedCodes, readings: Readings) -> Revealing | None:
     """The smallest of the best sets that reveals enough, unless that may be chance."""
 
     whole, readable = readings.of_all, readings.readable
@@ -144,7 +144,7 @@ def telling_parts(published: Published, readings: Readings) -> Telling | None:
     if not readings.beyond_chance(chosen.parts, chosen.looked_at):
         return None
 
-    return Telling(
+    return Revealing(
         tuple(published.names[j] for j in chosen.parts),
         chosen.information,
         tuple(readings([j]) for j in chosen.parts),

@@ -28,8 +28,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betaincinv
 
-from bitveil.audits.published import Published
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.published import PublishedCodes
+from bitveil.audits.words import and_listed, group_name
 from bitveil.columns.printing import printable
 
 __all__ = ["Pattern", "patterns_of"]
@@ -85,11 +85,11 @@ class Pattern:
 
         pairs = zip(self.parts, self.values, strict=True)
 
-        return listed([f"{printable(part)} = {printable(value)}" for part, value in pairs])
+        return and_listed([f"{printable(part)} = {printable(value)}" for part, value in pairs])
 
 
 def patterns_of(
-    published: Published, s: NDArray[np.int64], groups: Sequence[Any], delta: float
+    published: PublishedCodes, s: NDArray[np.int64], groups: Sequence[Any], delta: float
 ) -> tuple[tuple[Pattern, ...], int]:
     """The patterns that reveal most, and how many were examined."""
 
@@ -105,7 +105,7 @@ def patterns_of(
         i, g = divmod(int(flat), k)
         if gain[i, g] < _WORTH or len(chosen) == _PATTERNS:
             break
-        mine = _rows(published, found.patterns[i])
+        mine = _pattern_rows(published, found.patterns[i])
         if all(_apart(mine, others) for others in rows):
             chosen.append((i, g))
             rows.append(mine)
@@ -144,7 +144,7 @@ class _Candidates(NamedTuple):
     counts: NDArray[np.int64]
 
 
-def _candidates(published: Published, s: NDArray[np.int64], k: int) -> _Candidates:
+def _candidates(published: PublishedCodes, s: NDArray[np.int64], k: int) -> _Candidates:
     """All patterns of a few parts, of whole codes, and of sure bits, with their counts."""
 
     patterns, counts = [], []
@@ -172,7 +172,7 @@ def _sets(p: int) -> Iterator[tuple[int, ...]]:
         yield tuple(range(p))
 
 
-def _rows(published: Published, pattern: _Candidate) -> NDArray[np.bool_]:
+def _pattern_rows(published: PublishedCodes, pattern: _Candidate) -> NDArray[np.bool_]:
     """Which rows have a pattern."""
 
     parts = published.parts

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitveil.audits.fairness import resampled
-from bitveil.audits.families import Configuration, counts_of, distinct, fit
+from bitveil.audits.families import Configuration, counts_of, distinct, fit_family
 
 __all__ = ["Guesses", "Probe", "Split", "check_lengths", "probe"]
 
@@ -78,7 +78,7 @@ class Probe:
         k = len(self.sizes)
         if k < 2:
             raise ValueError(
-                f"A gap is between labels, but all {self.sizes} scored rows have the same one."
+                f"A gap is between labels, but all {self.sizes} scored rows have one."
             )
 
         return (k * self.balanced_accuracy - 1) / (k - 1)
@@ -114,7 +114,7 @@ class Guesses:
     def of(cls, chosen: Configuration, split: Split) -> "Guesses":
         """Those of a classifier with these settings."""
 
-        model = fit(chosen, split.seen, split.labels)
+        model = fit_family(chosen, split.seen, split.labels)
         rows, numbers = distinct(split.scored)
         # A label that only scored rows have is never guessed.
         labels = np.union1d(split.labels, split.scored_labels)
@@ -156,10 +156,10 @@ class Guesses:
     def _balanced(self) -> NDArray[Any]:
         """How many rows of each label are guessed right if all labels are equally frequent."""
 
-        telling = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
-        right = self.counts[telling, np.arange(len(telling))]
+        guess = (self.posterior / np.where(self.prior > 0, self.prior, 1)).argmax(1)
+        right = self.counts[guess, np.arange(len(guess))]
 
-        return np.bincount(telling, right, len(self.labels))
+        return np.bincount(guess, right, len(self.labels))
 
     def _scores(self, counts: NDArray[np.int64]) -> tuple[float, float]:
         likely = self.posterior.argmax(1)

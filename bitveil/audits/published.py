@@ -5,7 +5,7 @@ cluster, the leaf of a tree, or a postcode.
 
 An audit counts what is published. The probabilities of a row may be counted in place of its code
 only if draws are independent between rows, so only if every row has a name of its own.
-`Published.of_named` is the only way to expected counts; everything else is counted as it was
+`PublishedCodes.of_named` is the only way to expected counts; everything else is counted as it was
 drawn. Rows with equal content and no name share a draw, and then the published map from content to
 code can leak far more than its probabilities do.
 """
@@ -28,7 +28,7 @@ from bitveil.repeats import check_ids
 from bitveil.rows import split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table, pair_groups
 
-__all__ = ["Published"]
+__all__ = ["PublishedCodes"]
 
 SURE = 0.01
 """A bit is sure in a row if its probability is closer than this to 0 or 1."""
@@ -36,12 +36,12 @@ SURE = 0.01
 _DRAWN = 10**9
 """From this many rows on, numpy cannot draw without replacement."""
 
-_LISTED = 2**20
+_LISTED_CODES = 2**20
 """Expected counts list at most this many codes; codes of more bits are counted as drawn."""
 
 
 @dataclass(frozen=True)
-class Published:
+class PublishedCodes:
     """The codes of some rows, as the number of each part's value.
 
     Attributes:
@@ -61,7 +61,7 @@ class Published:
     n_distinct: int
 
     @classmethod
-    def of(cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int) -> "Published":
+    def of(cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int) -> "PublishedCodes":
         """What an audit gets: codes, or the logits and the names of rows, or both.
 
         Raises:
@@ -80,14 +80,14 @@ class Published:
         return published
 
     @classmethod
-    def of_bits(cls, bits: ArrayLike) -> "Published":
+    def of_bits(cls, bits: ArrayLike) -> "PublishedCodes":
         """Bits as they were published, with shape (n, m).
 
         Raises:
             ValueError: If they are not 0 and 1.
 
         Example:
-            >>> Published.of_bits([[0, 1], [1, 1]]).names
+            >>> PublishedCodes.of_bits([[0, 1], [1, 1]]).names
             ('bit 0', 'bit 1')
         """
 
@@ -107,7 +107,7 @@ class Published:
     @classmethod
     def of_named(
         cls, logits: ArrayLike, ids: Any, bits: ArrayLike | None = None, *, seed: int = 0
-    ) -> "Published":
+    ) -> "PublishedCodes":
         """Bits of rows that each have a name of their own, to be counted in expectation.
 
         Arguments:
@@ -121,7 +121,7 @@ class Published:
                 not 0 and 1, or their shapes differ.
 
         Example:
-            >>> Published.of_named([[0.0], [9.0]], ids=["ann", "bob"]).draws
+            >>> PublishedCodes.of_named([[0.0], [9.0]], ids=["ann", "bob"]).draws
             'soft'
         """
 
@@ -148,11 +148,12 @@ class Published:
     @classmethod
     def of_counts(
         cls, counts: NDArray[np.int64], codes: Sequence[Any]
-    ) -> "tuple[Published, NDArray[np.int64]]":
+    ) -> "tuple[PublishedCodes, NDArray[np.int64]]":
         """A table of counts over (group, code): one row for each cell, and the group of each row.
 
         Example:
-            >>> published, groups = Published.of_counts(np.array([[600, 0], [500, 400]]), "ab")
+            >>> counts = np.array([[600, 0], [500, 400]])
+            >>> published, groups = PublishedCodes.of_counts(counts, "ab")
             >>> len(published), groups.tolist()
             (1500, [0, 1, 1])
         """
@@ -166,14 +167,14 @@ class Published:
         ), groups.astype(np.int64)
 
     @classmethod
-    def of_columns(cls, codes: Any) -> "Published":
+    def of_columns(cls, codes: Any) -> "PublishedCodes":
         """Any discrete values, in one column or in several that are published together.
 
         Raises:
             ValueError: If values are missing, or are not in columns.
 
         Example:
-            >>> leaves = Published.of_columns(["left", "right", "left"])
+            >>> leaves = PublishedCodes.of_columns(["left", "right", "left"])
             >>> leaves.parts.ravel().tolist(), leaves.values
             ([0, 1, 0], (('left', 'right'),))
         """
@@ -211,7 +212,7 @@ class Published:
     def draws(self) -> str:
         """`"soft"` if expected counts are used, `"hard"` if drawn codes are counted."""
 
-        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED
+        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED_CODES
 
         return "soft" if listed else "hard"
 
@@ -309,7 +310,7 @@ class Published:
 
     def sampled(
         self, labels: NDArray[np.int64], most: int, seed: int
-    ) -> "tuple[Published, NDArray[np.int64]]":
+    ) -> "tuple[PublishedCodes, NDArray[np.int64]]":
         """A random sample of single rows in place of counts, about this many, and their labels.
 
         A label keeps a thousand rows on average, or all if it has fewer.
@@ -389,13 +390,13 @@ def _half_of(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.
 class _Half(NamedTuple):
     """Some of the rows that were published."""
 
-    published: Published
+    published: PublishedCodes
     rows: Tensor | slice
 
     def tables(
         self, groups: Tensor, k: int, strata: Tensor | None = None, n_strata: int = 0
     ) -> GroupTables:
-        """The counts of these rows: see `Published.tables`."""
+        """The counts of these rows: see `PublishedCodes.tables`."""
 
         return self.published.tables(groups, k, strata, n_strata, rows=self.rows)
 

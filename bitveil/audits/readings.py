@@ -13,13 +13,13 @@ from scipy.special import chdtrc
 from scipy.stats import random_table
 from torch import Tensor
 
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.information import BITS, chi_square_information, mutual_information
 
 __all__ = ["Readings"]
 
 
-_DENSE = 2**16  # up to this many codes all sets of parts are read from one table
+_DENSE_CELLS = 2**16  # up to this many codes all sets of parts are read from one table
 _ROWS_A_CODE = 20  # with fewer rows the information by chance is drawn, not calculated
 _TABLES = 30  # the tables that are drawn for it
 
@@ -33,11 +33,11 @@ class Readings:
     tables are drawn. Expected counts are read as they are.
     """
 
-    def __init__(self, published: Published, groups: Tensor, k: int) -> None:
+    def __init__(self, published: PublishedCodes, groups: Tensor, k: int) -> None:
         self.published, self.groups, self.k = published, groups, k
         self.whole = published.tables(groups, k).groups
         cards = [len(values) for values in published.values]
-        self.dense = self._dense(cards) if math.prod(cards) <= _DENSE else None
+        self.dense = self._dense(cards) if math.prod(cards) <= _DENSE_CELLS else None
 
     def _dense(self, cards: list[int]) -> Tensor:
         """The table with one axis for the group and one for each part."""

@@ -175,7 +175,7 @@ class Audit:
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dictionaries."""
 
-        return {field.name: _plain(getattr(self, field.name)) for field in fields(self)}
+        return {field.name: _as_json(getattr(self, field.name)) for field in fields(self)}
 
     def to_json(self) -> str:
         """The same as JSON."""
@@ -226,8 +226,8 @@ class Audit:
         for seen, probe in self.repeated_draws.items():
             covered = "" if seen == "1 draw" else " (not covered by the certificate)"
             yield f"attacker: {seen}", f"AUC {probe.auc:.3f}{covered}"
-        if self.meaning.telling:
-            yield "what reveals most", str(self.meaning.telling)
+        if self.meaning.revealing:
+            yield "what reveals most", str(self.meaning.revealing)
         for pattern in self.meaning.patterns:
             yield "who stands out", str(pattern)
         for check in self.broken:
@@ -290,14 +290,14 @@ class Audit:
         )
 
 
-def _plain(value: Any) -> Any:
+def _as_json(value: Any) -> Any:
     """A record as a dictionary, and all that it holds."""
 
     if isinstance(value, Certificate):
         return value.to_dict()
     if is_dataclass(value):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _as_json(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, tuple | list):
-        return [*map(_plain, value)]
+        return [*map(_as_json, value)]
 
-    return {k: _plain(v) for k, v in value.items()} if isinstance(value, dict) else value
+    return {k: _as_json(v) for k, v in value.items()} if isinstance(value, dict) else value

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitveil.audits.attacks import Comparison, within
 from bitveil.audits.follows import follows
-from bitveil.audits.held_out import LOOSE, MOST_LABELS, HeldOut, Settings, column_names, known
+from bitveil.audits.held_out import MOST_LABELS, AuditSettings, HeldOut, attribute_names, known
+from bitveil.audits.notes import loose_bounds, notes_on
 from bitveil.audits.probes import Probe
-from bitveil.audits.published import Published
+from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Audit, Column, PathStep
 from bitveil.certificates.quantities import gap_of
 from bitveil.certificates.upper import Certificate
@@ -96,17 +97,17 @@ def audit(
         (1.0, 0.0)
         >>> [(p.family, round(p.auc, 1)) for p in found.attackers]
         [('linear', 0.5), ('boosting', 1.0)]
-        >>> print(found.meaning.telling)
+        >>> print(found.meaning.revealing)
         bit 0 and bit 1 together reveal 1.0000 of 1.0000 bits; alone 0.0000 and 0.0000
     """
     _check_choice("attackers", attackers, ("quick", "all"))
     _check_choice("criterion", criterion, CRITERIA)
-    published = Published.of(codes, logits, ids, seed=random_state)
+    published = PublishedCodes.of(codes, logits, ids, seed=random_state)
     groups = number_labels(
         "sensitive_features", sensitive_features, len(published), most=MOST_LABELS
     )
     target = None if y is None else _labels(y, len(published))
-    settings = Settings(delta, random_state, attackers == "all", n_jobs)
+    settings = AuditSettings(delta, random_state, attackers == "all", n_jobs)
     rows = HeldOut(published, groups, target, settings)
     asked = _Asked(criterion, _positive(criterion, positive, target), goal)
     moved = (None, ()) if encode is None or X is None else follows(encode, X, seed=random_state)
@@ -116,7 +117,7 @@ def audit(
         rows,
         asked,
         columns=rows.columns(sensitive_features),
-        sensitive=column_names(sensitive_features),
+        sensitive=attribute_names(sensitive_features),
         target_name=None if y is None else str(getattr(y, "name", None) or "target"),
         moved=moved,
         path=path,
@@ -161,23 +162,10 @@ def audit_table(
 
     _check_choice("attackers", attackers, ("quick", "all"))
     frame = table if isinstance(table, pd.DataFrame) else pd.DataFrame(np.atleast_2d(table))
-    counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
-    if not (counts >= 0).all() or (counts != np.round(counts)).any() or counts.max() >= 2**53:
-        raise ValueError(
-            "`audit_table` expects how many rows of each group have each code, whole numbers from "
-            "0 to 2^53. For expected counts use `certify`."
-        )
     names = list(frame.index) if groups is None else list(groups)
     values = list(frame.columns) if codes is None else list(codes)
-    if (len(names), len(values)) != counts.shape:
-        raise ValueError(
-            f"`audit_table` expects a name for each of {counts.shape[0]} groups and "
-            f"{counts.shape[1]} codes, got {len(names)} and {len(values)}."
-        )
-    if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
-        raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
-    published, s = Published.of_counts(counts.astype(np.int64), values)
-    settings = Settings(delta, random_state, attackers == "all", n_jobs)
+    published, s = PublishedCodes.of_counts(_checked_counts(frame, names, values), values)
+    settings = AuditSettings(delta, random_state, attackers == "all", n_jobs)
     labels = number_labels("groups", pd.Series(pd.Index(names)[s]), len(s), most=MOST_LABELS)
     whole = HeldOut(published, labels, None, settings)
     single, t = published.sampled(labels.numbers, _SAMPLED, random_state)
@@ -193,6 +181,28 @@ def audit_table(
         notes=_notes_on_sample(published, single),
         attackers=attackers,
     )
+
+
+def _checked_counts(
+    frame: pd.DataFrame, names: Sequence[Any], values: Sequence[Any]
+) -> NDArray[np.int64]:
+    """The counts as whole numbers, with a name for each group and each code."""
+
+    counts = frame.apply(pd.to_numeric, errors="coerce").to_numpy(dtype=np.float64)
+    if not (counts >= 0).all() or (counts != np.round(counts)).any() or counts.max() >= 2**53:
+        raise ValueError(
+            "`audit_table` expects how many rows of each group have each code, whole numbers from "
+            "0 to 2^53. For expected counts use `certify`."
+        )
+    if (len(names), len(values)) != counts.shape:
+        raise ValueError(
+            f"`audit_table` expects a name for each of {counts.shape[0]} groups and "
+            f"{counts.shape[1]} codes, got {len(names)} and {len(values)}."
+        )
+    if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
+        raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
+
+    return counts.astype(np.int64)
 
 
 class _Asked(NamedTuple):
@@ -230,10 +240,8 @@ def _audit(
     probes = rows.attack(rows.labels)
     uses = rows.uses([interval.certificate for interval in intervals])
     information, variation = whole.left_out()
-    said = [*whole.notes(uses, asked.criterion), *notes]
-    for note in said:
-        if note.startswith(LOOSE):
-            warnings.warn(note, stacklevel=4)  # past the block of one thread
+    if loose := loose_bounds(whole):
+        warnings.warn(loose, stacklevel=4)  # past the block of one thread
     target = whole.target
 
     return Audit(
@@ -270,12 +278,12 @@ def _audit(
         columns=columns,
         meaning=rows.meaning(*moved),
         path=tuple(map(_path_step, path)),
-        notes=tuple(said),
+        notes=(*notes_on(whole, uses, asked.criterion), *notes),
         made=whole.made(attackers),
     )
 
 
-def _notes_on_sample(published: Published, single: Published) -> list[str]:
+def _notes_on_sample(published: PublishedCodes, single: PublishedCodes) -> list[str]:
     if len(single) == len(published):
         return []
     return [

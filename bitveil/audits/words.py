@@ -5,7 +5,7 @@ from typing import Any
 
 from bitveil.columns.printing import printable
 
-__all__ = ["group_name", "listed"]
+__all__ = ["and_listed", "group_name"]
 
 
 def group_name(group: Any) -> str:
@@ -21,11 +21,11 @@ def group_name(group: Any) -> str:
     return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
 
 
-def listed(words: Sequence[str]) -> str:
+def and_listed(words: Sequence[str]) -> str:
     """Words with commas, and an "and" before the last.
 
     Example:
-        >>> listed(["a", "b", "c"])
+        >>> and_listed(["a", "b", "c"])
         'a, b and c'
     """
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, check_whole, seed
+from bitveil.baselines.inputs import LabelledRows, check_range, check_whole, seed
 
 
 @dataclass(eq=False, repr=False, kw_only=True)
@@ -42,7 +42,7 @@ class Boosting(TableBaseline):
     max_iter: int = 100
 
     def _check_settings(self) -> None:
-        check_number("learning_rate", self.learning_rate, 1e-6, np.inf)
+        check_range("learning_rate", self.learning_rate, 1e-6, np.inf)
         check_whole("max_iter", self.max_iter, 1)
 
     def _fit_rows(self, rows: LabelledRows) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, check_two, one_hot, seed
+from bitveil.baselines.inputs import LabelledRows, check_range, check_two, one_hot, seed
 
 FOLDS = 5
 BISECTIONS = 50
@@ -60,7 +60,7 @@ class Ceiling(TableBaseline):
     limit: float = 0.1
 
     def _check_settings(self) -> None:
-        check_number("limit", self.limit, 0, 1)
+        check_range("limit", self.limit, 0, 1)
 
     def _fit_rows(self, rows: LabelledRows) -> None:
         check_two("y", "classes", rows.classes, "the ceiling")
@@ -71,7 +71,7 @@ class Ceiling(TableBaseline):
         self.sensitive_, sensitive = _posterior(rows.X, rows.s, start)
         gain, cost = self._gain_and_cost(target, sensitive)
         self.multiplier_ = _multiplier(gain, cost, rows.s, self.limit)
-        self.gap_ = abs(_gap(gain, cost, rows.s, self.multiplier_))
+        self.gap_ = abs(_ceiling_gap(gain, cost, rows.s, self.multiplier_))
 
     def _gain_and_cost(
         self, target: NDArray[np.float64], sensitive: NDArray[np.float64]
@@ -119,7 +119,7 @@ def _posterior(
     return model.fit(X, labels), out_of_fold[:, 1]
 
 
-def _gap(
+def _ceiling_gap(
     gain: NDArray[np.float64], cost: NDArray[np.float64], s: NDArray[np.int64], multiplier: float
 ) -> float:
     """How much more often the second group gets a positive answer."""
@@ -140,17 +140,17 @@ def _multiplier(
         0.05
     """
 
-    start = _gap(gain, cost, s, 0.0)
+    start = _ceiling_gap(gain, cost, s, 0.0)
     if abs(start) <= limit:
         return 0.0
     sign = 1.0 if start > 0 else -1.0
     low, high = 0.0, 1.0
     # With an infinite multiplier the answers follow the cost alone, and the gap changes its sign.
-    while sign * _gap(gain, cost, s, sign * high) > limit and high < 1e6:
+    while sign * _ceiling_gap(gain, cost, s, sign * high) > limit and high < 1e6:
         low, high = high, 2 * high
     for _ in range(BISECTIONS):
         middle = (low + high) / 2
-        within = sign * _gap(gain, cost, s, sign * middle) <= limit
+        within = sign * _ceiling_gap(gain, cost, s, sign * middle) <= limit
         low, high = (low, middle) if within else (middle, high)
 
     return sign * high

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, groups_as_in_fit, one_hot
+from bitveil.baselines.inputs import LabelledRows, check_range, groups_as_in_fit, one_hot
 
 
 @dataclass(eq=False, repr=False)
@@ -40,7 +40,7 @@ class CorrelationRemoved(TableBaseline):
     strength: float = 1.0
 
     def _check_settings(self) -> None:
-        check_number("strength", self.strength, 0, 1)
+        check_range("strength", self.strength, 0, 1)
 
     def _fit_rows(self, rows: LabelledRows) -> None:
         self.groups_, width = rows.groups, rows.X.shape[1]

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, check_two, check_whole, seed
+from bitveil.baselines.inputs import LabelledRows, check_range, check_two, check_whole, seed
 
 
 @dataclass(eq=False, repr=False)
@@ -46,7 +46,7 @@ class Reduction(TableBaseline):
     max_iter: int = field(default=10, kw_only=True)
 
     def _check_settings(self) -> None:
-        check_number("strength", self.strength, 1e-6, 1)
+        check_range("strength", self.strength, 1e-6, 1)
         check_whole("max_iter", self.max_iter, 1)
 
     def _fit_rows(self, rows: LabelledRows) -> None:

@@ -10,7 +10,7 @@ from sklearn.utils import check_random_state
 __all__ = [
     "LabelledRows",
     "RandomState",
-    "check_number",
+    "check_range",
     "check_two",
     "check_whole",
     "features_as_in_fit",
@@ -162,7 +162,7 @@ def features_as_in_fit(X: ArrayLike, width: int | None) -> NDArray[np.float64]:
     return features
 
 
-def check_number(name: str, value: Any, low: float, high: float) -> None:
+def check_range(name: str, value: Any, low: float, high: float) -> None:
     """Refuse a value that is not a number from low to high.
 
     Raises:

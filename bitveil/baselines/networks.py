@@ -17,7 +17,7 @@ from bitveil.layers import table_encoder
 __all__ = [
     "BatchLoss",
     "FitRows",
-    "Settings",
+    "NeuralSettings",
     "fit_network",
     "fit_rows",
     "gaussian",
@@ -34,7 +34,7 @@ BatchLoss: TypeAlias = Callable[[Tensor, float], Tensor]
 """A loss, from the row numbers of a batch and the share of training that is done."""
 
 
-class Settings(Protocol):
+class NeuralSettings(Protocol):
     """The settings of the training loop."""
 
     epochs: int
@@ -189,7 +189,7 @@ def fit_network(
     networks: Sequence[nn.Module],
     loss: BatchLoss,
     n: int,
-    settings: Settings,
+    settings: NeuralSettings,
     generator: torch.Generator,
 ) -> None:
     """Fit networks with Adam, in epochs of shuffled batches. The rate rises, then falls.

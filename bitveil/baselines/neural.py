@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor, nn
 
 from bitveil.baselines.baseline import Baseline
-from bitveil.baselines.inputs import check_number, check_whole
+from bitveil.baselines.inputs import check_range, check_whole
 from bitveil.baselines.networks import (
     FitRows,
     fit_network,
@@ -83,10 +83,10 @@ class NeuralBaseline(Baseline):
             check_whole(name, getattr(self, name), low)
         if any(width < 1 for width in self.hidden):
             raise ValueError(f"`hidden` expects widths of at least 1, got {self.hidden!r}.")
-        check_number("learning_rate", self.learning_rate, 1e-12, np.inf)
+        check_range("learning_rate", self.learning_rate, 1e-12, np.inf)
         for name in ("strength", "compression"):
             if hasattr(self, name):
-                check_number(name, getattr(self, name), 0, np.inf)
+                check_range(name, getattr(self, name), 0, np.inf)
 
     @torch.no_grad()
     def _encoded(self, X: ArrayLike) -> Tensor:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils import check_random_state
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, check_two, check_whole, seed
+from bitveil.baselines.inputs import LabelledRows, check_range, check_two, check_whole, seed
 
 RECONSTRUCTION = 0.01
 """The weight of the error in the features; that of the error in the target is 1."""
@@ -58,7 +58,7 @@ class Prototypes(TableBaseline):
     max_iter: int = field(default=20, kw_only=True)
 
     def _check_settings(self) -> None:
-        check_number("strength", self.strength, 0, np.inf)
+        check_range("strength", self.strength, 0, np.inf)
         least = {"n_prototypes": 2, "n_components": 1, "max_rows": 2, "max_iter": 1}
         for name, low in least.items():
             check_whole(name, getattr(self, name), low)

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitveil.baselines.baseline import TableBaseline
-from bitveil.baselines.inputs import LabelledRows, check_number, check_whole, one_hot
+from bitveil.baselines.inputs import LabelledRows, check_range, check_whole, one_hot
 
 BINS = 32
 """The most bins of a column."""
@@ -75,7 +75,7 @@ class FairTree(TableBaseline):
     min_leaf: int = field(default=100, kw_only=True)
 
     def _check_settings(self) -> None:
-        check_number("strength", self.strength, 0, 1)
+        check_range("strength", self.strength, 0, 1)
         check_whole("max_leaves", self.max_leaves, 1)
         check_whole("min_leaf", self.min_leaf, 1)
 

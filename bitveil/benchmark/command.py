@@ -84,8 +84,8 @@ def list_(
     console.print(table)
 
 
-@app.command()
-def run(
+@app.command("run")
+def run_benchmark(
     dataset: Annotated[
         list[str] | None, typer.Option(help="A data set. You can give several.")
     ] = None,

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-__all__ = ["Block", "Figure", "Heading", "Items", "Table", "Text", "html", "markdown"]
+__all__ = ["Block", "Figure", "Heading", "Items", "PageTable", "Text", "html", "markdown"]
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Items:
 
 
 @dataclass(frozen=True)
-class Table:
+class PageTable:
     """A table. Its first column names the rows."""
 
     head: tuple[str, ...]
@@ -72,14 +72,14 @@ class Figure:
     kind: ClassVar[str] = "figure"
 
 
-Block = Heading | Text | Items | Table | Figure
+Block = Heading | Text | Items | PageTable | Figure
 
 
 def markdown(title: str, blocks: Sequence[Block]) -> str:
     """The document as Markdown.
 
     Example:
-        >>> print(markdown("Title", [Table(("a", "b"), (("1", "x|y"),))]), end="")
+        >>> print(markdown("Title", [PageTable(("a", "b"), (("1", "x|y"),))]), end="")
         # Title
         <BLANKLINE>
         | a | b |
@@ -100,7 +100,7 @@ def _markdown(block: Block) -> str:
             return "\n".join(f"- {item}" for item in items)
         case Figure(file, alt):
             return f"![{alt}]({file})"
-        case Table(head, rows):
+        case PageTable(head, rows):
             return "\n".join(map(_row, [head, ("---",) * len(head), *rows]))
 
 

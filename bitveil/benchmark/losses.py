@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Heading, Table, Text
+from bitveil.benchmark.document import Block, Heading, PageTable, Text
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import ranked, title
 from bitveil.benchmark.sections import NAMES, OUTSIDE, TREES, label, of_splits
@@ -45,7 +45,7 @@ def losses(table: pd.DataFrame) -> Iterator[Block]:
     )
     if found.empty:
         return
-    yield Table(
+    yield PageTable(
         ("data set", "number", *map(title, ours), "better"),
         tuple(
             (

@@ -40,7 +40,7 @@ LINE_COLOURS = {
 AT = (0.05, 0.10, 0.20)
 """The gaps at which intervals are drawn."""
 
-POINTS = 241
+GRID_POINTS = 241
 SIZE = (8.4, 4.6)  # inches
 
 
@@ -112,7 +112,7 @@ def draw_fronts(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
 
     rows = table[table["dataset"] == dataset]
     largest = _largest(rows, gap)
-    found = fronts(rows, gap, np.linspace(0, largest, POINTS))
+    found = fronts(rows, gap, np.linspace(0, largest, GRID_POINTS))
     figure = Figure(figsize=SIZE)
     axes = figure.add_axes((0.085, 0.115, 0.545, 0.81))
     for each in found:
@@ -120,7 +120,7 @@ def draw_fronts(table: pd.DataFrame, dataset: str, gap: Gap) -> "Figure":
     for place, method in enumerate(each.method for each in found if each.method in LINE_COLOURS):
         _intervals(axes, rows[rows["method"] == method], gap, (place - 3) * largest / 110)
     if gap == "bound":
-        found += _fare(axes, rows, np.linspace(0, largest, POINTS))
+        found += _fare(axes, rows, np.linspace(0, largest, GRID_POINTS))
         _shade_uncertifiable(axes, rows)
     axes.axhline(rows["test_majority"].mean(), color="black", lw=0.8, ls=(0, (1, 2)))
     axes.set(xlim=(0, largest), xlabel=GAPS[gap][1], ylabel="accuracy on the test rows")
@@ -242,7 +242,7 @@ def _limit_axis(axes: "Axes", found: Sequence[Front], majority: float) -> None:
     axes.set_ylim(majority - 0.08 * height, high + 0.06 * height)
 
 
-def _write_write_names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
+def _write_names(axes: "Axes", ends: list[tuple[float, str]], majority: float) -> None:
     """Write each line's name at its end. Names that would overlap move apart."""
 
     low, high = axes.get_ylim()

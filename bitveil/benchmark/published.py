@@ -18,7 +18,7 @@ from typing import Literal
 import numpy as np
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Heading, Table, Text
+from bitveil.benchmark.document import Block, Heading, PageTable, Text
 from bitveil.benchmark.fronts import areas, chosen
 from bitveil.benchmark.intervals import accuracy_and_gap
 from bitveil.benchmark.methods import UNPROTECTED
@@ -108,7 +108,7 @@ def beside(table: pd.DataFrame) -> Iterator[Block]:
     if not lines:
         return
     yield Heading("Baselines beside published figures")
-    yield Table(
+    yield PageTable(
         ("method", "data set", "number", "published", "here", "by", "differs"), tuple(lines)
     )
     there = [title(name) for name in WITHOUT if name in set(table["method"])]

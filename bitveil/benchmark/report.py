@@ -12,7 +12,7 @@ from typing import Any
 
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Heading, Items, Table, Text, html, markdown
+from bitveil.benchmark.document import Block, Heading, Items, PageTable, Text, html, markdown
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
@@ -109,7 +109,7 @@ def _failures(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     if not rest:
         yield Text(f"All {len(records)} configurations finished.")
     else:
-        yield Table(
+        yield PageTable(
             ("data set", "method", "status", "error", "configurations"),
             tuple(
                 (dataset, title(method), status, f"`{_code(error)}`" if error else "", str(n))
@@ -195,7 +195,7 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "with the same number of values for all methods. Optuna chooses the other settings, by "
         "accuracy and attack gap on the rows for selection."
     )
-    yield Table(
+    yield PageTable(
         ("method", "short name", "swept", "chosen by Optuna", "competes"),
         tuple(
             _settings_row(str(name), rows) for name, rows in table.groupby("method", sort=False)

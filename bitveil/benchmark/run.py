@@ -176,7 +176,7 @@ def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
     record["seconds_scoring"] = time.perf_counter() - started
     record["seconds_cpu"] = time.process_time() - begun
 
-    return record | _sizes(some) | found
+    return record | _size_words(some) | found
 
 
 def _spent(record: Result) -> float:
@@ -207,7 +207,7 @@ def _head(cell: Cell, trial: int, settings: Result, plan: Plan) -> Result:
     }
 
 
-def _sizes(some: Problem) -> Result:
+def _size_words(some: Problem) -> Result:
     """The numbers of rows, and the accuracy of always giving the majority's answer."""
 
     sizes = {f"rows_{name}": len(part) for name, part in some.parts.items()}

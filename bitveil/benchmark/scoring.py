@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from sklearn.metrics import roc_auc_score
 
 from bitveil.audits.fairness import fairness_differences, parity_gap
-from bitveil.audits.families import Configuration, distinct, fit
+from bitveil.audits.families import Configuration, distinct, fit_family
 from bitveil.audits.probes import Probe
 from bitveil.benchmark.protocol import Problem, UseRows
 from bitveil.certificates.other_bounds import fare_certificate
@@ -88,7 +88,7 @@ def _trained(seen: NDArray[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
     models = {}
     for family in CLASSIFIERS:
         rows = few if family in SLOW and not repeats else slice(None)
-        models[family] = fit(Configuration(family, {}), seen[rows], labels[rows])
+        models[family] = fit_family(Configuration(family, {}), seen[rows], labels[rows])
 
     return models
 

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Figure, Heading, Table, Text
+from bitveil.benchmark.document import Block, Figure, Heading, PageTable, Text
 from bitveil.benchmark.fronts import LEAST_USE, Gap, areas, chosen, done
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import GAPS, ranked, title
-from bitveil.benchmark.standings import LEVELS, certified_accuracy, reached
+from bitveil.benchmark.standings import LEVELS, certified_accuracy, least_certified, reached
 
 __all__ = ["NAMES", "OUTSIDE", "TREES", "label", "of_splits", "sections"]
 
@@ -46,7 +46,7 @@ def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield from _dataset(dataset, rows)
     yield from _certified(dataset, rows)
     yield from _area_table(rows)
-    yield from _measured(dataset, rows)
+    yield from _measured_part(dataset, rows)
     yield from _chosen_models(rows)
     yield from _leak(rows)
     yield from _cost(records)
@@ -70,7 +70,7 @@ def of_splits(splits: int, all_splits: int) -> str:
 
 
 def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    row, least = rows.iloc[0], least_certified_accuracy(rows).iloc[0]
+    row, least = rows.iloc[0], least_certified(rows).iloc[0]
     by_group = " and ".join(
         f"{n:,} {g}" for g, n in zip(least["groups"], least["rows"], strict=True)
     )
@@ -176,8 +176,8 @@ def _with_spread(mean: float, sd: float, row: "pd.Series[Any]") -> str:
     return f"{100 * mean:.1f}{spread}" + of_splits(row["certified"], row["splits"])
 
 
-def _table_of_levels(name: str, lines: Iterable[tuple[str, ...]]) -> Table:
-    return Table((name, *(f"{level:.2f}" for level in LEVELS)), tuple(lines))
+def _table_of_levels(name: str, lines: Iterable[tuple[str, ...]]) -> PageTable:
+    return PageTable((name, *(f"{level:.2f}" for level in LEVELS)), tuple(lines))
 
 
 def _figure(dataset: str, gap: Gap) -> Figure:
@@ -199,7 +199,7 @@ def _area_table(rows: pd.DataFrame) -> Iterator[Block]:
         )
         return
     there = {(row["method"], row["kind"]): row for _, row in found.iterrows()}
-    yield Table(
+    yield PageTable(
         ("method", *(NAMES[kind] for kind in GAPS)),
         tuple(
             (label(method), *(_area(there, method, kind) for kind in GAPS))
@@ -231,7 +231,7 @@ def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str
     return f"**{text}**" if ranked(method) and row["mean"] == max(known) > 0 else text
 
 
-def _measured(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
+def _measured_part(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     """The accuracies at measured gaps."""
 
     yield Heading(f"{dataset}: attackers and classifiers", 3)
@@ -260,7 +260,7 @@ def _chosen_models(rows: pd.DataFrame) -> Iterator[Block]:
     lines = [_scores(picked[picked["method"] == m], rows, label(m)) for m in order]
     if len(free):
         lines.append(_scores(free, rows, f"{title(UNPROTECTED)}, without a limit"))
-    yield Table(_SCORE_COLUMNS, tuple(lines))
+    yield PageTable(_SCORE_COLUMNS, tuple(lines))
     without = [str(m) for m in rows["method"].unique() if m not in set(picked["method"])]
     yield Text(
         "Means over splits, on the test rows, for the most accurate configuration whose worst "
@@ -321,7 +321,7 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
     columns = ["test_neuron_bits", "test_information_bits", "test_variation", "test_attack_gap"]
     means = some.groupby("gamma")[[*columns, "test_attack_auc", "test_accuracy"]].mean()
     yield Heading(f"{rows['dataset'].iloc[0]}: the paper in its own terms", 3)
-    yield Table(
+    yield PageTable(
         (
             *("γ", "sum over single bits", "joint bits", "total variation", "attack gap"),
             *("attack AUC", "accuracy"),
@@ -359,7 +359,7 @@ def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
                 f"{len(ended)} of {len(rows)}",
             )
         )
-    yield Table(
+    yield PageTable(
         ("method", "fit", "score", "features, once for each split and process", "done"),
         tuple(lines),
     )

@@ -39,7 +39,7 @@ def classifier_gap(
     codes that are more frequent in the first of them.
     """
 
-    apart = _farthest(fixed, delta)
+    apart = _farthest_pair(fixed, delta)
     first, second = given_group(fixed[apart.part].table)[list(apart.pair)]
     answer = (first > second).double()
     table, sizes = scored[apart.part]
@@ -57,7 +57,7 @@ def attacker_accuracy(
     as equally large. Of several targets it takes the one where the groups differ most clearly.
     """
 
-    part = _farthest(fixed, delta).part
+    part = _farthest_pair(fixed, delta).part
     table, sizes = scored[part]
     k = len(table)
     guess = given_group(fixed[part].table).argmax(0)
@@ -78,14 +78,14 @@ def classifier_bits(
     """
 
     gap = classifier_gap(fixed, scored, prior, delta)
-    _, part, (first, second) = _farthest(fixed, delta)
+    _, part, (first, second) = _farthest_pair(fixed, delta)
     weight = group_prior(scored[part].table.sum(-1), prior)
     a, b = weight[first].item(), weight[second].item()
 
     return 2 * a * b / (a + b) * gap**2 * BITS if gap else 0.0
 
 
-def _farthest(compared: Sequence[Compared], delta: float) -> _Apart:
+def _farthest_pair(compared: Sequence[Compared], delta: float) -> _Apart:
     """The two groups that differ most clearly, among the rows of any target."""
 
     return max(

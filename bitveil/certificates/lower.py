@@ -77,9 +77,8 @@ def lower_bound(
     """
 
     check_delta(delta)
-    sides = [quantity.compared(tables) for tables in (fixed, scored)]
-    for compared in sides:
-        for each in compared:
-            check_sizes(each.sizes)
+    first, second = quantity.compared(fixed), quantity.compared(scored)
+    for each in (*first, *second):
+        check_sizes(each.sizes)
 
-    return quantity.proof(*sides, quantity.weights, delta)
+    return quantity.proof(first, second, quantity.weights, delta)

@@ -1,8 +1,8 @@
 r"""Other bounds on the same gap from the same counts, to compare certificates with.
 
 All of them hold for every classifier at once by a union: over cells, over sets of codes, or over
-signs. Each pays for the number of codes, which the certificates of `certificates` do not. They
-count drawn codes. None of them is needed for an audit.
+signs. Each pays for the number of codes, which `bitveil.certificates.certify` does not. They count
+drawn codes. No audit needs them.
 """
 
 import math
@@ -28,13 +28,14 @@ def fare_certificate(
     *,
     delta: float = 0.05,
 ) -> Certificate:
-    r"""The certificate of FARE, written anew from its paper: a balanced adversary, cell by cell.
+    r"""The certificate of FARE, implemented from its paper: a balanced adversary, cell by cell.
 
     With :math:`\alpha = 1/2P(s=0)` and :math:`\beta = 1/2P(s=1)` the best balanced accuracy is the
-    mean over codes of :math:`\max(\alpha P(s=0|t), \beta P(s=1|t))`, and the gap twice that less
-    one. Three samples bound it: one the frequency of the groups (Clopper-Pearson, a tenth of
-    :math:`\delta`); one the group within each code (Clopper-Pearson, eight tenths divided among
-    the codes); one, of which no group is needed, the mean over codes (Hoeffding, the last tenth).
+    mean over codes of :math:`\max(\alpha P(s=0|t), \beta P(s=1|t))`, and the gap is twice that
+    minus one. Three samples bound it. The first bounds the frequency of the groups
+    (Clopper-Pearson, with a tenth of :math:`\delta`). The second bounds the frequency of the
+    groups within each code (Clopper-Pearson, with eight tenths divided among the codes). The
+    third, which needs no groups, bounds the mean over codes (Hoeffding, with the last tenth).
 
     Source:
         FARE: Provably Fair Representation Learning with Practical Certificates (Jovanović,
@@ -73,8 +74,8 @@ def weissman_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float:
     r"""The gap by a union over all sets of codes, for each group on its own.
 
     :math:`\lVert \hat p - p \rVert_1 \le \sqrt{2 \ln((2^c - 2)/\delta) / n}` with probability
-    :math:`1 - \delta`, which is divided among the groups; the gap of a pair is at most the one
-    measured and half of both.
+    :math:`1 - \delta`. :math:`\delta` is divided among the groups. The gap of a pair is at most
+    the measured gap plus half of both radii.
 
     Source:
         Inequalities for the L1 Deviation of the Empirical Distribution (Weissman, Ordentlich,
@@ -92,7 +93,9 @@ def weissman_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float:
 
     k, c = table.shape
     sets = c * math.log(2) + math.log1p(-(2.0 ** (1 - c))) if c > 1 else -math.inf
-    radius = [math.sqrt(max(0.0, 2 * (sets + math.log(k / delta))) / n) for n in _sizes(table)]
+    radius = [
+        math.sqrt(max(0.0, 2 * (sets + math.log(k / delta))) / n) for n in _group_sizes(table)
+    ]
 
     return min(
         1.0,
@@ -106,9 +109,9 @@ def weissman_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float:
 def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float:
     r"""The gap by uniform convergence over all classifiers of c codes.
 
-    The gap of a classifier in the population exceeds that on the rows, whatever the classifier, by
-    at most twice the Rademacher complexity of all of them, :math:`\tfrac12 \sqrt{c/n}` for each
-    group, and the same slack as the certificate's: which is this less the complexity.
+    The gap of any classifier in the population exceeds its gap on the rows by at most twice the
+    Rademacher complexity of all classifiers, :math:`\tfrac12 \sqrt{c/n}` for each group, plus the
+    slack of a certificate. A certificate is this bound without the complexity.
 
     Source:
         Rademacher and Gaussian Complexities: Risk Bounds and Structural Results (Bartlett,
@@ -125,7 +128,7 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
     """
 
     k, c = table.shape
-    sizes = _sizes(table)
+    sizes = _group_sizes(table)
     pairs = list(combinations(range(k), 2))
 
     return min(
@@ -140,7 +143,7 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
     )
 
 
-def _sizes(table: Tensor) -> list[int]:
+def _group_sizes(table: Tensor) -> list[int]:
     return table.sum(-1).round().long().tolist()
 
 

@@ -25,7 +25,7 @@ __all__ = [
     "INFORMATION",
     "PARITY_GAP",
     "QUANTITIES",
-    "Part",
+    "ConvexPart",
     "Quantity",
     "gap_of",
     "information_of",
@@ -37,7 +37,7 @@ Unit: TypeAlias = Literal["gap", "accuracy", "bits"]
 Weighting: TypeAlias = Literal["empirical", "uniform"] | tuple[float, ...]
 
 
-class Part(NamedTuple):
+class ConvexPart(NamedTuple):
     """A convex function of the groups' distributions, measured on held-out rows.
 
     Attributes:
@@ -83,7 +83,7 @@ class Quantity:
     unit: Unit
     says: str
     worst: str
-    parts: Callable[[Compared, Prior], list[Part]] = field(repr=False, compare=False)
+    parts: Callable[[Compared, Prior], list[ConvexPart]] = field(repr=False, compare=False)
     ceiling: Callable[[int, float], float] = field(repr=False, compare=False)
     proof: Callable[[Sequence[Compared], Sequence[Compared], Prior, float], float] = field(
         repr=False, compare=False
@@ -201,7 +201,7 @@ def information_of(criterion: Criterion, positive: int = 1) -> Quantity:
     return replace(INFORMATION, criterion=criterion, positive=gap_of(criterion, positive).positive)
 
 
-def _distances(compared: Compared, prior: Prior) -> list[Part]:
+def _distances(compared: Compared, prior: Prior) -> list[ConvexPart]:
     """The total variation of each pair of groups."""
 
     p, sizes = given_group(compared.table), compared.sizes
@@ -209,20 +209,20 @@ def _distances(compared: Compared, prior: Prior) -> list[Part]:
     measured = torch.cdist(p, p, p=1)[first, second] / 2
 
     return [
-        Part(value, [sizes[i], sizes[j]])
+        ConvexPart(value, [sizes[i], sizes[j]])
         for value, i, j in zip(measured.tolist(), first, second, strict=True)
     ]
 
 
-def _best_guess(compared: Compared, prior: Prior) -> list[Part]:
+def _best_guess(compared: Compared, prior: Prior) -> list[ConvexPart]:
     """The balanced accuracy of whoever guesses the most likely group of each code."""
 
     accuracy = attack_accuracy(compared.table, prior="uniform").item()
 
-    return [Part(accuracy, compared.sizes, mean_of=len(compared.table))]
+    return [ConvexPart(accuracy, compared.sizes, mean_of=len(compared.table))]
 
 
-def _missing_overlap(compared: Compared, prior: Prior) -> list[Part]:
+def _missing_overlap(compared: Compared, prior: Prior) -> list[ConvexPart]:
     r"""One minus the overlap, as a share of the entropy of the groups.
 
     With the overlap :math:`o = \sum_t \min_g p(t|g)` every group's codes are a mixture. With
@@ -252,7 +252,7 @@ def _missing_overlap(compared: Compared, prior: Prior) -> list[Part]:
         )
     entropy = group_entropy(table, prior=prior).item() * BITS
 
-    return [Part(1 - doeblin_coefficient(table).item(), compared.sizes, scale=entropy)]
+    return [ConvexPart(1 - doeblin_coefficient(table).item(), compared.sizes, scale=entropy)]
 
 
 def _most_distance(k: int, spread: float) -> float:

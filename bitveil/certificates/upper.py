@@ -10,12 +10,12 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.certificates.compared import Compared, check_delta, check_sizes, slack
-from bitveil.certificates.quantities import PARITY_GAP, Part, Quantity, quantity_named
+from bitveil.certificates.quantities import PARITY_GAP, ConvexPart, Quantity, quantity_named
 from bitveil.group_tables import GroupTables
 
 __all__ = ["Certificate", "certify", "dobrushin_bound"]
 
-_COUNTED = {"soft": "expected counts", "hard": "drawn codes"}
+_DRAWS = {"soft": "expected counts", "hard": "drawn codes"}
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Certificate:
 
         return (
             f"{about} ≤ {self.bound:.4f}{of_all} with probability "
-            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, {_COUNTED[self.draws]}, measured "
+            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, {_DRAWS[self.draws]}, measured "
             f"{self.estimate:.4f})"
         )
 
@@ -166,7 +166,7 @@ def certify(
 class _Bounded(NamedTuple):
     """A part, its bound, and the rows that it is read from."""
 
-    part: Part
+    part: ConvexPart
     bound: float
     compared: Compared
 
@@ -235,7 +235,7 @@ def dobrushin_bound(low: Float[Tensor, " m"], high: Float[Tensor, " m"]) -> floa
 def _check_settings(draws: str, candidates: int, dobrushin: float) -> None:
     if candidates < 1:
         raise ValueError(f"`candidates` expects a number from 1 on, got {candidates}.")
-    if draws not in _COUNTED:
+    if draws not in _DRAWS:
         raise ValueError(f"`draws` expects 'soft' or 'hard', got {draws!r}.")
     if not 0 <= dobrushin <= 1 or (dobrushin < 1 and draws == "hard"):
         raise ValueError(

@@ -4,7 +4,9 @@ Every loader is also a name here: `from bitveil.datasets import load_adult`. `ca
 loaders in the files of this folder, so a new data set is a new file and nothing else.
 """
 
-__all__ = ["Dataset"]
+__all__ = [
+    "Dataset",
+]
 
 from typing import Any
 

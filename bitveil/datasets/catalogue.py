@@ -9,11 +9,11 @@ __all__ = ["PREFIXES", "entries", "loaders"]
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
+from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any
 
-import bitveil.datasets
 from bitveil.datasets.dataset import Entry
 
 PREFIXES = ("load_", "fetch_", "make_")
@@ -54,6 +54,6 @@ def entries() -> dict[str, Entry]:
 def _modules() -> Iterator[ModuleType]:
     """The modules of this folder and its subfolders."""
 
-    prefix = f"{bitveil.datasets.__name__}."
-    for found in walk_packages(bitveil.datasets.__path__, prefix):
+    folder = [str(Path(__file__).parent)]
+    for found in walk_packages(folder, f"{__package__}."):
         yield import_module(found.name)

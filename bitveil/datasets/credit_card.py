@@ -58,7 +58,7 @@ def load_credit_card() -> Dataset:
 
     rows = pd.read_csv(read_bundled("credit-card-clients.csv.gz"))
     for name, codes in CREDIT_CODES.items():
-        rows[name] = rows[name].map(lambda code, codes=codes: meaning(code, codes))
+        rows[name] = rows[name].map(lambda code, codes=codes: code_meaning(code, codes))
 
     return Dataset(
         name="Credit Card Default",
@@ -70,11 +70,11 @@ def load_credit_card() -> Dataset:
     )
 
 
-def meaning(code: int, codes: dict[int, str]) -> str:
+def code_meaning(code: int, codes: dict[int, str]) -> str:
     """The meaning of a code, or the code itself if the code book does not have it.
 
     Example:
-        >>> meaning(2, CREDIT_CODES["MARRIAGE"]), meaning(0, CREDIT_CODES["MARRIAGE"])
+        >>> code_meaning(2, CREDIT_CODES["MARRIAGE"]), code_meaning(0, CREDIT_CODES["MARRIAGE"])
         ('single', 'not in the code book: 0')
     """
 

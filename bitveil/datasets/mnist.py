@@ -153,7 +153,7 @@ def make_biased_mnist(
             "`make_biased_mnist` expects images and labels together, or neither, to fetch MNIST, "
             f"got only {'labels' if images is None else 'images'}."
         )
-    grey = fetch_mnist(test=test, root=root) if images is None else _given(images, labels)
+    grey = fetch_mnist(test=test, root=root) if images is None else _given_file(images, labels)
     colours = _coloured(grey.digits, float(rho), check_random_state(random_state))
     background = COLOURS[colours][:, :, None, None]
 
@@ -207,7 +207,7 @@ def _mnist_path(file: DataFile, root: str | os.PathLike[str] | None) -> Path:
     )
 
 
-def _given(images: ArrayLike, labels: ArrayLike | None) -> Mnist:
+def _given_file(images: ArrayLike, labels: ArrayLike | None) -> Mnist:
     grey, digits = np.asarray(images), np.asarray(labels)
     if grey.ndim != 3 or digits.shape != grey.shape[:1]:
         raise ValueError(

@@ -2,14 +2,24 @@
 
 from bitveil.audits.fairness import Difference
 from bitveil.audits.page.labels import POINTS, interval_text, points_text
-from bitveil.audits.page.marks import Axis, Line, Mark, Row, Rows, Table, at_most, axis_of, percent
+from bitveil.audits.page.marks import (
+    Axis,
+    DataTable,
+    Line,
+    Mark,
+    Row,
+    RowPlot,
+    at_most,
+    axis_of,
+    percent,
+)
 from bitveil.audits.page.view import View
 from bitveil.audits.uses import Use
 
 __all__ = ["differences_of", "use_of"]
 
 
-def use_of(view: View) -> Rows | None:
+def use_of(view: View) -> RowPlot | None:
     """How well classifiers predict the target from the codes."""
 
     found = view.audit
@@ -35,7 +45,7 @@ def use_of(view: View) -> Rows | None:
     assert found.most_frequent_target is not None
     base = found.most_frequent_target
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-use",
         f"How well classifiers predict {view.target} from the codes",
         "The accuracy of classifiers that see only the codes, on rows that they were not trained "
@@ -44,7 +54,7 @@ def use_of(view: View) -> Rows | None:
             [base, *(mark.value for row in rows for mark in row.marks)], "percent", "accuracy"
         ),
         tuple(rows),
-        Table(
+        DataTable(
             ("Classifier", "Accuracy", "AUC", "Parity gap, points", *_metrics(view)),
             tuple(
                 (
@@ -62,7 +72,7 @@ def use_of(view: View) -> Rows | None:
     )
 
 
-def differences_of(view: View) -> Rows | None:
+def differences_of(view: View) -> RowPlot | None:
     """How much the answers of these classifiers differ between groups, beside the bounds."""
 
     found = view.audit
@@ -90,7 +100,7 @@ def differences_of(view: View) -> Rows | None:
         for c in (gaps if _metrics(view) else [parity])
     )
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-differences",
         f"How much their answers differ {view.between}",
         "How much groups differ in how often a classifier answers yes: among all rows (selection "
@@ -104,7 +114,7 @@ def differences_of(view: View) -> Rows | None:
             low=0.0,
         ),
         tuple(rows),
-        Table(
+        DataTable(
             ("Classifier", "Difference", "Measured, points", "95 % interval", "Certified, points"),
             tuple(
                 (

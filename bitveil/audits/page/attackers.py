@@ -3,7 +3,16 @@
 import re
 
 from bitveil.audits.page.labels import POINTS, interval_text, probe_text
-from bitveil.audits.page.marks import Line, Mark, Row, Rows, Table, at_least, at_most, axis_of
+from bitveil.audits.page.marks import (
+    DataTable,
+    Line,
+    Mark,
+    Row,
+    RowPlot,
+    at_least,
+    at_most,
+    axis_of,
+)
 from bitveil.audits.page.view import View
 from bitveil.audits.probes import Probe
 
@@ -16,7 +25,7 @@ _ASKED_AGAIN = (
 )
 
 
-def attackers_of(view: View) -> Rows:
+def attackers_of(view: View) -> RowPlot:
     """The gaps that trained attackers reach, beside the certified one."""
 
     found = view.audit
@@ -24,7 +33,7 @@ def attackers_of(view: View) -> Rows:
     exact = view.parity.certificate.estimate
     rows = [
         Row(
-            "knows the table of these rows",
+            "best possible",
             f"{100 * exact:.1f} points",
             (
                 Mark(
@@ -33,7 +42,7 @@ def attackers_of(view: View) -> Rows:
                     series=2,
                 ),
             ),
-            "exact, too large for new rows",
+            "exact for these rows, too large for new ones",
         )
     ]
     for probe in found.attackers:
@@ -43,7 +52,7 @@ def attackers_of(view: View) -> Rows:
             Mark(least, says, end=max(0.0, probe.gap), kind="whisker"),
             Mark(max(0.0, probe.gap), f"{probe.family}: {says}"),
         )
-        rows.append(Row(probe.family, probe_text(probe), marks, _settings(probe)))
+        rows.append(Row(probe.family, probe_text(probe), marks, _made_settings(probe)))
     for seen, probe in found.repeated_draws.items():
         covered = seen == "1 draw"
         mark = Mark(
@@ -58,7 +67,7 @@ def attackers_of(view: View) -> Rows:
     bound = view.parity.certificate.bound
     reached = [mark.value for row in rows for mark in row.marks]
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-attackers",
         f"How well attackers guess {view.attribute}",
         "Each attacker guesses the group from the code. The mark shows how much its answers "
@@ -72,7 +81,7 @@ def attackers_of(view: View) -> Rows:
     )
 
 
-def _attackers_table(view: View) -> Table:
+def _attackers_table(view: View) -> DataTable:
     found = view.audit
     checks = {check.family: check for check in found.checks[: len(found.attackers)]}
     rows = []
@@ -102,7 +111,7 @@ def _attackers_table(view: View) -> Table:
             )
         )
 
-    return Table(
+    return DataTable(
         (
             "Attacker",
             "Balanced accuracy",
@@ -116,7 +125,7 @@ def _attackers_table(view: View) -> Table:
     )
 
 
-def _settings(probe: Probe) -> str:
+def _made_settings(probe: Probe) -> str:
     """The settings that a search chose, with three digits of each number."""
 
     return re.sub(r"\d+\.\d+(e-\d+)?", lambda found: f"{float(found[0]):.3g}", probe.settings)

@@ -2,13 +2,13 @@
 
 from collections.abc import Sequence
 
-from bitveil.audits.page.labels import POINTS, band, between
+from bitveil.audits.page.labels import POINTS, band, between, dot
 from bitveil.audits.page.marks import (
+    DataTable,
     Point,
-    Points,
+    PointPlot,
     Row,
-    Rows,
-    Table,
+    RowPlot,
     at_least,
     at_most,
     axis_of,
@@ -19,7 +19,7 @@ from bitveil.audits.page.view import View
 __all__ = ["compared"]
 
 
-def compared(views: Sequence[View]) -> list[Rows | Points]:
+def compared(views: Sequence[View]) -> list[RowPlot | PointPlot]:
     """The figures and the table that show several audits side by side."""
 
     rows = [
@@ -28,16 +28,13 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
             between(view.headline) + view.doubt,
             (
                 band(view.headline),
-                Mark(
-                    view.headline.certificate.estimate,
-                    f"measured: {percent(view.headline.certificate.estimate)}",
-                ),
+                dot(view.headline),
             ),
             view.among(view.headline),
         )
         for view in views
     ]
-    table = Table(
+    table = DataTable(
         (
             "Code",
             "Published",
@@ -64,8 +61,8 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
             for view in views
         ),
     )
-    plots: list[Rows | Points] = [
-        Rows(
+    plots: list[RowPlot | PointPlot] = [
+        RowPlot(
             "compared-gaps",
             "How much answers can differ",
             "The band goes from the lower to the upper bound; the dot is measured.",
@@ -84,7 +81,7 @@ def compared(views: Sequence[View]) -> list[Rows | Points]:
     if len(used) > 1:
         accuracies = [float(view.audit.use_accuracy or 0) for view in used]
         plots.append(
-            Points(
+            PointPlot(
                 "compared-use",
                 "Gap and use of each code",
                 "Further up is more useful, further left is safer.",

@@ -5,14 +5,14 @@ from collections.abc import Sequence
 
 from bitveil.audits.page.answers import differences_of, use_of
 from bitveil.audits.page.attackers import attackers_of
-from bitveil.audits.page.labels import POINTS, band, between
+from bitveil.audits.page.labels import POINTS, band, between, dot
 from bitveil.audits.page.marks import (
+    DataTable,
     Mark,
     Point,
-    Points,
+    PointPlot,
     Row,
-    Rows,
-    Table,
+    RowPlot,
     at_least,
     at_most,
     axis_of,
@@ -30,33 +30,32 @@ _CODES = 12  # codes that a plot shows at first
 _REFUTED = " An attacker refutes the certificate: the upper ends do not hold."
 
 
-def figures(view: View) -> dict[str, Rows | Points]:
+def figures(view: View) -> dict[str, RowPlot | PointPlot]:
     """The figures of an audit by name, without those that have nothing to show."""
 
-    found: dict[str, Rows | Points | None] = {
+    found: dict[str, RowPlot | PointPlot | None] = {
         "leakage": _leakage(view),
         "attackers": attackers_of(view),
-        "codes": _codes(view),
+        "codes": _code_table(view),
         "use": use_of(view),
         "differences": differences_of(view),
-        "columns": _columns(view),
+        "columns": _column_rows(view),
         "path": _path(view),
     }
 
     return {key: plot for key, plot in found.items() if plot is not None}
 
 
-def _leakage(view: View) -> Rows:
+def _leakage(view: View) -> RowPlot:
     gaps = view.gaps
     rows = []
     for interval in gaps:
-        estimate = interval.certificate.estimate
         label = view.among(interval) or "Among all rows"
-        marks = (band(interval), Mark(estimate, f"measured: {percent(estimate)}"))
+        marks = (band(interval), dot(interval))
         text = between(interval) + view.doubt
         rows.append(Row(label, text, marks, interval.certificate.quantity.notion))
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-leakage",
         f"How much answers can differ {view.between}",
         "The right end of the band is the upper bound: no classifier has a larger gap. The left "
@@ -64,7 +63,7 @@ def _leakage(view: View) -> Rows:
         "rows of the audit." + _REFUTED * bool(view.audit.broken),
         POINTS,
         tuple(rows),
-        Table(
+        DataTable(
             (
                 "What",
                 "At least, points",
@@ -87,7 +86,7 @@ def _leakage(view: View) -> Rows:
     )
 
 
-def _codes(view: View) -> Rows | None:
+def _code_table(view: View) -> RowPlot | None:
     """How often each group has each code, without codes of few rows."""
 
     found = view.audit
@@ -105,7 +104,7 @@ def _codes(view: View) -> Rows | None:
         rows.append(
             Row(
                 label,
-                _spread(shares),
+                _spread_figure(shares),
                 tuple(marks),
                 f"{cell.rows:.0f} rows",
                 order,
@@ -121,7 +120,7 @@ def _codes(view: View) -> Rows | None:
         else ""
     )
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-codes",
         "Which codes reveal the group",
         "The share of each group's rows that have a code. A code whose marks are far apart "
@@ -133,7 +132,7 @@ def _codes(view: View) -> Rows | None:
             low=0.0,
         ),
         tuple(rows),
-        Table(
+        DataTable(
             ("Code", "Rows", *view.groups, "Information, bits"),
             tuple(
                 (
@@ -151,7 +150,7 @@ def _codes(view: View) -> Rows | None:
     )
 
 
-def _columns(view: View) -> Rows | None:
+def _column_rows(view: View) -> RowPlot | None:
     """Both bounds on the gap for each of several sensitive columns, and for all together."""
 
     found = view.audit
@@ -165,24 +164,21 @@ def _columns(view: View) -> Rows | None:
             between(interval) + view.doubt,
             (
                 band(interval),
-                Mark(
-                    interval.certificate.estimate,
-                    f"measured: {percent(interval.certificate.estimate)}",
-                ),
+                dot(interval),
             ),
             f"{len(groups)} groups",
         )
         for label, groups, interval, _ in named
     ]
 
-    return Rows(
+    return RowPlot(
         f"{view.key}-columns",
         "Each sensitive column alone, and all together",
         "The band goes from the lower to the upper bound on the gap between two groups. The bound "
         "for all columns together also holds for each of them." + _REFUTED * bool(found.broken),
         axis_of([i.certificate.bound for _, _, i, _ in named], "points", POINTS.label, low=0.0),
         tuple(rows),
-        Table(
+        DataTable(
             (
                 "Column",
                 "Groups",
@@ -207,7 +203,7 @@ def _columns(view: View) -> Rows | None:
     )
 
 
-def _path(view: View) -> Points | None:
+def _path(view: View) -> PointPlot | None:
     """The encoders among which this one was chosen."""
 
     steps = view.audit.path
@@ -235,7 +231,7 @@ def _path(view: View) -> Points | None:
         for step, height in zip(steps, heights, strict=True)
     )
 
-    return Points(
+    return PointPlot(
         f"{view.key}-path",
         "Gap and use of each encoder",
         "Every encoder that was trained, measured on the rows for selection. Filled marks passed "
@@ -243,7 +239,7 @@ def _path(view: View) -> Points | None:
         axis_of([step.gap for step in steps], "points", "gap, percentage points", low=0.0),
         axis_of(heights, unit, label, most=1.0 if scored else math.inf),
         points,
-        Table(
+        DataTable(
             (
                 "Trained for a gap of, points",
                 "Gap, points",
@@ -264,7 +260,7 @@ def _path(view: View) -> Points | None:
     )
 
 
-def _spread(shares: Sequence[float]) -> str:
+def _spread_figure(shares: Sequence[float]) -> str:
     """Up to three shares, or the smallest and the largest."""
 
     if len(shares) <= 3:

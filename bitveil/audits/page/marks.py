@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 __all__ = [
+    "SHAPES",
     "Axis",
+    "DataTable",
     "Line",
     "Mark",
     "Point",
-    "Points",
+    "PointPlot",
     "Row",
-    "Rows",
-    "Table",
+    "RowPlot",
     "at_least",
     "at_most",
     "axis_of",
@@ -124,7 +125,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Table:
+class DataTable:
     """The numbers of a plot, with headings."""
 
     head: tuple[str, ...]
@@ -153,7 +154,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Rows:
+class RowPlot:
     """A plot of rows of marks on one axis.
 
     Attributes:
@@ -175,7 +176,7 @@ class Rows:
     lead: str
     axis: Axis
     rows: tuple[Row, ...]
-    table: Table
+    table: DataTable
     lines: tuple[Line, ...] = ()
     legend: tuple[tuple[str, int], ...] = ()
     other: Axis | None = None
@@ -211,7 +212,7 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Points:
+class PointPlot:
     """A plot of points on two axes.
 
     Attributes:
@@ -232,7 +233,7 @@ class Points:
     x: Axis
     y: Axis
     points: tuple[Point, ...]
-    table: Table
+    table: DataTable
     lines: tuple[Line, ...] = ()
     legend: tuple[tuple[str, int], ...] = ()
 

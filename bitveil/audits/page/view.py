@@ -5,12 +5,12 @@ import math
 from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
-from bitveil.audits.meaning import Cell
-from bitveil.audits.page.marks import Axis, Mark, Table, axis_of
+from bitveil.audits.meaning import CodeShares
+from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
 from bitveil.audits.record import Audit
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.words import and_listed, group_name
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
@@ -56,7 +56,7 @@ class View:
     def attribute(self) -> str:
         """What is sensitive."""
 
-        return listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
+        return and_listed([*map(printable, self.audit.sensitive)]) or "the sensitive attribute"
 
     @property
     def target(self) -> str:
@@ -123,7 +123,7 @@ class View:
         return " (does not hold)" if self.audit.broken else ""
 
     @property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[CodeShares, ...]:
         """The codes that are listed."""
 
         found = self.audit.meaning.cells
@@ -205,7 +205,7 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = listed([printable(part.name) for part in self.parts])
+        named = and_listed([printable(part.name) for part in self.parts])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
 
@@ -224,10 +224,10 @@ class View:
         return seen, f"{100 * drawn.gap:.0f}", f"{100 * logits.gap:.0f}"
 
     @property
-    def certificates(self) -> Table:
+    def certificates(self) -> DataTable:
         """Both bounds on all that is certified."""
 
-        return Table(
+        return DataTable(
             (
                 "Quantity",
                 "At least",
@@ -272,7 +272,7 @@ class View:
         return Axis(0.0, 1.0, (0.0, 0.5, 1.0), "percent", "")
 
     @property
-    def told(self) -> Axis:
+    def leakage(self) -> Axis:
         """An axis for what the parts reveal about the group."""
 
         values = [v or 0.0 for part in self.parts for v in (part.information, part.given_others)]
@@ -280,7 +280,7 @@ class View:
         return axis_of(values, "bits", "bits", low=0.0, most=math.inf)
 
     @property
-    def told_of_target(self) -> Axis:
+    def target_leakage(self) -> Axis:
         """An axis for what the parts reveal about the target."""
 
         values = [part.target_information or 0.0 for part in self.parts]

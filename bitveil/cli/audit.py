@@ -1,0 +1,189 @@
+"""`bitveil audit`: what codes reveal, as text, as JSON or as a page."""
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bitveil.cli.checks import (
+    check_alone,
+    check_encoders,
+    check_needed,
+    check_output,
+    check_suffix,
+)
+from bitveil.cli.messages import CAVEAT, listed, say
+from bitveil.cli.options import Force, Id, Json
+from bitveil.cli.subjects import Attackers, Question, audit_codes, audit_counts, audit_encoder
+
+if TYPE_CHECKING:
+    from bitveil.audits import Audit
+
+__all__ = ["audit_command"]
+
+
+def audit_command(
+    model: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The folder that `bitveil fit` wrote. Leave it out with --codes and --counts.",
+            metavar="ENCODER",
+        ),
+    ] = None,
+    file: Annotated[
+        Path | None,
+        typer.Argument(
+            help="The table of rows: .csv or .parquet. With --codes, a table with the attributes "
+            "if the codes lack them.",
+            metavar="TABLE",
+        ),
+    ] = None,
+    codes: Annotated[
+        Path | None,
+        typer.Option(help="A .csv or .parquet with codes from anywhere, instead of an encoder."),
+    ] = None,
+    column: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A published column of --codes. Can be repeated. Default: all columns without "
+            "another role."
+        ),
+    ] = None,
+    counts: Annotated[
+        Path | None,
+        typer.Option(
+            help="A table of counts instead of codes, with a row for each value of --sensitive "
+            "and a column for each code."
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            help="The column of the target. Default: the fitted one, if the table has it."
+        ),
+    ] = None,
+    sensitive: Annotated[
+        list[str] | None,
+        typer.Option(help="A sensitive column. Can be repeated. Default: the fitted ones."),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(help="Another encoder to compare on the same rows. Can be repeated."),
+    ] = None,
+    delta: Annotated[
+        float | None,
+        typer.Option(
+            help="The probability that the certificate may be wrong. Default: that of the "
+            "encoder, or 0.05."
+        ),
+    ] = None,
+    attackers: Annotated[
+        Attackers | None,
+        typer.Option(
+            help="The attackers to train; all takes minutes. Default: all with --report, "
+            "otherwise quick."
+        ),
+    ] = None,
+    report: Annotated[
+        Path | None,
+        typer.Option(help="Also write the audit as one .html page, which opens offline."),
+    ] = None,
+    small_cells: Annotated[
+        bool,
+        typer.Option(
+            "--small-cells",
+            help="Let the report list codes of fewer than 10 rows with their group. Together "
+            "with the published codes, they can reveal the group of a single person.",
+        ),
+    ] = False,
+    force: Force = False,
+    id_: Id = None,
+    json_: Json = False,
+) -> None:
+    """Measure what codes reveal about a sensitive column.
+
+    Audit an encoder on a table of rows (`bitveil audit encoder people.csv`), or any published
+    columns (`bitveil audit --codes codes.csv --column postcode --sensitive sex`). If the
+    attributes are in another table, name it too: --id joins both.
+
+    Use new rows. On rows that an encoder was fitted on, all numbers are too good, so the audit
+    refuses rows that the encoder knows.
+    """
+
+    check_needed("--codes", codes, {"--column": column})
+    check_needed("--report", report, {"--small-cells": small_cells, "--force": force})
+    if report is not None:
+        read = [path for path in (model, file, codes, counts, *(against or [])) if path]
+        check_suffix(report, ".html")
+        check_output(report, read, force=force)
+    attackers = attackers or ("quick" if report is None else "all")
+    asked = Question(target, list(sensitive or []), delta, attackers, id_)
+    rows = ""
+    if counts is not None:
+        others = {"--codes": codes, "--against": against, "--id": id_}
+        check_alone("--counts", {"an encoder or another table": model or file, **others})
+        found = {str(counts): audit_counts(counts, asked)}
+        sources = [counts]
+    elif codes is not None:
+        check_alone("--codes", {"a third table": file, "--against": against})
+        found = {str(codes): audit_codes(codes, model, list(column or []), asked)}
+        sources = [codes, *([model] if model else [])]
+    elif model is not None and file is not None:
+        models = [model, *(against or [])]
+        if against:
+            check_encoders(models)
+        found = {str(each): audit_encoder(each, file, asked) for each in models}
+        sources = [file, *(each / "encoder.json" for each in models)]
+        rows = f", measured on the rows of {file}"
+    else:
+        raise ValueError("Name an encoder and a table of rows, or use --codes or --counts.")
+    if report is not None:
+        _write_report(report, found, sources, force=force, small_cells=small_cells)
+    if json_:
+        print(_audit_as_json(found))
+    else:
+        _print_audit(found, rows)
+        if report is not None:
+            print()
+            say(f"The report is in {report}")
+
+
+def _write_report(
+    report: Path,
+    found: "Mapping[str, Audit]",
+    sources: Sequence[Path],
+    *,
+    force: bool,
+    small_cells: bool,
+) -> None:
+    """Write the page, which names the files that were read with their checksums."""
+
+    from bitveil.audits.page import html_report
+    from bitveil.staging import staged
+
+    lines = [
+        f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
+    ]
+    content = html_report(found, sources=lines, small_cells=small_cells)
+    with staged(report, overwrite=force) as path:
+        path.write_text(content, encoding="utf-8")
+
+
+def _audit_as_json(found: "Mapping[str, Audit]") -> str:
+    """One audit alone, several by the names of their codes."""
+
+    if len(found) == 1:
+        return next(iter(found.values())).to_json()
+    audits = {name: json.loads(one.to_json()) for name, one in found.items()}
+
+    return json.dumps({"schema": "bitveil.audits/1", "audits": audits})
+
+
+def _print_audit(found: "Mapping[str, Audit]", rows: str) -> None:
+    for name, one in found.items():
+        say(f"What codes from {name} reveal about {listed(one.sensitive)}{rows}")
+        print(f"\n{one}\n")
+    print(CAVEAT)

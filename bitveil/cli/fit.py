@@ -1,0 +1,193 @@
+"""`bitveil fit`: an encoder from a table, certified for a goal, as a folder."""
+
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from bitveil.cli.messages import listed, print_table
+from bitveil.cli.options import Id, Json, RowsFile
+from bitveil.cli.tables import columns_of, ids_of, require
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+__all__ = ["fit_command", "kind_of_encoder"]
+
+
+def fit_command(
+    file: RowsFile,
+    target: Annotated[
+        list[str],
+        typer.Option(help="A column that the codes should predict. Can be repeated."),
+    ],
+    sensitive: Annotated[
+        list[str], typer.Option(help="A column that the codes should hide. Can be repeated.")
+    ],
+    output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write.")],
+    max_gap: Annotated[
+        float | None, typer.Option(help="The goal: the largest gap to certify, for example 0.10.")
+    ] = None,
+    max_information: Annotated[
+        float | None,
+        typer.Option(help="A goal in bits about the sensitive column instead of a gap."),
+    ] = None,
+    criterion: Annotated[
+        Literal["independence", "separation", "equal_opportunity"],
+        typer.Option(
+            help="What the gap compares: independence (parity), separation (equalised odds) or "
+            "equal_opportunity."
+        ),
+    ] = "independence",
+    delta: Annotated[
+        float, typer.Option(help="The probability that the certificate may be wrong.")
+    ] = 0.05,
+    strength: Annotated[
+        float | None,
+        typer.Option(help="A fixed weight of the total variation instead of a goal."),
+    ] = None,
+    bits: Annotated[int, typer.Option(help="The number of bits of a code.")] = 6,
+    bins: Annotated[
+        int,
+        typer.Option(help="The number of groups that a sensitive column of numbers is cut into."),
+    ] = 5,
+    missing: Annotated[
+        bool,
+        typer.Option("--missing-group", help="Treat missing sensitive values as a group."),
+    ] = False,
+    weight: Annotated[
+        str | None, typer.Option(help="The column that says how much each row counts.")
+    ] = None,
+    drop: Annotated[
+        list[str] | None, typer.Option(help="A column to leave out. Can be repeated.")
+    ] = None,
+    id_: Id = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            help="Makes the fit repeatable, but lets others guess its secret key. For trials only."
+        ),
+    ] = None,
+    json_: Json = False,
+) -> None:
+    """Fit an encoder, certify it if you set a goal, and save it as a folder.
+
+    Every column is a feature, except the targets, the sensitive columns and those of --id,
+    --weight and --drop. Drop columns that state a sensitive one in other words. A target with
+    fractions, or with more than 50 different numbers, counts as a number; others are classes.
+    """
+
+    from bitveil.columns.files import read_table
+    from bitveil.staging import check_place
+
+    check_place(output)
+    _check_goal(max_gap, max_information, strength)
+    named = [name for name in (weight,) if name is not None]
+    table = read_table(file, typed=[*target, *sensitive, *named])
+    apart = [*target, *sensitive, *(drop or []), *([id_] if id_ is not None else []), *named]
+    require(table, apart, file)
+    if len(set(apart)) < len(apart):
+        raise ValueError(
+            f"Each column has one role, got {apart} for target, sensitive and others."
+        )
+    from bitveil.training import Training
+
+    _check_groups(table, sensitive, bins, missing)
+    model = kind_of_encoder(table, target)(
+        bits,
+        max_gap=max_gap,
+        max_information=max_information,
+        criterion=criterion,
+        delta=delta,
+        strength=strength,
+        bins=bins,
+        missing_sensitive="group" if missing else "error",
+        random_state=seed,
+        training=Training(verbose=int(not json_)),
+    )
+    model.fit(
+        table.drop(columns=apart),
+        columns_of(table, target),
+        sensitive_features=table[sensitive],
+        sample_weight=None if weight is None else table[weight],
+        ids=ids_of(table, id_, file),
+    )
+    model.save(output)
+    show = _print_json if json_ else _print
+    show(model, output, target, sensitive)
+
+
+def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[..., Any]:
+    """The estimator for targets with classes, with numbers, or with both."""
+
+    from bitveil.columns.targets import Target
+    from bitveil.estimators import InvariantEncoder
+    from bitveil.models import InvariantClassifier, InvariantRegressor
+
+    kinds = {kind for name in targets for kind in _fit_target(Target, table[name], name).kinds}
+    estimators = {"classes": InvariantClassifier, "numbers": InvariantRegressor}
+
+    return estimators[kinds.pop()] if len(kinds) == 1 else InvariantEncoder
+
+
+def _fit_target(kind: Any, column: "pd.Series[Any]", name: str) -> Any:
+    """What is learned about the column of a target. An error names the column."""
+
+    try:
+        return kind.fit(column, len(column))[0]
+    except ValueError as error:
+        said = str(error).replace("Input y ", "`y` ")
+        raise ValueError(said.replace("`y`", f"`--target {name}`")) from error
+
+
+def _check_goal(*goals: float | None) -> None:
+    options = ("--max-gap", "--max-information", "--strength")
+    given = [name for name, goal in zip(options, goals, strict=True) if goal is not None]
+    if len(given) > 1:
+        raise ValueError(f"Set one goal only, got {' and '.join(given)}.")
+
+
+def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
+    """Refuse columns that make no groups before anything is fitted. The error names the column."""
+
+    from bitveil.columns.groups import Grouping
+    from bitveil.schema import MAX_GROUPS
+
+    for name in sensitive:
+        Grouping.fit(
+            f"--sensitive {name}",
+            table[name],
+            bins=bins,
+            missing="group" if missing else "error",
+            most=MAX_GROUPS,
+        )
+
+
+def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
+    certificate = model.certificate_
+    found = {
+        "output": str(output),
+        "target": target,
+        "sensitive": sensitive,
+        "features": model.feature_names_in_,
+        "rows": {name: len(rows) for name, rows in model.rows_.items()},
+        "n_bits": model.n_bits,
+        "certified_gap": certificate and certificate.bound,
+        "certified": certificate and certificate.quantity.name,
+        "delta": certificate and certificate.delta,
+    }
+    print(json.dumps(found))
+
+
+def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
+    print_table(
+        f"Encoder in {output}",
+        {
+            "target, sensitive": f"{listed(target)}; {listed(sensitive)}",
+            "features": listed(model.feature_names_in_ or []),
+            "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
+            "certificate": str(model.certificate_ or "none, because no goal was set"),
+        },
+    )

@@ -1,0 +1,122 @@
+"""What the command line prints: lines, tables, notes, and errors in words of its options."""
+
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+__all__ = ["CAVEAT", "errors_as_lines", "listed", "note", "print_table", "say"]
+
+CAVEAT = """These numbers do not cover rows that were used in fitting, another population, two
+draws for one row, or someone who knows other columns of the row besides its code."""
+"""What every audit has to say at its end."""
+
+_LONGEST = 2_000  # characters of a line; only a line with an endless name is longer
+
+_OPTIONS = {
+    "attackers": "--attackers",
+    "audit_table": "--counts",
+    "bins": "--bins",
+    "codes": "--codes",
+    "criterion": "--criterion",
+    "delta": "--delta",
+    "ids": "--id",
+    "max_gap": "--max-gap",
+    "max_information": "--max-information",
+    "missing_sensitive": "--missing-group",
+    "n_bits": "--bits",
+    "random_state": "--seed",
+    "sample_weight": "--weight",
+    "sensitive_features": "--sensitive",
+    "strength": "--strength",
+    "y": "--target",
+}
+"""The options that set the library's arguments."""
+
+_PYTHON = (
+    (", or let them count for the sensitive attribute only: `missing_target='unlabelled'`", ""),
+    (", or use `features='raw'`", ""),
+    (", for example with `pandas.qcut`", ""),
+    (", for example with `.astype(str)`", ""),
+    (": `.astype(str)`", ""),
+    (" For expected counts use `certify`.", ""),
+    ("Use `InvariantRegressor`, or cut", "Cut"),
+    ("`missing_sensitive='group'`", "--missing-group"),
+    ("(delta = ", "(--delta "),
+    ("Input y ", "`y` "),
+)
+"""Advice that only Python users can follow, and what the command line says instead."""
+
+
+@contextmanager
+def errors_as_lines() -> Iterator[None]:
+    """Print an error that the user can fix as one line on the error stream, and exit with 2."""
+
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        say(f"bitveil: {_in_options(str(error))}", file=sys.stderr)
+        raise SystemExit(2) from error
+
+
+def note(message: str) -> None:
+    """Print a note on the error stream."""
+
+    say(f"bitveil: note: {_in_options(message)}", file=sys.stderr)
+
+
+def say(words: str, *, file: Any = None) -> None:
+    """Print one line without anything that a terminal would obey."""
+
+    from bitveil.columns.printing import printable
+
+    print(printable(" ".join(words.split()), most=_LONGEST), file=file)
+
+
+def listed(names: Sequence[Any]) -> str:
+    """Names from the data, separated by commas and safe to show."""
+
+    from bitveil.columns.printing import printable
+
+    return ", ".join(map(printable, names))
+
+
+def print_table(title: str, rows: Mapping[str, str]) -> None:
+    """Print a title, and a line for each name and its value."""
+
+    table = Table(
+        "", "", title=_plain_text(title), title_justify="left", show_header=False, box=None
+    )
+    for name, value in rows.items():
+        table.add_row(_plain_text(name), _plain_text(value))
+    Console(soft_wrap=False).print(table)
+
+
+def _plain_text(words: str) -> Text:
+    """Text in which rich reads no brackets and colons as its markup."""
+
+    from bitveil.columns.printing import printable
+
+    return Text(printable(words, most=None))
+
+
+def _in_options(message: str) -> str:
+    """A message of the library that names options instead of Python's arguments."""
+
+    for python, here in _PYTHON:
+        message = message.replace(python, here)
+
+    return re.sub(r"`(\w+)(?:=([^`]*))?`", _option, message)
+
+
+def _option(found: re.Match[str]) -> str:
+    option = _OPTIONS.get(found[1])
+    if option is None:
+        return found[0]
+
+    return option if found[2] is None else f"{option} {found[2].strip(chr(39))}"

@@ -1,0 +1,24 @@
+"""Arguments and options that several commands share."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+__all__ = ["Encoder", "Force", "Id", "Json", "RowsFile"]
+
+RowsFile = Annotated[
+    Path, typer.Argument(help="The table of rows: .csv or .parquet.", metavar="TABLE")
+]
+Encoder = Annotated[
+    Path, typer.Argument(help="The folder that `bitveil fit` wrote.", metavar="ENCODER")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead of text.")]
+Force = Annotated[bool, typer.Option("--force", help="Overwrite the file if it exists.")]
+Id = Annotated[
+    str | None,
+    typer.Option(
+        "--id",
+        help="The column that identifies each row. The draw of a row then depends on it only.",
+    ),
+]
