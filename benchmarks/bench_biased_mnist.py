@@ -1,13 +1,14 @@
-"""Biased-MNIST: background colours that all but give the digits away, and codes without them.
+"""Biased-MNIST: background colours that almost reveal the digits, and codes without the colours.
 
-Each method trains a small convolutional network on the same 60,000 images, of 14 by 14 pixels (the
-mean of 2 by 2), with as many passes, steps and rows a step, and is scored on the 10,000 test
-images: in colours that say nothing (unbiased), and in colours as biased as in training. The attack
-guesses the colour from the published code and the digit, on unbiased images: a random forest and a
-linear classifier, on half of them, scored on the other half; a guess scores 10 %.
+Each method trains a small convolutional network on the same 60,000 images of 14 by 14 pixels (the
+mean of 2 by 2), with the same number of passes, steps and rows a step. It is scored on the 10,000
+test images, with colours that reveal nothing (unbiased), and with colours as biased as in
+training. The attack guesses the colour from the published code and the digit, on unbiased images:
+a random forest and a linear classifier learn from half of them and are scored on the other half. A
+random guess scores 10 %.
 
-Each run is a line of JSON in --records, and those that are there already are not run again. Runs
-are in the order of the table's seeds and biases, so that a table that was cut short is even.
+Each run is a line of JSON in --records. Runs that are already there are not repeated. Runs follow
+the order of the table's seeds and biases, so that an interrupted table is balanced.
 
     python benchmarks/bench_biased_mnist.py [--records FILE] [--seeds 3] [--figure FILE]
     python benchmarks/bench_biased_mnist.py --steps  # time and memory of a step, wide codes
@@ -53,13 +54,13 @@ class Method:
 
     Attributes:
         width: The number of bits, or of units of the full-precision network.
-        engine: How the information on the colour given the digit is found; None: no penalty.
+        engine: How the information about the colour given the digit is computed. None: no penalty.
         strength: Its weight.
-        ramp: Whether the weight grows over the first half of training. On rows as they are this
-            lets the colour be learned first; on balanced rows the code collapses without it.
-        balanced: Whether rare colours of a digit are taken as often as its own.
-        bits: Whether the code is bits that are drawn, or the activations of a full network.
-        listed: Whether the table of all codes is the decoder; otherwise a network sees drawn bits.
+        ramp: Whether the weight grows over the first half of training. On unbalanced rows the
+            network then learns the colour first; on balanced rows the code collapses without it.
+        balanced: Whether rare colours of a digit are drawn as often as its own.
+        bits: Whether the code is drawn bits, or the activations of a full network.
+        listed: Whether the table of all codes is the decoder. Otherwise a network sees drawn bits.
         n_draws: The draws of a batch for the sampled engine.
     """
 
@@ -129,14 +130,14 @@ class FullTask(nn.Module):
 
 
 class Model(NamedTuple):
-    """An encoder, and what is trained along."""
+    """An encoder, and the parts that are trained with it."""
 
     encoder: nn.Module
     objective: Weighted
 
 
 def model(method: Method, generator: torch.Generator) -> Model:
-    """A new network, and what it is trained for."""
+    """A new network, and its objective."""
 
     encoder = conv_encoder(SHAPE, method.width, generator=generator)
     encoder.to(memory_format=torch.channels_last)  # half the time on a processor
@@ -153,7 +154,7 @@ def model(method: Method, generator: torch.Generator) -> Model:
 
 
 def task(method: Method, generator: torch.Generator) -> Term:
-    """What the code is to be useful for: the digit, by the table, or a network on the code."""
+    """The task, the digit: from the table, or from a network on the code."""
 
     if not method.bits:
         with torch.random.fork_rng():
@@ -167,7 +168,7 @@ def task(method: Method, generator: torch.Generator) -> Term:
 
 
 def measure(method: Method, generator: torch.Generator) -> Term:
-    """The information on the colour given the digit, or nothing."""
+    """The information about the colour given the digit, or nothing."""
 
     if method.engine is None:
         return lambda batch: batch.logits.sum() * 0
@@ -226,7 +227,7 @@ def trained(
 
 @torch.no_grad()
 def answers(encoder: nn.Module, objective: Weighted, rows: Rows, chances: Tensor | None) -> Any:
-    """From published codes to digits: the decoder, or the table of the rows as they were taken."""
+    """The digits for published codes, from the decoder or the table of the training rows."""
 
     if isinstance(objective.task, nn.Module):
         return lambda codes: objective.task.decoder(codes).argmax(1)
@@ -249,7 +250,7 @@ def answers(encoder: nn.Module, objective: Weighted, rows: Rows, chances: Tensor
 def scores(
     encoder: nn.Module, answer: Any, method: Method, rho: float, seed: int
 ) -> dict[str, float]:
-    """Accuracies on test images, and what an attacker finds of the colour."""
+    """Accuracies on test images, and how well an attacker finds the colour."""
 
     generator = torch.Generator().manual_seed(seed)
     found = {}
@@ -267,7 +268,7 @@ def scores(
 
 
 def colour_attack(codes: Tensor, test: Images, seed: int) -> dict[str, float]:
-    """How often the colour is guessed from the code and the digit, where the two do not go."""
+    """How often an attacker guesses the colour from code and digit, on unbiased images."""
 
     seen = torch.cat([codes, nn.functional.one_hot(test.y, 10)], 1).numpy()
     split = Split.halves(seen, test.s.numpy(), seed)
@@ -294,7 +295,7 @@ def step(name: str, batch: int) -> dict[str, Any]:
 
 
 def stepped(network: Model, batch: int) -> dict[str, float]:
-    """The median time of a step, and what the process grew by."""
+    """The median time of a step, and how much memory the process gained."""
 
     torch.set_num_threads(1)
     encoder, objective = network
@@ -324,7 +325,7 @@ def missing(done: set[Any], seeds: int) -> Iterator[tuple[str, float, int]]:
 
 
 def table(records: pd.DataFrame) -> str:
-    """Means over seeds and their standard deviations, and the least time a step, as Markdown."""
+    """Means and standard deviations over seeds, and the shortest time a step, as Markdown."""
 
     lines = [
         "| rho | method | seeds | unbiased | biased | answers the colour | colour attack | "
@@ -347,7 +348,7 @@ def table(records: pd.DataFrame) -> str:
 
 
 def percent(shares: pd.Series) -> str:
-    """The mean in percent, and the standard deviation where there are several."""
+    """The mean in percent, and the standard deviation if there are several values."""
 
     spread = f" ± {100 * shares.std():.1f}" if len(shares) > 1 else ""
 
@@ -355,7 +356,7 @@ def percent(shares: pd.Series) -> str:
 
 
 def draw_figure(records: pd.DataFrame, path: Path) -> None:
-    """Unbiased accuracy against the colour attack; every seed is a mark."""
+    """Draw unbiased accuracy against the colour attack, with a mark for every seed."""
 
     import matplotlib.pyplot as plt
 
@@ -383,7 +384,7 @@ def draw_figure(records: pd.DataFrame, path: Path) -> None:
 
 
 def alone(call: Any, *arguments: Any) -> Any:
-    """The result of a call in a process of its own."""
+    """The result of a call in a new process."""
 
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(1, mp_context=context) as pool:
@@ -391,7 +392,7 @@ def alone(call: Any, *arguments: Any) -> Any:
 
 
 def steps(step: Callable[[str, int], dict[str, float]], names: Iterable[str]) -> str:
-    """Time and memory of a step, each method in a process of its own, as Markdown."""
+    """Time and memory of a step, each method in a new process, as Markdown."""
 
     lines = [
         "| method | rows a step | ms a step | memory added (MiB) |",

@@ -1,8 +1,8 @@
 """Seconds of a fit, an audit and the demonstration, alone and beside a busy process.
 
 Pools of threads that spin while they wait for one another are many times slower beside another
-program. bitveil gives every pool one thread, so that nothing waits. Each number is of a process of
-its own, from Python, with no environment variable set. The ratio is what to look at.
+program. bitveil gives every pool one thread, so that no thread waits. Each number comes from a new
+process, from Python, without environment variables. Look at the ratio.
 
     python benchmarks/bench_busy.py [--rows 12000] [--jobs 1]
 """
@@ -42,7 +42,7 @@ def fit_and_audit(rows: int, jobs: int) -> dict[str, float]:
 
 
 def seconds(work: Callable[[], object]) -> float:
-    """How long it takes."""
+    """The seconds of a call."""
 
     start = time.perf_counter()
     work()
@@ -51,7 +51,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def measured(part: str, rows: int, jobs: int, *, busy: bool) -> dict[str, float]:
-    """The seconds of a part in a process of its own, beside a busy one or not."""
+    """The seconds of a part in a new process, alone or beside a busy one."""
 
     other = subprocess.Popen([sys.executable, "-c", "while True: pass"]) if busy else None
     words = [sys.executable, __file__, "--part", part, "--rows", str(rows), "--jobs", str(jobs)]

@@ -1,13 +1,13 @@
-"""How far above the truth a certificate is: ours, FARE's, and two unions over all classifiers.
+"""How far certificates are above the truth: ours, FARE's, and two unions over all classifiers.
 
-A fixed code of a population of which every row is known, so that the worst gap of any classifier
-is known too: Adult (all of its rows, sex, codes of encoders trained on a half of them), and a
-made-up population of a million rows. Rows are drawn from the population, as many as `fit` holds
-back of Adult, and each method certifies the same code from the same rows. FARE needs three
-samples: it gets these rows for its cells, and twice as many more for its other two.
+Each code is fixed, and every row of its population is known, so the worst gap of any classifier is
+known too. The populations are Adult (all of its rows, sex, codes of encoders trained on half of
+them), and a made-up population of a million rows. We draw as many rows from the population as
+`fit` holds out of Adult, and each method certifies the same code from the same rows. FARE needs
+three samples: it gets these rows for its cells, and twice as many more for its other two.
 
-A record is one code with one draw of rows, a line of JSON in --records; those that are there are
-not run again.
+A record is one code with one draw of rows, a line of JSON in --records. Records that are already
+there are not repeated.
 
     python benchmarks/bench_certificates.py [--records FILE] [--seeds 20]
 """
@@ -58,7 +58,7 @@ def adult_codes() -> Iterator[Code]:
 
 
 def made_up_codes(n: int = 1_000_000) -> Iterator[Code]:
-    """Bits of ten columns, which lean on the group a little or more."""
+    """Bits of ten columns that depend on the group, a little or more."""
 
     for m in (2, 4, 6, 8):
         for lean in (0.02, 0.2):
@@ -131,7 +131,7 @@ def main() -> None:
                 if (code.population, code.name, seed) not in done:
                     runs.add(run(code, seed))
 
-    print(f"{ROWS} rows, delta 0.05, {arguments.seeds} draws: median of bound less truth\n")
+    print(f"{ROWS} rows, delta 0.05, {arguments.seeds} draws: median of bound minus truth\n")
     print(table(runs.table()))
 
 

@@ -1,19 +1,19 @@
-"""Layers in depth: bits inside a convolutional network on Biased-MNIST, and who is charged.
+"""Layers in depth: bits inside a convolutional network on Biased-MNIST, and their penalties.
 
 The network, the images and the budget are those of bench_biased_mnist.py at a bias of 0.99. The
 convolutions are followed by a ReLU and a pooling; with bits inside, `StochasticBinary` takes the
 place of the ReLU, so that all networks have the same shape: 16x14x14 activations after the first
-convolution, 32x7x7 after the second, 64 at the end. The information on the colour given the digit
-is that of single neurons, summed over a layer.
+convolution, 32x7x7 after the second, 64 at the end. The information about the colour given the
+digit is that of single neurons, summed over a layer.
 
-A layer of 3,136 bits would outweigh one of 64 in the plain sum over layers, and its sum is mostly
-the noise of few rows. An inner layer is therefore charged for 64 times its mean bit, with a share
-of the last layer's strength: see `INNER`.
+In a plain sum over layers, a layer of 3,136 bits would outweigh one of 64, and most of its sum is
+the noise of few rows. So the penalty of an inner layer is 64 times its mean bit, with a share of
+the last layer's strength: see `INNER`.
 
-The attack guesses the colour from a layer's drawn bits (or units) and the digit, as there: from
-the last layer, and from each of the two inside, whether they are bits or not.
+As in that benchmark, the attack guesses the colour from a layer's drawn bits (or units) and the
+digit: from the last layer, and from each of the two inner layers, whether they are bits or not.
 
-Each run is a line of JSON in --records, and those that are there already are not run again.
+Each run is a line of JSON in --records. Runs that are already there are not repeated.
 
     python benchmarks/bench_depth.py [--records FILE] [--seeds 3] [--page docs/images.md]
     python benchmarks/bench_depth.py --steps  # time and memory of a step
@@ -57,26 +57,26 @@ class Deep(Method):
     """A row of the table.
 
     Attributes:
-        inner: After how many of the two convolutions bits are drawn in place of a ReLU.
-        share: Of the last layer's strength, that of an inner layer's mean bit times 64; 0: free.
+        inner: The number of convolutions, of two, after which bits take the place of a ReLU.
+        share: The strength for 64 times an inner layer's mean bit, as a share of the last layer's.
     """
 
     inner: int = 0
     share: float = 0.0
 
 
-# By whether the rows are balanced. For the last layer as in bench_biased_mnist.py. Inside, three
-# runs were made, scored on training images held out: on balanced rows a share of 1 ended in a
-# network that says nothing, 0.1 in one of use; on rows as they are 0.1 said nothing. The 0.01
-# there was not tried: it charges ten times what balanced rows are charged for, and given the digit
-# their colours have an entropy of 2.3 nats, those of rows as they are of 0.08.
+# By whether the rows are balanced. The last layer is as in bench_biased_mnist.py. For the inner
+# layers we made three runs, scored on held-out training images. On balanced rows a share of 1 gave
+# a network that says nothing, and 0.1 a useful one. On unbalanced rows 0.1 gave one that says
+# nothing. We use 0.01 there without a trial: it charges ten times as much as on balanced rows.
+# Given the digit, the colours of balanced rows have an entropy of 2.3 nats, the others of 0.08.
 NEURON, SAMPLED = {False: 20.0, True: 0.2}, {False: 20.0, True: 5.0}
 INNER, THREEFOLD = {False: 0.01, True: 0.1}, {False: 0.03, True: 0.3}
 FREE = {False: 0.0, True: 0.0}
 
 
 def rows_of(balanced: bool) -> dict[str, Deep]:
-    """The methods on rows as they are, or on balanced ones, where the strength grows."""
+    """The methods on unbalanced rows, or on balanced ones, where the strength grows."""
 
     taken = {"ramp": balanced, "balanced": balanced}
     sampled = Deep(64, "sampled", SAMPLED[balanced], n_draws=128, **taken)
@@ -104,7 +104,7 @@ STEPS = [name for name in rows_of(False) if "threefold" not in name]
 
 
 def model(method: Deep, generator: torch.Generator) -> Model:
-    """A new network, and what it is trained for."""
+    """A new network, and its objective."""
 
     return Model(
         encoder(method, generator),
@@ -128,13 +128,13 @@ def encoder(method: Deep, generator: torch.Generator) -> nn.Sequential:
 
 
 def activations(network: nn.Sequential) -> list[int]:
-    """Where the network has units or bits inside."""
+    """The places in the network with inner units or bits."""
 
     return [i for i, layer in enumerate(network) if isinstance(layer, nn.ReLU | StochasticBinary)]
 
 
 def charge(method: Deep, generator: torch.Generator) -> Term:
-    """What each layer is charged for: an inner one for as many of its mean bit as the last has."""
+    """The penalty of each layer. An inner one counts its mean bit once for each last bit."""
 
     information = measure(method, generator)
 
@@ -161,7 +161,7 @@ def run(name: str, seed: int) -> dict[str, Any]:
 
 
 def inner_attacks(network: nn.Module, test: Images, seed: int) -> dict[str, float]:
-    """What an attacker who sees an inner layer and the digit finds of the colour."""
+    """How well an attacker who sees an inner layer and the digit finds the colour."""
 
     found = {}
     for number, seen in enumerate(inside(network, test.x), 1):
@@ -173,7 +173,7 @@ def inner_attacks(network: nn.Module, test: Images, seed: int) -> dict[str, floa
 
 @torch.no_grad()
 def inside(network: Any, x: Tensor) -> list[Tensor]:
-    """The bits or units inside for each image, as tables."""
+    """The inner bits or units of each image, as tables."""
 
     kept: dict[int, list[Tensor]] = {place: [] for place in activations(network)}
     handles = [
@@ -191,7 +191,7 @@ def inside(network: Any, x: Tensor) -> list[Tensor]:
 
 
 def table(records: pd.DataFrame) -> str:
-    """Means over seeds and their standard deviations, and the least time a step, as Markdown."""
+    """Means and standard deviations over seeds, and the shortest time a step, as Markdown."""
 
     layers = ("attack", "inner_1_attack", "inner_2_attack")
     worst = {name: records[[f"{name}_forest", f"{name}_linear"]].max(axis=1) for name in layers}
@@ -232,7 +232,7 @@ def main() -> None:
     """Run what is missing, and print the table."""
 
     parser = options(__doc__, "depth", seeds=3)
-    parser.add_argument("--page", type=Path, help="a page of the documentation to put it in")
+    parser.add_argument("--page", type=Path, help="the page of the documentation to write it into")
     parser.add_argument("--only", choices=METHODS, help="the name of one method")
     parser.add_argument("--steps", action="store_true", help="time and memory of a step instead")
     arguments = parser.parse_args()

@@ -1,9 +1,9 @@
-"""Goals on every bundled data set: each is certified, or refused with advice that is followed.
+"""Goals on every bundled data set: each is certified, or refused with advice that we follow.
 
-For a binary, a multi-class and an intersectional sensitive attribute of each data set, a
-classifier is fitted for each gap. Where the goal is refused, the number in the text is read, five
-per cent are added, and that is asked for once. Each fit is a line of JSON in --records, and those
-that are there already are not run again. Seed 0; the test rows are those of `Dataset.test`.
+We fit a classifier for each gap, for a binary, a multi-class and an intersectional sensitive
+attribute of each data set. If the goal is refused, we take the number from the text, add five per
+cent, and ask for that once. Each fit is a line of JSON in --records. Fits that are already there
+are not repeated. The seed is 0, and the test rows are those of `Dataset.test`.
 
     python benchmarks/bench_goals.py [--records FILE] [--only NAME]
 """
@@ -36,7 +36,7 @@ NUMBER = re.compile(r"certified at ([\d.]+) only|more than ([\d.]+\d)")
 
 @dataclass(frozen=True)
 class Case:
-    """A data set with one way to say its sensitive attribute."""
+    """A data set with one form of its sensitive attribute."""
 
     dataset: str
     kind: str
@@ -52,7 +52,7 @@ def both(*names: str) -> Callable[[Dataset], pd.DataFrame]:
 
 
 def joined(column: str, least: int) -> Callable[[Dataset], pd.Series]:
-    """A column whose values of fewer rows than this are one value."""
+    """A column in which rare values, of fewer rows than this, become one value."""
 
     def sensitive(data: Dataset) -> pd.Series:
         values = data.features[column].astype(str)
@@ -107,7 +107,7 @@ CASES = [
 
 
 def run(case: Case, data: Dataset, max_gap: float) -> dict[str, Any]:
-    """Fit for one goal: what came of it, and how the codes do on the test rows."""
+    """Fit for one goal: the outcome, and how the codes do on the test rows."""
 
     X, s = data.without(*case.without).drop(columns=list(case.drop)), case.sensitive(data)
     test, y = data.test, data.target
@@ -133,7 +133,7 @@ def run(case: Case, data: Dataset, max_gap: float) -> dict[str, Any]:
 def judged(
     model: InvariantClassifier, X: pd.DataFrame, y: pd.Series, s: pd.Series | pd.DataFrame
 ) -> dict[str, Any]:
-    """The certificate, and what the codes are on the test rows."""
+    """The certificate, and the scores of the codes on the test rows."""
 
     certificate = model.certificate_
     assert certificate is not None
@@ -153,7 +153,7 @@ def judged(
 
 
 def advised(message: str) -> float | None:
-    """The number that a refusal advises, and five per cent."""
+    """The number that a refusal advises, plus five per cent."""
 
     found = NUMBER.findall(message)
 
@@ -161,7 +161,7 @@ def advised(message: str) -> float | None:
 
 
 def goals(case: Case, done: dict[Any, dict[str, Any]]) -> Iterator[tuple[float, float | None]]:
-    """The goals that are not recorded yet: the gap, and after which refusal it was advised."""
+    """The goals that are not recorded yet: the gap, and the refused gap before it."""
 
     for gap in case.gaps:
         if (case.dataset, case.kind, gap) not in done:
@@ -173,7 +173,7 @@ def goals(case: Case, done: dict[Any, dict[str, Any]]) -> Iterator[tuple[float, 
 
 
 def table(records: list[dict[str, Any]]) -> str:
-    """The goals as Markdown, each with what came of its advice."""
+    """The goals as Markdown, each with the outcome of its advice."""
 
     lines = [
         "| data set | attribute | groups | goal | outcome | measured | test gap | accuracy | "

@@ -1,9 +1,9 @@
 """Gradients through bits: bias and variance of each estimator, against enumeration.
 
-A small decoder of drawn bits, whose expected loss can be enumerated. For each estimator, from one
-pass over the rows: the norm of its mean error (bias; for the unbiased ones what is left is noise,
-whose size is printed) and its total variance, both relative to the exact gradient, and the
-evaluations of the loss that it takes.
+The expected loss of a small decoder of drawn bits can be enumerated. For each estimator we print,
+from one pass over the rows: the norm of its mean error (the bias; for unbiased ones this is only
+noise, whose size is printed) and its total variance, both relative to the exact gradient, and the
+number of evaluations of the loss.
 
     python benchmarks/bench_gradients.py [--bits 8] [--repeats 2000]
 """

@@ -2,20 +2,20 @@
 
 Both encode the same columns (the raw ones of Adult, blind to sex, standardised; the 30,162 rows
 of the training split without missing values) through one hidden layer of 100 units, for 60
-epochs. `hepinfo` lives in an environment of its own (benchmarks/hepinfo.txt says what to install
-there) and is run by benchmarks/peer_hepinfo.py, with its defaults but for what is said here: the
-layers, the batch, and `kernel_regularizer=0`, since its default charges the bits for being
-anything but coin flips.
+epochs. `hepinfo` has its own environment (benchmarks/hepinfo.txt says what to install there).
+benchmarks/peer_hepinfo.py runs it with its defaults, except for the layers, the batch, and
+`kernel_regularizer=0`, because its default penalises all bits that are not coin flips.
 
-Speed: seconds an epoch, one thread each, the two taking turns; the ratio is the median over
-pairs, of wall-clock seconds and of the process's own seconds, which depend less on who else uses
-the machine. Front: one draw of each row's bits on both sides; the accuracy for income of boosting,
-against the larger AUC of a linear and a boosted attacker on sex, official test rows without
-missing values. Every fit is a line of JSON in --records; those there already are not run again.
+Speed: seconds an epoch, with one thread each, in turns. The ratio is the median over pairs, of
+wall-clock seconds and of the process's own seconds, which depend less on other users of the
+machine. Front: one draw of each row's bits on both sides; the accuracy of boosting for income,
+against the larger AUC of a linear and a boosted attacker on sex, on the official test rows without
+missing values. Every fit is a line of JSON in --records. Fits that are already there are not
+repeated.
 
     python benchmarks/bench_hepinfo.py [--hepinfo-python PYTHON] [--records FILE] [--seeds 3]
 
-Without --hepinfo-python it prints what the records say.
+Without --hepinfo-python it only prints the tables of the records.
 """
 
 import argparse
@@ -92,7 +92,7 @@ def adult() -> dict[str, np.ndarray]:
 
 
 def fit_ours(data: dict[str, np.ndarray], job: Record) -> tuple[Record, dict[str, np.ndarray]]:
-    """Train once; the seconds an epoch, and one draw of each row's bits."""
+    """Train once. Returns the seconds an epoch, and one draw of each row's bits."""
 
     generator = torch.Generator().manual_seed(job["seed"])
     rows = Rows.of_target(
@@ -116,7 +116,7 @@ def fit_ours(data: dict[str, np.ndarray], job: Record) -> tuple[Record, dict[str
 
 @contextmanager
 def peer(python: str, folder: Path, data: dict[str, np.ndarray]) -> Iterator[Callable[..., Any]]:
-    """Their side in a process of its own, which answers one job a line."""
+    """Their side, in another process, which answers one job a line."""
 
     np.savez(folder / "adult.npz", **data)
     script = Path(__file__).with_name("peer_hepinfo.py")
@@ -145,7 +145,7 @@ def peer(python: str, folder: Path, data: dict[str, np.ndarray]) -> Iterator[Cal
 
 
 def speeds(data: dict[str, np.ndarray], theirs: Callable[..., Any]) -> Iterator[Record]:
-    """Both sides in turn, a few epochs at a time, after one turn that is not counted."""
+    """Both sides in turn, a few epochs at a time, after one turn that does not count."""
 
     for setting, sizes in BATCHES.items():
         for pair in range(-1, PAIRS):
@@ -158,7 +158,7 @@ def speeds(data: dict[str, np.ndarray], theirs: Callable[..., Any]) -> Iterator[
 
 
 def fronts(seeds: int) -> Iterator[Record]:
-    """Every fit that the fronts are made of."""
+    """Every fit of the fronts."""
 
     for setting, sizes in BATCHES.items():
         for seed in range(seeds):
@@ -174,7 +174,7 @@ def fronts(seeds: int) -> Iterator[Record]:
 
 
 def probed(data: dict[str, np.ndarray], bits: dict[str, np.ndarray]) -> Record:
-    """What attackers and a person with a use find in the drawn bits."""
+    """What attackers and a user find in the drawn bits."""
 
     codes, codes_test = bits["bits"], bits["bits_test"]
     attackers = attack(Split(codes, data["s"], codes_test, data["s_test"]))
@@ -241,7 +241,7 @@ def points(records: pd.DataFrame, setting: str) -> pd.DataFrame:
 
 
 def front_table(found: pd.DataFrame) -> str:
-    """All points, and for theirs how much more accurate ours are at no larger AUC."""
+    """All points, and for each of theirs how much more accurate ours are at no larger AUC."""
 
     ours = found[found.side == "bitveil"]
     lines = [

@@ -1,11 +1,11 @@
 """The information of a code about a group: ours, and what a person would use instead.
 
-Worlds that know their answer, or whose table can be listed. Each method gets what it takes: ours
-and the dense way the probabilities, all others one draw of the code a row. A record is one method
-on one world with one seed: the estimate less the truth in bits, and the seconds. A method that
-fails is a record too, with the reason.
+The worlds know their answer, or have a table that can be listed. Each method gets the input it
+needs: ours and the dense way get the probabilities, all others one draw of the code for each row.
+A record is one method on one world with one seed: the estimate minus the truth in bits, and the
+seconds. A failure is a record too, with the reason.
 
-The peers live in an environment of their own: benchmarks/peers.txt says what to install there.
+The peers have their own environment: benchmarks/peers.txt says what to install there.
 
     python benchmarks/bench_information.py [--seeds 3] [--rows 2000]
 """
@@ -42,7 +42,7 @@ class World:
 
 
 def additive(m: int, n: int, seed: int, lean: float) -> World:
-    """Logits from ten columns, and a lean of the group on each; the truth by listing all codes."""
+    """Logits from ten columns that depend on the group. The truth comes from listing all codes."""
 
     generator = torch.Generator().manual_seed(seed)
     x = torch.randn(n, 10, generator=generator)
@@ -56,7 +56,7 @@ def additive(m: int, n: int, seed: int, lean: float) -> World:
 
 
 def parity(m: int, n: int, seed: int) -> World:
-    """A coin, that coin xor S, and coins: 1 bit, if the groups are of equal size."""
+    """A coin, that coin xor S, and coins: 1 bit, if the groups have equal sizes."""
 
     generator = torch.Generator().manual_seed(seed)
     s = torch.arange(n) % 2
@@ -100,7 +100,7 @@ def dense(world: World) -> float:
 
 
 def plug_in(world: World) -> float:
-    """The plug-in value of drawn codes, as scikit-learn has it."""
+    """The plug-in value of drawn codes, from scikit-learn."""
 
     from sklearn.metrics import mutual_info_score
 
@@ -124,13 +124,13 @@ def infomeasure(world: World) -> float:
 
 
 def mist(name: str) -> Callable[[World], float]:
-    """torch-mist 0.2, a neural estimator of its own training, on drawn bits."""
+    """torch-mist 0.2, a neural estimator that trains itself, on drawn bits."""
 
     def estimate(world: World) -> float:
         from torch_mist import estimate_mi
 
         x, y = world.bits.float(), world.s.float().unsqueeze(1)
-        if name == "club":  # it raises unless one side has the width of the other, or 1
+        if name == "club":  # it fails unless the widths are equal, or one is 1
             x, y = y, x
         torch.manual_seed(0)
         value = estimate_mi((x, y), name, hidden_dims=[64, 64], max_iterations=800, verbose=False)
@@ -141,7 +141,7 @@ def mist(name: str) -> Callable[[World], float]:
 
 
 def probe(world: World) -> float:
-    """H(S) less the cross-entropy of boosted trees in five folds, on drawn bits."""
+    """H(S) minus the cross-entropy of boosted trees in five folds, on drawn bits."""
 
     from sklearn.ensemble import HistGradientBoostingClassifier
     from sklearn.metrics import log_loss
@@ -167,7 +167,7 @@ METHODS: dict[str, Callable[[World], float]] = {
 
 
 def attempt(method: Callable[[World], float], world: World) -> tuple[float, float, str]:
-    """The error in bits, the seconds, and why it failed, if it did."""
+    """The error in bits, the seconds, and the reason of a failure."""
 
     start = time.perf_counter()
     try:
@@ -204,7 +204,7 @@ def main() -> None:
         for name in names:
             worlds = [WORLDS[name](arguments.rows, seed) for seed in range(arguments.seeds)]
             if label == next(iter(METHODS)) and name == names[0]:
-                attempt(method, worlds[0])  # the first call of all warms the libraries up
+                attempt(method, worlds[0])  # the first call warms up the libraries
             runs = [attempt(method, world) for world in worlds]
             failures = [reason for _, _, reason in runs if reason]
             if failures:

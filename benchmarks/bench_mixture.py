@@ -1,14 +1,14 @@
-"""Between two encoders: what a coin is worth beside training for the goal itself, on Adult.
+"""Mixing two encoders by a coin, compared with training for the goal itself, on Adult.
 
-Adult, blind to sex, six bits, official test rows. Of the training rows 70 % fit (and select), 30 %
-are held out for certificates, at random within each sex. Encoders are fitted at several strengths;
-with their tables on the test rows, each in turn is compared with the best mixture of the others at
-its gap: how far it lies below their concave hull is a dent. Then, for each goal, the encoder of
-strength 3 and that of strength 0.1, fixed beforehand, are mixed by `Mixture.for_gap`; beside it is
+Adult, blind to sex, six bits, official test rows. Of the training rows 70 % are for fitting (and
+selection), and 30 % are held out for certificates, at random within each sex. We fit encoders at
+several strengths. With their tables on the test rows, we compare each with the best mixture of the
+others at its gap. A dent is how far it lies below their concave hull. Then, for each goal,
+`Mixture.for_gap` mixes the encoders of strength 3 and 0.1, which we fixed beforehand. Beside it is
 one `InvariantClassifier(max_gap=...)` on all training rows, which trains for the goal.
 
-The posterior features are made once a seed, of the rows to fit. Each result is a line of JSON in
---records, and seeds that are there already are not run again.
+The posterior features are made once for each seed, from the rows for fitting. Each result is a
+line of JSON in --records. Seeds that are already there are not repeated.
 
     python benchmarks/bench_mixture.py [--records FILE] [--seeds 2]
 """
@@ -51,7 +51,7 @@ class Rows(NamedTuple):
 
 
 def adult(seed: int) -> tuple[Rows, Rows, Rows]:
-    """The rows to fit, those held out, and the official test rows."""
+    """The rows for fitting, the held-out rows, and the official test rows."""
 
     data = load_adult()
     X, test = data.without("sex"), np.asarray(data.official_test)
@@ -73,7 +73,7 @@ def adult(seed: int) -> tuple[Rows, Rows, Rows]:
 
 
 def fitted(rows: Rows, seed: int, **goal: float) -> InvariantClassifier:
-    """One encoder, on features that are made already."""
+    """One encoder, on ready features."""
 
     model = InvariantClassifier(features="raw", random_state=seed, **goal)
 
@@ -81,7 +81,7 @@ def fitted(rows: Rows, seed: int, **goal: float) -> InvariantClassifier:
 
 
 def point(model: InvariantClassifier, test: Rows) -> dict[str, float]:
-    """The gap of the codes on the test rows, and the accuracy that is expected of the draws."""
+    """The gap of the codes on the test rows, and the expected accuracy of the draws."""
 
     logits = torch.from_numpy(model.logits(test.X, ids=test.ids))
     table = joint_table(logits, torch.from_numpy(test.s), 2)
@@ -121,7 +121,7 @@ def run(seed: int) -> Iterator[dict[str, Any]]:
 def mixed(
     models: dict[float, InvariantClassifier], held: Rows, test: Rows, goal: float
 ) -> dict[str, Any]:
-    """Two encoders mixed for a goal: what is expected, and what one draw gave."""
+    """Two encoders mixed for a goal: the expected scores, and those of one draw."""
 
     pair = models[SAFE], models[USEFUL]
     try:
@@ -140,7 +140,7 @@ def mixed(
 
 
 def trained(rows: Rows, test: Rows, goal: float, seed: int) -> dict[str, Any]:
-    """One encoder that was trained and certified for the goal."""
+    """One encoder that is trained and certified for the goal."""
 
     try:
         model = fitted(rows, seed, max_gap=goal)

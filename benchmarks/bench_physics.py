@@ -1,15 +1,15 @@
-"""A search for a resonance: what a cut keeps of the signal, and what it does to background's mass.
+"""A search for a resonance: how much signal a cut keeps, and how it changes background's masses.
 
-Classifiers are fitted on events of which half are signal, and cut where 5 % of background passes.
-Each run is a line of JSON in --records, and those that are there already are not run again.
+We fit classifiers to events of which half are signal, and cut so that 5 % of background passes.
+Each run is a line of JSON in --records. Runs that are already there are not repeated.
 
-- `efficiency`: the signal that passes;
-- `divergence`: Jensen and Shannon's, in bits, between the masses of background that passes and
-  that does not, in bins of 2.5 GeV;
+- `efficiency`: the share of signal that passes;
+- `divergence`: the Jensen-Shannon divergence, in bits, between the masses of background that
+  passes and of background that does not, in bins of 2.5 GeV;
 - `background_excess`, `excess`: (seen - fitted) / sqrt(fitted) within 10 GeV of the peak, among
   events without any signal, and with 0.2 % of it. The fit is a cubic of the logarithm of the
-  counts outside; its own error is left out. Without signal it should be near 0;
-- `asimov`: what the same cut would be worth if the background were known;
+  counts outside. Its own error is left out. Without signal it should be near 0;
+- `asimov`: the significance of the same cut if the background were known;
 - `read_back`: R² of boosted trees that read the mass of background from the representation.
 
     python benchmarks/bench_physics.py [--records FILE] [--seeds 3] [--figure FILE]
@@ -45,7 +45,7 @@ SIDES = np.abs((EDGES[1:] + EDGES[:-1]) / 2 - 100) > 10
 
 
 class Known:
-    """The classifier that is known to be blind to the mass of background."""
+    """The known classifier that is blind to the mass of background."""
 
     def transform(self, X: NDArray[np.float64]) -> NDArray[np.float64]:
         """The score of each event, with shape (n, 1)."""
@@ -57,7 +57,7 @@ class Known:
 
 
 def fit(method: str, strength: float, data: Dataset, seed: int) -> Any:
-    """Fit a method so that background alone counts for what the mass may do."""
+    """Fit a method so that only the masses of background count."""
 
     X, y, mass = data.features.to_numpy(), data.target.to_numpy(), data.sensitive["mass"]
     if method == "blind":
@@ -74,7 +74,7 @@ def fit(method: str, strength: float, data: Dataset, seed: int) -> Any:
             random_state=seed,
         )
         return model.fit(X, y, sensitive_features=mass)
-    # Signal with the masses of background, at random: dependence is then that of background.
+    # Signal gets random masses of background, so that only background can depend on mass.
     drawn = mass.to_numpy().copy()
     background = drawn[y == 0]
     drawn[y == 1] = np.random.default_rng(seed).choice(background, (y == 1).sum())
@@ -84,7 +84,7 @@ def fit(method: str, strength: float, data: Dataset, seed: int) -> Any:
 
 
 def divergence(masses: NDArray[np.float64], others: NDArray[np.float64]) -> float:
-    """Jensen and Shannon's divergence of two spectra, in bits."""
+    """The Jensen-Shannon divergence of two spectra, in bits."""
 
     p, q = (np.histogram(each, EDGES)[0] / len(each) for each in (masses, others))
 
@@ -92,7 +92,7 @@ def divergence(masses: NDArray[np.float64], others: NDArray[np.float64]) -> floa
 
 
 def excess(masses: NDArray[np.float64]) -> float:
-    """Events near the peak above what the fit outside expects, over the root of the latter."""
+    """Events near the peak above the fit's expectation, over the root of the expectation."""
 
     counts, middles = np.histogram(masses, EDGES)[0], (EDGES[1:] + EDGES[:-1]) / 200
     weights = np.sqrt(counts[SIDES] + 0.5)
@@ -114,7 +114,7 @@ def run(method: str, strength: float, seed: int) -> dict[str, Any]:
         codes = model.transform(events.features.to_numpy())
         decode = getattr(model, "decode", None)
         score = decode(codes)[:, 1] if decode else reader.decision_function(codes)
-        # Events with the same code are kept at random, so that exactly 5 % can pass.
+        # Events with the same code pass at random, so that exactly 5 % can pass.
         score = score + 1e-9 * rng.random(len(score))
         return codes, score, events.target.to_numpy() == 1, events.sensitive["mass"].to_numpy()
 
@@ -161,7 +161,7 @@ def table(records: pd.DataFrame) -> str:
 
 
 def draw(records: pd.DataFrame, path: Path) -> None:
-    """The spectra before and after the cut, and what decorrelation costs of the signal."""
+    """Draw the spectra before and after the cut, and the signal that decorrelation costs."""
 
     import matplotlib.pyplot as plt
 

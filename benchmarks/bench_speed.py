@@ -1,7 +1,7 @@
 """Where the time goes: rates, ratios and memory of tables, training steps and drawn codes.
 
-Everything is a ratio of two things timed in turn in this run, so that a change of the machine's
-speed hits both. The largest table is made in a process of its own, whose peak memory is printed.
+Every number is a ratio of two things timed in turn in this run, so that a change of the machine's
+speed affects both. A new process makes the largest table, and we print its peak memory.
 
     python benchmarks/bench_speed.py
 """
@@ -27,7 +27,7 @@ from bitveil.wide_codes import sampled_reading
 def in_turn(
     first: Callable[[], object], second: Callable[[], object], repeats: int
 ) -> tuple[float, float]:
-    """The median seconds of two calls that take turns, after two that are not counted."""
+    """The median seconds of two calls that take turns, after two that do not count."""
 
     times: tuple[list[float], list[float]] = ([], [])
     for number in range(repeats + 2):

@@ -1,9 +1,9 @@
-"""The strength of the penalty, from 0 to 100: whether the code collapses, and the gap falls.
+"""The strength of the penalty, from 0 to 100: whether the code collapses and the gap falls.
 
 Adult, blind to sex, six bits, scored on the official test rows. The posterior features are made
-once a seed, out of fold for the rows for fitting and selecting, and the estimator takes them as a
-table: it then does with each strength what it does by default, but for the boosting. Each run is
-a line of JSON in --records, and those that are there already are not run again.
+once for each seed, out of fold for the rows for fitting and selection. The estimator takes them as
+a table, so at each strength it does what it does by default, except for the boosting. Each run is
+a line of JSON in --records. Runs that are already there are not repeated.
 
     python benchmarks/bench_sweep.py [--records FILE] [--seeds 2] [--figure FILE]
 """
@@ -37,7 +37,7 @@ class Rows(NamedTuple):
 
 
 def adult(seed: int) -> tuple[Rows, Rows]:
-    """The rows to fit and select on, and the official test rows."""
+    """The rows for fitting and selection, and the official test rows."""
 
     data = load_adult()
     X, test = data.without("sex"), np.asarray(data.official_test)
@@ -95,7 +95,7 @@ def table(records: pd.DataFrame) -> str:
 
 
 def draw(records: pd.DataFrame, path: Path) -> None:
-    """Accuracy and gap against the strength; every seed is a mark, and lines join the means."""
+    """Draw accuracy and gap against the strength, with marks for seeds and a line of means."""
 
     import matplotlib.pyplot as plt
 

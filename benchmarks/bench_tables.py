@@ -1,8 +1,8 @@
 """Value and gradient of I(T; S): products of halves against the dense n x 2^m way.
 
 Prints, for each width, the seconds of both, their ratio, and the rate of the products of halves
-(counting 6 n 2^m operations) as a share of a plain float32 matrix product, all in one run. The
-ratio and the share are the figures: seconds depend on the machine and on who else uses it.
+(counting 6 n 2^m operations) as a share of a plain float32 matrix product, all in one run. Look at
+the ratio and the share: seconds depend on the machine and on its other users.
 
     python benchmarks/bench_tables.py [--rows 4096] [--bits 8 12 16]
 """
@@ -42,7 +42,7 @@ def step(table: Callable[..., Tensor], logits: Tensor, groups: Tensor) -> Tensor
 
 
 def seconds(run: Callable[[], object], repeats: int) -> float:
-    """The median time of a call, after one that is not counted."""
+    """The median time of a call, after one that does not count."""
 
     run()
     times = []

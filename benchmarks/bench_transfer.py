@@ -1,17 +1,16 @@
-"""What a published code is good for beyond the target that it was made for.
+"""How useful a published code is for targets that it was not made for.
 
-Adult, blind to sex, official test rows. Four targets: income, more than 40 hours a week, married,
-a bachelor's degree or more; the columns that state one of them are dropped for all. Codes are made
+Adult, blind to sex, official test rows. There are four targets: income, more than 40 hours a week,
+married, a bachelor's degree or more. We drop the columns that state one of them. Codes are made
 for one target, for all four, for the columns themselves as targets, or for none (reconstruction of
-the standardised columns, one for each category), with `max_gap`; then every target is
-predicted from the bits by boosted trees, which learn from the rows held back for the certificate.
-The reference are boosted trees that learn from all columns of all training rows. A second table
-has codes of 4 to 256 bits at a fixed strength: how use grows with the bits, and what an attacker
-makes of them.
+the standardised columns, one for each category), with `max_gap`. Then boosted trees predict every
+target from the bits. They learn from the rows that are held out for the certificate. The reference
+is boosted trees that learn from all columns of all training rows. A second table has codes of 4 to
+256 bits at a fixed strength: how use grows with the bits, and how well an attacker does.
 
-Each fit is a line of JSON in --records, and those that are there already are not run again. Runs
-are seed by seed, so that a table that was cut short is even. --page writes both tables into a page
-between comments: `<!-- table: transfer -->` or `<!-- table: widths -->`, and `<!-- end -->`.
+Each fit is a line of JSON in --records. Fits that are already there are not repeated. Runs go seed
+by seed, so that an interrupted table is balanced. --page writes both tables into a page between
+comments: `<!-- table: transfer -->` or `<!-- table: widths -->`, and `<!-- end -->`.
 
     python benchmarks/bench_transfer.py [--records FILE] [--seeds 3] [--jobs 2]
         [--figure FILE] [--page FILE]
@@ -48,7 +47,7 @@ KEYS = ("kind", "made_for", "gap", "bits", "seed")
 
 
 class People(NamedTuple):
-    """A table without what states a target, the targets, and the sex."""
+    """A table without the columns that state a target, the targets, and the sex."""
 
     X: pd.DataFrame
     targets: pd.DataFrame
@@ -61,7 +60,7 @@ class People(NamedTuple):
 
 
 def people() -> tuple[People, People]:
-    """The rows to learn from, and the official test rows."""
+    """The rows for learning, and the official test rows."""
 
     data = load_adult()
     table = data.features
@@ -87,7 +86,7 @@ def made(rows: People, made_for: str, seed: int, **settings: Any) -> InvariantEn
     y = None if made_for == "none" else rows.targets[list(TARGETS)]
     if made_for in TARGETS:
         y = rows.targets[made_for]
-    if made_for == "columns":  # posterior features would be of each of them
+    if made_for == "columns":  # there would be posterior features of each column
         y, settings = known_columns(rows.X), {"features": "raw", **settings}
     encoder = InvariantEncoder(random_state=seed, **settings)
 
@@ -95,7 +94,7 @@ def made(rows: People, made_for: str, seed: int, **settings: Any) -> InvariantEn
 
 
 def known_columns(X: pd.DataFrame) -> pd.DataFrame:
-    """The columns as targets: a missing category is one more."""
+    """The columns as targets. A missing value is one more category."""
 
     words = X.select_dtypes(exclude="number")
 
@@ -103,7 +102,7 @@ def known_columns(X: pd.DataFrame) -> pd.DataFrame:
 
 
 def used(seen: Any, known: People, scored: Any, test: People) -> dict[str, float]:
-    """The accuracy for each target of boosted trees, and the attacker's AUC."""
+    """The accuracy of boosted trees for each target, and the attacker's AUC."""
 
     def model(y: NDArray[Any]) -> HistGradientBoostingClassifier:
         return HistGradientBoostingClassifier(random_state=0).fit(seen, y)
@@ -119,7 +118,7 @@ def used(seen: Any, known: People, scored: Any, test: People) -> dict[str, float
 
 
 def certified(rows: People, test: People, made_for: str, gap: float, seed: int) -> dict[str, Any]:
-    """A code with a certificate, and what it is good for; or why there is none."""
+    """A code with a certificate, and its scores, or the reason why there is none."""
 
     started = time.perf_counter()
     try:
@@ -141,8 +140,8 @@ def certified(rows: People, test: People, made_for: str, gap: float, seed: int) 
 def wide(rows: People, test: People, bits: int, seed: int) -> dict[str, Any]:
     """A code of many bits for all targets, at strength 1, without certificate.
 
-    Boosted trees learn from rows that the encoder was fitted on; its features are raw, so that the
-    bits of these rows are not more telling than those of others.
+    Boosted trees learn from the rows that the encoder was fitted on. Its features are raw, so the
+    bits of these rows do not reveal more than those of others.
     """
 
     started = time.perf_counter()
@@ -176,7 +175,7 @@ def wanted(seeds: int) -> Iterator[dict[str, Any]]:
 
 
 def which(*values: Any) -> dict[str, Any]:
-    """What tells a run from others."""
+    """The fields that identify a run."""
 
     return dict(zip(KEYS, values, strict=True))
 
@@ -213,7 +212,7 @@ def ran(
 
 
 def spread(values: pd.Series, digits: int = 1) -> str:
-    """The mean, and the standard deviation where there are several."""
+    """The mean, and the standard deviation if there are several values."""
 
     beside = f" ± {values.std():.{digits}f}" if values.count() > 1 else ""
 
@@ -237,7 +236,7 @@ def most_frequent(test: People) -> pd.Series:
 
 
 def transfer_table(records: pd.DataFrame, test: People) -> str:
-    """What codes are good for, as Markdown: means over seeds, and standard deviations."""
+    """The accuracies of codes, as Markdown: means and standard deviations over seeds."""
 
     lines = [
         "| code | bits | certified gap | measured | "
@@ -264,7 +263,7 @@ def transfer_table(records: pd.DataFrame, test: People) -> str:
 
 
 def codes(records: pd.DataFrame, made_for: str, gap: float) -> pd.DataFrame:
-    """The records of codes with a certificate that were made for something."""
+    """The records of codes with a certificate, made for one purpose."""
 
     at_gap = (records.kind == "certified") & (records.gap == gap)
 
@@ -272,7 +271,7 @@ def codes(records: pd.DataFrame, made_for: str, gap: float) -> pd.DataFrame:
 
 
 def widths(records: pd.DataFrame) -> pd.DataFrame:
-    """The records of wide codes, with the seeds that every width has."""
+    """The records of wide codes, for the seeds that every width has."""
 
     some = records[records.kind == "wide"]
     counted = some.groupby("seed").bits.nunique()
@@ -281,7 +280,7 @@ def widths(records: pd.DataFrame) -> pd.DataFrame:
 
 
 def widths_table(records: pd.DataFrame) -> str:
-    """How use grows with the bits, as Markdown: means over seeds, and standard deviations."""
+    """How use grows with the bits, as Markdown: means and standard deviations over seeds."""
 
     some = widths(records)
     lines = [
@@ -295,7 +294,7 @@ def widths_table(records: pd.DataFrame) -> str:
 
 
 def origin(records: pd.DataFrame) -> str:
-    """When and with what the dated records were made."""
+    """The dates and versions of the dated records."""
 
     dates = records.reindex(columns=["date", "bitveil", "torch"]).dropna()
     if dates.empty:
@@ -308,7 +307,7 @@ def origin(records: pd.DataFrame) -> str:
 
 
 def draw(records: pd.DataFrame, test: People, path: Path) -> None:
-    """The use of codes for each target at each gap, and how it grows with the bits."""
+    """Draw the use of codes for each target at each gap, and how it grows with the bits."""
 
     import matplotlib
 
@@ -318,7 +317,7 @@ def draw(records: pd.DataFrame, test: People, path: Path) -> None:
     style = {"svg.fonttype": "none", "svg.hashsalt": "bitveil"}  # text as text, the same names
     with matplotlib.rc_context(style):
         figure, panels = plt.subplots(1, 3, figsize=(11, 4.2), layout="constrained")
-        panels[1].sharex(panels[0])  # before anything is drawn: the limits are of both
+        panels[1].sharex(panels[0])  # first, so that both share their limits
         for axes, gap in zip(panels, GAPS, strict=False):
             draw_targets(axes, records, test, gap)
         draw_widths(panels[-1], widths(records))
@@ -329,7 +328,7 @@ def draw(records: pd.DataFrame, test: People, path: Path) -> None:
 
 
 def draw_targets(axes: Any, records: pd.DataFrame, test: People, gap: float) -> None:
-    """A line of dots for each target: one for each kind of code, and what bounds them."""
+    """Draw a line of dots for each target: one for each kind of code, and the reference."""
 
     made_for = {"code made for it": None, "code for all": "all", "code for none": "none"}
     raw_rows, guesses = records[records.kind == "raw"], most_frequent(test)
@@ -353,7 +352,7 @@ def draw_targets(axes: Any, records: pd.DataFrame, test: People, gap: float) -> 
 
 
 def draw_widths(axes: Any, rows: pd.DataFrame) -> None:
-    """How accuracy for each target and the attacker's AUC grow with the bits."""
+    """Draw how accuracy for each target and the attacker's AUC grow with the bits."""
 
     over = rows.groupby("bits")[[*TARGETS, "attack_auc"]]
     mean, deviation = 100 * over.mean(), 100 * over.std().fillna(0)

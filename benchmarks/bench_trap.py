@@ -1,9 +1,9 @@
 """The trap on real data: Adult, blind to sex, with the per-neuron penalty and with the joint one.
 
-For each strength of each penalty: what the code tells of sex on the official test rows (the sum
-over single bits, and jointly), what a linear and a boosted attacker find on drawn bits, and how
-accurate the best decoder is. Several seeds; each run is a line of JSON in --records, and those
-that are there already are not run again.
+For each strength of each penalty we measure: the information of the code about sex on the official
+test rows (the sum over single bits, and jointly), how well a linear and a boosted attacker do on
+drawn bits, and how accurate the best decoder is. There are several seeds. Each run is a line of
+JSON in --records. Runs that are already there are not repeated.
 
     python benchmarks/bench_trap.py [--records FILE] [--seeds 3] [--figure FILE]
 """
@@ -79,7 +79,7 @@ def table(records: pd.DataFrame) -> str:
 
 
 def draw(records: pd.DataFrame, path: Path) -> None:
-    """What the penalty says beside what the code tells, and what a boosted attacker finds."""
+    """Draw the penalty's value beside the joint information, and a boosted attacker's AUC."""
 
     import matplotlib.pyplot as plt
 

@@ -1,9 +1,9 @@
-"""The authors' side of bench_hepinfo.py: run by the interpreter that hepinfo is installed for.
+"""The authors' side of bench_hepinfo.py. It runs in the interpreter that has hepinfo.
 
-Reads one job a line from standard input, fits their `BinaryMI`, writes one draw of each row's
-bits, and answers with the seconds an epoch. The first epoch, in which TensorFlow traces the
-model, is not counted. The draws come from their own sampling layer as it draws in training; their
-`predict` would threshold the bits instead, which is not the layer that is penalised.
+It reads one job a line from standard input, fits their `BinaryMI`, writes one draw of each row's
+bits, and answers with the seconds an epoch. The first epoch, in which TensorFlow traces the model,
+does not count. The draws come from their own sampling layer, as in training. Their `predict` would
+threshold the bits instead, which is not the layer that the penalty sees.
 
     python benchmarks/peer_hepinfo.py adult.npz bits.npz < jobs
 """
@@ -28,7 +28,7 @@ BITS, HIDDEN = 6, 100
 
 
 class Clock(keras.callbacks.Callback):
-    """The times at which epochs end, of the wall and of the process."""
+    """The times at which epochs end, by the clock and by the process."""
 
     def __init__(self):
         super().__init__()
@@ -41,7 +41,7 @@ class Clock(keras.callbacks.Callback):
 
 
 def clocked(fit, clock):
-    """Keras's fit with one more callback: theirs takes none."""
+    """Keras's fit with one more callback, because theirs takes none."""
 
     def wrapped(self, *arguments, **settings):
         settings["callbacks"] = [*settings.get("callbacks", []), clock]
@@ -51,7 +51,7 @@ def clocked(fit, clock):
 
 
 def fitted(data, job):
-    """Fit once; the seconds an epoch, and the model from features to drawn bits."""
+    """Fit once. Returns the seconds an epoch, and the model from features to drawn bits."""
 
     keras.utils.set_random_seed(job["seed"])
     model = BinaryMI(
@@ -76,7 +76,7 @@ def fitted(data, job):
 
 
 def drawn(model, x):
-    """One draw of each row's bits, from the layer as it draws in training."""
+    """One draw of each row's bits, from the layer that draws in training."""
 
     before = keras.Model(model.inputs, model.get_layer("t_1").output)
     bits = model.get_layer("qact_t_1")(before.predict(x, verbose=0), training=True)

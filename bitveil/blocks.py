@@ -13,10 +13,10 @@ from torch import Tensor
 
 from bitveil.codes import check_logits
 from bitveil.information import Prior, mutual_information
-from bitveil.shapes import Groups, Logits
+from bitveil.shapes import Counts, Groups, Logits
 from bitveil.tables import check_cells, check_groups, joint_table
 
-__all__ = ["block_information", "information_given_others", "most_revealing"]
+__all__ = ["block_information", "information_given_others", "marginal", "most_revealing"]
 
 
 def block_information(
@@ -61,7 +61,7 @@ def block_information(
 def most_revealing(
     logits: Logits, groups: Groups, k: int, size: int, *, prior: Prior = "empirical"
 ) -> list[tuple[int, float]]:
-    """Bits that reveal much together, found greedily: each adds the most to those before it.
+    """Bits that reveal much together. A greedy search adds the bit that reveals the most.
 
     The values are exact for these bits, but the search does not try all sets. The two bits of a
     parity trap reveal as little alone as any other bit, so chance decides which one comes first.
@@ -87,13 +87,13 @@ def most_revealing(
     check_groups("most_revealing", groups, logits.shape[0], k)
     if not 1 <= size <= logits.shape[1]:
         raise ValueError(
-            f"`size` expects from 1 to {logits.shape[1]}, the number of bits, got {size}."
+            f"`size` expects a number from 1 to {logits.shape[1]}, the number of bits, got {size}."
         )
     check_cells("most_revealing", size, k * logits.shape[1])
 
     member = torch.nn.functional.one_hot(groups.long(), k).to(logits)
     theta = logits.sigmoid()
-    likelihood = logits.new_ones(len(logits), 1)  # of the bits that were found
+    likelihood = logits.new_ones(len(logits), 1)  # of the bits found so far
     found: list[tuple[int, float]] = []
     for _ in range(size):
         # The counts with each bit at 1, for all bits at once: (group, code, bit).
@@ -134,9 +134,26 @@ def information_given_others(
     table = joint_table(logits, groups, k)
     m = logits.shape[1]
     whole = mutual_information(table, prior=prior)
-    without = [
-        mutual_information(table.view(k, 2**j, 2, -1).sum(2).flatten(1), prior=prior)
-        for j in range(m)
-    ]
+    others = [[bit for bit in range(m) if bit != j] for j in range(m)]
+    without = [mutual_information(marginal(table, [2] * m, some), prior=prior) for some in others]
 
     return whole - torch.stack(without)
+
+
+def marginal(table: Counts, sizes: Sequence[int], parts: Sequence[int]) -> Counts:
+    """The counts over (group, values of some parts), from those over all parts.
+
+    Arguments:
+        table: The counts, with a column for each combination of values, the last part fastest.
+        sizes: The number of values of each part.
+        parts: The numbers of the parts to keep.
+
+    Example:
+        >>> marginal(torch.tensor([[1.0, 2.0, 3.0, 4.0]]), [2, 2], [0])
+        tensor([[3., 7.]])
+    """
+
+    others = [1 + j for j in range(len(sizes)) if j not in set(parts)]
+    cells = table.reshape(len(table), *sizes)
+
+    return (cells.sum(others) if others else cells).flatten(1)

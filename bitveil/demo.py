@@ -1,4 +1,4 @@
-"""The main job on Adult: what a person gives up in accuracy, and what the codes reveal."""
+"""The main job on Adult: how much accuracy protection costs, and what the codes reveal."""
 
 import time
 from dataclasses import asdict, dataclass, field
@@ -25,20 +25,20 @@ __all__ = ["Demo", "demo"]
 
 @dataclass(frozen=True)
 class Demo:
-    """What the demonstration measured; the test rows are the official ones of Adult.
+    """What the demonstration measured. The test rows are the official ones of Adult.
 
     Attributes:
-        test_accuracy: The accuracy of the classifier that sees the published codes only.
+        test_accuracy: The accuracy of the classifier that sees only the published codes.
         unprotected_accuracy: The accuracy of boosting on the raw columns.
-        certified_gap: The bound on the parity gap of any classifier of the codes.
-        delta: The probability that the bound is wrong.
+        certified_gap: The certified upper bound on the parity gap of any classifier of the codes.
+        delta: The probability that the certificate may be wrong.
         empirical_gap: The parity gap of the classifier of the codes, on the test rows.
         unprotected_gap: The parity gap of boosting on the raw columns, on the test rows.
-        attacker_auc_raw: The better AUC of a linear and a boosted attacker on raw columns.
-        attacker_auc_codes: The same on the codes; both learn from all training rows.
-        joint_information_bits: What the codes tell of sex, read from the test rows' table.
+        attacker_auc_raw: The higher AUC of a linear and a boosted attacker on the raw columns.
+        attacker_auc_codes: The same for the codes. Both attackers learn from all training rows.
+        joint_information_bits: The information of the codes about sex, from the table of the test rows.
         n_bits: The number of bits of a code.
-        seconds: The time that all of it took.
+        seconds: The seconds that the demonstration took.
         audit: The audit of the codes of the test rows.
     """
 
@@ -56,14 +56,14 @@ class Demo:
     audit: Audit = field(repr=False)
 
     def to_dict(self) -> dict[str, Any]:
-        """The numbers, without the audit."""
+        """The numbers without the audit."""
 
         return {name: value for name, value in asdict(self).items() if name != "audit"}
 
 
 @one_thread()
 def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> Demo:
-    """Fit, encode and audit Adult: income above 50,000 as target, sex as sensitive attribute."""
+    """Fit, encode and audit Adult, with income above 50,000 as target and sex as sensitive."""
 
     start = time.perf_counter()
     adult = load_adult()
@@ -73,7 +73,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
     sex, sex_test = adult.sensitive["sex"][~rows], adult.sensitive["sex"][rows]
     s, s_test = (np.asarray(column == "Male", np.int64) for column in (sex, sex_test))
 
-    # The number of a row in the table is the name of its person: no two draw together.
+    # The number of a row identifies its person, so no two people share a draw.
     training = Training(verbose=verbose)
     model = InvariantClassifier(max_gap=max_gap, training=training, random_state=random_state)
     model.fit(X, y, sensitive_features=sex, ids=X.index)
@@ -103,7 +103,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
 
 
 def _numbers(X: pd.DataFrame, X_test: pd.DataFrame) -> tuple[NDArray[Any], NDArray[Any]]:
-    """The raw columns as numbers, for those who see them; the median where one is missing."""
+    """The raw columns as numbers, with the median in place of missing ones."""
 
     from skrub import StringEncoder, TableVectorizer
 

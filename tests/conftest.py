@@ -1,4 +1,6 @@
 import os
+import sys
+import warnings
 from typing import NamedTuple
 
 import jaxtyping
@@ -7,19 +9,35 @@ import pandas as pd
 import pytest
 import torch
 
-# One core for each process, or threads wait for one another: boosting on small tables is many
-# times slower then. The variable is for the processes that tests of the command line start.
+# Each process uses one core. With more, threads wait for each other, and boosting on small tables
+# is many times slower. Processes that tests start read the variable.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 
 @pytest.fixture
 def unchecked():
-    """Without the shape checks of the tests: what a person's own process says of bad input."""
+    """Switch the shape checks of the tests off, as in a user's own process."""
 
     jaxtyping.config.update("jaxtyping_disable", True)
     yield
     jaxtyping.config.update("jaxtyping_disable", False)
+
+
+@pytest.fixture
+def command_line(monkeypatch, capsys):
+    """Run the command line in this process: its exit code, output and errors."""
+
+    from bitveil import cli
+
+    def run(*words):
+        monkeypatch.setattr(sys, "argv", ["bitveil", *map(str, words)])
+        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
+            cli.main()
+        return left.value.code or 0, *capsys.readouterr()
+
+    return run
 
 
 class People(NamedTuple):
@@ -32,7 +50,7 @@ class People(NamedTuple):
 
 @pytest.fixture(scope="session")
 def people():
-    """Make people: their skill, which leans on sex, gets them hired; their height tells sex."""
+    """Make people: their skill, which leans on sex, gets them hired; their height reveals sex."""
 
     def make(n=600, seed=0):
         rng = np.random.default_rng(seed)

@@ -1,4 +1,4 @@
-"""Populations whose every number is known, and tables of rows that were drawn from them."""
+"""Populations whose numbers are all known, and tables of rows drawn from them."""
 
 import os
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Population:
         return np.array([[cell.mean(0).numpy() for cell in row] for row in self.cells])
 
     def tables(self, sizes, *, draws="soft", seed=0, worlds=WORLDS) -> Tensor:
-        """Tables of so many rows of each target and group, with shape (worlds, y, k, c)."""
+        """Tables with these numbers of rows of each target and group, of shape (worlds, y, k, c)."""
 
         generator = torch.Generator().manual_seed(seed)
         draw = _soft if draws == "soft" else _hard
@@ -53,7 +53,7 @@ def _hard(cell, n, worlds, generator):
 
 
 def leaning(lean, m=3, k=2, targets=1, points=64, scale=2.0) -> Population:
-    """Points with logits, equally likely in all groups but for a lean of each."""
+    """Points with logits, equally likely in all groups, except that each group leans a little."""
 
     generator = torch.Generator().manual_seed(5)
 
@@ -69,13 +69,13 @@ def leaning(lean, m=3, k=2, targets=1, points=64, scale=2.0) -> Population:
 
 
 def fixed(p) -> Population:
-    """One row a cell: codes drawn from it are drawn from p(t | y, g)."""
+    """One row for each cell. Codes drawn from it are drawn from p(t | y, g)."""
 
     return Population([[torch.tensor([q], dtype=torch.float64) for q in row] for row in p])
 
 
 def sure(shares) -> Population:
-    """One bit that each row is sure of: the shares of ones among the rows of each cell."""
+    """One deterministic bit, from the shares of ones among the rows of each cell."""
 
     def cell(share):
         ones = (torch.arange(1000) < round(1000 * share)).double()
@@ -101,7 +101,7 @@ def kdd_census() -> pd.DataFrame | None:
 
 
 def people(n=299_285) -> pd.DataFrame:
-    """A table of the same columns, made up."""
+    """A simulated table with the same columns."""
 
     rng = np.random.default_rng(0)
     male = rng.random(n) < 0.48
@@ -123,7 +123,7 @@ def people(n=299_285) -> pd.DataFrame:
 
 
 def census_code(table: pd.DataFrame, m=4) -> Tensor:
-    """The logits of a fixed code of a few columns, with shape (n, m)."""
+    """The logits of a fixed code of a few columns, of shape (n, m)."""
 
     numbers = table[["age", "wage", "gains", "dividends", "employer", "weeks"]].to_numpy(float)
     x = torch.from_numpy(np.tanh(numbers / [40, 500, 1000, 200, 3, 26]))

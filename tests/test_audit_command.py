@@ -3,14 +3,12 @@
 import hashlib
 import json
 import re
-import sys
-import warnings
+from functools import partial
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil import cli
 from bitveil.audits import audit, audit_table
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
@@ -80,17 +78,10 @@ def place(table, new, codes, fitted, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Run `bitveil audit` in this process: exit code, output and error stream."""
+def run(command_line):
+    """Run `bitveil audit` in this process: its exit code, output and errors."""
 
-    def go(*words):
-        monkeypatch.setattr(sys, "argv", ["bitveil", "audit", *map(str, words)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return left.value.code or 0, *capsys.readouterr()
-
-    return go
+    return partial(command_line, "audit")
 
 
 # Codes of others
@@ -191,7 +182,7 @@ def test_a_report_asks_all_attackers_and_which_columns_bits_follow(run, place, m
         asked.update(settings)
         raise ValueError("enough")
 
-    monkeypatch.setattr("bitveil.estimators.audit", stand_in)
+    monkeypatch.setattr("bitveil.model_audits.audit", stand_in)
     run("e0", "new.csv", "--report", "other.html")
 
     assert asked["attackers"] == "all"
@@ -269,10 +260,10 @@ def test_several_fitted_targets_are_found_in_the_table(run, place, table, new):
     assert json.loads(run("two", "new.csv", "--id", "person", "--json")[1])["uses"] == []
 
 
-# What a person can mend
+# Mistakes
 
 PYTHON = re.compile(r"`\w+`|`\w+=|\w_\w|Invariant|pandas|\.as")
-"""What only Python users say: none of it stands in a message of the command line."""
+"""Words for Python users, which no message of the command line contains."""
 
 MISTAKES = {
     "a delta of nothing": (
@@ -397,7 +388,7 @@ MISTAKES = {
     ),
     "counts that are no numbers": (
         ("--counts", "words.csv", "--sensitive", "sex"),
-        ["how many rows of each group got each code"],
+        ["how many rows of each group have each code"],
     ),
     "an attribute of too many values": (
         ("--codes", "codes.csv", "--column", "leaf", "--sensitive", "person"),

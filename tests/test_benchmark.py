@@ -3,14 +3,13 @@
 import json
 import subprocess
 import sys
-import warnings
+from functools import partial
 from itertools import count
 
 import numpy as np
 import pytest
 
 from benchmark_records import against, record
-from bitveil import cli
 from bitveil.benchmark import protocol, scoring
 from bitveil.benchmark import run as running
 from bitveil.benchmark.document import PageTable, markdown
@@ -253,19 +252,12 @@ def test_text_of_records_cannot_become_markup():
 
 
 @pytest.fixture
-def bench(monkeypatch, capsys, tmp_path):
-    """Run `bitveil bench`: exit code, output and error stream."""
+def bench(command_line, monkeypatch, tmp_path):
+    """Run `bitveil bench` in a folder of its own: its exit code, output and errors."""
 
     monkeypatch.chdir(tmp_path)
 
-    def call(*words):
-        monkeypatch.setattr(sys, "argv", ["bitveil", "bench", *map(str, words)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return left.value.code or 0, *capsys.readouterr()
-
-    return call
+    return partial(command_line, "bench")
 
 
 def test_list_names_all(bench):

@@ -74,5 +74,5 @@ def test_invalid_blocks_are_refused(block):
 
 @pytest.mark.parametrize("size", [0, 6])
 def test_sizes_that_do_not_fit_are_refused(size):
-    with pytest.raises(ValueError, match=r"`size` expects from 1 to 5, the number of bits"):
+    with pytest.raises(ValueError, match=r"expects a number from 1 to 5, the number of bits"):
         most_revealing(*random_rows(m=5), 3, size=size)

@@ -1,4 +1,4 @@
-"""The command line: tables in, folders and tables out, and one line for what a person can mend."""
+"""The command line: tables in, folders and tables out, and one line for a mistake."""
 
 import dataclasses
 import json
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil import cli
 from bitveil.audits import Audit
 from bitveil.columns import files
 from bitveil.columns.printing import printable
@@ -60,17 +59,24 @@ def place(table, fitted, tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def bitveil(monkeypatch, capsys):
-    """Run the command line in this process: exit code, output and error stream."""
+def bitveil(command_line, monkeypatch):
+    """Run the command line, whose fits take a moment."""
 
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["bitveil", *map(str, words)])
-        monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
-        with pytest.raises(SystemExit) as left:
-            cli.main()
-        return left.value.code or 0, *capsys.readouterr()
+    from bitveil.cli import fit
 
-    return run
+    kind_of_encoder = fit.kind_of_encoder
+
+    def fast(table, targets):
+        def build(*n_bits, training, **settings):
+            training.set_params(hidden=(4,), epochs=1)
+            return kind(*n_bits, training=training, features="raw", **settings)
+
+        kind = kind_of_encoder(table, targets)
+        return build
+
+    monkeypatch.setattr(fit, "kind_of_encoder", fast)
+
+    return command_line
 
 
 def python(*words):
@@ -90,8 +96,8 @@ def fit(file, output, *more):
 # fit
 
 
-def test_fit_writes_an_encoder_and_says_so_in_json(bitveil, place):
-    code, out, err = bitveil(*fit("people.csv", "new", "--bits", "2", "--json"))
+def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
+    code, out, err = command_line(*fit("people.csv", "new", "--bits", "2", "--json"))
     found, loaded = json.loads(out), load("new")
 
     assert (code, err) == (0, "")
@@ -275,7 +281,7 @@ def test_audit_needs_no_target(bitveil, place, table):
     assert json.loads(out)["counted"].startswith("expected counts, since every row has a name")
 
 
-# What a person can mend
+# Mistakes
 
 
 @pytest.fixture
@@ -485,7 +491,7 @@ MISTAKES = {
 
 
 PYTHON = re.compile(r"`\w+`|`\w+=|\w_\w|Invariant|pandas|\.as|None")
-"""What only Python users say: none of it stands in a message of the command line."""
+"""Words for Python users, which no message of the command line contains."""
 
 
 @pytest.mark.parametrize("name", MISTAKES)

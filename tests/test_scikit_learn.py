@@ -10,7 +10,7 @@ from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor
 from builders import quick
 
-enough = partial(quick, n_bits=6, strength=0.0, hidden=(16,), epochs=10, learning_rate=0.1)
+enough = partial(quick, n_bits=6, strength=0.0, hidden=(16,), epochs=12, learning_rate=0.3)
 """Few epochs, for these checks fit hundreds of estimators, and enough for their scores."""
 
 

@@ -2,8 +2,6 @@
 
 import io
 import json
-import sys
-import warnings
 from decimal import Decimal
 from functools import partial
 
@@ -13,7 +11,6 @@ import polars
 import pyarrow
 import pytest
 
-from bitveil import cli
 from bitveil.columns.kinds import Kinds
 from bitveil.columns.table import as_pandas
 from bitveil.estimators import InvariantEncoder
@@ -94,17 +91,15 @@ def encoder(people):
 
 
 @pytest.fixture
-def bitveil(encoder, tmp_path, monkeypatch, capsys):
+def bitveil(encoder, command_line, tmp_path, monkeypatch):
     """Run the command line in a folder with an encoder: its exit code and its errors."""
 
     encoder.save(tmp_path / "encoder")
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
-        monkeypatch.setattr(sys, "argv", ["bitveil", *map(str, words)])
-        with warnings.catch_warnings(), pytest.raises(SystemExit) as left:
-            cli.main()
-        return left.value.code or 0, capsys.readouterr().err
+        code, _, errors = command_line(*words)
+        return code, errors
 
     return run
 

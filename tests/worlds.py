@@ -1,4 +1,4 @@
-"""Worlds that know their answer: rows with logits and groups, and what the code reveals."""
+"""Worlds with a known answer: logits of rows, their groups, and what the code reveals."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ from bitveil.batches import Batch
 
 @dataclass(frozen=True)
 class World:
-    """Logits of some rows, their groups, and the nats that the whole code tells of them."""
+    """Logits of some rows, their groups, and the information of the whole code about them in nats."""
 
     logits: Tensor
     groups: Tensor
@@ -21,7 +21,7 @@ class World:
 
 
 def parity_trap(extra: int = 0, copies: int = 1) -> World:
-    """T1 is a fair coin, T2 that coin xor S: nothing bit by bit, one bit jointly."""
+    """T1 is a fair coin and T2 is T1 xor S. Each bit alone reveals nothing, both reveal one bit."""
 
     bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64).repeat(copies, 1)
     noise = torch.zeros(len(bits), extra, dtype=torch.float64)
@@ -31,7 +31,7 @@ def parity_trap(extra: int = 0, copies: int = 1) -> World:
 
 
 def noisy_copy(flip: float, extra: int = 0) -> World:
-    """T1 is S, flipped with a probability: log 2 - h(flip) nats, whatever the coins beside it."""
+    """T1 is S, flipped with a probability: log 2 - h(flip) nats, with any number of coins."""
 
     logit = math.log((1 - flip) / flip)
     logits = torch.tensor([[-logit], [logit]], dtype=torch.float64)
@@ -42,7 +42,7 @@ def noisy_copy(flip: float, extra: int = 0) -> World:
 
 
 def blind(n: int = 60, m: int = 5, k: int = 3) -> World:
-    """The same rows in every group: nothing is revealed."""
+    """The same rows in every group, which reveal nothing."""
 
     generator = torch.Generator().manual_seed(1)
     logits = torch.randn(n, m, generator=generator, dtype=torch.float64).repeat(k, 1)
@@ -53,7 +53,7 @@ def blind(n: int = 60, m: int = 5, k: int = 3) -> World:
 def random_rows(
     n: int = 40, m: int = 5, k: int = 3, *, seed: int = 0, scale: float = 2.0
 ) -> tuple[Tensor, Tensor]:
-    """Logits that lean on the group, and the groups; each group has a row."""
+    """Logits that lean on the group, and the groups. Each group has at least one row."""
 
     generator = torch.Generator().manual_seed(seed)
     groups = torch.cat([torch.arange(k), torch.randint(k, (n - k,), generator=generator)])
@@ -64,7 +64,7 @@ def random_rows(
 
 
 def audit_named(logits, s, y=None, **settings):
-    """The audit of rows that each have a name of their own, and so of expected counts."""
+    """The audit of rows with different names, which uses expected counts."""
 
     return audit(None, s, y, logits=logits, ids=range(len(logits)), **settings)
 

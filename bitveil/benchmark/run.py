@@ -151,7 +151,7 @@ def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
     """Run one configuration. It depends only on the seed and the records before it."""
 
     method = METHODS[cell.method]
-    settings = _settings(method, cell.seed, trial, before, plan.configurations)
+    settings = _next_settings(method, cell.seed, trial, before, plan.configurations)
     record = _head(cell, trial, settings, plan)
     if sum(map(_spent, before)) > 60 * plan.minutes:
         return record | {"status": "over budget"}
@@ -176,7 +176,7 @@ def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
     record["seconds_scoring"] = time.perf_counter() - started
     record["seconds_cpu"] = time.process_time() - begun
 
-    return record | _size_words(some) | found
+    return record | _row_sizes(some) | found
 
 
 def _spent(record: Result) -> float:
@@ -207,7 +207,7 @@ def _head(cell: Cell, trial: int, settings: Result, plan: Plan) -> Result:
     }
 
 
-def _size_words(some: Problem) -> Result:
+def _row_sizes(some: Problem) -> Result:
     """The numbers of rows, and the accuracy of always giving the majority's answer."""
 
     sizes = {f"rows_{name}": len(part) for name, part in some.parts.items()}
@@ -236,7 +236,7 @@ def _seen(cell: Cell, method: Method) -> tuple[Problem, float]:
     return some.posterior, 0.0 if ready else time.perf_counter() - started
 
 
-def _settings(
+def _next_settings(
     method: Method, seed: int, trial: int, before: list[Result], configurations: int
 ) -> Result:
     """The settings of a configuration: one from the sweep, the others from Optuna."""

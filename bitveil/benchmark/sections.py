@@ -46,7 +46,7 @@ def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield from _dataset(dataset, rows)
     yield from _certified(dataset, rows)
     yield from _area_table(rows)
-    yield from _measured_part(dataset, rows)
+    yield from _measured_gaps(dataset, rows)
     yield from _chosen_models(rows)
     yield from _leak(rows)
     yield from _cost(records)
@@ -231,7 +231,7 @@ def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str
     return f"**{text}**" if ranked(method) and row["mean"] == max(known) > 0 else text
 
 
-def _measured_part(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
+def _measured_gaps(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     """The accuracies at measured gaps."""
 
     yield Heading(f"{dataset}: attackers and classifiers", 3)
