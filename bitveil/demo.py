@@ -36,7 +36,7 @@ class Demo:
         unprotected_gap: The parity gap of boosting on the raw columns, on the test rows.
         attacker_auc_raw: The higher AUC of a linear and a boosted attacker on the raw columns.
         attacker_auc_codes: The same for the codes. Both attackers learn from all training rows.
-        joint_information_bits: The information of the codes about sex, from the table of the test rows.
+        joint_information_bits: The information of the codes about sex, on the test rows.
         n_bits: The number of bits of a code.
         seconds: The seconds that the demonstration took.
         audit: The audit of the codes of the test rows.

@@ -1,4 +1,4 @@
-"""Samples: the rows that are given to fit, numbered, and split by what each part is for."""
+"""Rows of a fit: numbered columns, and a part of the rows for each use."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -10,6 +10,7 @@ from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.cautions import warn
+from bitveil.columns.bins import bin_numbers, quantile_edges
 from bitveil.columns.table import Table
 from bitveil.criteria import Criterion, compares_within_strata
 from bitveil.group_tables import GroupTables
@@ -18,14 +19,14 @@ from bitveil.repeats import check_copies
 __all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
 
 SPLIT = (0.5, 0.2, 0.3)
-"""The shares of rows to fit, to select, and, where a goal is to be certified, to certify."""
+"""The shares of rows to fit, to select and, if a goal must be certified, to certify."""
 
 Numbers = NDArray[np.int64]
 
 
 @dataclass(frozen=True)
 class Sample:
-    """Rows with all that is known of them; every array has a row for each row of the table.
+    """The rows of a fit. Every array has one entry for each row of the table.
 
     Attributes:
         table: The table, or images.
@@ -33,7 +34,7 @@ class Sample:
         values: The standardised targets that are numbers, NaN where missing, with shape (n, d).
         s: The sensitive attribute, from 0 to n_groups - 1.
         groups: The values of the groups, for errors.
-        strata: What separation compares groups within, -1 where it is not known.
+        strata: The stratum within which a criterion compares the row, or -1.
         n_strata: The number of strata.
         weights: How much each row counts, or None.
         contents: The bytes of each row's content, with shape (n, 16).
@@ -79,13 +80,13 @@ class Sample:
     ) -> dict[str, Numbers]:
         """The numbers of the rows to `"fit"`, to `"select"` and, if asked, to `"certify"`.
 
-        At random within groups; by separation within groups of each target, which are then the
-        groups that a certificate speaks of. Rows to certify are thinned in proportion to their
-        weights, as a draw from the population that is weighted.
+        The split is random within each group, and within each stratum if the criterion compares
+        groups there. Rows for certification are thinned in proportion to their weights: they are
+        then a sample of the weighted population.
 
         Raises:
-            ValueError: If a part lacks rows of a group that it has to compare, or all weight is
-                on one class.
+            ValueError: If a part lacks rows of a group that it must compare, or only one class has
+                weight.
         """
 
         names = ("fit", "select", "certify") if certify else ("fit", "select")
@@ -122,9 +123,9 @@ class Sample:
         )
 
     def posteriors(self, criterion: Criterion, rows: Numbers) -> list[NDArray[Any]]:
-        """What trees are to say of some rows: the targets and the attribute.
+        """The columns that boosted trees predict: the targets, and the attribute.
 
-        Given the target also both together, on which the information given the target depends.
+        If groups are compared within strata, also the pairs of stratum and group.
         """
 
         columns: list[NDArray[Any]] = [*self.labels[rows].T, *self.values[rows].T, self.s[rows]]
@@ -135,12 +136,12 @@ class Sample:
         return columns
 
     def rows(self, rows: Numbers, x: Tensor, *, targets: bool, weighted: bool = True) -> Rows:
-        """Some rows as they are trained on, with their features.
+        """Some rows with their features, as a training reads them.
 
         Arguments:
             rows: Their numbers.
             x: Their features.
-            targets: Whether the code is to be useful for the targets.
+            targets: Whether the code should be useful for the targets.
             weighted: Whether weights count.
         """
 
@@ -175,8 +176,9 @@ class Sample:
         above = int((weights[held_out] > most).sum())
         if above:
             warn(
-                f"{above} of {len(held_out)} rows to certify weigh more than all others, and "
-                f"count as the heaviest of those ({most:g}): so does the certified population."
+                f"{above} of {len(held_out)} rows for certification weigh more than all others. "
+                f"They count as much as the heaviest of those ({most:g}), also in the population "
+                "that is certified."
             )
 
         return held_out[rng.random_sample(len(held_out)) * most < weights[held_out]]
@@ -192,7 +194,7 @@ class Sample:
                 )
 
     def _lacking(self, criterion: Criterion, positive: int, rows: Numbers) -> list[Any]:
-        """The groups that have to be compared and have none of these rows."""
+        """The groups that must be compared and have none of these rows."""
 
         sizes, groups = self.sizes(rows), self.groups.tolist()
         missing: list[Any] = [groups[g] for g in np.flatnonzero(sizes.rows.sum(0) == 0)]
@@ -204,7 +206,7 @@ class Sample:
 
 
 def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
-    """Why a part of the rows has none of some groups, and what to do."""
+    """Why a part of the rows lacks some groups, and what to do."""
 
     if by_weight:
         return (
@@ -223,8 +225,7 @@ def split_rows(
 ) -> list[NDArray[np.int64]]:
     """Disjoint parts of the rows in these shares, at random within each group.
 
-    Within groups of the sensitive attribute and of nothing else: given its group each held-out
-    row is then drawn at random, which is what a certificate assumes.
+    Given its group, each held-out row is then drawn at random, as a certificate assumes.
 
     Example:
         >>> parts = split_rows(np.repeat([0, 1], 10), (0.5, 0.5), np.random.RandomState(0))
@@ -245,10 +246,10 @@ def split_rows(
 def conditions(
     labels: Numbers, values: NDArray[np.float64], criterion: Criterion, bins: int
 ) -> tuple[Numbers, int]:
-    """What groups are compared within: the target, bins of a number, or all rows as one.
+    """The stratum of each row: its target, bins of a number, or one stratum for all rows.
 
     Returns:
-        A whole number for each row, -1 where a target is missing, and how many there are.
+        The number of each row's stratum, or -1 where a target is missing, and how many there are.
 
     Example:
         >>> conditions(np.array([[0], [1], [-1]]), np.empty((3, 0)), "separation", 5)
@@ -271,10 +272,7 @@ def conditions(
 
 
 def _quantile_bins(values: NDArray[np.float64], bins: int) -> Numbers:
-    known = ~np.isnan(values)
-    edges = np.unique(np.quantile(values[known], np.linspace(0, 1, bins + 1)[1:-1]))
-
-    return np.where(known, np.searchsorted(edges, values, side="right"), -1)
+    return bin_numbers(values, quantile_edges(values[~np.isnan(values)], bins))
 
 
 def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:

@@ -10,16 +10,13 @@ from numpy.typing import NDArray
 from bitveil.cautions import warn
 from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import Kinds
-from bitveil.columns.labels import as_frame
+from bitveil.columns.labels import MOST_VALUES, as_frame
 from bitveil.columns.names import check_names
 from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
 from bitveil.features import Features
 
-__all__ = ["MAX_GROUPS", "Schema", "column_names"]
-
-MAX_GROUPS = 50
-"""More values of a sensitive attribute than this look like identifiers, not groups."""
+__all__ = ["Schema", "column_names"]
 
 
 @dataclass(frozen=True)
@@ -88,7 +85,7 @@ class Schema:
             n=len(table),
             bins=bins,
             missing=missing_sensitive,
-            most=MAX_GROUPS,
+            most=MOST_VALUES,
         )
         sensitive = column_names(sensitive_features)
         schema = cls(tuple(table.shape[1:]), names, _name(y), sensitive, kinds, target, grouping)

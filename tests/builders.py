@@ -3,6 +3,7 @@
 import inspect
 
 import numpy as np
+import torch
 
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training
@@ -39,3 +40,34 @@ def leaning_rows(n=400, seed=0, noise=0.5):
     X = rng.normal(size=(n, 2)) + 0.5 * s[:, None]
 
     return X, (X[:, 0] + noise * rng.normal(size=n) > 0.2).astype(int), s
+
+
+def assert_equal_fits(one, other, X):
+    """The same weights to the last bit, the same history, path, certificate and bits."""
+
+    for mine, yours in (
+        (one.coder_.encoder, other.coder_.encoder),
+        (one.decoder_.network, other.decoder_.network),
+    ):
+        assert (mine is None) == (yours is None)
+        if mine is not None:
+            state = yours.state_dict()
+            assert all(torch.equal(w, state[name]) for name, w in mine.state_dict().items())
+    assert one.history_ == other.history_
+    assert one.path_ == other.path_
+    assert one.certificate_ == other.certificate_
+    assert one.coder_.key == other.coder_.key
+    np.testing.assert_array_equal(one.logits(X), other.logits(X))
+    np.testing.assert_array_equal(one.transform(X), other.transform(X))
+
+
+def planted(n=400, k=2, seed=0):
+    """Features of which the first says y, the second y and s in one, and the rest nothing."""
+
+    rng = np.random.default_rng(seed)
+    y, s = rng.integers(2, size=n), rng.integers(k, size=n)
+    X = rng.normal(size=(n, 4))
+    X[:, 0] += 1.5 * y
+    X[:, 1] += 3.0 * (y + s)
+
+    return X.astype(np.float32), y, s

@@ -27,7 +27,7 @@ class Population:
         return np.array([[cell.mean(0).numpy() for cell in row] for row in self.cells])
 
     def tables(self, sizes, *, draws="soft", seed=0, worlds=WORLDS) -> Tensor:
-        """Tables with these numbers of rows of each target and group, of shape (worlds, y, k, c)."""
+        """Tables with so many rows of each target and group, with shape (worlds, y, k, c)."""
 
         generator = torch.Generator().manual_seed(seed)
         draw = _soft if draws == "soft" else _hard

@@ -203,7 +203,7 @@ def test_encoders_are_compared_on_the_same_rows(run, place):
     assert code == 0
     assert all(f"What codes from {name} reveal about sex" in out for name in ("e0", "e1"))
     content = (place / "both.html").read_text(encoding="utf-8")
-    assert "What 2 codes reveal of sex" in content
+    assert "What 2 codes reveal about sex" in content
 
 
 # Rows that were used in fitting

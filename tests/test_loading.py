@@ -33,6 +33,7 @@ assert all(sys.modules[name] is None for name in loaded), loaded
 """
 
 OPTIONAL = ["lightning_fabric", "onnx", "onnxruntime", "onnxscript", "plotly", "rich", "typer"]
+from builders import build
 
 
 @pytest.fixture

@@ -19,8 +19,8 @@ from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.training import train
+from builders import assert_equal_fits, quick
 from builders import leaning_rows as world
-from builders import quick
 
 encoder = partial(quick, epochs=6, batch_size=100)
 
@@ -39,25 +39,6 @@ class Killer:
         self.left -= 1
         if self.left == 0:
             raise Killed
-
-
-def assert_equal(one, other, X):
-    """The same weights to the last bit, the same history, path, certificate and bits."""
-
-    for mine, yours in (
-        (one.coder_.encoder, other.coder_.encoder),
-        (one.decoder_.network, other.decoder_.network),
-    ):
-        assert (mine is None) == (yours is None)
-        if mine is not None:
-            state = yours.state_dict()
-            assert all(torch.equal(w, state[name]) for name, w in mine.state_dict().items())
-    assert one.history_ == other.history_
-    assert one.path_ == other.path_
-    assert one.certificate_ == other.certificate_
-    assert one.coder_.key == other.coder_.key
-    np.testing.assert_array_equal(one.logits(X), other.logits(X))
-    np.testing.assert_array_equal(one.transform(X), other.transform(X))
 
 
 def interrupted(model, killed_after, X, y, s, folder, **given):
@@ -82,7 +63,7 @@ def test_a_fit_that_was_killed_ends_as_one_that_was_not(tmp_path, killed_after):
     again, seen = interrupted(encoder(strength=1.0), killed_after, X, y, s, tmp_path)
 
     assert len(seen) == 6 - killed_after
-    assert_equal(again, whole, X)
+    assert_equal_fits(again, whole, X)
 
 
 @pytest.mark.parametrize("times", [5])
@@ -95,7 +76,7 @@ def test_a_fit_may_be_killed_more_than_once(tmp_path, times):
             model.set_params(training__after_epoch=Killer(1)).fit(X, y, sensitive_features=s)
     model.set_params(training__after_epoch=None).fit(X, y, sensitive_features=s)
 
-    assert_equal(model, whole, X)
+    assert_equal_fits(model, whole, X)
 
 
 @pytest.mark.parametrize("killed_after", [6 + 6 + 3, 6 * 6])
@@ -106,7 +87,7 @@ def test_a_fit_for_a_goal_goes_on_in_the_encoder_where_it_was_killed(tmp_path, k
     again, seen = interrupted(encoder(**goal), killed_after, X, y, s, tmp_path)
 
     assert len(seen) == 6 * 6 - killed_after
-    assert_equal(again, whole, X)
+    assert_equal_fits(again, whole, X)
     assert again.certificate_.bound == 0.5
 
 
@@ -128,7 +109,7 @@ def test_whatever_is_fitted_goes_on_to_the_same_end(tmp_path, cls, settings):
     whole = encoder(cls, **settings).fit(X, y, sensitive_features=s)
     again, _ = interrupted(encoder(cls, **settings), 2, X, y, s, tmp_path)
 
-    assert_equal(again, whole, X)
+    assert_equal_fits(again, whole, X)
 
 
 def test_layers_that_draw_go_on_with_their_draws(tmp_path):
@@ -137,7 +118,7 @@ def test_layers_that_draw_go_on_with_their_draws(tmp_path):
     whole = encoder(encoder=network).fit(X, y, sensitive_features=s)
     again, _ = interrupted(encoder(encoder=network), 3, X, y, s, tmp_path)
 
-    assert_equal(again, whole, X)
+    assert_equal_fits(again, whole, X)
 
 
 def test_weights_of_rows_and_unlabelled_rows_go_on_too(tmp_path):
@@ -148,7 +129,7 @@ def test_weights_of_rows_and_unlabelled_rows_go_on_too(tmp_path):
     whole = encoder(**settings).fit(X, y, sensitive_features=s, sample_weight=weights)
     again, _ = interrupted(encoder(**settings), 3, X, y, s, tmp_path, sample_weight=weights)
 
-    assert_equal(again, whole, X)
+    assert_equal_fits(again, whole, X)
 
 
 _VICTIM = """
@@ -181,15 +162,15 @@ def test_a_process_that_was_killed_leaves_what_another_goes_on_from(tmp_path):
 
     assert ended.returncode == -signal.SIGKILL
     assert len(seen) == 2
-    assert_equal(again, encoder(strength=1.0).fit(X, y, sensitive_features=s), X)
+    assert_equal_fits(again, encoder(strength=1.0).fit(X, y, sensitive_features=s), X)
 
 
 def test_a_fit_that_was_not_killed_is_not_changed_by_its_checkpoint(tmp_path):
     X, y, s = world()
     plain = encoder().fit(X, y, sensitive_features=s)
 
-    assert_equal(encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s), plain, X)
-    assert_equal(encoder(checkpoint=str(tmp_path)).fit(X, y, sensitive_features=s), plain, X)
+    assert_equal_fits(encoder(checkpoint=tmp_path).fit(X, y, sensitive_features=s), plain, X)
+    assert_equal_fits(encoder(checkpoint=str(tmp_path)).fit(X, y, sensitive_features=s), plain, X)
 
 
 # Checkpoints of another fit
@@ -424,96 +405,3 @@ def test_nothing_but_the_state_is_left_beside(tmp_path):
     trained(OBJECTIVES["weighted"], tmp_path / "state.pt")
 
     assert [path.name for path in tmp_path.iterdir()] == ["state.pt"]
-
-
-# Warm starts
-
-
-def test_a_warm_start_goes_on_from_the_weights_with_the_key():
-    X, y, s = world()
-    model = encoder(warm_start=True, random_state=None, strength=0.0, learning_rate=1e-9)
-    first = model.fit(X, y, sensitive_features=s).logits(X), model.coder_.key
-    second = model.fit(X, y, sensitive_features=s).logits(X), model.coder_.key
-    cold = model.set_params(training__warm_start=False).fit(X, y, sensitive_features=s)
-
-    assert second[1] == first[1]
-    assert second[0] == pytest.approx(first[0], abs=0.3)  # the scaling is of other rows
-    assert np.abs(cold.logits(X) - first[0]).max() > 0.3
-    assert cold.coder_.key != first[1]
-
-
-def test_a_warm_start_with_the_same_seed_and_no_learning_changes_nothing():
-    X, y, s = world()
-    model = encoder(warm_start=True, n_bits=20, learning_rate=1e-30)
-    before = model.fit(X, y, sensitive_features=s).predict_proba(X)
-    weights = model.coder_.encoder[0].weight.clone()
-    model.fit(X, y, sensitive_features=s)
-
-    torch.testing.assert_close(model.coder_.encoder[0].weight, weights, rtol=0, atol=1e-7)
-    np.testing.assert_allclose(model.predict_proba(X), before, atol=1e-6)
-
-
-def test_a_key_that_is_given_goes_before_the_one_of_the_fit_before():
-    X, y, s = world()
-    model = encoder(warm_start=True).fit(X, y, sensitive_features=s)
-    model.set_params(key=b"another secret key").fit(X, y, sensitive_features=s)
-
-    assert model.coder_.key == b"another secret key"
-
-
-@pytest.mark.parametrize("settings", [{"n_bits": 4}, {"hidden": (9,)}, {"hidden": (8, 8)}])
-def test_a_warm_start_from_another_shape_is_refused(settings):
-    X, y, s = world()
-    model = encoder(warm_start=True, strength=1.0).fit(X, y, sensitive_features=s)
-
-    with pytest.raises(ValueError, match="`warm_start` expects a network of the same shape"):
-        model.set_params(**settings).fit(X, y, sensitive_features=s)
-
-
-def test_a_warm_start_from_other_columns_is_refused():
-    X, y, s = world()
-    model = encoder(warm_start=True).fit(X, y, sensitive_features=s)
-
-    with pytest.raises(ValueError, match="`warm_start` expects a network of the same shape"):
-        model.fit(np.column_stack([X, X]), y, sensitive_features=s)
-
-
-# Batches and jobs
-
-
-def test_the_largest_batch_that_there_is_room_for_is_all_of_few_rows():
-    X, y, s = world()
-    auto, all_rows = (
-        encoder(batch_size=size).fit(X, y, sensitive_features=s) for size in ("auto", 10_000)
-    )
-
-    assert_equal(auto, all_rows, X)
-
-
-def test_two_jobs_do_what_one_does():
-    X, y, s = world(600)
-    one, two = (
-        encoder(max_gap=0.8, epochs=2, n_jobs=jobs).fit(X, y, sensitive_features=s)
-        for jobs in (1, 2)
-    )
-
-    assert_equal(two, one, X)
-
-
-@pytest.mark.filterwarnings("ignore:There are more drawn codes")
-def test_two_jobs_do_what_one_does_where_codes_are_drawn():
-    X, y, s = world(600)
-    goal = {"max_gap": 1.0, "epochs": 2, "n_bits": 17}
-    one, two = (encoder(**goal, n_jobs=jobs).fit(X, y, sensitive_features=s) for jobs in (1, 2))
-
-    assert_equal(two, one, X)
-
-
-def test_two_jobs_keep_their_checkpoints_apart(tmp_path):
-    X, y, s = world(600)
-    goal = {"max_gap": 0.8, "epochs": 2}
-    two = encoder(**goal, n_jobs=2, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
-    one = encoder(**goal, checkpoint=tmp_path).fit(X, y, sensitive_features=s)
-
-    assert len(list(tmp_path.glob("limit-*.pt"))) == 6
-    assert_equal(two, one, X)

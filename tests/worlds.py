@@ -12,7 +12,7 @@ from bitveil.batches import Batch
 
 @dataclass(frozen=True)
 class World:
-    """Logits of some rows, their groups, and the information of the whole code about them in nats."""
+    """Logits of rows, their groups, and the information of the whole code about these, in nats."""
 
     logits: Tensor
     groups: Tensor
@@ -21,7 +21,7 @@ class World:
 
 
 def parity_trap(extra: int = 0, copies: int = 1) -> World:
-    """T1 is a fair coin and T2 is T1 xor S. Each bit alone reveals nothing, both reveal one bit."""
+    """T1 is a fair coin, and T2 is T1 xor S. One bit alone reveals nothing; both reveal S."""
 
     bits = torch.tensor([[0, 0], [0, 1], [1, 0], [1, 1]], dtype=torch.float64).repeat(copies, 1)
     noise = torch.zeros(len(bits), extra, dtype=torch.float64)

@@ -153,7 +153,7 @@ def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missin
     """Refuse columns that make no groups before anything is fitted. The error names the column."""
 
     from bitveil.columns.groups import Grouping
-    from bitveil.schema import MAX_GROUPS
+    from bitveil.columns.labels import MOST_VALUES
 
     for name in sensitive:
         Grouping.fit(
@@ -161,7 +161,7 @@ def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missin
             table[name],
             bins=bins,
             missing="group" if missing else "error",
-            most=MAX_GROUPS,
+            most=MOST_VALUES,
         )
 
 
