@@ -19,6 +19,7 @@ autodoc_typehints = "none"
 napoleon_custom_sections = ["Source"]
 napoleon_use_rtype = False
 napoleon_use_ivar = True
+napoleon_attr_annotations = False
 
 # scikit-learn's own methods for metadata routing, whose docstrings refer to its documentation.
 METHODS = ("fit", "transform", "predict", "predict_proba", "score")

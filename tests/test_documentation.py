@@ -1,7 +1,7 @@
-"""Every Python block of README and documentation runs, those of a page one after the other.
+"""Every Python block of the README and the pages runs; the blocks of a page share their names.
 
-A block that needs packages which are no dependencies has a comment in the line before it, as
-`<!-- needs: faiss -->`. It runs where they are installed, and is skipped by name elsewhere.
+If a block needs packages that bitveil does not depend on, the line before it names them:
+`<!-- needs: faiss -->`. It runs if they are installed. Otherwise the test says what is missing.
 """
 
 import re
@@ -39,7 +39,7 @@ def seen_before(page):
 
 
 def run(page, needs):
-    """Run a page's blocks without needs, and those with exactly these."""
+    """Run the blocks of a page that need nothing more, and those that need exactly these."""
 
     names = {}
     for block in blocks(page):
