@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 
 import torch
 from torch import nn
@@ -28,7 +27,7 @@ from bitveil.layers import stochastic_layers
 from bitveil.measures import MEASURES, Measure
 from bitveil.objectives import Constrained, Objective, Weighted
 from bitveil.tasks import DecoderTask, Term, explained
-from bitveil.training import Epoch, History, Training, balancing_chances, train
+from bitveil.training import Epoch, History, Training
 from bitveil.workers import run
 
 __all__ = ["Candidate", "Step", "Trainer", "search"]
@@ -128,23 +127,17 @@ class Trainer:
         select: Rows,
         generator: torch.Generator,
     ) -> History:
-        given, folder = self.training, self.training.checkpoint
-        with _progress(objective, self.epochs, given) as after_epoch:
-            return train(
+        with _progress(objective, self.epochs, self.training) as after_epoch:
+            return self.training.train(
                 encoder,
                 objective,
                 fit,
                 select,
+                name=str(asked),
                 epochs=self.epochs,
                 batch_size=self.batch_size,
-                learning_rate=given.learning_rate,
-                patience=given.patience,
-                device=given.device,
-                precision=given.precision,
-                chances=balancing_chances(fit) if given.balanced else None,
                 generator=generator,
                 after_epoch=after_epoch,
-                checkpoint=None if folder is None else Path(folder) / f"{asked}.pt",
             )
 
     @torch.no_grad()

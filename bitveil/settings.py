@@ -140,7 +140,11 @@ class Settings:
         check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
         check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
         check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
-        _check_training(self.training)
+        if not isinstance(self.training, Training):
+            raise ValueError(
+                f"`training` expects a `bitveil.Training`, got {type(self.training).__name__}."
+            )
+        self.training.check()
         self._check_goal()
 
     def check_target(self, y: Any, name: str) -> None:
@@ -192,29 +196,6 @@ class Settings:
                 "`checkpoint` needs a whole number as `random_state`: without one the fit cannot "
                 f"be started again in the same way, got {self.random_state!r}."
             )
-
-
-def _check_training(training: Any) -> None:
-    if not isinstance(training, Training):
-        raise ValueError(
-            f"`training` expects a `bitveil.training.Training`, got {type(training).__name__}."
-        )
-    if training.epochs is not None:
-        check_whole("epochs", training.epochs, 1)
-    if training.batch_size != "auto":
-        check_whole("batch_size", training.batch_size, 1)
-    if training.patience is not None:
-        check_whole("patience", training.patience, 1)
-    check_number("learning_rate", training.learning_rate, above=0)
-    widths = training.hidden if np.iterable(training.hidden) else [None]
-    if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
-        raise ValueError(
-            "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
-            f"{training.hidden!r}."
-        )
-    check_choice("engine", training.engine, ("auto", "exact", "sampled"))
-    if not isinstance(training.balanced, bool | np.bool_):
-        raise ValueError(f"`balanced` expects True or False, got {training.balanced!r}.")
 
 
 def _check_n_jobs(n_jobs: Any) -> None:

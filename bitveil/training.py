@@ -8,11 +8,13 @@ from dataclasses import astuple, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from bitveil.batches import Rows
+from bitveil.checks import check_choice, check_number, check_whole
 from bitveil.objectives import Objective, Terms
 from bitveil.tables import pair_groups
 
@@ -110,6 +112,74 @@ class Training(BaseEstimator):
         self.checkpoint = checkpoint
         self.after_epoch = after_epoch
         self.verbose = verbose
+
+    def check(self) -> None:
+        """Refuse settings that no training can have.
+
+        Raises:
+            ValueError: That says which, what was expected, and what to do.
+        """
+
+        if self.epochs is not None:
+            check_whole("epochs", self.epochs, 1)
+        if self.batch_size != "auto":
+            check_whole("batch_size", self.batch_size, 1)
+        if self.patience is not None:
+            check_whole("patience", self.patience, 1)
+        check_number("learning_rate", self.learning_rate, above=0)
+        widths = self.hidden if np.iterable(self.hidden) else [None]
+        if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
+            raise ValueError(
+                "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
+                f"{self.hidden!r}."
+            )
+        check_choice("engine", self.engine, ("auto", "exact", "sampled"))
+        if not isinstance(self.balanced, bool | np.bool_):
+            raise ValueError(f"`balanced` expects True or False, got {self.balanced!r}.")
+
+    def train(
+        self,
+        encoder: nn.Module,
+        objective: Objective,
+        rows: Rows,
+        held_out: Rows,
+        *,
+        name: str,
+        epochs: int,
+        batch_size: int,
+        generator: torch.Generator,
+        after_epoch: Callable[[Epoch], None],
+    ) -> History:
+        """Train an encoder with these settings: see the function `train`.
+
+        Arguments:
+            encoder: The encoder, which is trained in place.
+            objective: What is minimised.
+            rows: The rows to train on.
+            held_out: Rows that choose among the epochs.
+            name: The name of this training, for its checkpoint.
+            epochs: The most passes over the rows.
+            batch_size: The most rows of a batch.
+            generator: The source of the order of the rows.
+            after_epoch: Called with every epoch.
+        """
+
+        return train(
+            encoder,
+            objective,
+            rows,
+            held_out,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=self.learning_rate,
+            patience=self.patience,
+            device=self.device,
+            precision=self.precision,
+            chances=balancing_chances(rows) if self.balanced else None,
+            generator=generator,
+            after_epoch=after_epoch,
+            checkpoint=self.checkpoint and Path(self.checkpoint) / f"{name}.pt",
+        )
 
     def n_epochs(self, n: int, batch_size: int) -> int:
         """How many passes over n rows: those asked for, or 80 and no fewer than 160 steps."""

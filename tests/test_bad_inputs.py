@@ -120,7 +120,7 @@ SETTINGS = {
         {"key": "a key that nobody else may know!"},
         "`key` expects 16 to 64 bytes, got str",
     ),
-    "a gap as text": ({"max_gap": "small"}, "`max_gap` expects a number from 0 to 1, got 'small'"),
+    "a gap as text": ({"max_gap": "small"}, "`max_gap` expects a number above 0 and up to 1, got 'small'"),
     "a delta as text": ({"delta": "5%"}, "`delta` expects a probability .* got '5%'"),
     "a strength as text": ({"strength": "1"}, "`strength` expects a number from 0 on, got '1'"),
     "an unknown device": ({"device": "abacus"}, "abacus"),
@@ -221,7 +221,7 @@ FIT = "fit rows.csv --target y --sensitive s --output model".split()
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ([*FIT, "--max-gap", "2"], "--max-gap expects a number from 0 to 1, got 2.0"),
+        ([*FIT, "--max-gap", "2"], "--max-gap expects a number above 0 and up to 1, got 2.0"),
         ([*FIT, "--max-gap", "0.01"], "--max-gap 0.01 is too small"),
         ([*FIT, "--bits", "0"], "--bits expects a whole number from 1 on, got 0"),
         ([*FIT, "--strength", "-1"], "--strength expects a number from 0 on, got -1.0"),

@@ -166,7 +166,7 @@ def test_a_goal_that_no_row_could_meet_is_refused_before_training(monkeypatch):
     def train(*args, **settings):
         raise AssertionError("nothing is to be trained")
 
-    monkeypatch.setattr(search, "train", train)
+    monkeypatch.setattr("bitveil.training.train", train)
     monkeypatch.setattr("bitveil.features.Features.fit_transform", train)
     X, y, s = world(600)
 
@@ -247,7 +247,7 @@ def test_gamma_is_the_form_of_the_paper():
         ({"max_gap": 0.2, "strength": 1.0}, "one goal, not several: got max_gap and strength"),
         ({"strength": 0.0, "gamma": 0.0}, "one goal, not several: got strength and gamma"),
         ({"max_gap": 0.2, "strength": 1.0, "gamma": 0.5}, "max_gap and strength and gamma"),
-        ({"max_gap": 0.0}, r"`max_gap` expects a number from 0 to 1, got 0\.0"),
+        ({"max_gap": 0.0}, r"`max_gap` expects a number above 0 and up to 1, got 0\.0"),
         ({"max_gap": -0.1}, r"`max_gap` expects .* got -0\.1"),
         ({"max_gap": 1.1}, r"`max_gap` expects .* got 1\.1"),
         ({"max_gap": 10}, r"`max_gap` expects .* got 10"),
