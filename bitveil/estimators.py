@@ -86,6 +86,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         certificate_: The certificate, or None where no goal was certified.
         path_: Every encoder that was trained, as a list of `Step`: see `bitveil.plots`.
         history_: The training of the chosen one.
+        classes_: The values of the target; a list of them where there are several targets.
         groups_: The values of the sensitive attribute; tuples where there are several columns.
         schema_: How tables, targets and attributes are read: see `bitveil.schema`.
         coder_: From a table to bits: the features, the network `coder_.encoder`, and the secret
@@ -199,7 +200,6 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         """
 
         settings = self.settings()
-        settings.check()
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
@@ -282,6 +282,16 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
 
         return self.schema_.grouping.values
 
+    @property
+    def classes_(self) -> Any:
+        """The values of the target; a list of them where there are several targets."""
+
+        target = self.schema_.target if "schema_" in vars(self) else None
+        if target is None or not target.classes:
+            raise AttributeError("There are no `classes_` before a fit with classes as target.")
+
+        return [*target.classes] if len(target.kinds) > 1 else target.classes[0]
+
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.sparse = tags.input_tags.categorical = True
@@ -328,7 +338,10 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         given = self.get_params(deep=False)
         given["training"] = Training() if self.training is None else self.training
 
-        return Settings(**given, targets=self._targets)
+        settings = Settings(**given, targets=self._targets)
+        settings.check()
+
+        return settings
 
     def _start(self) -> Start:
         """The networks and the key of the fit before, where there was one."""

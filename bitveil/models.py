@@ -44,16 +44,6 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
 
     _targets: Kind = "classes"
 
-    @property
-    def classes_(self) -> Any:
-        """The values of the target; a list of them where there are several targets."""
-
-        target = self.schema_.target if "schema_" in vars(self) else None
-        if target is None or not target.classes:
-            raise AttributeError("There are no `classes_` before a fit with classes as target.")
-
-        return [*target.classes] if len(target.kinds) > 1 else target.classes[0]
-
     def predict_proba(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> Any:
         """The probability of each class given the published bits, with shape (n, classes).
 

@@ -235,7 +235,7 @@ def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
     _attribute("n_jobs", params["n_jobs"], int | None)
     hash(params["positive"])
     model.set_params(**params, training=training.set_params(**trained))
-    model.settings().check()
+    model.settings()  # which checks them
 
     return model
 

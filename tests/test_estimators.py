@@ -18,6 +18,7 @@ from bitveil.certificates import UncertifiableError
 from bitveil.datasets import load_adult, load_german_credit
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier
+from bitveil.training import Training
 from builders import build, quick
 
 classifier = partial(quick, hidden=(16,), epochs=20, batch_size=500)
@@ -46,10 +47,25 @@ def model(people):
 
 
 def test_a_constructor_only_stores():
-    settings = InvariantClassifier().get_params()
-    settings |= {"n_bits": -1, "max_gap": "wide", "hidden": None, "key": 7, "random_state": "x"}
+    training = Training(hidden=None, epochs="many")
+    settings = InvariantClassifier().get_params(deep=False)
+    settings |= {"n_bits": -1, "max_gap": "wide", "key": 7, "random_state": "x"}
+    settings |= {"training": training}
 
-    assert build(InvariantClassifier, **settings).get_params() == settings
+    assert InvariantClassifier(**settings).get_params(deep=False) == settings
+    assert (training.hidden, training.epochs) == (None, "many")
+
+
+def test_parts_of_the_training_are_set_by_name():
+    model = InvariantClassifier().set_params(training__epochs=3, n_bits=2)
+    other = clone(model).set_params(training__epochs=4)
+
+    assert (model.training.epochs, other.training.epochs, model.n_bits) == (3, 4, 2)
+    assert model.get_params()["training__epochs"] == 3
+    with pytest.raises(ValueError, match="Invalid parameter 'passes'"):
+        model.set_params(training__passes=3)
+    with pytest.raises(ValueError, match="`training` expects a `bitveil.Training`, got dict"):
+        InvariantClassifier(training={"epochs": 3}).settings()
 
 
 def test_a_clone_is_unfitted_and_fits_alike(numbers):
@@ -57,7 +73,8 @@ def test_a_clone_is_unfitted_and_fits_alike(numbers):
     fitted = encoder().fit(X, y, sensitive_features=s)
     copy = clone(fitted)
 
-    assert copy.get_params() == fitted.get_params()
+    assert copy.training is not fitted.training
+    assert copy.get_params() | {"training": None} == fitted.get_params() | {"training": None}
     with pytest.raises(NotFittedError):
         copy.transform(X)
     copy.set_params(strength=1.0).fit(X, y, sensitive_features=s)
@@ -463,9 +480,12 @@ def test_rows_without_names_are_certified_as_drawn_however_few_share_a_draw(peop
         ({"missing_sensitive": "drop"}, "`missing_sensitive` expects one of"),
         ({"max_information": -1}, "`max_information` expects a number of bits above 0, got -1"),
         ({"max_gap": 0.3, "max_information": 0.1}, "got max_gap and max_information"),
-        ({"max_gap": 0.3, "warm_start": True}, "may have seen the rows to certify"),
+        ({"max_gap": 0.3, "warm_start": True}, "may have seen the rows for certification"),
         ({"checkpoint": "x", "random_state": None}, "`checkpoint` needs a whole number"),
-        ({"engine": "sampled", "measure": "maximal_leakage"}, "drawn for .*not for 'maximal_leak"),
+        (
+            {"engine": "sampled", "measure": "maximal_leakage"},
+            "expects one of .*got 'maximal",
+        ),
         ({"criterion": "equal_opportunity", "positive": 7}, r"one of \['no', 'yes'\], got 7"),
         ({"epochs": 0}, "epochs"),
         ({"batch_size": 0}, "batch_size"),

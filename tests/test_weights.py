@@ -364,7 +364,7 @@ def test_weights_above_all_others_are_said_to_be_cut():
     others = sample(s, weights).split("independence", 0, np.random.RandomState(0), certify=True)
     weights[others["certify"][:7]] = 100.0
 
-    with pytest.warns(UserWarning, match=r"7 of 300 rows .* count as the heaviest of those \(1\)"):
+    with pytest.warns(UserWarning, match=r"7 of 300 rows .* as the heaviest of those \(1\)"):
         rows = sample(s, weights).split("independence", 0, rng, certify=True)
     assert len(rows["certify"]) == 300  # all weigh as much as the heaviest now
 
