@@ -79,6 +79,27 @@ def people():
 
 
 @pytest.fixture(scope="session")
+def numbers(people):
+    """A table of numbers, which is quick to fit."""
+
+    X, y, s = people(600)
+
+    return X[["height", "age"]].assign(skill=X["skill"].fillna(0)), y, s
+
+
+@pytest.fixture(scope="session")
+def model(people):
+    """A fitted classifier of every kind of column, through posterior features."""
+
+    from builders import quick
+
+    X, y, s = people(900)
+    settings = {"hidden": (16,), "epochs": 20, "batch_size": 500, "strength": 0.2}
+
+    return quick(features="posterior", **settings).fit(X, y, sensitive_features=s)
+
+
+@pytest.fixture(scope="session")
 def table(people):
     """A table to fit and encode with the command line."""
 
