@@ -388,7 +388,7 @@ def test_contrast_is_at_most_the_logarithm_of_the_rivals():
 def test_scikit_learn_reads_sets_and_clones_the_settings(kind):
     X, y, s = planted(100)
     baseline = kind(**SMALL).fit(X, y, sensitive_features=s)
-    copy = clone(baseline).set_params(training__epochs=1)
+    copy = clone(baseline).set_params(epochs=1)
 
     assert SMALL.items() <= baseline.get_params().items()
     assert copy.get_params() == baseline.get_params() | {"epochs": 1}

@@ -10,7 +10,7 @@ from bitveil.audits import parts, patterns, readings
 from bitveil.audits.follows import follows
 from bitveil.audits.meaning import meaning
 from bitveil.audits.published import PublishedCodes
-from bitveil.audits.words import group_name, listed
+from bitveil.audits.words import and_listed, group_name
 from bitveil.blocks import block_information, information_given_others
 from bitveil.information import BITS, mutual_information
 from bitveil.tables import joint_table
@@ -337,5 +337,5 @@ def test_parts_are_said_in_words():
 
     assert str(found.revealing) == "bit 0 reveals 0.5310 of 0.5310 bits"
     assert group_name(("f", 40)) == "f, 40"
-    assert listed(["a"]) == "a"
-    assert listed(["a", "b"]) == "a and b"
+    assert and_listed(["a"]) == "a"
+    assert and_listed(["a", "b"]) == "a and b"

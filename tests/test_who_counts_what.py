@@ -214,7 +214,7 @@ PUBLISHED = {
 """What is counted of rows with names, and of rows without."""
 
 
-@pytest.mark.filterwarnings("ignore:Whether these rows are new")
+@pytest.mark.filterwarnings("ignore:The contents of these rows repeat")
 @pytest.mark.parametrize("who", PUBLISHED)
 def test_everybody_counts_what_is_published(who, world):
     certify, named, unnamed = PUBLISHED[who]
@@ -254,7 +254,7 @@ def test_a_table_that_was_copied_whole_is_refused_by_fit_and_audit(times):
     model = two_bits().fit(rng.normal(size=(150, 3)), y, sensitive_features=s)
 
     message = f"{150 * (times - 1)} of {150 * times} rows repeat another row in everything.*"
-    with pytest.raises(ValueError, match=message + f"stands {times} times"):
+    with pytest.raises(ValueError, match=message + f"occurs {times} times"):
         two_bits(max_gap=0.5).fit(**copies, **groups)
     with pytest.raises(ValueError, match=message):
         model.audit(**copies, **groups)

@@ -9,7 +9,6 @@ __all__ = ["PREFIXES", "entries", "loaders"]
 from collections.abc import Callable, Iterator
 from functools import cache
 from importlib import import_module
-from pathlib import Path
 from pkgutil import walk_packages
 from types import ModuleType
 from typing import Any
@@ -54,6 +53,6 @@ def entries() -> dict[str, Entry]:
 def _modules() -> Iterator[ModuleType]:
     """The modules of this folder and its subfolders."""
 
-    folder = [str(Path(__file__).parent)]
-    for found in walk_packages(folder, f"{__package__}."):
+    package = import_module("bitveil.datasets")
+    for found in walk_packages(package.__path__, f"{package.__name__}."):
         yield import_module(found.name)
