@@ -285,7 +285,7 @@ def test_a_goal_is_a_gap(goal):
 def test_tables_of_a_mixture_are_of_the_same_rows():
     with pytest.raises(ValueError, match="must count the same rows"):
         mixed_table([torch.ones(2, 2), torch.ones(3, 2)], [0.5, 0.5])
-    with pytest.raises(ValueError, match="those of the same rows"):
+    with pytest.raises(ValueError, match="must count the same rows"):
         largest_share(torch.ones(2, 2), torch.ones(2, 3), 0.5)
 
 
