@@ -5,6 +5,8 @@ import math
 
 import numpy as np
 
+from bitveil.codes import all_codes
+
 
 def table(logits, groups, k):
     """Expected counts from loops over rows, codes and bits."""
@@ -90,3 +92,20 @@ def squared_hellinger(counts, weights=None):
 
 def group_entropy(counts, weights=None):
     return -sum(v * math.log(v) for v in joint(counts, weights).sum(1) if v > 0)
+
+
+def code_shares(theta, s):
+    """The share of each code in each group, by listing codes: a second opinion on tables."""
+
+    codes = all_codes(theta.shape[1]).numpy()
+    likelihood = np.prod(np.where(codes[None] == 1, theta[:, None], 1 - theta[:, None]), axis=2)
+
+    return np.stack([likelihood[s == g].mean(0) for g in np.unique(s)])
+
+
+def worst_gap(theta, s):
+    """The largest total variation of two groups, from the shares of their codes."""
+
+    p = code_shares(theta, s)
+
+    return max(np.abs(a - b).sum() / 2 for a in p for b in p)
