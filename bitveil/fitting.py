@@ -91,7 +91,7 @@ def fit_encoder(
     """Fit an encoder: the whole way from a person's columns to a certificate.
 
     Arguments:
-        settings: What to fit. They must have passed `settings.check()`.
+        settings: What to fit.
         X: The table, with shape (n, columns), or images.
         y: The target, or None.
         sensitive_features: The sensitive attribute.
@@ -101,8 +101,11 @@ def fit_encoder(
 
     Raises:
         UncertifiableError: If no code meets the goal with these rows.
-        ValueError: If the input is not as described, or rows are copies of each other.
+        ValueError: If settings or input are not as described, or rows are copies of each other.
     """
+
+    settings.check()
+    settings.check_target(y)
 
     # From columns to numbered rows, and a part of the rows for each use.
     schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)

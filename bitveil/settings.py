@@ -147,7 +147,7 @@ class Settings:
         self.training.check()
         self._check_goal()
 
-    def check_target(self, y: Any, name: str) -> None:
+    def check_target(self, y: Any, name: str = "InvariantEncoder") -> None:
         """Refuse a target that does not suit the settings.
 
         Arguments:
