@@ -13,7 +13,7 @@ from bitveil.criteria import Criterion, compared_strata, compares_within_strata
 from bitveil.group_tables import GroupTables
 from bitveil.layers import stochastic_layers
 from bitveil.shapes import Groups, Logits, Weights
-from bitveil.tables import joint_table
+from bitveil.tables import joint_table, moment_table
 
 __all__ = ["Batch", "Rows"]
 
@@ -117,6 +117,11 @@ class Batch:
             self._target(column, n) for column, n in zip(self.labels.T, self.n_labels, strict=True)
         ]
 
+    def moments(self, columns: Float[Tensor, "n d"]) -> Float[Tensor, "d c"]:
+        """The expected sum of each column over the rows that get each code."""
+
+        return moment_table(self.logits, columns)
+
     def compared(self, criterion: Criterion, positive: int = 0) -> list[Tensor]:
         """Which rows the criterion compares: a mask of the rows for each of its tables.
 
@@ -165,9 +170,12 @@ class Batch:
     def _target(self, column: Tensor, n: int) -> Tensor:
         if n == self.n_strata and torch.equal(column, self.strata):
             return self.tables.known.sum(1)  # a margin of a table that measures need anyway
-        known = torch.where(column < 0, n, column)
+        return self._counted(torch.where(column < 0, n, column), n + 1)[:n]
 
-        return joint_table(self.logits, known, n + 1, weights=self.weights)[:n]
+    def _counted(self, groups: Tensor, k: int) -> Tensor:
+        """The expected counts over (group, code), for any groups."""
+
+        return joint_table(self.logits, groups, k, weights=self.weights)
 
 
 @dataclass(frozen=True)
@@ -229,6 +237,16 @@ class Rows:
 
     def __getitem__(self, rows: Tensor | slice) -> "Rows":
         return self._each(lambda tensor: _chosen(tensor, rows))
+
+    def joined(self, other: "Rows") -> "Rows":
+        """These rows and others, with targets of the same kind."""
+
+        names = ("x", "s", "strata", "labels", "values", "weights")
+        pairs: dict[str, Any] = {n: (getattr(self, n), getattr(other, n)) for n in names}
+
+        return replace(
+            self, **{n: None if pair[0] is None else torch.cat(pair) for n, pair in pairs.items()}
+        )
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Some of the rows with their codes."""

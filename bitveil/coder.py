@@ -18,7 +18,9 @@ from bitveil.group_tables import GroupTables
 from bitveil.layers import drawing_from
 from bitveil.workers import one_thread
 
-__all__ = ["Coder", "count_codes", "draw_names", "frozen_layers"]
+__all__ = ["Coder", "count_codes", "draw_names", "frozen_layers", "shown_rows"]
+
+_COIN = 2**32 - 2  # a layer that no network has, so that the coin differs from every bit
 
 
 @dataclass(frozen=True)
@@ -31,6 +33,7 @@ class Coder:
         key: The secret key of the draws.
         n_bits: The number of bits.
         shape: The shape of a row's features.
+        share: The probability that a row's code is published. The other rows stay blank.
     """
 
     features: Features
@@ -38,6 +41,7 @@ class Coder:
     key: bytes
     n_bits: int
     shape: tuple[int, ...]
+    share: float = 1.0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", Secret(self.key))  # nothing that prints it shows it
@@ -58,15 +62,51 @@ class Coder:
             return self.encoder(features).numpy()
 
     def bits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.uint8]:
-        """The frozen bits, with shape (n, m)."""
+        """What is published: the frozen bits, with shape (n, m).
 
-        return freeze(expit(self.logits(table, names)), names, self.key)
+        If some rows stay blank there is one column more, which is 1 where a row is blank. Then its
+        bits are 0.
+        """
+
+        return self.published(self.logits(table, names), names)
+
+    def published(
+        self, logits: NDArray[np.float64], names: NDArray[np.uint8]
+    ) -> NDArray[np.uint8]:
+        """What is published of rows whose logits are known: see `bits`."""
+
+        bits = freeze(expit(logits), names, self.key)
+        if self.share == 1:
+            return bits
+        shown = shown_rows(names, self.key, self.share)[:, None]
+
+        return np.hstack([bits * shown, ~shown]).astype(np.uint8)
+
+    @property
+    def columns(self) -> list[str]:
+        """The names of the columns that are published."""
+
+        return [f"bit{j}" for j in range(self.n_bits)] + ["blank"] * (self.share < 1)
 
 
 def draw_names(table: Table, ids: Any) -> NDArray[np.uint8]:
     """The bytes that decide the draws of each row: from its id, or else from its content."""
 
     return row_digests(table) if ids is None else name_digests(ids, len(table))
+
+
+def shown_rows(names: NDArray[np.uint8], key: bytes, share: float) -> NDArray[np.bool_]:
+    """Whether the coin of each row publishes its code. It is frozen, like the bits.
+
+    A row that is shown at one share is also shown at every larger one.
+
+    Arguments:
+        names: The bytes that decide the draws of each row.
+        key: The secret key.
+        share: The probability of each row.
+    """
+
+    return frozen_uniforms(names, 1, key, layer=_COIN)[:, 0] < share
 
 
 def frozen_layers(
@@ -90,12 +130,20 @@ def frozen_layers(
 
 @torch.no_grad()
 def count_codes(
-    encoder: nn.Module, rows: Rows, names: NDArray[np.uint8], key: bytes, *, draws: str
+    encoder: nn.Module,
+    share: float = 1.0,
+    *,
+    rows: Rows,
+    names: NDArray[np.uint8],
+    key: bytes,
+    draws: str,
 ) -> GroupTables:
     """Count the codes of rows: what a certificate of this encoder reads.
 
     Arguments:
         encoder: The network from features to logits, in double precision.
+        share: The share of the rows whose drawn codes are published. Below 1 the last column
+            counts the blanks.
         rows: The rows, with their features.
         names: The bytes that decide the draws of each row.
         key: The secret key of the draws.
@@ -108,13 +156,10 @@ def count_codes(
         return GroupTables.expected(logits, rows.strata, rows.s, rows.n_strata, rows.n_groups)
     packed = np.packbits(freeze(logits.sigmoid().numpy(), names, key), axis=1)
     codes, numbers = np.unique(packed, axis=0, return_inverse=True)
+    numbered, c = torch.from_numpy(numbers.ravel()), len(codes)
+    strata = rows.strata, rows.s, rows.n_strata, rows.n_groups
+    if share < 1:
+        shown = torch.from_numpy(shown_rows(names, key, share))
+        return GroupTables.observed(torch.where(shown, numbered, c), *strata, c=c + 1)
 
-    return GroupTables.observed(
-        torch.from_numpy(numbers.ravel()),
-        rows.strata,
-        rows.s,
-        rows.n_strata,
-        rows.n_groups,
-        c=len(codes),
-        codes=torch.from_numpy(codes),
-    )
+    return GroupTables.observed(numbered, *strata, c=c, codes=torch.from_numpy(codes))

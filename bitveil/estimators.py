@@ -22,7 +22,7 @@ from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
 from bitveil.saving import manifest, tensors
-from bitveil.settings import Settings
+from bitveil.settings import Settings, TaskName
 from bitveil.training import Training
 from bitveil.workers import one_thread
 
@@ -33,9 +33,11 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
     """A code of a few bits for each row, useful for a target, that hides a sensitive attribute.
 
     Set one goal. `max_gap=0.10` holds rows back and fits a code whose gap, whatever classifier
-    sees it, is certified to be at most 0.10 with probability 1 - delta over those rows; or it
-    raises an error that says what is possible. `max_information=0.05` does the same for bits of
-    information about the attribute. `strength` and `gamma` set a weight, and certify nothing.
+    sees it, is certified to be at most 0.10 with probability 1 - delta over those rows.
+    `max_information=0.05` does the same for bits of information about the attribute. If the rows
+    held back are too few to certify a useful code for every row, a coin leaves some rows blank,
+    and `share_` says how many get a code. `strength` and `gamma` set a weight, and certify
+    nothing.
 
     `transform` gives frozen draws: the same row gets the same bits every time.
 
@@ -45,20 +47,28 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
 
     Arguments:
         n_bits: *The code.* The number of bits. Up to 16 all codes are listed, and all is exact.
-        features: What the encoder sees: `"posterior"` (predictions of boosted trees for target and
-            attribute), `"raw"` columns, or `"both"`. Raw columns keep more for other targets than
-            this one. `"auto"`: posterior with a target, both without; raw for images and for a
-            network of your own.
+        features: What the encoder sees: `"posterior"` (predictions of target and attribute),
+            `"raw"` columns, or `"both"`. For a goal, posteriors are cut into cells, which are the
+            best codes for one target; everything else trains a network. Raw columns keep more for
+            other targets than this one. `"auto"`: posterior with a target, both without; raw for
+            images and for a network of your own.
+        posteriors: Which models predict target and attribute: None for a stack of ours, which
+            cross-validation chooses; `"boosting"` for one boosting model; or any classifier with
+            scikit-learn's manners.
         encoder: A network of your own from features to n_bits logits, which is copied. None: a
             multi-layer perceptron for tables, a small convolutional network for images (arrays
             with shape (n, height, width) or (n, channels, height, width)). Its `StochasticBinary`
             layers are charged too.
         task: What the code is useful for: `"target"`; `"reconstruction"` of the raw features; or
             `"information"` (the code tells its row from others). `"auto"`: the target, or a
-            reconstruction where there is none.
+            reconstruction where there is none. Useful for a target means half accuracy and half
+            information where there is a goal, and information where there is a weight;
+            `"target_accuracy"` and `"target_information"` choose one of them.
         max_gap: *The goal.* The largest acceptable gap, from 0 to 1.
         max_information: The most bits of information about the attribute that are acceptable.
         delta: The probability that the certificate may be wrong.
+        on_unmet: What happens if a useful code for every row cannot be certified: `"dilute"`
+            leaves some rows blank, `"raise"` raises an error that says what is possible.
         strength: The weight of the measure; 1.0 where no goal is set.
         gamma: The paper's weight: `(1 - gamma) * task + gamma * measure`.
         criterion: *What is compared.* `"independence"` (demographic parity), `"separation"`
@@ -94,6 +104,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         decoder_: From bits to answers: see `bitveil.decoders`.
         specimens_: Rows that belong to nobody, for `load` to try: see `bitveil.specimens`.
         rows_: The numbers of the rows for `"fit"`, `"select"` and `"certify"`.
+        share_: The probability that a row gets a code. The other rows stay blank.
         used_: Digests of the rows that were used, under a key of their own: see `used_rows`.
         n_outputs_: How many logits and numbers a decoding network has.
         n_features_in_: The number of columns.
@@ -118,14 +129,16 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
 
     def __init__(
         self,
-        n_bits: int = 6,
+        n_bits: int = 4,
         *,
         features: Literal["auto", "posterior", "raw", "both"] = "auto",
+        posteriors: Any = None,
         encoder: nn.Module | None = None,
-        task: Literal["auto", "target", "reconstruction", "information"] = "auto",
+        task: TaskName = "auto",
         max_gap: float | None = None,
         max_information: float | None = None,
         delta: float = 0.05,
+        on_unmet: Literal["dilute", "raise"] = "dilute",
         strength: float | None = None,
         gamma: float | None = None,
         criterion: Criterion = "independence",
@@ -142,11 +155,13 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
     ) -> None:
         self.n_bits = n_bits
         self.features = features
+        self.posteriors = posteriors
         self.encoder = encoder
         self.task = task
         self.max_gap = max_gap
         self.max_information = max_information
         self.delta = delta
+        self.on_unmet = on_unmet
         self.strength = strength
         self.gamma = gamma
         self.criterion = criterion
@@ -215,7 +230,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         """Frozen bits, with shape (n, m): what may be published.
 
         The same row gets the same bits however often you ask. `bitveil.codes.pack` packs eight of
-        them into a byte.
+        them into a byte. If `share_` is below 1 there is one column more, which is 1 where a row
+        is blank. The bits of a blank row are 0 and say nothing.
 
         Arguments:
             X: The table, with the columns that were fitted.
@@ -302,11 +318,19 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         return tags
 
     def get_feature_names_out(self, input_features: ArrayLike | None = None) -> NDArray[Any]:
-        """The names of the bits."""
+        """The names of the published columns: the bits, and a last one if rows may be blank."""
 
         check_is_fitted(self, "coder_")
 
-        return np.array([f"bit{j}" for j in range(self.n_bits)], dtype=object)
+        return np.array(self.coder_.columns, dtype=object)
+
+    @property
+    def share_(self) -> float:
+        """The probability that a row gets a code. The other rows stay blank."""
+
+        check_is_fitted(self, "coder_")
+
+        return self.coder_.share
 
     def save(self, directory: str | os.PathLike[str]) -> None:
         """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`.

@@ -16,10 +16,11 @@ from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
 from bitveil.batches import Rows
+from bitveil.cells import PosteriorColumns
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder, count_codes, frozen_layers
 from bitveil.columns.table import Table
-from bitveil.decoders import Decoder, target_tables
+from bitveil.decoders import Decoder, class_counts, target_tables
 from bitveil.features import Features
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
@@ -28,11 +29,12 @@ from bitveil.networks import Decoding, Encoding, network_digest
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.schema import Schema
-from bitveil.search import Candidate, Step, Trainer, search
+from bitveil.search import search
 from bitveil.settings import LISTED, Settings
 from bitveil.specimens import specimens
-from bitveil.tasks import DecoderTask
-from bitveil.training import History, batch_rows
+from bitveil.tasks import DecoderTask, task_information
+from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
+from bitveil.training import History, Training, batch_rows
 
 __all__ = ["Fitted", "Start", "fit_encoder"]
 
@@ -118,41 +120,46 @@ def fit_encoder(
 
     # Refuse what cannot be met before anything is trained.
     goal = settings.goal(schema.target)
+    draws = "soft" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
-        goal.headroom(sample.sizes(rows["certify"]))
+        if settings.on_unmet == "raise":
+            goal.check_possible(sample.sizes(rows["certify"]), draws=draws)
     if settings.training.checkpoint is not None:
         check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
 
     # From rows to trained encoders, and from those to the one that is certified.
     features, parts = _features(settings, schema, sample, rows, seed)
-    trainer, n_outputs = _trainer(settings, schema, parts["fit"], start, seed)
+    n_outputs = _decoding(settings, schema, parts["fit"], start).n_outputs
+    trainer = _trainer(settings, schema, features, parts["fit"], start, seed)
+    share = 1.0
     if goal is None:
         chosen = trainer(settings.weight, parts["fit"], parts["select"])
         certificate, path = None, [chosen.step]
     else:
-        names = {name: sample.named[numbers] for name, numbers in rows.items()}
-        draws = "soft" if settings.listed and sample.names is not None else "hard"
+        counts = {
+            use: partial(count_codes, rows=parts[use], names=sample.named[rows[use]], key=key)
+            for use in ("select", "certify")
+        }
         chosen, certificate, path = search(
             trainer,
             goal,
             parts["fit"],
             parts["select"],
-            partial(
-                count_codes, rows=parts["certify"], names=names["certify"], key=key, draws=draws
-            ),
+            partial(counts["certify"], draws=draws),
             rows=sample.sizes(rows["certify"]),
             draws=draws,
-            drawn=partial(
-                count_codes, rows=parts["select"], names=names["select"], key=key, draws="hard"
-            ),
+            drawn=partial(counts["select"], draws="hard"),
+            dilute=settings.on_unmet == "dilute",
             n_jobs=settings.n_jobs,
         )
+        share = certificate.share
+    shape = tuple(parts["fit"].x.shape[1:])
 
     return Fitted(
         schema,
-        Coder(features, chosen.encoder, key, settings.n_bits, tuple(parts["fit"].x.shape[1:])),
-        _decoder(settings, schema, sample, chosen, parts, rows, key),
+        Coder(features, chosen.encoder, key, settings.n_bits, shape, share),
+        _decoder(settings, schema, sample, chosen, parts, rows, key, share),
         certificate,
         path,
         chosen.history,
@@ -206,20 +213,29 @@ def _features(
     rows: dict[str, NDArray[np.int64]],
     seed: int,
 ) -> tuple[Features, dict[str, Rows]]:
-    """Fit the features, and prepare the rows of each use; those to fit on out of fold."""
+    """Fit the features, and prepare the rows of each use.
+
+    The rows to fit and to select teach the features together, and get posteriors that are out of
+    fold: no row teaches the models that predict it.
+    """
 
     task = settings.task_for(schema.target)
     kind = _feature_kind(settings, task, sample.table)
-    features = Features(kind, random_state=seed, n_jobs=settings.n_jobs)
+    features = Features(
+        kind, posteriors=settings.posteriors, random_state=seed, n_jobs=settings.n_jobs
+    )
+    known = np.sort(np.concatenate([rows["fit"], rows["select"]]))
+    fitted = features.fit_transform(
+        _take(sample.table, known),
+        *sample.posteriors(settings.criterion, known),
+        sample_weight=None if sample.weights is None else sample.weights[known],
+    )
     parts = {}
     for name, numbers in rows.items():
-        table = _take(sample.table, numbers)
-        if name == "fit":
-            labels = sample.posteriors(settings.criterion, numbers)
-            weights = None if sample.weights is None else sample.weights[numbers]
-            x = features.fit_transform(table, *labels, sample_weight=weights)
+        if name == "certify":
+            x = features.transform(_take(sample.table, numbers))
         else:
-            x = features.transform(table)
+            x = fitted[np.searchsorted(known, numbers)]
         parts[name] = sample.rows(
             numbers,
             torch.from_numpy(x),
@@ -256,12 +272,59 @@ def _reconstructed(rows: Rows, features: Features) -> Rows:
 
 
 def _trainer(
-    settings: Settings, schema: Schema, rows: Rows, start: Start, seed: int
-) -> tuple[Trainer, int]:
-    """How encoders are trained for these rows, and how many outputs a decoder has."""
+    settings: Settings,
+    schema: Schema,
+    features: Features,
+    rows: Rows,
+    start: Start,
+    seed: int,
+) -> Trainer | CellTrainer:
+    """How encoders are trained for these rows: as cells where these can be best, or networks."""
 
-    training, hidden = settings.training, tuple(settings.training.hidden)
-    shape = tuple(rows.x.shape[1:])
+    positive = settings.positive_number(schema.target)
+    measure = Measure(
+        settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
+    )
+    training = copy(settings.training)
+    if settings.n_jobs not in (None, 1):  # progress bars of several processes would overlap
+        training.set_params(verbose=0)
+    goal = settings.goal(schema.target)
+    if goal is not None and _has_cells(settings, schema, features) and goal.is_limited_by(measure):
+        columns = _posterior_columns(schema, features)
+        certified = replace(measure, reading=goal.reading)
+        term = settings.target_term
+        return CellTrainer(columns, settings.n_bits, term, certified, training, seed)
+
+    return _network_trainer(settings, schema, measure, training, rows, start, seed)
+
+
+def _has_cells(settings: Settings, schema: Schema, features: Features) -> bool:
+    """Whether the encoder sees nothing but posteriors, and may be of any form."""
+
+    own = settings.encoder is not None or settings.training.decoder is not None
+    on_target = settings.task_for(schema.target) == "target"
+
+    return features.kind == "posterior" and on_target and settings.listed and not own
+
+
+def _posterior_columns(schema: Schema, features: Features) -> PosteriorColumns:
+    scaler = features.scaler_
+
+    return PosteriorColumns(
+        features.blocks_, len(schema.target.kinds), scaler.mean_, scaler.scale_
+    )
+
+
+def _network_trainer(
+    settings: Settings,
+    schema: Schema,
+    measure: Measure,
+    training: Training,
+    rows: Rows,
+    start: Start,
+    seed: int,
+) -> Trainer:
+    hidden, shape = tuple(training.hidden), tuple(rows.x.shape[1:])
     encoding = Encoding(settings.encoder, shape, settings.n_bits, hidden, start.encoder)
     if settings.encoder is not None:
         encoding.check(rows.x[:2])
@@ -271,18 +334,10 @@ def _trainer(
     decoding = _decoding(settings, schema, rows, start)
     if training.decoder is not None:
         decoding.check()
-    positive = settings.positive_number(schema.target)
-    measure = Measure(
-        settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
-    )
-    shown = copy(training)
-    if settings.n_jobs not in (None, 1):  # progress bars of several processes would overlap
-        shown.set_params(verbose=0)
     gap = _gap(settings, measure, rows.n_groups)
     epochs = training.n_epochs(len(rows), batch_size)
-    trainer = Trainer(encoding, decoding, measure, gap, shown, epochs, batch_size, seed)
 
-    return trainer, decoding.n_outputs
+    return Trainer(encoding, decoding, measure, gap, training, epochs, batch_size, seed)
 
 
 def _gap(settings: Settings, measure: Measure, n_groups: int) -> Measure:
@@ -311,6 +366,7 @@ def _decoding(settings: Settings, schema: Schema, rows: Rows, start: Start) -> D
         tuple(training.hidden),
         settings.listed and not numbers,
         start.decoder,
+        settings.target_term if settings.task_for(schema.target) == "target" else task_information,
     )
 
 
@@ -322,6 +378,7 @@ def _decoder(
     parts: dict[str, Rows],
     rows: dict[str, NDArray[np.int64]],
     key: bytes,
+    share: float,
 ) -> Decoder:
     """The decoder that was trained along, or the tables of the rows to fit and to select."""
 
@@ -335,8 +392,10 @@ def _decoder(
                 doubled = replace(parts[name], x=parts[name].x.double())
                 batches.append(doubled.batch(chosen.encoder))
         tables = target_tables(batches)
+    elif network is not None and share < 1:
+        tables = class_counts([parts["fit"], parts["select"]])
 
-    return Decoder(schema.target, settings.n_bits, network, tables)
+    return Decoder(schema.target, settings.n_bits, network, tables, share < 1)
 
 
 def _fingerprint(settings: Settings, sample: Sample) -> str:

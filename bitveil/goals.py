@@ -1,6 +1,6 @@
 """Goals: what a person asks of a code, and what it leaves to train for."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bitveil.certificates.compared import UncertifiableError
@@ -10,6 +10,7 @@ from bitveil.criteria import Criterion
 from bitveil.entropies import group_entropy
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS
+from bitveil.measures import MEASURES, Measure
 from bitveil.objectives import Constrained, Weighted
 from bitveil.tasks import Term
 
@@ -44,15 +45,17 @@ class Limit:
     Attributes:
         limit: The most that the measure may be.
         scale: What a violation is divided by: see `objectives.Constrained`.
+        start: The limit at the start of the training, from which it falls; None: the same.
     """
 
     limit: float
     scale: float = 1.0
+    start: float | None = None
 
     def __call__(self, task: Term, measure: Term) -> Constrained:
         """The objective for a task and a measure."""
 
-        return Constrained(task, measure, limit=self.limit, scale=self.scale)
+        return Constrained(task, measure, limit=self.limit, scale=self.scale, start=self.start)
 
     def __str__(self) -> str:
         return f"limit-{self.limit!r}"
@@ -105,33 +108,54 @@ class Goal:
 
         return certify(tables, self.limited, delta=delta, draws=draws)
 
-    def headroom(self, rows: GroupTables) -> float:
-        """What the certificate's slack leaves of the goal, as a total variation.
+    def is_limited_by(self, measure: Measure) -> bool:
+        """Whether a limit on this measure is a limit on what is certified."""
+
+        own = replace(measure, reading=self.reading, prior="empirical")
+        same = MEASURES[self.reading].same_of_two == measure.reading
+
+        return measure == own or same
+
+    def in_gaps(self, rows: GroupTables, *, draws: str = "soft") -> tuple[float, float]:
+        """The goal as a gap, and the gap that a code which reveals nothing is certified at.
+
+        An information is at most a share of the groups' entropy, and this share plays the part of
+        the gap: see `bitveil.certificates.quantities`.
 
         Arguments:
             rows: Tables of the held-out rows. Only how many rows they count matters.
-
-        Raises:
-            UncertifiableError: If it leaves nothing: no code can be certified for this goal.
+            draws: What will be counted: `"soft"` (expected) or `"hard"` (drawn) codes.
 
         Example:
             >>> rows = GroupTables.of([[1000.0], [1000.0]])
-            >>> round(Goal(0.1).headroom(rows), 4)  # 0.1 - 0.0547
-            0.0453
+            >>> limit, slack = Goal(0.1).in_gaps(rows)
+            >>> limit, slack < 0.05
+            (0.1, True)
         """
 
-        least = self.certify(rows.without_codes()).bound
-        if least >= self.limit:
-            sizes = rows.compared_rows(self.criterion, self.positive)[0].tolist()
-            raise UncertifiableError(
-                f"`{self.name}` is too small for these rows: with {sizes} held-out rows of the "
-                f"groups, even a code that reveals nothing is certified at {least:.3f} only "
-                f"(delta = {self.delta}). Choose a larger goal, well above this number if the "
-                "code is to be useful, or bring more rows of the smallest groups."
-            )
+        least = self.certify(rows.without_codes(), draws=draws).bound
         if self.quantity == "gap":
-            return self.limit - least
+            return self.limit, least
         compared = rows.without_codes().compared(self.criterion, self.positive)
         bits = group_entropy(compared).max().item() * BITS
 
-        return min(1.0, (self.limit - least) / bits)
+        return min(1.0, self.limit / bits), min(1.0, least / bits)
+
+    def check_possible(self, rows: GroupTables, *, draws: str = "soft") -> None:
+        """Refuse a goal that no code can meet with these rows unless some of them stay blank.
+
+        Raises:
+            UncertifiableError: If even a code that reveals nothing is certified above the goal.
+        """
+
+        least = self.certify(rows.without_codes(), draws=draws).bound
+        if least < self.limit:
+            return
+        sizes = rows.compared_rows(self.criterion, self.positive)[0].tolist()
+        raise UncertifiableError(
+            f"`{self.name}` is too small for these rows: with {sizes} held-out rows of the "
+            f"groups, even a code that reveals nothing is certified at {least:.3f} only "
+            f"(delta = {self.delta}). Choose a larger goal, well above this number if the "
+            "code is to be useful, bring more rows of the smallest groups, or let some rows stay "
+            "blank (`on_unmet='dilute'`)."
+        )

@@ -28,6 +28,7 @@ from bitveil.tables import (
     neuron_tables,
     observed_table,
     pair_groups,
+    summed_table,
 )
 
 __all__ = ["GroupTables"]
@@ -141,6 +142,40 @@ class GroupTables:
         tables = neuron_tables(logits, pairs, n * k, weights=weights)
 
         return cls._of_cells(tables.view(len(tables), n, k, 2), pairs, n_strata)
+
+    @classmethod
+    def assigned(
+        cls,
+        chances: Float[Tensor, "n c"],
+        strata: Groups,
+        groups: Groups,
+        n_strata: int,
+        k: int,
+        *,
+        weights: Weights | None = None,
+    ) -> Self:
+        """The expected counts of rows whose chance of each code is given.
+
+        Arguments:
+            chances: The probability of each code, with shape (n, c).
+            strata: The stratum of each row, or -1, with shape (n,).
+            groups: The group of each row, with shape (n,).
+            n_strata: The number of strata.
+            k: The number of groups.
+            weights: How much each row counts, with shape (n,); None: 1.
+
+        Example:
+            >>> strata, groups = torch.tensor([0, 0]), torch.tensor([0, 1])
+            >>> halves = torch.tensor([[0.5, 0.5], [1.0, 0.0]])
+            >>> GroupTables.assigned(halves, strata, groups, 1, 2).groups
+            tensor([[0.5000, 0.5000],
+                    [1.0000, 0.0000]])
+        """
+
+        pairs, n = _numbered_pairs(strata, groups, n_strata, k)
+        cells = summed_table(chances, pairs, n * k, weights=weights).view(n, k, -1)
+
+        return cls._of_cells(cells, pairs, n_strata)
 
     @classmethod
     def observed(

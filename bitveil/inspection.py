@@ -24,6 +24,7 @@ from torch import Tensor
 __all__ = [
     "Shapes",
     "blaming",
+    "cell_shapes",
     "check_archive",
     "check_fitted_features",
     "check_shapes",
@@ -138,6 +139,27 @@ def perceptron_shapes(inputs: int, hidden: Sequence[int], outputs: int) -> Shape
         shapes[f"{2 * layer}.bias"] = (after,)
 
     return shapes
+
+
+def cell_shapes(inputs: int, cells: int, n_bits: int) -> Shapes:
+    """The shapes of the weights of `cells.Cells`, without making one.
+
+    Raises:
+        ValueError: If there are more cells than codes, or none.
+
+    Example:
+        >>> cell_shapes(2, 4, 2)["weight"]
+        (4, 2)
+    """
+
+    if not 1 <= cells <= 2 ** min(n_bits, 16):
+        raise ValueError(f"it has {cells} cells for codes of {n_bits} bits")
+
+    return {
+        "weight": (cells, inputs),
+        "bias": (cells,),
+        **dict.fromkeys(("mean", "scale", "odds"), (inputs,)),
+    }
 
 
 def convolution_shapes(shape: Sequence[int], outputs: int) -> Shapes:

@@ -81,6 +81,7 @@ class Decoding:
         hidden: The widths of the hidden layers of a perceptron.
         exact: Whether the loss of the network is the mean over all codes, and not over draws.
         start: A decoder whose weights a new one starts with; None: random weights.
+        term: The task for a target where the table decodes.
     """
 
     task: str
@@ -91,6 +92,7 @@ class Decoding:
     hidden: tuple[int, ...] = (64, 64)
     exact: bool = False
     start: nn.Module | None = None
+    term: Term = task_information
 
     def __call__(self, generator: torch.Generator) -> Term:
         """A task, whose initial weights and draws come from the generator."""
@@ -98,7 +100,7 @@ class Decoding:
         if self.task == "information":
             return input_task
         if not self.network:
-            return task_information
+            return self.term
 
         return DecoderTask(self.decoder(generator), exact=self.exact, generator=generator)
 

@@ -143,6 +143,9 @@ class Constrained(Objective):
     is 1 up to a task of a quarter of a nat, and then grows in proportion to the task. Otherwise a
     target with much information would pay for any violation.
 
+    Under a strict limit from the first step many codes collapse. With a `start` the limit falls
+    from there by equal ratios over the first half of the training.
+
     Source:
         Multiplier and gradient methods (Hestenes, 1969),
         https://doi.org/10.1007/BF00927673
@@ -155,6 +158,7 @@ class Constrained(Objective):
             the square of the gap, and needs twice the root of its limit.
         penalty: The curvature :math:`\rho`.
         rate: The step :math:`r` of the multiplier.
+        start: The limit at the start of a training; None, or below the limit: it is constant.
 
     Example:
         >>> from bitveil.tasks import task_information
@@ -176,22 +180,31 @@ class Constrained(Objective):
         scale: float = 1.0,
         penalty: float = 5.0,
         rate: float = 0.5,
+        start: float | None = None,
     ) -> None:
         super().__init__(task, measure)
         self.limit, self.scale, self.penalty, self.rate = limit, scale, penalty, rate
+        self.start = limit if start is None else max(start, limit)
         self.register_buffer("multiplier", torch.tensor(1.0))
 
     def forward(self, batch: Batch) -> Terms:
         """The loss of the batch and its parts. In training the multiplier is updated."""
 
         task, measure = self.task(batch), self.measures(batch).amax()
-        violation = (measure - self.limit) / self.scale
+        violation = (measure - self._limit_now()) / self.scale
         excess = (violation + self.multiplier / self.penalty).clamp_min(0)
         loss = task + _worth(task) * self.penalty / 2 * excess.square()
         if self.training:
             self.multiplier = (self.multiplier + self.rate * violation.detach()).clamp_min(0)
 
         return Terms(loss, task, measure)
+
+    def _limit_now(self) -> float:
+        """The limit at this moment of a training; outside of a training the limit itself."""
+
+        fallen = min(1.0, 2 * self.progress) if self.training else 1.0
+
+        return self.start * (self.limit / self.start) ** fallen
 
     def merit(self, terms: Terms) -> float:
         """The task, plus ten times its worth for each unit above the limit."""

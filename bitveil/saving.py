@@ -1,6 +1,5 @@
 """Saving: what a fitted estimator writes into its folder, and how it is restored from there."""
 
-import math
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,10 +11,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bitveil.cells import Cells
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder
-from bitveil.columns.groups import Grouping
-from bitveil.columns.kinds import KINDS, Kinds
 from bitveil.columns.targets import Target
 from bitveil.columns.values import from_json, to_json
 from bitveil.decoders import Decoder
@@ -25,6 +23,7 @@ from bitveil.frozen import Secret
 from bitveil.inspection import (
     Shapes,
     blaming,
+    cell_shapes,
     check_shapes,
     checked_record,
     convolution_shapes,
@@ -33,8 +32,9 @@ from bitveil.inspection import (
 )
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
+from bitveil.saved_schema import SCHEMA_PARTS, read_record, read_schema, typed
 from bitveil.schema import Schema
-from bitveil.search import Step
+from bitveil.trainers import Step
 from bitveil.training import History, Training
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
@@ -44,14 +44,6 @@ _ASIDE = ("key", "random_state", "encoder", "training")
 
 _TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
 """Settings of the training that are not written: code, and a folder of this machine."""
-
-_SCHEMA: Mapping[str, Any] = {
-    "shape": tuple[int, ...],
-    "feature_names": list[Any] | None,
-    "target_name": Any,
-    "sensitive_names": list[Any] | None,
-}
-"""Parts of the schema that are written as JSON, and their types. Another one needs a line here."""
 
 _UNCHECKED: Mapping[str, Any] = {
     "device": str,
@@ -80,9 +72,11 @@ def manifest(model: Any) -> dict[str, Any]:
             n: to_json(value) for n, value in training.items() if n not in _TRAINING_ASIDE
         },
         "own": {name: network is not None for name, network in own.items()},
-        "schema": {name: to_json(getattr(schema, name)) for name in _SCHEMA},
+        "schema": {name: to_json(getattr(schema, name)) for name in SCHEMA_PARTS},
         "features_shape": to_json(model.coder_.shape),
         "n_outputs": model.n_outputs_,
+        "cells": _n_cells(model.coder_.encoder),
+        "share": model.coder_.share,
         "kinds": schema.kinds and list(schema.kinds.kinds),
         "decodes": model.decoder_.network is not None,
         "target": _fields(schema.target),
@@ -130,12 +124,15 @@ def restore(
     what, weights = parts.manifest, parts.weights
     with blaming(folder):
         model = _settled(forms, what)
-        schema = _schema(what)
-        n_outputs = _attribute("n_outputs", what["n_outputs"], int)
-        shape = _attribute("features", from_json(what["features_shape"]), tuple[int, ...])
+        schema = read_schema(what)
+        n_outputs = typed("n_outputs", what["n_outputs"], int)
+        share = typed("share", what["share"], float)
+        if not 0 < share <= 1:
+            raise ValueError(f"it has a share of {share}")
+        shape = typed("features", from_json(what["features_shape"]), tuple[int, ...])
         tables = _under("tables", weights)
         certificate = what["certificate"] and _certificate(what["certificate"])
-        path = [_record(Step, step) for step in what["path"]]
+        path = [read_record(Step, step) for step in what["path"]]
         used, rows = _used_rows(_under("used", weights)), _rows(what["specimens"], weights)
         _check_whole(model, schema, (*shape, n_outputs), tables, needed=not what["decodes"])
     _check_own(folder, what["own"], encoder, decoder)
@@ -144,8 +141,8 @@ def restore(
     model.adopt(
         Fitted(
             schema,
-            Coder(parts.features, networks[0], parts.key, n_bits, shape),
-            Decoder(schema.target, n_bits, networks[1], tables),
+            Coder(parts.features, networks[0], parts.key, n_bits, shape, share),
+            Decoder(schema.target, n_bits, networks[1], tables, share < 1),
             certificate,
             path,
             History(),
@@ -210,17 +207,6 @@ def _certificate(content: Any) -> Certificate:
     return checked_record(Certificate, vars(found))
 
 
-def _record(form: Any, content: Any) -> Any:
-    return checked_record(form, {name: from_json(value) for name, value in content.items()})
-
-
-def _attribute(name: str, value: Any, kind: Any) -> Any:
-    if not fits(value, kind):
-        raise ValueError(f"`{name}` expects {kind}, got {value!r}")
-
-    return value
-
-
 def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
     """An unfitted estimator with the saved settings, which must be valid."""
 
@@ -231,8 +217,8 @@ def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:
     params = _given(model, what["params"], _ASIDE)
     trained = _given(training, what["training"], _TRAINING_ASIDE)
     for name, kind in _UNCHECKED.items():
-        _attribute(name, trained[name], kind)
-    _attribute("n_jobs", params["n_jobs"], int | None)
+        typed(name, trained[name], kind)
+    typed("n_jobs", params["n_jobs"], int | None)
     hash(params["positive"])
     model.set_params(**params, training=training.set_params(**trained))
     model.settings()  # which checks them
@@ -247,58 +233,6 @@ def _given(form: Any, content: dict[str, Any], aside: Sequence[str]) -> dict[str
         raise ValueError(f"it has other settings: {sorted(set(params) ^ known)[:5]}")
 
     return params
-
-
-def _schema(what: dict[str, Any]) -> Schema:
-    kept = {name: from_json(what["schema"][name]) for name in _SCHEMA}
-    for name, kind in _SCHEMA.items():
-        _attribute(name, kept[name], kind)
-    target, grouping = _target_of(what["target"]), _grouping(what["grouping"])
-    kinds = _kinds(what["kinds"], kept["feature_names"])
-
-    return Schema(**kept, kinds=kinds, target=target, grouping=grouping)
-
-
-def _target_of(content: Any) -> Target:
-    target: Target = _record(Target, content)
-    counted = {kind: target.kinds.count(kind) for kind in ("classes", "numbers")}
-    good = (
-        len(target.names) == len(target.kinds) == sum(counted.values())
-        and len(target.classes) == counted["classes"]
-        and len(target.means) == len(target.scales) == counted["numbers"]
-        and len(target.edges) == len(target.kinds)
-        and all(map(math.isfinite, target.means))
-        and all(math.isfinite(scale) and scale > 0 for scale in target.scales)
-    )
-    if not good:
-        raise ValueError("its target has columns of which it says too little or too much")
-    for classes in target.classes:
-        _check_distinct(classes)
-
-    return target
-
-
-def _grouping(content: Any) -> Grouping:
-    grouping: Grouping = _record(Grouping, content)
-    width = len(grouping.columns)
-    if len(set(grouping.columns)) < width:
-        raise ValueError("its grouping has columns of one name")
-    if not width == len(grouping.edges) == len(grouping.textual) > 0:
-        raise ValueError("its grouping has columns of which it says too little or too much")
-    for cuts in grouping.edges:
-        if cuts is not None and (np.diff(cuts) <= 0).any():
-            raise ValueError(f"its grouping cuts at numbers that do not rise: {cuts[:5]}")
-    _check_distinct(grouping.values)
-    values = grouping.values.tolist()
-    if width > 1 and not all(isinstance(v, tuple) and len(v) == width for v in values):
-        raise ValueError("its groups have other columns than its grouping")
-
-    return grouping
-
-
-def _check_distinct(values: NDArray[Any]) -> None:
-    if values.ndim != 1 or not 1 < len(values) == len(set(values.tolist())):
-        raise ValueError("expected two or more different values of a target or an attribute")
 
 
 def _check_whole(
@@ -346,6 +280,8 @@ def _check_whole(
 def _check_tables(n_bits: int, target: Target, tables: dict[str, Tensor], *, needed: bool) -> None:
     codes, numbers = 1 << n_bits, target.kinds.count("numbers")
     shapes: Shapes = {f"target{j}": (n, codes) for j, n in enumerate(target.n_labels)}
+    if not needed:
+        shapes |= {f"classes{j}": (n,) for j, n in enumerate(target.n_labels)}
     if numbers:
         shapes |= dict.fromkeys(("counts", "sums"), (numbers, codes))
     if not needed:
@@ -382,10 +318,13 @@ def _networks(
 
     hidden = tuple(model.settings().training.hidden)
     n_bits, generator = int(model.n_bits), torch.Generator()
+    cells = what["cells"]
     if encoder is None:
         with blaming(folder):
             expected = (
-                perceptron_shapes(shape[0], hidden, n_bits)
+                cell_shapes(shape[0], typed("cells", cells, int), n_bits)
+                if cells is not None
+                else perceptron_shapes(shape[0], hidden, n_bits)
                 if len(shape) == 1
                 else convolution_shapes(shape, n_bits)
             )
@@ -394,13 +333,23 @@ def _networks(
         with blaming(folder):
             expected = perceptron_shapes(n_bits, hidden, n_outputs)
             check_shapes("decoder", _under("decoder", weights), expected)
-    network = Encoding(encoder, shape, n_bits, hidden)(generator)
+    network = (
+        Encoding(encoder, shape, n_bits, hidden)(generator)
+        if cells is None
+        else Cells(shape[0], n_bits, cells)
+    )
     filled = _filled("encoder", network, weights)
     if not what["decodes"]:
         return filled, None
     decoding = Decoding("target", True, decoder, n_bits, n_outputs, hidden)
 
     return filled, _filled("decoder", decoding.decoder(generator), weights)
+
+
+def _n_cells(encoder: nn.Module) -> int | None:
+    """How many cells an encoder has; None for other networks."""
+
+    return len(encoder.bias) if isinstance(encoder, Cells) else None
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:
@@ -438,17 +387,6 @@ def _filled(name: str, network: nn.Module, weights: dict[str, Tensor]) -> nn.Mod
         ) from error
 
     return network
-
-
-def _kinds(content: Any, names: list[Any] | None) -> Kinds | None:
-    if (content is None) != (names is None):
-        raise ValueError("it has names of columns or kinds of columns, and not both")
-    if content is None or names is None:
-        return None
-    if len(content) != len(names) or not set(content) <= set(KINDS):
-        raise ValueError(f"it has other kinds of columns than {KINDS}")
-
-    return Kinds(tuple(names), tuple(content))
 
 
 def _under(name: str, weights: dict[str, Tensor]) -> dict[str, Tensor]:

@@ -1,7 +1,7 @@
 """Settings: what a person can set about a fit, checked, and what follows from it."""
 
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
 from torch import nn
@@ -12,12 +12,21 @@ from bitveil.criteria import CRITERIA, Criterion, compares_within_strata, has_op
 from bitveil.frozen import check_key
 from bitveil.goals import Goal, Weight
 from bitveil.measures import MEASURES
+from bitveil.tasks import Term, task_accuracy, task_information, task_usefulness
 from bitveil.training import Training
 
-__all__ = ["LISTED", "Settings"]
+__all__ = ["LISTED", "Settings", "TaskName"]
+
+TaskName: TypeAlias = Literal[
+    "auto", "target", "target_accuracy", "target_information", "reconstruction", "information"
+]
 
 LISTED = 16
 """Codes with more bits than this are drawn rather than listed, unless told otherwise."""
+
+
+ON_TARGET = ("target", "target_accuracy", "target_information")
+"""The tasks that need a target."""
 
 
 @dataclass(frozen=True)
@@ -28,18 +37,20 @@ class Settings:
         targets: What the target may be: `"classes"`, `"numbers"`, or `"auto"` for either or none.
     """
 
-    n_bits: int = 6
+    n_bits: int = 4
     max_gap: float | None = None
     max_information: float | None = None
     delta: float = 0.05
+    on_unmet: Literal["dilute", "raise"] = "dilute"
     strength: float | None = None
     gamma: float | None = None
     criterion: Criterion = "independence"
     positive: Any = None
     measure: str = "total_variation"
     prior: Literal["empirical", "uniform"] = "empirical"
-    task: Literal["auto", "target", "reconstruction", "information"] = "auto"
+    task: TaskName = "auto"
     features: Literal["auto", "posterior", "raw", "both"] = "auto"
+    posteriors: Any = None
     encoder: nn.Module | None = None
     bins: int = 5
     missing_sensitive: Literal["error", "group"] = "error"
@@ -93,10 +104,25 @@ class Settings:
     def task_for(self, target: Target) -> str:
         """What the code is to be useful for."""
 
-        if self.task != "auto":
+        if self.task in ("reconstruction", "information"):
             return self.task
 
-        return "target" if target.kinds else "reconstruction"
+        return "target" if target.kinds or self.task != "auto" else "reconstruction"
+
+    @property
+    def target_term(self) -> Term:
+        """What makes a code useful for its target, where the table decodes.
+
+        With a goal it is half accuracy and half information. A weight is a price in nats, so there
+        it is the information alone.
+        """
+
+        if self.task == "target_accuracy":
+            return task_accuracy
+        if self.task == "target_information" or not self.certifies:
+            return task_information
+
+        return task_usefulness
 
     def positive_number(self, target: Target) -> int:
         """The number of the target that is the opportunity; 0 for other criteria.
@@ -136,7 +162,8 @@ class Settings:
         check_choice("criterion", self.criterion, CRITERIA)
         check_choice("measure", self.measure, list(MEASURES))
         check_choice("prior", self.prior, ("empirical", "uniform"))
-        check_choice("task", self.task, ("auto", "target", "reconstruction", "information"))
+        check_choice("task", self.task, get_args(TaskName))
+        check_choice("on_unmet", self.on_unmet, ("dilute", "raise"))
         check_choice("features", self.features, ("auto", "posterior", "raw", "both"))
         check_choice("missing_sensitive", self.missing_sensitive, ("error", "group"))
         check_choice("missing_target", self.missing_target, ("error", "unlabelled"))
@@ -160,12 +187,12 @@ class Settings:
                 f"{name} requires y to be passed, but the target y is None. "
                 "Without a target use `InvariantEncoder`."
             )
-        if self.targets != "auto" and self.task not in ("auto", "target"):
+        if self.targets != "auto" and self.task in ("reconstruction", "information"):
             raise ValueError(
                 f"{name} predicts its target, got `task={self.task!r}`. For codes without "
                 "predictions use `InvariantEncoder`."
             )
-        if y is None and (compares_within_strata(self.criterion) or self.task == "target"):
+        if y is None and (compares_within_strata(self.criterion) or self.task in ON_TARGET):
             raise ValueError(
                 f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
                 "`y=None`."

@@ -40,6 +40,7 @@ __all__ = [
     "observed_table",
     "pair_groups",
     "squared_table",
+    "summed_table",
 ]
 
 MAX_CELLS = 2**28
@@ -220,6 +221,28 @@ def observed_table(codes: Indices, groups: Groups, k: int, c: int) -> Float[Tens
     counts = torch.bincount(groups.long() * c + codes.long(), minlength=k * c)
 
     return counts.to(torch.get_default_dtype()).view(k, c)
+
+
+def summed_table(
+    chances: Float[Tensor, "n c"], groups: Groups, k: int, *, weights: Weights | None = None
+) -> Float[Tensor, "k c"]:
+    """The sum of the rows of each group: expected counts, if the rows are chances of codes.
+
+    Arguments:
+        chances: The probability of each code, with shape :math:`(n, c)`.
+        groups: The groups, with shape :math:`(n,)`.
+        k: The number of groups.
+        weights: How much each row counts, with shape :math:`(n,)`; None: 1.
+
+    Example:
+        >>> summed_table(torch.tensor([[0.5, 0.5], [1.0, 0.0]]), torch.tensor([0, 0]), k=1)
+        tensor([[1.5000, 0.5000]])
+    """
+
+    check_groups("summed_table", groups, len(chances), k)
+    counted = chances if weights is None else chances * weights.to(chances).unsqueeze(1)
+
+    return chances.new_zeros(k, chances.shape[1]).index_add(0, groups, counted)
 
 
 def pair_groups(y: Groups, s: Groups, k: int) -> Groups:

@@ -13,9 +13,16 @@ from bitveil.entropies import bit_entropy, code_entropy
 from bitveil.gradients import straight_through
 from bitveil.information import mutual_information
 from bitveil.shapes import Scalar
-from bitveil.tables import moment_table
 
-__all__ = ["DecoderTask", "Term", "explained", "input_task", "task_information"]
+__all__ = [
+    "DecoderTask",
+    "Term",
+    "explained",
+    "input_task",
+    "task_accuracy",
+    "task_information",
+    "task_usefulness",
+]
 
 Term = Callable[[Batch], Tensor]
 """A term of an objective: from a batch to one number that keeps its gradient."""
@@ -49,6 +56,48 @@ def task_information(batch: Batch) -> Scalar:
     return (1 - explained(batch)).log().sum() / 2 - information
 
 
+def task_accuracy(batch: Batch) -> Scalar:
+    r"""The task `-accuracy`: that of the best classifier of the codes, on these rows.
+
+    The accuracies of several targets add up. For a number, the share of its variance that the
+    best decoder explains takes the place of the accuracy.
+
+    Example:
+        >>> logits = torch.tensor([[-200.0], [200.0], [200.0]])
+        >>> y, s = torch.tensor([0, 1, 0]), torch.tensor([0, 0, 0])
+        >>> task_accuracy(Batch.of_target(logits, y, s, n_classes=2, n_groups=1))  # two of three
+        tensor(-0.6667)
+    """
+
+    right = sum(
+        (
+            table.amax(-2).sum() / table.sum().clamp_min(1e-12)
+            for table in batch.targets
+            if len(table) > 1
+        ),
+        batch.logits.sum() * 0,
+    )
+
+    return -right if batch.values is None else -right - explained(batch).sum()
+
+
+def task_usefulness(batch: Batch) -> Scalar:
+    """The mean of `task_accuracy` and `task_information`.
+
+    Information alone spends a gap on telling sure rows apart, and accuracy alone may end in a
+    code that says nothing.
+
+    Example:
+        >>> logits = torch.tensor([[-200.0], [200.0]])
+        >>> y, s = torch.tensor([0, 1]), torch.tensor([0, 0])
+        >>> batch = Batch.of_target(logits, y, s, n_classes=2, n_groups=1)
+        >>> task_usefulness(batch)  # -(1 + log 2) / 2
+        tensor(-0.8466)
+    """
+
+    return (task_accuracy(batch) + task_information(batch)) / 2
+
+
 def explained(batch: Batch) -> Float[Tensor, " d"]:
     """The share of the variance of each number that the best decoder explains on these rows.
 
@@ -67,7 +116,7 @@ def explained(batch: Batch) -> Float[Tensor, " d"]:
         known = known * batch.weights.to(values).unsqueeze(1)
     numbers = values.nan_to_num()
     alike = known[:, :1] if (known == known[:, :1]).all() else known  # one count serves all
-    moments = moment_table(batch.logits, torch.cat([alike, known * numbers], 1))
+    moments = batch.moments(torch.cat([alike, known * numbers], 1))
     counts, sums = moments.split([alike.shape[1], known.shape[1]])
     total, whole = known.sum(0), (known * numbers).sum(0)
     spread = (known * numbers.square()).sum(0) - whole.square() / total

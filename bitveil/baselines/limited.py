@@ -19,8 +19,8 @@ from bitveil.codes import code_likelihood
 from bitveil.goals import Limit, Weight
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
-from bitveil.search import Trainer
 from bitveil.settings import LISTED
+from bitveil.trainers import Trainer
 from bitveil.training import Training
 
 __all__ = ["LimitedCode"]

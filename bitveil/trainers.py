@@ -1,0 +1,255 @@
+"""Trainers: how an encoder is trained for a weight or a limit, and what some rows say about it."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+
+import torch
+from torch import nn
+
+from bitveil.batches import Batch, Rows
+from bitveil.cells import EPOCHS, PosteriorColumns, train_cells
+from bitveil.entropies import group_entropy
+from bitveil.goals import Limit, Weight
+from bitveil.layers import stochastic_layers
+from bitveil.measures import Measure
+from bitveil.objectives import Constrained, Objective, Weighted
+from bitveil.tasks import DecoderTask, Term, explained, task_information
+from bitveil.training import Epoch, History, Training
+
+__all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
+
+
+@dataclass(frozen=True)
+class Step:
+    """One encoder that was trained, as the rows for selection see it.
+
+    Attributes:
+        limit: The limit that it was trained for, or None where a weight was given.
+        strength: The weight of the measure, or None where a limit was given.
+        information: What its codes tell about the target, in nats. For several targets it is the
+            sum over them, and for numbers the value that Gaussian numbers would have. It can be
+            more than a code can hold where targets depend on each other, or where numbers are
+            really categories.
+        measure: What its codes were charged for.
+        gap: The total variation of the groups' codes by the criterion, or, where an information
+            is asked for, one less their overlap.
+        score: The accuracy of the best classifier of the codes for the first target, or the share
+            of variance explained; None without a target.
+        certified: Whether it passed the rows for certification for every row; None where there
+            are none, or where it was not tested.
+        usefulness: How much better its codes do the task than a code that says nothing.
+    """
+
+    limit: float | None
+    strength: float | None
+    information: float
+    measure: float
+    gap: float
+    score: float | None = None
+    certified: bool | None = None
+    usefulness: float = 0.0
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A trained encoder, its task (with a decoder, if any), its training and its scores."""
+
+    encoder: nn.Module
+    task: Term
+    history: History
+    step: Step
+
+
+@dataclass(frozen=True)
+class Trainer:
+    """How encoders are trained. What is asked of each, and the rows, come with the call.
+
+    Attributes:
+        network: Makes an encoder, from a generator of its weights.
+        task: Makes the task, from the same generator.
+        measure: What the code is charged for.
+        gap: The measure that orders the encoders.
+        training: The settings of the training.
+        epochs: The most passes over the rows.
+        batch_size: The most rows of a batch.
+        seed: The seed of the weights, of the order of the rows, and of draws.
+    """
+
+    network: Callable[[torch.Generator], nn.Module]
+    task: Callable[[torch.Generator], Term]
+    measure: Measure
+    gap: Measure
+    training: Training
+    epochs: int
+    batch_size: int
+    seed: int
+
+    def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
+        """Train an encoder, and judge it by the rows for selection."""
+
+        generator = torch.Generator().manual_seed(self.seed)
+        encoder = self.network(generator)
+        for layer in stochastic_layers(encoder):
+            layer.generator = generator
+        task = self.task(generator)
+        objective = asked(task, replace(self.measure, generator=generator))
+        history = self._train(encoder, objective, asked, fit, select, generator)
+
+        # Double precision from here on: a bit must not depend on the rows that stand beside it.
+        encoder.double()
+        if isinstance(task, nn.Module):
+            task.double()
+
+        gap = replace(self.gap, generator=torch.Generator().manual_seed(self.seed))
+        step = _judged(objective, encoder, gap, _double(fit), _double(select))
+
+        return Candidate(encoder, task, history, step)
+
+    def _train(
+        self,
+        encoder: nn.Module,
+        objective: Objective,
+        asked: Weight | Limit,
+        fit: Rows,
+        select: Rows,
+        generator: torch.Generator,
+    ) -> History:
+        with _progress(objective, self.epochs, self.training) as after_epoch:
+            return self.training.train(
+                encoder,
+                objective,
+                fit,
+                select,
+                name=str(asked),
+                epochs=self.epochs,
+                batch_size=self.batch_size,
+                generator=generator,
+                after_epoch=after_epoch,
+            )
+
+
+@dataclass(frozen=True)
+class CellTrainer:
+    """How cells are trained. What is asked of each, and the rows, come with the call.
+
+    Attributes:
+        columns: What the features mean.
+        n_bits: The number of bits of a code.
+        task: What a code is useful for.
+        measure: What the code is charged for, which also orders the encoders.
+        training: The settings of the training, of which callbacks and progress count.
+        seed: The seed of the first cells.
+    """
+
+    columns: PosteriorColumns
+    n_bits: int
+    task: Term
+    measure: Measure
+    training: Training
+    seed: int
+
+    def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
+        """Train cells, and judge them by all of these rows.
+
+        Their features are out of fold, and cells have few numbers to fit. So the rows to fit may
+        judge them too, and more rows judge better.
+        """
+
+        objective = asked(self.task, self.measure)
+        assert isinstance(objective, Constrained)
+        with _progress(objective, EPOCHS, self.training) as after_epoch:
+            cells, history = train_cells(
+                fit,
+                self.columns,
+                objective,
+                n_bits=self.n_bits,
+                generator=torch.Generator().manual_seed(self.seed),
+                after_epoch=after_epoch,
+            )
+        cells.double()
+        rows = _double(fit.joined(select))
+
+        return Candidate(
+            cells, self.task, history, _judged(objective, cells, self.measure, rows, rows)
+        )
+
+
+@torch.no_grad()
+def _judged(
+    objective: Objective, encoder: nn.Module, gap: Measure, fit: Rows, select: Rows
+) -> Step:
+    """An encoder as some rows see it, with a classifier from the rows to fit."""
+
+    batch, term = select.batch(encoder), objective.task
+    task, measure = term(batch).item(), objective.measures(batch)
+    nothing = batch.at(torch.full_like(batch.logits[:, :1], -200.0))
+    worst = _target_entropy(select) if isinstance(term, DecoderTask) else term(nothing).item()
+
+    return Step(
+        limit=objective.limit if isinstance(objective, Constrained) else None,
+        strength=objective.strength if isinstance(objective, Weighted) else None,
+        information=_told(term, batch, worst - task),
+        measure=(measure.sum() if isinstance(objective, Weighted) else measure.amax()).item(),
+        gap=gap(batch).item(),
+        score=_score(term, fit.batch(encoder), batch),
+        usefulness=worst - task,
+    )
+
+
+def _told(term: Term, batch: Batch, usefulness: float) -> float:
+    """What the codes tell about the targets, or about their row where there are none."""
+
+    if isinstance(term, DecoderTask) or (not batch.targets and batch.values is None):
+        return usefulness
+
+    return -task_information(batch).item()
+
+
+def _double(rows: Rows) -> Rows:
+    return replace(rows, x=rows.x.double())
+
+
+def _target_entropy(rows: Rows) -> float:
+    """The entropy of the targets with classes: the most that a code could tell about them."""
+
+    weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
+    known = [(column[column >= 0], weights[column >= 0].double()) for column in rows.labels.T]
+
+    return sum(group_entropy(torch.bincount(*one).unsqueeze(-1)).item() for one in known)
+
+
+def _score(task: Term, fit: Batch, select: Batch) -> float | None:
+    """The score for the first target of the best classifier by the rows to fit, on others."""
+
+    if isinstance(task, DecoderTask) and not task.exact:
+        return task.score(select)
+    if select.targets:
+        counted, seen = fit.targets[0], select.targets[0]
+        right = seen.gather(0, counted.argmax(0, keepdim=True)).sum() / seen.sum()
+        return right.item() if len(seen) > 1 else None
+
+    return None if select.values is None else explained(select).mean().item()
+
+
+@contextmanager
+def _progress(
+    objective: Objective, epochs: int, training: Training
+) -> Iterator[Callable[[Epoch], None]]:
+    """Show a progress bar on the error stream if asked, and call what the person wants called."""
+
+    from rich.console import Console
+    from rich.progress import Progress
+
+    limit = objective.limit if isinstance(objective, Constrained) else None
+    label = "training" if limit is None else f"training for a limit of {limit:.3g}"
+    hidden = not training.verbose
+    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+        task = progress.add_task(label, total=epochs)
+
+        def after_epoch(epoch: Epoch) -> None:
+            progress.advance(task)
+            if training.after_epoch is not None:
+                training.after_epoch(epoch)
+
+        yield after_epoch
