@@ -44,6 +44,7 @@ Source:
 """
 
 from bitveil.certificates.compared import UncertifiableError, slack
+from bitveil.certificates.dilution import certify_shares, diluted
 from bitveil.certificates.lower import Interval, lower_bound
 from bitveil.certificates.planning import least_bound, least_gap, rows_needed
 from bitveil.certificates.quantities import (
@@ -74,6 +75,8 @@ __all__ = [
     "certify",
     "certify_columns",
     "certify_sequence",
+    "certify_shares",
+    "diluted",
     "dobrushin_bound",
     "gap_of",
     "information_of",
