@@ -118,9 +118,10 @@ def fit_encoder(
 
     # Refuse what cannot be met before anything is trained.
     goal = settings.goal(schema.target)
+    draws = "soft" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
-        goal.headroom(sample.sizes(rows["certify"]))
+        goal.headroom(sample.sizes(rows["certify"]), draws=draws)
     if settings.training.checkpoint is not None:
         check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
 
@@ -132,7 +133,6 @@ def fit_encoder(
         certificate, path = None, [chosen.step]
     else:
         names = {name: sample.named[numbers] for name, numbers in rows.items()}
-        draws = "soft" if settings.listed and sample.names is not None else "hard"
         chosen, certificate, path = search(
             trainer,
             goal,

@@ -105,22 +105,23 @@ class Goal:
 
         return certify(tables, self.limited, delta=delta, draws=draws)
 
-    def headroom(self, rows: GroupTables) -> float:
+    def headroom(self, rows: GroupTables, *, draws: str = "soft") -> float:
         """What the certificate's slack leaves of the goal, as a total variation.
 
         Arguments:
             rows: Tables of the held-out rows. Only how many rows they count matters.
+            draws: What will be counted: `"soft"` (expected) or `"hard"` (drawn) codes.
 
         Raises:
             UncertifiableError: If it leaves nothing: no code can be certified for this goal.
 
         Example:
             >>> rows = GroupTables.of([[1000.0], [1000.0]])
-            >>> round(Goal(0.1).headroom(rows), 4)  # 0.1 - 0.0547
-            0.0453
+            >>> round(Goal(0.1).headroom(rows), 4)  # 0.1 - 0.0400
+            0.06
         """
 
-        least = self.certify(rows.without_codes()).bound
+        least = self.certify(rows.without_codes(), draws=draws).bound
         if least >= self.limit:
             sizes = rows.compared_rows(self.criterion, self.positive)[0].tolist()
             raise UncertifiableError(

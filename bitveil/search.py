@@ -191,7 +191,7 @@ def search(
         UncertifiableError: If no encoder passes.
     """
 
-    headroom = goal.headroom(rows)
+    headroom = goal.headroom(rows, draws=draws)
     limits = _limits(trainer, goal, headroom, fit, select)
     candidates = run([partial(trainer, limit, fit, select) for limit in limits], n_jobs)
     if draws == "hard" and drawn is not None:

@@ -53,7 +53,7 @@ def slack(
 
     Example:
         >>> round(slack([1000, 1000], 0.05), 4), round(slack([1000, 1000], 0.05, draws="hard"), 4)
-        (0.0402, 0.0389)
+        (0.04, 0.0381)
     """
 
     return dobrushin * least_slack(tuple(sorted(sizes)), delta, draws, most)

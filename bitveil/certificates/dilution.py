@@ -10,7 +10,8 @@ attacker above chance.
 the blank has probability :math:`1 - \lambda` in every group. So the blank adds 0 to
 :math:`\tfrac12 \sum_t |p(t|g) - p(t|h)|`, :math:`1 - \lambda` to the overlap
 :math:`\sum_t \min_g p(t|g)`, and :math:`(1 - \lambda) / k` to the accuracy
-:math:`\tfrac1k \sum_t \max_g p(t|g)`, and every other term is multiplied by :math:`\lambda`. The blank is visible and independent of the group, so
+:math:`\tfrac1k \sum_t \max_g p(t|g)`, and every other term is multiplied by :math:`\lambda`.
+The blank is visible and independent of the group, so
 :math:`I(T'; S) = \lambda I(T; S)`. ∎
 
 **One certificate serves every goal.** If a quantity is at most B, it is at most :math:`\lambda B`
@@ -58,7 +59,7 @@ def diluted(certificate: Certificate, limit: float) -> Certificate:
 
     Example:
         >>> table = GroupTables.of([[600.0, 400.0], [500.0, 500.0]])
-        >>> found = diluted(certify(table), 0.02)  # 0.02 of 0.1402
+        >>> found = diluted(certify(table), 0.02)  # 0.02 of 0.14
         >>> round(found.share, 3), found.bound
         (0.143, 0.02)
     """
@@ -130,7 +131,7 @@ def certify_shares(
         ...     return GroupTables.of([[600, 400], [500, 500]]).diluted(share)
         >>> found = certify_shares(tables_at, [0.05, 0.1, 0.2, 0.3, 0.4], 0.04)
         >>> found.share, found.bound, round(found.estimate, 4)
-        (0.2, 0.04, 0.02)
+        (0.1, 0.04, 0.01)
     """
 
     check_delta(delta)

@@ -23,7 +23,7 @@ class Interval:
         >>> from bitveil.certificates import certify
         >>> leaky = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
         >>> print(Interval(lower_bound(leaky, leaky), certify(leaky)))
-        0.7598 ≤ largest gap of any classifier that sees the code ≤ 0.8402,
+        0.7600 ≤ largest gap of any classifier that sees the code ≤ 0.8400,
         each bound with probability ≥ 0.95
     """
 
@@ -70,12 +70,12 @@ def lower_bound(
     Example:
         >>> from bitveil.certificates import BALANCED_ATTACK_ACCURACY, INFORMATION
         >>> leaky = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
-        >>> lower_bound(leaky, leaky)  # 0.8 - 0.0402
-        0.7598...
-        >>> lower_bound(leaky, leaky, BALANCED_ATTACK_ACCURACY)  # 0.9 - 0.0402 / 2
+        >>> lower_bound(leaky, leaky)  # 0.8 - 0.0400
+        0.7599...
+        >>> lower_bound(leaky, leaky, BALANCED_ATTACK_ACCURACY)  # 0.9 - 0.0400 / 2
         0.8799...
-        >>> lower_bound(leaky, leaky, INFORMATION)  # 0.7598² / (2 log 2), where 0.53 is the truth
-        0.4164...
+        >>> lower_bound(leaky, leaky, INFORMATION)  # 0.76² / (2 log 2), where 0.53 is the truth
+        0.4166...
     """
 
     check_delta(delta)

@@ -27,7 +27,7 @@ def least_gap(sizes: Sequence[int], delta: float = 0.05, *, draws: str = "soft")
 
     Example:
         >>> round(least_gap([1000, 1000]), 4)
-        0.0402
+        0.04
     """
 
     check_delta(delta)
@@ -58,7 +58,7 @@ def least_bound(
     Example:
         >>> from bitveil.certificates import EQUALISED_ODDS_GAP
         >>> round(least_bound([[1000, 1000], [500, 500]], EQUALISED_ODDS_GAP), 4)  # of the 500
-        0.0603
+        0.0592
     """
 
     if isinstance(sizes, GroupTables):
@@ -88,8 +88,8 @@ def rows_needed(
         ValueError: If the gap is not above 0, or there are not at least two groups with rows.
 
     Example:
-        >>> rows_needed(0.0402, [0.5, 0.5])  # about twice the thousand of least_gap
-        1998
+        >>> rows_needed(0.0401, [0.5, 0.5])  # about twice the thousand of least_gap
+        1994
     """
 
     check_delta(delta)

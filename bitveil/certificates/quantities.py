@@ -1,7 +1,7 @@
 r"""The quantities that a certificate can bound. A new one takes one entry here.
 
 An entry says how the quantity is read from the tables in which its criterion compares groups: as
-the largest of convex parts, to each of which the theorem of `bitveil.certificates` applies. It
+the largest of parts, to each of which the theorem of `bitveil.certificates` applies. It
 also says which attacker proves a lower bound, and the words for both.
 """
 
@@ -40,13 +40,13 @@ Weighting: TypeAlias = Literal["empirical", "uniform"] | tuple[float, ...]
 
 
 class ConvexPart(NamedTuple):
-    """A convex function of the groups' distributions, measured on held-out rows.
+    """The value of the best rule, a convex function of the groups' distributions, on held-out rows.
 
     Attributes:
         measured: Its value on these rows.
         groups: The numbers of the groups that it reads.
         sizes: The number of rows of each of them.
-        mean_of: L in the theorem is one over this: over how many groups it is a mean.
+        mean_of: Over how many groups it is a mean: what the sum in the theorem is divided by.
         scale: What the value is a share of, in the unit of the quantity.
     """
 
@@ -234,8 +234,8 @@ def _missing_overlap(compared: Compared, prior: Prior) -> list[ConvexPart]:
     the group's own. Suppose someone is told which of the two it was. In the first case, which is
     equally frequent in every group, the code reveals nothing about the group; in the second it
     reveals at most H(S). So :math:`I(T; S) \le (1 - o) H(S)`, whatever the prior of the groups.
-    With two groups :math:`1 - o` is the total variation. It is convex and moves by at most as much
-    as one group is moved.
+    With two groups :math:`1 - o` is the total variation. In the theorem a rule assigns each code
+    to a group: see `bitveil.certificates`.
 
     H(S) is the entropy under the given prior, and the certificate is about that prior. With
     `"empirical"` it is about groups as large as in the held-out rows, and not about a population

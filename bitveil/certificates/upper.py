@@ -133,13 +133,13 @@ def certify(
     Example:
         >>> from bitveil.certificates import EQUALISED_ODDS_GAP, INFORMATION
         >>> table = [[600.0, 400.0], [500.0, 500.0]]
-        >>> certify(GroupTables.of(table)).bound  # 0.1 + 0.0402
-        0.1402...
+        >>> certify(GroupTables.of(table)).bound  # 0.1 + 0.0400
+        0.1400...
         >>> by_target = GroupTables.of([[[900.0, 100.0], [900, 100]], table])
         >>> certify(by_target, EQUALISED_ODDS_GAP).bound  # the worst target
-        0.1402...
+        0.1400...
         >>> print(certify(GroupTables.of(table), INFORMATION))
-        bits that the code reveals about the group ≤ 0.1402 of 1.0000 with probability ≥ 0.95
+        bits that the code reveals about the group ≤ 0.1400 of 1.0000 with probability ≥ 0.95
         (1000 + 1000 held-out rows, expected counts, measured 0.1000)
     """
 
