@@ -270,8 +270,9 @@ class HeldOut:
 
     def _bounds(self, quantity: Quantity, tables: list[GroupTables], delta: float) -> Interval:
         fixed, scored, whole = tables
-        least = lower_bound(fixed, scored, quantity, delta=delta)
-        most = certify(whole, quantity, delta=delta, draws=self.published.draws)
+        draws = self.published.draws
+        least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
+        most = certify(whole, quantity, delta=delta, draws=draws)
 
         return Interval(least, most, delta)
 

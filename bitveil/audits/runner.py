@@ -157,7 +157,7 @@ def audit_table(
     Example:
         >>> found = audit_table([[600, 400], [500, 500]], ["f", "m"])
         >>> found.sizes, round(found.total_variation, 3), round(found.certificate.bound, 4)
-        ((1000, 1000), 0.1, 0.1547)
+        ((1000, 1000), 0.1, 0.1381)
     """
 
     _check_choice("attackers", attackers, ("quick", "all"))
