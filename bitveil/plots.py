@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bitveil.information import BITS
-from bitveil.search import Step
+from bitveil.trainers import Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,6 +1,6 @@
 """Certificates of several codes from the same rows, and of one code for several attributes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
 from bitveil.certificates.dilution import diluted
@@ -12,7 +12,7 @@ __all__ = ["certify_columns", "certify_sequence"]
 
 
 def certify_sequence(
-    tables: Sequence[GroupTables],
+    tables: Iterable[GroupTables],
     limit: float,
     quantity: Quantity = PARITY_GAP,
     *,
@@ -45,7 +45,8 @@ def certify_sequence(
         Bates, Candès, Jordan, Lei, 2021), https://arxiv.org/abs/2110.01052
 
     Arguments:
-        tables: The counts of each candidate on the same held-out rows.
+        tables: The counts of each candidate on the same held-out rows. A generator may make them
+            one by one, since those after the first that fails are not needed.
         limit: The goal.
         quantity: What the goal limits: an entry of `bitveil.certificates.quantities`.
         delta: The probability that any of the certificates may be wrong.
