@@ -51,7 +51,7 @@ _SCHEMA: Mapping[str, Any] = {
     "target_name": Any,
     "sensitive_names": list[Any] | None,
 }
-"""Parts of the schema that are written as JSON, and their types. Another one needs a line here."""
+"""The parts of the schema that are written as JSON, with their types. A new part needs a line."""
 
 _UNCHECKED: Mapping[str, Any] = {
     "device": str,
@@ -59,7 +59,7 @@ _UNCHECKED: Mapping[str, Any] = {
     "verbose": int | bool,
     "warm_start": bool,
 }
-"""Settings of the training that nothing checks before they are used, and their types."""
+"""Settings of the training that are checked only when they are used, and their types."""
 
 _NEAR = 1e-4
 """How far logits may be from those that were saved: processors round differently."""
@@ -123,8 +123,8 @@ def restore(
     """Restore the fitted estimator that was saved.
 
     Raises:
-        ValueError: If the folder was changed, or a network of the person's own is missing, or is
-            another one.
+        ValueError: If the folder was changed, or the user's own network is missing or is another
+            one.
     """
 
     what, weights = parts.manifest, parts.weights
@@ -186,7 +186,7 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
     if was != now:
         raise ValueError(
             f"{folder} is not loaded: with {now} its specimens get other codes than with {was}, "
-            f"which saved it; {off}. Install those versions, or fit the encoder anew."
+            f"which saved it; {off}. Install those versions, or fit the encoder again."
         )
     own = " and ".join(f"`{name}`" for name, is_own in parts.manifest["own"].items() if is_own)
     cause = f"Either {own} is another network, or {folder}" if own else f"{folder}"
@@ -271,7 +271,7 @@ def _target_of(content: Any) -> Target:
         and all(math.isfinite(scale) and scale > 0 for scale in target.scales)
     )
     if not good:
-        raise ValueError("its target has columns of which it says too little or too much")
+        raise ValueError("it says too little or too much about the columns of its target")
     for classes in target.classes:
         _check_distinct(classes)
 
@@ -282,9 +282,9 @@ def _grouping(content: Any) -> Grouping:
     grouping: Grouping = _record(Grouping, content)
     width = len(grouping.columns)
     if len(set(grouping.columns)) < width:
-        raise ValueError("its grouping has columns of one name")
+        raise ValueError("its grouping has two columns of the same name")
     if not width == len(grouping.edges) == len(grouping.textual) > 0:
-        raise ValueError("its grouping has columns of which it says too little or too much")
+        raise ValueError("it says too little or too much about the columns of its grouping")
     for cuts in grouping.edges:
         if cuts is not None and (np.diff(cuts) <= 0).any():
             raise ValueError(f"its grouping cuts at numbers that do not rise: {cuts[:5]}")
@@ -321,9 +321,9 @@ def _check_whole(
 
     names, target = schema.feature_names, schema.target
     if names is not None and (len(names),) != schema.shape:
-        raise ValueError("it has other names of columns than columns")
+        raise ValueError("it has more or fewer names of columns than columns")
     if len(set(names or [])) < len(names or []):
-        raise ValueError("it has columns of one name")
+        raise ValueError("it has two columns of the same name")
     hash(schema.target_name), hash(tuple(schema.sensitive_names or [])), hash(target.names)
     if (
         len(sizes) < 2
@@ -442,7 +442,7 @@ def _filled(name: str, network: nn.Module, weights: dict[str, Tensor]) -> nn.Mod
 
 def _kinds(content: Any, names: list[Any] | None) -> Kinds | None:
     if (content is None) != (names is None):
-        raise ValueError("it has names of columns or kinds of columns, and not both")
+        raise ValueError("it has only one of names and kinds of columns")
     if content is None or names is None:
         return None
     if len(content) != len(names) or not set(content) <= set(KINDS):
@@ -464,7 +464,7 @@ def _tried(model: Any, rows: Any) -> tuple[NDArray[np.float64], NDArray[np.uint8
     """The logits and the bits of specimens."""
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # specimens are nobody's, and need no cautions
+        warnings.simplefilter("ignore")  # specimens are nobody's rows and need no cautions
 
         return np.ascontiguousarray(model.logits(rows)), model.transform(rows)
 

@@ -205,7 +205,7 @@ class HeldOut:
         return nats * BITS, variation
 
     def neuron_information(self) -> float | None:
-        """The sum over single bits that the paper uses, in bits; None if they are no bits."""
+        """The sum over single bits that the paper uses, in bits; None without bits."""
 
         logits, parts = self.published.logits, self.published.parts
         if logits is None and not (self.published.are_bits and self.published.counts is None):

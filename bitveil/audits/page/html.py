@@ -36,7 +36,7 @@ def html_report(
         title: The title; None: what was audited.
         sources: Where the rows came from, line by line, such as files with their checksums.
         small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
-            Whoever has the published codes could then tell the group of single rows.
+            Anyone who has the published codes could then tell the group of single rows.
 
     Raises:
         ValueError: If there is no audit.
