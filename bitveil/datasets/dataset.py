@@ -129,7 +129,9 @@ class Dataset:
     def base_rates(self, name: str) -> dict[str, float]:
         """The share of rows with target 1 in each group of a sensitive attribute, four digits."""
 
-        return self.target.groupby(self.sensitive[name]).mean().round(4).to_dict()
+        rates = self.target.groupby(self.sensitive[name]).mean()
+
+        return {str(group): round(float(rate), 4) for group, rate in rates.items()}
 
     def without(self, *names: str) -> pd.DataFrame:
         """Return the features without the columns that state the named sensitive attributes.
