@@ -46,9 +46,9 @@ from bitveil.training import Epoch, History
 
 __all__ = ["EPOCHS", "CellBatch", "Cells", "PosteriorColumns", "train_cells"]
 
-Block: TypeAlias = tuple[str, int]
+PosteriorBlock: TypeAlias = tuple[str, int]
 
-SURE = 50.0
+_SURE_LOGIT = 50.0
 """The logit of a bit that is certain. The other value has a probability below 2^-53."""
 
 EPOCHS = 40
@@ -56,11 +56,11 @@ EPOCHS = 40
 
 _EPOCH = 10
 _MOST_BITS = 6  # more cells gain nothing for one target
-_ROWS = 2**15  # the most rows of a step
+_STEP_ROWS = 2**15  # the most rows of a step
 _CENTRED = 20_000  # the most rows that place the first cells
 _WARM, _COLD = 0.3, 0.02  # the temperature of the cells, in the beginning and in the end
 _RATE = 0.03  # the learning rate, which falls to 0 over the last two fifths
-_LEAST = 0.02  # the answers of the first cells stay this far from 0 and 1
+_LEAST_SHARE = 0.02  # the answers of the first cells stay this far from 0 and 1
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ class PosteriorColumns:
         scale: What each column was then divided by.
     """
 
-    blocks: tuple[Block, ...]
+    blocks: tuple[PosteriorBlock, ...]
     n_targets: int
     mean: NDArray[np.float64]
     scale: NDArray[np.float64]
@@ -108,7 +108,7 @@ class PosteriorColumns:
         ]
 
 
-def _width(block: Block) -> int:
+def _width(block: PosteriorBlock) -> int:
     return block[1] - 1 if block[0] == "classes" else 1
 
 
@@ -156,7 +156,7 @@ class Cells(nn.Module):
         shifts = torch.arange(self.n_bits - 1, -1, -1, device=x.device)
         bits = self.scores(x).argmax(1, keepdim=True) >> shifts & 1
 
-        return SURE * (2 * bits - 1).to(x)
+        return _SURE_LOGIT * (2 * bits - 1).to(x)
 
 
 class CellBatch(Batch):
@@ -205,13 +205,13 @@ def train_cells(
         The cells, and the training, with an epoch for every ten steps.
     """
 
-    cells = _first_cells(_some(rows, generator, _CENTRED), columns, n_bits, generator)
+    cells = _first_cells(_sampled_rows(rows, generator, _CENTRED), columns, n_bits, generator)
     optimizer = torch.optim.Adam(cells.parameters(), lr=_RATE)
     history, least, best = History(), math.inf, deepcopy(cells.state_dict())
     for step in range(EPOCHS * _EPOCH):
         objective.train().progress = progress = step / (EPOCHS * _EPOCH)
         optimizer.param_groups[0]["lr"] = _RATE * min(1.0, 2.5 * (1 - progress))
-        terms = objective(_soft(cells, _some(rows, generator, _ROWS), progress))
+        terms = objective(_soft(cells, _sampled_rows(rows, generator, _STEP_ROWS), progress))
         optimizer.zero_grad()
         terms.loss.backward()
         optimizer.step()
@@ -270,13 +270,13 @@ def _answer(kind: str, centres: Tensor) -> tuple[Tensor, Tensor]:
 
     if kind == "numbers":
         return 2 * centres, -centres.square().sum(1)
-    classes = torch.cat([1 - centres.sum(1, keepdim=True), centres], 1).clamp_min(_LEAST)
+    classes = torch.cat([1 - centres.sum(1, keepdim=True), centres], 1).clamp_min(_LEAST_SHARE)
     logs = (classes / classes.sum(1, keepdim=True)).log()
 
     return logs[:, 1:] - logs[:, :1], logs[:, 0]
 
 
-def _some(rows: Rows, generator: torch.Generator, most: int) -> Rows:
+def _sampled_rows(rows: Rows, generator: torch.Generator, most: int) -> Rows:
     """All rows, or a random sample of this many."""
 
     if len(rows) <= most:

@@ -20,7 +20,7 @@ from bitveil.workers import one_thread
 
 __all__ = ["Coder", "count_codes", "draw_names", "frozen_layers", "shown_rows"]
 
-_COIN = 2**32 - 2  # a layer that no network has, so that the coin differs from every bit
+_BLANK_COIN = 2**32 - 2  # a layer that no network has, so that the coin differs from every bit
 
 
 @dataclass(frozen=True)
@@ -106,7 +106,7 @@ def shown_rows(names: NDArray[np.uint8], key: bytes, share: float) -> NDArray[np
         share: The probability of each row.
     """
 
-    return frozen_uniforms(names, 1, key, layer=_COIN)[:, 0] < share
+    return frozen_uniforms(names, 1, key, layer=_BLANK_COIN)[:, 0] < share
 
 
 def frozen_layers(

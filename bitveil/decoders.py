@@ -128,13 +128,13 @@ def class_counts(parts: Sequence[Rows]) -> dict[str, Tensor]:
     """How often each class of each target occurs among some rows, as `"classes<j>"`."""
 
     return {
-        f"classes{j}": torch.stack([_counts(rows, j, n) for rows in parts]).sum(0)
+        f"classes{j}": torch.stack([_class_counts(rows, j, n) for rows in parts]).sum(0)
         for j, n in enumerate(parts[0].n_labels)
         if n > 1
     }
 
 
-def _counts(rows: Rows, j: int, n: int) -> Tensor:
+def _class_counts(rows: Rows, j: int, n: int) -> Tensor:
     labels = rows.labels[:, j]
     weights = torch.ones(len(rows)) if rows.weights is None else rows.weights
 

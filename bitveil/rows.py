@@ -21,7 +21,7 @@ __all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select and, if a goal must be certified, to certify."""
 
-FEW_ROWS = 10_000
+SMALL_SAMPLE = 10_000
 """Of fewer rows than this half certify a goal, because the slack matters most there."""
 
 Numbers = NDArray[np.int64]
@@ -93,7 +93,7 @@ class Sample:
         """
 
         names = ("fit", "select", "certify") if certify else ("fit", "select")
-        shares = _shares_of(len(self.s), certify)
+        shares = _use_shares(len(self.s), certify)
         within = self.s
         if compares_within_strata(criterion):
             within = self.s * (self.n_strata + 1) + self.strata + 1
@@ -208,10 +208,10 @@ class Sample:
         return missing
 
 
-def _shares_of(n: int, certify: bool) -> tuple[float, ...]:
+def _use_shares(n: int, certify: bool) -> tuple[float, ...]:
     """The shares of n rows for each use. Rows to fit are to rows to select as 5 to 2."""
 
-    certified = 0.0 if not certify else 0.5 if n < FEW_ROWS else SPLIT[2]
+    certified = 0.0 if not certify else 0.5 if n < SMALL_SAMPLE else SPLIT[2]
     rest = (1 - certified) / (SPLIT[0] + SPLIT[1])
 
     return (SPLIT[0] * rest, SPLIT[1] * rest, certified)[: 3 if certify else 2]

@@ -14,6 +14,7 @@ If drawn codes are counted, the coin that leaves rows blank is part of what is d
 first encoder is tested at growing shares, and the others only if it passed for all rows.
 """
 
+import math
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -46,8 +47,10 @@ START = 0.25
 """The gap from which a limit falls during a training."""
 
 _NEARLY = 0.9  # what is worth this share of the best is worth nearly the most
-_SHARES = (0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
+_SHARES = (1 / 16, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
 """The shares that are tested where drawn codes are counted, as multiples of the predicted one."""
+
+_POSSIBLE = [number / 1000 for number in range(1, 1001)]  # shares among which one is predicted
 
 
 class Found(NamedTuple):
@@ -104,23 +107,24 @@ def search(
     """
 
     limit, slack = goal.in_gaps(rows, draws=draws)
-    limits = _limits(trainer, goal, _gaps(limit, slack, dilute=dilute), fit, select)
+    limits = _limits(trainer, goal, _trained_gaps(limit, slack, dilute=dilute), fit, select)
     candidates = run([partial(trainer, limit, fit, select) for limit in limits], n_jobs)
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
-    first = _first(candidates, limit, slack) if dilute else 0
+    shares = [_predicted_share(each.step.gap, limit, slack, draws) for each in candidates]
+    first = _first(candidates, shares) if dilute else 0
     tested = candidates[first:]
-    passed = _passed(tested, goal, held_out, limit / (tested[0].step.gap + slack), draws, dilute)
+    passed = _passed(tested, goal, held_out, shares[first], draws, dilute)
     if not passed:
         safest = goal.certify(held_out(tested[0].encoder, 1.0), draws=draws)
-        raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap))
+        raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap, dilute))
     best = max(range(len(passed)), key=lambda n: passed[n].share * tested[n].step.usefulness)
 
-    return Found(tested[best], passed[best], _path(candidates, first, passed))
+    return Found(tested[best], passed[best], _with_verdicts(candidates, first, passed))
 
 
-def _gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
+def _trained_gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
     """The gaps to train for, from large to small."""
 
     headroom = limit - slack
@@ -131,14 +135,30 @@ def _gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
     return sorted(set(gaps), reverse=True)
 
 
-def _first(candidates: Sequence[Candidate], limit: float, slack: float) -> int:
-    """The safest of the encoders that are predicted to be worth nearly the most.
+def _predicted_share(gap: float, limit: float, slack: float, draws: str) -> float:
+    """The share of the rows for which a code with this gap will probably be published.
 
-    A code whose predicted bound is above the goal is worth its usefulness times the share that
-    the goal is of the bound. If even the best needs blanks, it is the first.
+    The bound of expected counts is in proportion to the share. Of drawn codes only the gap is,
+    and the slack is in proportion to the spread of the coin, below a share of one half.
     """
 
-    shares = [min(1.0, limit / (candidate.step.gap + slack)) for candidate in candidates]
+    if draws == "soft" or gap + slack <= limit:
+        return min(1.0, limit / (gap + slack))
+    bounds = {
+        share: share * gap + slack * 2 * math.sqrt(min(share, 0.5) * (1 - min(share, 0.5)))
+        for share in _POSSIBLE
+    }
+
+    return max((share for share, bound in bounds.items() if bound <= limit), default=_POSSIBLE[0])
+
+
+def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
+    """The safest of the encoders that are predicted to be worth nearly the most.
+
+    An encoder is worth its usefulness times the share for which it will probably be published. If
+    even the best needs blanks, it is the first.
+    """
+
     worth = [
         share * candidate.step.usefulness
         for share, candidate in zip(shares, candidates, strict=True)
@@ -177,7 +197,7 @@ def _passed(
     return [first, *certify_sequence(tables, goal.limit, goal.limited, **settings)]
 
 
-def _path(
+def _with_verdicts(
     candidates: Sequence[Candidate], first: int, passed: Sequence[Certificate]
 ) -> list[Step]:
     """What became of each encoder: whether it passed for every row, or was not tested."""
@@ -234,7 +254,9 @@ def _limit(step: Step, gap: float, power: int) -> Limit:
     return Limit(limit, power * limit / gap, of_gap * START**power)
 
 
-def _refusal(goal: Goal, headroom: float, safest: Certificate, expected: float) -> str:
+def _refusal(
+    goal: Goal, headroom: float, safest: Certificate, expected: float, dilute: bool
+) -> str:
     """Why no encoder was certified, and what could be."""
 
     if goal.quantity == "information":
@@ -252,8 +274,9 @@ def _refusal(goal: Goal, headroom: float, safest: Certificate, expected: float) 
         "bits help."
     )
 
+    blank = "" if dilute else ", or let some rows stay blank (`on_unmet='dilute'`)"
+
     return (
-        f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, "
-        f"bring more rows, or let some rows stay blank (`on_unmet='dilute'`)."
-        f"{drawn if safest.draws == 'hard' else ''}"
+        f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, or "
+        f"bring more rows{blank}.{drawn if safest.draws == 'hard' else ''}"
     )
