@@ -40,6 +40,9 @@ LADDER = (1.1, 1.0, 0.9, 0.75, 0.55)
 """The gaps to train for, as shares of what the slack leaves of the goal. The first is above 1,
 because the gap may turn out smaller on the rows for certification than on others."""
 
+FAR_BELOW = 0.35
+"""One more share where no row may stay blank: the gap may also turn out much larger."""
+
 DILUTED = (0.25, 0.5, 1.0, 2.0, 4.0)
 """The gaps to train for where the slack is a large part of the goal, as multiples of the slack."""
 
@@ -127,8 +130,8 @@ def search(
 def _trained_gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
     """The gaps to train for, from large to small."""
 
-    headroom = limit - slack
-    gaps = [share * headroom for share in LADDER] if headroom > 0 else []
+    headroom, shares = limit - slack, LADDER if dilute else (*LADDER, FAR_BELOW)
+    gaps = [share * headroom for share in shares] if headroom > 0 else []
     if dilute and headroom < slack:
         gaps += [min(0.9, share * slack) for share in DILUTED]
 
@@ -263,7 +266,7 @@ def _refusal(
         advice = safest.bound
     else:  # the safest gap is a share of the headroom, plus what these rows add to it
         added = max(0.0, safest.estimate - expected)
-        advice = max(safest.bound, goal.limit - headroom + added / (1 - LADDER[-1]))
+        advice = max(safest.bound, goal.limit - headroom + added / (1 - FAR_BELOW))
     if advice >= 1 and goal.quantity == "gap":
         could = "No smaller gap can be certified for such codes: use fewer bits"
     else:
