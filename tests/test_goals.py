@@ -291,7 +291,7 @@ def test_headroom_of_an_information_is_a_share_of_the_entropy():
 
 
 ROWS = Rows.of_target(torch.zeros(2, 1), torch.tensor([0, 1]), torch.tensor([0, 1]), 2, 2)
-SIZES = (2000, 2000)  # a noise of 0.039
+SIZES = (2000, 2000)  # a noise of 0.027
 
 
 class KnownTrainer:
@@ -333,7 +333,7 @@ def steps(candidates, max_gap=0.1):
 
 
 def test_encoders_are_trained_from_above_the_headroom_to_far_below():
-    headroom = Goal(0.1).headroom(sizes_of(*SIZES))
+    headroom = Goal(0.1).headroom(sizes_of(*SIZES), draws="hard")
     _, trained = steps([(0.07, 3, 0.07), (0.06, 2, 0.06), (0.02, 1, 0.02)])
 
     assert trained == pytest.approx([share * headroom for share in LADDER])
@@ -361,12 +361,12 @@ def test_nothing_passes_after_the_first_that_fails():
 
 def test_where_none_passes_the_safest_is_named():
     with pytest.raises(
-        UncertifiableError, match=r"`max_gap=0\.1` could not be.*≤ 0\.2387 with.*more than 0\.3"
+        UncertifiableError, match=r"`max_gap=0\.1` could not be.*≤ 0\.2267 with.*more than 0\.3"
     ):
         steps([(0.06, 9, 0.0), (0.02, 1, 0.2)])
 
 
-@pytest.mark.parametrize("luck", [0.045, 0.06])
+@pytest.mark.parametrize("luck", [0.06, 0.075])
 def test_who_follows_the_advice_of_a_refusal_is_not_refused_again(luck):
     def unlucky(limit):
         """A code that seems to keep to its limit on the rows for selection, and does not."""
