@@ -35,10 +35,10 @@ their shares of :math:`\delta`. So do codes that someone chooses among after a l
 The quantities that are certified stand in `bitveil.certificates.quantities`:
 
 - The total variation of two groups: :math:`r_1` is a classifier of the code, and :math:`r_0` is
-  one minus it. It bounds the demographic-parity gap of every classifier that sees the code, randomised
-  or not. Among the rows of one target it bounds the gap of equal opportunity, and among those of
-  each target the gap of equalised odds. The certificate is about the largest over pairs of groups
-  and over targets.
+  one minus it. It bounds the demographic-parity gap of every classifier that sees the code,
+  randomised or not. Among the rows of one target it bounds the gap of equal opportunity, and among
+  those of each target the gap of equalised odds. The certificate is about the largest over pairs
+  of groups and over targets.
 - The balanced accuracy of the best attacker, :math:`\tfrac1k \sum_t \max_g p(t|g)`: :math:`r_g` is
   1 for the codes where an attacker guesses g, and the sum is k times his accuracy. With two groups
   the accuracy is :math:`(1 + TV)/2`.

@@ -89,7 +89,7 @@ def rows_needed(
 
     Example:
         >>> rows_needed(0.0401, [0.5, 0.5])  # about twice the thousand of least_gap
-        1994
+        1996
     """
 
     check_delta(delta)

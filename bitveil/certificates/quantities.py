@@ -40,7 +40,7 @@ Weighting: TypeAlias = Literal["empirical", "uniform"] | tuple[float, ...]
 
 
 class ConvexPart(NamedTuple):
-    """The value of the best rule, a convex function of the groups' distributions, on held-out rows.
+    """The value of the best rule on held-out rows: convex in the groups' distributions.
 
     Attributes:
         measured: Its value on these rows.

@@ -244,7 +244,7 @@ def _dominating_law(n: int, step: float, most: float) -> tuple[_Array, float]:
     """
 
     last = math.ceil(min(1.0, _REACH / 2 / math.sqrt(n)) / step) + 1
-    points = step * np.arange(-last, last + 1)
+    points: _Array = np.arange(-last, last + 1, dtype=np.float64) * step
     excess = np.maximum(0, -points)
     for low, high in _cells_of_means(most):
         scale = (1 - low) / (1 - high)
