@@ -42,11 +42,11 @@ class Features(BaseEstimator):
 
     Arguments:
         kind: `"posterior"`, `"raw"`, or `"both"` side by side, the raw columns last.
-        posteriors: What predicts the labels. None: the best of a linear model and boosted trees,
-            or a stack of two of them, by cross-validation. `"boosting"`: scikit-learn's boosting
-            with its own settings. Otherwise a classifier of scikit-learn's form (a regressor where
-            the labels are numbers, a pair of both where there are both), of which each label gets
-            a copy.
+        posteriors: What predicts the labels. None: a stack of a linear model and boosted trees, or
+            one of them that is clearly better by cross-validation. `"boosting"`: scikit-learn's
+            boosting with its own settings. Otherwise a classifier of scikit-learn's form (a
+            regressor where the labels are numbers, a pair of both where there are both), of which
+            each label gets a copy. It reads the table as numbers.
         folds: The number of folds of the out-of-fold predictions.
         random_state: The seed of the folds and the models.
         n_jobs: How many models are fitted at the same time; None: one.

@@ -24,7 +24,7 @@ __all__ = ["LabelKind", "Learner", "answers_of", "check_posteriors", "learners",
 
 LabelKind: TypeAlias = Literal["classes", "numbers"]
 
-FEW = 1_000
+FEW = 3_000
 """With fewer rows than this, the large boosting is not tried."""
 
 PLENTY = 10_000

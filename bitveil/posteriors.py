@@ -2,8 +2,8 @@ r"""Posteriors: the best guess of a label for every row, out of fold, and how go
 
 A code can only be as good as what its encoder knows of :math:`p(y|x)` and :math:`p(s|x)`. No one
 model is good everywhere: default boosting is the best on Adult, and worse than a constant on
-COMPAS (1,831 rows to fit). So a few models are compared by cross-validation. The best of them, or
-the best stack of two, makes the posteriors.
+COMPAS (1,831 rows to fit). So a stack of a few models makes the posteriors, or one of them that is
+clearly better by cross-validation.
 
 For every fitted row they come from models that did not see the row. A stack is fitted out of fold
 too: on the rows of the other folds.
@@ -13,7 +13,6 @@ import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
-from itertools import combinations
 from typing import Any
 
 import numpy as np
@@ -99,8 +98,6 @@ class Pool:
         """One answer for each row, with the shape of each of the answers."""
 
         classes = len(self.shifts) > 1
-        if len(answers) == 1:
-            return answers[0]
         total = np.tile(self.shifts, (len(answers[0]), 1))
         for weight, each in zip(self.weights, answers, strict=True):
             total += weight * (np.log(each.clip(_SURE, 1)) if classes else each)
@@ -130,8 +127,7 @@ class Posterior:
         The columns of a row do not depend on the other rows of the matrix.
         """
 
-        with one_thread():
-            joined = self.pool.joined([answers_of(model, matrix) for model in self.models])
+        joined = self.pool.joined([answers_of(model, matrix) for model in self.models])
 
         return _as_columns(joined, self.kind)
 
@@ -219,12 +215,22 @@ class _Known:
         """How good the answers are, beside a constant."""
 
         losses, constants = self.losses(answers), self.losses(self._constants())
-        loss, constant = self.mean(losses), self.mean(constants)
-        weights = np.ones(len(losses)) if self.weights is None else self.weights
-        off = weights * (constants - losses - (constant - loss))
-        error = float(np.linalg.norm(off) / weights.sum())
 
-        return PosteriorScore(number, self.kind, loss, constant, error, chosen)
+        return PosteriorScore(
+            number,
+            self.kind,
+            self.mean(losses),
+            self.mean(constants),
+            self.error(constants - losses),
+            chosen,
+        )
+
+    def error(self, values: NDArray[np.float64]) -> float:
+        """The standard error of the weighted mean."""
+
+        weights = np.ones(len(values)) if self.weights is None else self.weights
+
+        return float(np.linalg.norm(weights * (values - self.mean(values))) / weights.sum())
 
     def _constants(self) -> NDArray[np.float64]:
         """The shares of the classes, or the mean, for each row."""
@@ -239,8 +245,6 @@ class _Known:
         """The stack of answers that fits the rows best."""
 
         k = len(answers)
-        if k == 1:
-            return Pool(np.ones(1), np.zeros(answers[0].shape[1]))
         if self.kind == "numbers":
             line = Ridge(alpha=1.0, positive=True)
             line.fit(np.hstack(answers), self.y, sample_weight=self.weights)
@@ -328,21 +332,29 @@ def fit_posterior(
 
     kind: LabelKind = "classes" if labels.dtype.kind in "iu" else "numbers"
     is_known = labels >= 0 if kind == "classes" else ~np.isnan(labels)
-    scaled = None if weights is None else weights[is_known] / weights[is_known].mean()
-    known = _Known(kind, matrix[is_known], labels[is_known], scaled)
+    given = None if weights is None else weights[is_known] / weights[is_known].mean()
+    known = _Known(kind, matrix[is_known], labels[is_known], given)
     compared = learners(posteriors, kind, len(known.y), seed)
-    parts = known.folds(folds, seed)
-    models, answers = _cross_fitted(known, compared, parts, n_jobs)
     with one_thread():
-        chosen, held_out = _best(known, answers, parts)
-        pool = known.pool([answers[i] for i in chosen])
-    model = Posterior(kind, known.n_values, [models[i] for i in chosen], pool)
-    if posteriors is not None and not isinstance(posteriors, str):
-        _check_alone(model, matrix)
-    names = [compared[i].name for i in chosen]
-    score = known.score(held_out, number, "stack of " * (len(names) > 1) + " and ".join(names))
+        parts = known.folds(folds, seed)
+        models, answers = _cross_fitted(known, compared, parts, n_jobs)
+        kept, pool, held_out = _best(known, answers, parts)
+        model = Posterior(kind, known.n_values, [models[place] for place in kept], pool)
+        columns = _with_unknown(_as_columns(held_out, kind), is_known, model, matrix)
+        if not (posteriors is None or isinstance(posteriors, str)):
+            _check_alone(model, matrix)
+    said = _said([compared[place].name for place in kept], pool)
 
-    return model, _with_unknown(_as_columns(held_out, kind), is_known, model, matrix), score
+    return model, columns, known.score(held_out, number, said)
+
+
+def _said(names: list[str], pool: Pool) -> str:
+    """What makes the posteriors, in words."""
+
+    if len(names) > 1:
+        return f"stack of {', '.join(names[:-1])} and {names[-1]}"
+
+    return names[0] if pool.weights[0] == 1 else f"calibrated {names[0]}"
 
 
 def _cross_fitted(
@@ -382,17 +394,25 @@ def _gathered(
 
 def _best(
     known: _Known, answers: Sequence[NDArray[np.float64]], parts: Sequence[NDArray[np.int64]]
-) -> tuple[tuple[int, ...], NDArray[np.float64]]:
-    """One learner or the stack of two with the least loss out of fold: which, and its answers."""
+) -> tuple[list[int], Pool, NDArray[np.float64]]:
+    """The models to keep, their stack, and the answers out of fold.
 
-    options: dict[tuple[int, ...], NDArray[np.float64]] = {
-        (place,): one for place, one in enumerate(answers)
-    }
-    for pair in combinations(range(len(answers)), 2):
-        options[pair] = _cross_pooled(known, [answers[place] for place in pair], parts)
-    chosen = min(options, key=lambda which: known.mean(known.losses(options[which])))
+    A single model is kept if its loss is smaller than that of the stack by more than one standard
+    error. The stack keeps the models that have some weight.
+    """
 
-    return chosen, options[chosen]
+    single = int(np.argmin([known.mean(known.losses(each)) for each in answers]))
+    alone = Pool(np.ones(1), np.zeros(answers[0].shape[1]))
+    if len(answers) == 1:
+        return [single], alone, answers[single]
+    stacked = _cross_pooled(known, answers, parts)
+    gains = known.losses(stacked) - known.losses(answers[single])
+    if known.mean(gains) > known.error(gains):
+        return [single], alone, answers[single]
+    pool = known.pool(answers)
+    kept = [place for place, weight in enumerate(pool.weights) if weight > 0] or [single]
+
+    return kept, Pool(pool.weights[kept], pool.shifts), stacked
 
 
 def _cross_pooled(

@@ -9,7 +9,7 @@ a job every pool has one thread. Then the numbers depend neither on the cores of
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from threading import Lock
+from threading import Lock, local
 from typing import TypeVar
 
 import torch
@@ -24,18 +24,25 @@ T = TypeVar("T")
 def one_thread() -> Iterator[None]:
     """Give OpenMP, BLAS and torch one thread each, until the end of the block.
 
+    A block inside another has nothing to do: looking for all pools takes some 20 ms.
+
     Example:
         >>> with one_thread():
         ...     torch.get_num_threads()
         1
     """
 
+    if getattr(_THREAD, "limited", False):
+        yield
+        return
     torch.get_num_threads()  # torch counts the cores at the first call, which must be outside
     with threadpool_limits(1, user_api="openmp"):  # each thread has its own limit
         _BLAS.enter()
+        _THREAD.limited = True
         try:
             yield
         finally:
+            _THREAD.limited = False
             _BLAS.leave()
 
 
@@ -82,4 +89,4 @@ class _Blas:
                 self.limits.restore_original_limits()
 
 
-_BLAS = _Blas()
+_BLAS, _THREAD = _Blas(), local()
