@@ -43,8 +43,8 @@ class AuditMixin:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
         Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
-        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes. If some
-        rows stay blank, so do these.
+        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes. If
+        some rows stay blank, this holds here too.
 
         Arguments:
             X: New rows, with the columns that were fitted.

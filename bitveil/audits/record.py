@@ -273,8 +273,8 @@ class Audit:
             expected = f" (as drawn; {self.certificate.estimate:.4f} over all draws)"
 
         return (
-            f"the classifier made for it has a gap of exactly {self.published_gap:.4f}{expected}; "
-            f"in the population at most {bound:.4f}, except with probability {delta:g}{self._doubt()}"
+            f"a classifier made for it has a gap of exactly {self.published_gap:.4f}{expected}; "
+            f"in the population ≤ {bound:.4f}, except with probability {delta:g}{self._doubt()}"
         )
 
     def _certified(self) -> Iterator[tuple[str, str]]:
