@@ -410,8 +410,7 @@ def steps(step: Callable[[str, int], dict[str, float]], names: Iterable[str]) ->
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = options(__doc__, "biased_mnist", seeds=3)
-    parser.add_argument("--figure", type=Path)
+    parser = options(__doc__, "biased_mnist", seeds=3, figure=True)
     parser.add_argument("--only", help="the name of one method")
     parser.add_argument("--rho", type=float, choices=BIASES, help="one of the biases")
     parser.add_argument("--steps", action="store_true", help="time and memory of a step instead")

@@ -188,17 +188,11 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = options(__doc__, "physics", seeds=3)
-    parser.add_argument("--figure", type=Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "physics", seeds=3, figure=True).parse_args()
     runs = Runs(arguments.records)
-    done = runs.done("method", "strength", "seed")
-    for seed in range(arguments.seeds):
-        for method, strengths in RUNS.items():
-            for strength in strengths:
-                if (method, strength, seed) not in done:
-                    runs.add(run(method, strength, seed))
-
+    methods = [(method, strength) for method, some in RUNS.items() for strength in some]
+    cases = ((*each, seed) for seed in range(arguments.seeds) for each in methods)
+    runs.complete(run, ("method", "strength", "seed"), cases)
     runs.report(table, draw, arguments.figure)
 
 

@@ -121,9 +121,7 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = options(__doc__, "sweep", seeds=2)
-    parser.add_argument("--figure", type=Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "sweep", seeds=2, figure=True).parse_args()
     runs = Runs(arguments.records)
     done = runs.done("measure", "strength", "seed")
     for seed, lacking in missing(done, arguments.seeds):

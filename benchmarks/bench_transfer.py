@@ -369,9 +369,8 @@ def draw_widths(axes: Any, rows: pd.DataFrame) -> None:
 def main() -> None:
     """Run what is missing, and print the tables."""
 
-    parser = options(__doc__, "transfer", seeds=3)
+    parser = options(__doc__, "transfer", seeds=3, figure=True)
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
-    parser.add_argument("--figure", type=Path)
     parser.add_argument("--page", type=Path, help="the page to write the tables into")
     arguments = parser.parse_args()
     rows, test = people()

@@ -106,17 +106,11 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Run what is missing, and print the table."""
 
-    parser = options(__doc__, "trap", seeds=3)
-    parser.add_argument("--figure", type=Path)
-    arguments = parser.parse_args()
+    arguments = options(__doc__, "trap", seeds=3, figure=True).parse_args()
     runs = Runs(arguments.records)
-    done = runs.done("measure", "strength", "seed")
-    for seed in range(arguments.seeds):
-        for measure in MEASURES:
-            for strength in STRENGTHS:
-                if (measure, strength, seed) not in done:
-                    runs.add(run(measure, strength, seed))
-
+    seeds = range(arguments.seeds)
+    cases = ((m, strength, seed) for seed in seeds for m in MEASURES for strength in STRENGTHS)
+    runs.complete(run, ("measure", "strength", "seed"), cases)
     runs.report(table, draw, arguments.figure)
 
 

@@ -3,7 +3,7 @@
 import argparse
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,16 @@ class Runs:
 
         return {tuple(record[name] for name in names) for record in self.read()}
 
+    def complete(
+        self, run: Callable[..., dict[str, Any]], names: tuple[str, ...], cases: Iterable[Any]
+    ) -> None:
+        """Run the cases that have no record yet; the names say which fields a case gives."""
+
+        done = self.done(*names)
+        for case in cases:
+            if case not in done:
+                self.add(run(*case))
+
     def add(self, *records: dict[str, Any]) -> None:
         """Write records at the end of the file."""
 
@@ -61,12 +71,16 @@ class Runs:
             draw(records, figure)
 
 
-def options(description: str | None, name: str, *, seeds: int) -> argparse.ArgumentParser:
-    """A parser with the options `--records` and `--seeds`."""
+def options(
+    description: str | None, name: str, *, seeds: int, figure: bool = False
+) -> argparse.ArgumentParser:
+    """A parser with the options `--records` and `--seeds`, and `--figure` if there is one."""
 
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--records", type=Path, default=FOLDER / f"{name}.jsonl")
     parser.add_argument("--seeds", type=int, default=seeds, help="how many; 0 runs nothing")
+    if figure:
+        parser.add_argument("--figure", type=Path, help="the file to draw into")
 
     return parser
 

@@ -242,11 +242,12 @@ class Rows:
         """These rows and others, with targets of the same kind."""
 
         names = ("x", "s", "strata", "labels", "values", "weights")
-        pairs: dict[str, Any] = {n: (getattr(self, n), getattr(other, n)) for n in names}
+        pairs = {name: (getattr(self, name), getattr(other, name)) for name in names}
+        joined: dict[str, Any] = {
+            n: p[0] if p[0] is None else torch.cat(p) for n, p in pairs.items()
+        }
 
-        return replace(
-            self, **{n: None if pair[0] is None else torch.cat(pair) for n, pair in pairs.items()}
-        )
+        return replace(self, **joined)
 
     def batch(self, encoder: nn.Module, rows: Tensor | slice = slice(None)) -> Batch:
         """Some of the rows with their codes."""

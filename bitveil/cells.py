@@ -28,7 +28,7 @@ from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 import torch
@@ -46,7 +46,7 @@ from bitveil.training import Epoch, History
 
 __all__ = ["EPOCHS", "CellBatch", "Cells", "PosteriorColumns", "train_cells"]
 
-Block: TypeAlias = tuple[Literal["classes", "numbers"], int]
+Block: TypeAlias = tuple[str, int]
 
 SURE = 50.0
 """The logit of a bit that is certain. The other value has a probability below 2^-53."""
@@ -220,7 +220,8 @@ def train_cells(
         merit = _merit(cells, objective, rows) if progress >= 0.8 else None
         if merit is not None and merit < least:
             least, best, history.best = merit, deepcopy(cells.state_dict()), len(history.epochs)
-        history.epochs.append(Epoch(*(term.item() for term in terms), merit=merit))
+        loss, task, measure = (term.item() for term in terms)
+        history.epochs.append(Epoch(loss, task, measure, merit=merit))
         if after_epoch is not None:
             after_epoch(history.epochs[-1])
     cells.load_state_dict(best)
@@ -245,7 +246,7 @@ def _first_cells(
         for kind, part in columns.targets:
             weight, bias = _answer(kind, centres[:, part])
             cells.weight[:, part] = weight
-            cells.bias += bias
+            cells.bias.add_(bias)
 
     return cells
 

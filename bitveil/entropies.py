@@ -1,4 +1,4 @@
-"""Entropies of groups, codes and bits, and the information of a code on its row, in nats."""
+"""Entropies of groups, codes and bits, and the information of a code about its row, in nats."""
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ __all__ = ["bit_entropy", "code_entropy", "group_entropy", "input_information"]
 
 
 def group_entropy(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
-    """The entropy of the groups in nats: the most that a code can reveal of them.
+    """The entropy of the groups in nats: the most that a code can reveal about them.
 
     Example:
         >>> group_entropy(torch.tensor([[1.0, 1.0], [2.0, 0.0]])) / math.log(2)

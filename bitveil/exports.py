@@ -1,7 +1,7 @@
 """Exports: an encoder as an ONNX file, for programs without Python.
 
 The file holds the encoder alone, without the features before it and without the keyed hash of the
-frozen draws. The model takes the draws as a second input, so that whoever has the key can make the
+frozen draws. The model takes the draws as a second input, so that anyone with the key can make the
 same bits elsewhere.
 
 If an encoder leaves rows blank (`share_` below 1), the coin that decides which is not in the file

@@ -1,29 +1,27 @@
 r"""Features: from a table to the numbers that an encoder sees.
 
 For the trade-off between one target `Y` and one sensitive attribute `S` only :math:`p(y|x)` and
-:math:`p(s|x)` matter. On tables, gradient-boosted trees estimate both better than small networks
-do. The encoder gets the log-odds of both as *posterior* features. For the fitted rows they come
-from models that did not see the row (out of fold, as in stacking), so that the encoder sees the
-same kind of number in training and later.
+:math:`p(s|x)` matter. On tables, boosted trees and their stacks estimate both better than small
+networks do. The encoder gets the log-odds of both as *posterior* features. For the fitted rows
+they come from models that did not see the row (out of fold, as in stacking), so that the encoder
+sees the same kind of number in training and later.
 """
 
 from collections.abc import Sequence
-from functools import partial
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, clone
-from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
+from sklearn.base import BaseEstimator
 from sklearn.impute import SimpleImputer
-from sklearn.model_selection import KFold, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from bitveil.checks import check_choice
 from bitveil.columns.table import Table
-from bitveil.workers import run
+from bitveil.learners import check_posteriors
+from bitveil.posteriors import PosteriorScore, fit_posterior, probabilities
 
 __all__ = ["Features"]
 
@@ -32,26 +30,32 @@ FeatureKind: TypeAlias = Literal["posterior", "raw", "both"]
 MANY = 60
 """A text column with this many different values or more is read by its letters."""
 
-_SURE = 1e-4  # posteriors stay this far from 0 and 1, where log-odds are infinite
-
 
 class Features(BaseEstimator):
     """Columns of float32 for an encoder, from a data frame or a matrix.
 
     skrub's `TableVectorizer` turns strings, categories, dates and missing values of a data frame
-    into numbers. Posterior features are predictions of boosted trees for labels (the target, the
-    sensitive attribute): log-odds for classes, one column for each but the first, and the number
-    for numbers. Raw features are standardised. Missing values become the mean, and another column
+    into numbers. Posterior features are predictions of labels (the target, the sensitive
+    attribute): log-odds for classes, one column for each but the first, and the number for
+    numbers. Raw features are standardised. Missing values become the mean, and another column
     says where they were. At the end every column is standardised; in images every channel is.
 
     Arguments:
         kind: `"posterior"`, `"raw"`, or `"both"` side by side, the raw columns last.
+        posteriors: What predicts the labels. None: the best of a linear model and boosted trees,
+            or a stack of two of them, by cross-validation. `"boosting"`: scikit-learn's boosting
+            with its own settings. Otherwise a classifier of scikit-learn's form (a regressor where
+            the labels are numbers, a pair of both where there are both), of which each label gets
+            a copy.
         folds: The number of folds of the out-of-fold predictions.
-        random_state: The seed of the folds and the trees.
-        n_jobs: How many folds are predicted at the same time; None: one.
+        random_state: The seed of the folds and the models.
+        n_jobs: How many models are fitted at the same time; None: one.
 
     Attributes:
         n_raw_: The number of raw columns.
+        blocks_: The posterior columns in their order: for each label `("classes", K)`, with the
+            log-odds of every class but the first in K - 1 columns, or `("numbers", 1)`.
+        scores_: How good the posteriors of each label are, out of fold.
 
     Source:
         Stacked generalization (Wolpert, 1992), https://doi.org/10.1016/S0893-6080(05)80023-1
@@ -70,11 +74,13 @@ class Features(BaseEstimator):
         self,
         kind: FeatureKind = "posterior",
         *,
+        posteriors: Any = None,
         folds: int = 5,
         random_state: int = 0,
         n_jobs: int | None = None,
     ) -> None:
         self.kind = kind
+        self.posteriors = posteriors
         self.folds = folds
         self.random_state = random_state
         self.n_jobs = n_jobs
@@ -92,6 +98,9 @@ class Features(BaseEstimator):
         """
 
         check_choice("features", self.kind, get_args(FeatureKind))
+        check_posteriors(self.posteriors)
+        self.scores_: tuple[PosteriorScore, ...] = ()
+        self.blocks_: tuple[tuple[str, int], ...] = ()
         self.image_: tuple[NDArray[Any], NDArray[Any]] | None = None
         self.known_: dict[str, list[str]] = {}
         if np.ndim(X) > 2:
@@ -153,13 +162,25 @@ class Features(BaseEstimator):
         labels: Sequence[NDArray[Any]],
         weights: NDArray[np.float64] | None,
     ) -> list[NDArray[np.float64]]:
-        self.posteriors_, columns = [], []
-        for column in labels if self.kind != "raw" else ():
-            model, out_of_fold = self._posterior(self._filled(matrix), column, weights)
-            self.posteriors_.append(model)
-            columns.append(out_of_fold)
+        filled = self._filled(matrix)
+        found = [
+            fit_posterior(
+                filled,
+                column,
+                weights,
+                posteriors=self.posteriors,
+                folds=self.folds,
+                seed=self.random_state,
+                n_jobs=self.n_jobs,
+                number=number,
+            )
+            for number, column in enumerate(labels if self.kind != "raw" else ())
+        ]
+        self.posteriors_ = [model for model, _, _ in found]
+        self.scores_ = tuple(score for _, _, score in found)
+        self.blocks_ = tuple((model.kind, model.n_values) for model in self.posteriors_)
 
-        return columns
+        return [columns for _, columns, _ in found]
 
     def _fit_raw(self, matrix: NDArray[Any]) -> list[NDArray[np.float64]]:
         self.raw_, self.n_raw_ = None, 0
@@ -188,11 +209,39 @@ class Features(BaseEstimator):
             _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
         matrix = self._matrix(X)
         filled = self._filled(matrix)
-        columns = [_predicted(model, filled) for model in self.posteriors_]
+        columns = [model.columns(filled) for model in self.posteriors_]
         if self.raw_ is not None:
             columns.append(self.raw_.transform(matrix))
 
         return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
+
+    def posteriors_of(self, x: NDArray[Any]) -> list[NDArray[np.float64]]:
+        """What posterior features say of each label.
+
+        Arguments:
+            x: Features of rows, as `transform` and `fit_transform` return them.
+
+        Returns:
+            For each label the probability of every class, with shape (n, K), or the number, with
+            shape (n, 1).
+
+        Example:
+            >>> features = Features("posterior")
+            >>> X, y = np.arange(40.0).reshape(-1, 1), np.repeat([0, 1, 2, 3], 10)
+            >>> p, _ = features.posteriors_of(features.fit_transform(X, y, y % 2))
+            >>> p.shape, bool(np.allclose(p.sum(1), 1))
+            ((40, 4), True)
+        """
+
+        widths = [max(1, k - 1) for _, k in self.blocks_]
+        stops = np.cumsum([0, *widths])
+        mean, scale = self.scaler_.mean_[: stops[-1]], self.scaler_.scale_[: stops[-1]]
+        columns = np.split(x[:, : stops[-1]] * scale + mean, stops[1:-1], axis=1)
+
+        return [
+            probabilities(each) if kind == "classes" else each
+            for each, (kind, _) in zip(columns, self.blocks_, strict=True)
+        ]
 
     def unseen(self, X: Table) -> dict[str, list[str]]:
         """Values of text columns that were not fitted, by column. Features cannot tell them apart.
@@ -220,38 +269,6 @@ class Features(BaseEstimator):
         filled[:, self.sparse_] = np.nan_to_num(matrix[:, self.sparse_])
 
         return filled
-
-    def _posterior(
-        self, matrix: NDArray[Any], labels: NDArray[Any], weights: NDArray[np.float64] | None
-    ) -> tuple[Any, NDArray[np.float64]]:
-        """A model of the labels on all rows, and the prediction for each row without that row."""
-
-        classes = labels.dtype.kind in "iu"
-        known = labels >= 0 if classes else ~np.isnan(labels)
-        form = HistGradientBoostingClassifier if classes else HistGradientBoostingRegressor
-        model = form(early_stopping=False, random_state=self.random_state)
-        given = {} if weights is None else {"sample_weight": weights[known]}
-        x, y = matrix[known], labels[known]
-        folds = [fold for _, fold in self._folds(y).split(x, y)]
-        held_out = run([partial(_held_out, model, x, y, given, f) for f in folds], self.n_jobs)
-        model.fit(x, y, **given)
-        predictions = _predicted(model, matrix)
-        predictions[np.flatnonzero(known)[np.concatenate(folds)]] = np.concatenate(held_out)
-
-        return model, predictions
-
-    def _folds(self, labels: NDArray[Any]) -> KFold | StratifiedKFold:
-        classes = labels.dtype.kind in "iu"
-        smallest = np.unique(labels, return_counts=True)[1].min() if classes else len(labels)
-        if smallest < 2:
-            raise ValueError(
-                "Posterior features are fitted on one part of the rows and predicted on another, "
-                "and need at least 2 rows of every value of the target and of the sensitive "
-                "attribute; one value has a single row. Join rare values, or use `features='raw'`."
-            )
-        folds = StratifiedKFold if classes else KFold
-
-        return folds(int(min(self.folds, smallest)), shuffle=True, random_state=self.random_state)
 
 
 def _with_text_names(X: Table) -> Table:
@@ -321,36 +338,3 @@ def _vectorizer() -> Any:
         ),
         high_cardinality=StringEncoder(random_state=0),
     )
-
-
-def _held_out(
-    model: Any,
-    x: NDArray[Any],
-    y: NDArray[Any],
-    given: dict[str, NDArray[np.float64]],
-    fold: NDArray[np.int64],
-) -> NDArray[np.float64]:
-    """The predictions for the rows of a fold, by a model that was fitted on the others."""
-
-    others = np.setdiff1d(np.arange(len(y)), fold)
-    weights = {name: values[others] for name, values in given.items()}
-
-    return _predicted(clone(model).fit(x[others], y[others], **weights), x[fold])
-
-
-def _predicted(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:
-    """Log-odds of classes, or a number."""
-
-    if hasattr(model, "predict_proba"):
-        return _log_odds(model.predict_proba(matrix))
-    numbers: NDArray[np.float64] = model.predict(matrix).reshape(-1, 1)
-
-    return numbers
-
-
-def _log_odds(posterior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """log p(v) / (1 - p(v)) for each value but the first, which follows from the others."""
-
-    p = posterior[:, 1:].clip(_SURE, 1 - _SURE)
-
-    return np.log(p / (1 - p))

@@ -58,6 +58,9 @@ _TRUSTED = [
     "skrub.selectors._base.Sub",
     "skrub.selectors._selectors._cardinality_below",
     "bitveil.features.Features",
+    "bitveil.posteriors.Pool",
+    "bitveil.posteriors.Posterior",
+    "bitveil.posteriors.PosteriorScore",
 ]
 
 

@@ -1,9 +1,9 @@
 """Frozen: bits that stay the same, however often somebody asks for them.
 
-A certificate is about one draw of each row. Whoever can ask for more draws can average the noise
-away and learn the probabilities, which reveal more. So the random numbers of a row are a keyed
-hash of its id, or of its content if it has no id. The same row under the same key always has the
-same bits, and another key gives other bits.
+A certificate is about one draw of each row. Anyone who can ask for more draws can average the
+noise away and learn the probabilities, which reveal more. So the random numbers of a row are a
+keyed hash of its id, or of its content if it has no id. The same row under the same key always has
+the same bits, and another key gives other bits.
 """
 
 import hashlib
@@ -97,9 +97,9 @@ def frozen_uniforms(
 ) -> NDArray[np.float64]:
     """The uniform numbers of rows under a key, from 0 to below 1, with shape (n, m).
 
-    They are multiples of 2**-53. Whoever runs an encoder elsewhere needs them to draw the same
-    bits. They are as secret as the key: a bit with its uniform number shows on which side of that
-    number the probability lies, which is more than the bit alone shows.
+    They are multiples of 2**-53. To draw the same bits elsewhere, you need these numbers. They are
+    as secret as the key: a bit with its uniform number shows on which side of that number the
+    probability lies, which is more than the bit alone shows.
 
     Arguments:
         rows: Bytes that name each row, with shape (n, b): see `row_digests`.

@@ -255,6 +255,39 @@ class GroupTables:
 
         return replace(self, known=known.unsqueeze(-1), unknown=unknown.unsqueeze(-1), codes=None)
 
+    def diluted(self, share: float) -> Self:
+        """The expected counts if each row's code is published with a probability.
+
+        A last column counts the other rows, which are blank: see `bitveil.certificates.dilution`.
+
+        Arguments:
+            share: The probability, from 0 to 1.
+
+        Raises:
+            ValueError: If it is no probability, or the columns have codes of their own.
+
+        Example:
+            >>> GroupTables.of([[600, 400], [500, 500]]).diluted(0.25).groups
+            tensor([[150., 100., 750.],
+                    [125., 125., 750.]], dtype=torch.float64)
+        """
+
+        if not 0 <= share <= 1:
+            raise ValueError(f"`share` expects a probability from 0 to 1, got {share}.")
+        if self.codes is not None:
+            raise ValueError(
+                "`diluted` expects tables whose column number t counts code number t. A blank has "
+                "no place among codes that are given."
+            )
+
+        def with_blank(counts: Tensor) -> Tensor:
+            blank = (1 - share) * counts.sum(-1, keepdim=True)
+            return torch.cat([share * counts, blank], -1)
+
+        unknown = None if self.unknown is None else with_blank(self.unknown)
+
+        return replace(self, known=with_blank(self.known), unknown=unknown)
+
     def __add__(self, other: "GroupTables") -> "GroupTables":
         """The tables of the rows of both, which must be different rows.
 

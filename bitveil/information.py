@@ -1,6 +1,6 @@
 r"""Readings: from a table of counts to nats, or to a probability.
 
-Every exact statement about what a code reveals of a group is a function of one table `N(s, t)`.
+Every exact statement about what a code reveals about a group is a function of one table `N(s, t)`.
 All readings take tables of shape :math:`(\dots, k, c)`, read each table on its own, and have
 finite gradients at empty cells.
 
@@ -58,7 +58,7 @@ BITS = 1 / math.log(2)
 
 
 def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
-    r"""The mutual information :math:`I(T; S)` in nats: how much a code reveals of its group.
+    r"""The mutual information :math:`I(T; S)` in nats: how much a code reveals about its group.
 
     Zero if, and only if, code and group are independent. At most :math:`\log k`.
 
@@ -80,7 +80,7 @@ def conditional_mutual_information(
 ) -> Float[Tensor, "*batch"]:
     r"""The conditional mutual information :math:`I(T; S | Y)` in nats.
 
-    What a code reveals of the group to someone who knows the target. Zero under equalised odds.
+    What a code reveals about the group to someone who knows the target. Zero under equalised odds.
 
     Arguments:
         table: The counts over pairs, with shape :math:`(\dots, k_y, k_s, c)`.
@@ -285,7 +285,7 @@ def maximal_leakage(table: Counts, *, prior: Prior = "empirical") -> Float[Tenso
     r"""The maximal leakage :math:`\log \sum_t \max_s p(t|s)` in nats.
 
     The logarithm of the largest factor by which a code raises the chance of guessing *any*
-    function of the group, also a random one. Of the prior only the set of groups matters.
+    function of the group, also a random one. Only the set of groups in the prior matters.
 
     Source:
         An Operational Approach to Information Leakage (Issa, Wagner, Kamath, 2020),
@@ -293,7 +293,7 @@ def maximal_leakage(table: Counts, *, prior: Prior = "empirical") -> Float[Tenso
 
     Arguments:
         table: The counts, with shape :math:`(\dots, k, c)`.
-        prior: The weights of the groups. It only matters which of them are zero.
+        prior: The weights of the groups. Only which of them are zero matters.
 
     Example:
         >>> maximal_leakage(torch.eye(4)).exp()

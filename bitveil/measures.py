@@ -1,8 +1,8 @@
-r"""Measures: how much a code reveals of the sensitive attribute, as a term of an objective.
+r"""Measures: how much a code reveals about the sensitive attribute, as a term of an objective.
 
-Each measure is one `Reading` in `MEASURES`. For a new one add an entry there; its formula may
-stand beside it. A measure reads the expected counts of a `Batch`. Informations are in nats, and
-distances between groups are probabilities.
+Each measure is one `Reading` in `MEASURES`. To make a new one, add an entry there; you can put its
+formula in this file too. A measure reads the expected counts of a `Batch`. Informations are in
+nats, and distances between groups are probabilities.
 """
 
 from collections.abc import Callable
@@ -50,7 +50,7 @@ ENGINES: tuple[Engine, ...] = get_args(Engine)
 
 @dataclass(frozen=True)
 class Reading:
-    """A measure as a function of tables, with all that the library has to know about it.
+    """A measure as a function of tables, with everything that the library needs to know about it.
 
     Attributes:
         function: From tables, with shape (..., k, c), to values, with shape (...). With a prior
@@ -62,8 +62,8 @@ class Reading:
         has_prior: Whether it depends on the weights of the groups.
         each_bit: Whether it reads the table of each bit alone, and adds the values up.
         drawn: An estimate from drawn codes, for codes that are too wide to list; None if there is
-            none.
-        same_of_two: The measure that it equals where there are two groups, if there is one.
+            no such estimate.
+        same_of_two: The measure that it equals for two groups, if there is one.
     """
 
     function: Callable[..., Tensor]

@@ -63,7 +63,7 @@ from bitveil.tables import joint_table, observed_table
 
 __all__ = ["Mixture"]
 
-_COIN = 2**32 - 1  # the last of the layers that draws are told apart by: no network is so deep
+_COIN = 2**32 - 1  # the number of the coin's layer; no network is so deep
 
 _TESTED = tuple(step / 20 for step in range(21))
 """The shares that are tested in turn where drawn codes are counted."""
@@ -351,7 +351,7 @@ class Mixture:
     def _largest_drawn(
         self, X: Any, groups: Tensor, ids: Any, max_gap: float, delta: float
     ) -> tuple[float, Certificate]:
-        """The largest of the tested shares that drawn coins and codes are certified at."""
+        """The largest of the tested shares at which drawn coins and codes are certified."""
 
         check_number("max_gap", max_gap, above=0, most=1)
         passed: tuple[float, Certificate] | None = None

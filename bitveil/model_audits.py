@@ -1,4 +1,4 @@
-"""Audits of fitted encoders: new rows are read, and checked to be new, as the fit read its own."""
+"""Audits of fitted encoders: read rows as the fit read its own, and check that they are new."""
 
 from typing import Any, Literal
 
@@ -42,16 +42,16 @@ class AuditMixin:
     ) -> Audit:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
-        Groups, bins, targets, the criterion and the goal are those of the fit. What is counted is
-        what is published: of rows with names (`ids`) expected counts, otherwise drawn codes. If
-        some rows stay blank, this holds here too.
+        Groups, bins, targets, the criterion and the goal are those of the fit. The audit counts
+        what is published: expected counts for rows with names (`ids`), drawn codes for others. If
+        some rows stay blank, this holds for them too.
 
         Arguments:
             X: New rows, with the columns that were fitted.
             y: Their target, as in `fit`, for classifiers of the codes and for equalised odds; or
                 None. Numbers are cut at quantiles of the fitted rows.
             sensitive_features: The attribute of these rows, as in `fit`.
-            ids: A name for each row, where its code is drawn by name. None may stand twice.
+            ids: A name for each row, if codes are drawn by name. No name may occur twice.
             delta: The probability that the certificate may be wrong; None: as fitted.
             random_state: The seed of the halves and of the attackers.
             attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
@@ -95,7 +95,7 @@ class AuditMixin:
     def used_rows(self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None) -> int:
         """How many rows were used in fitting, by their ids or, without any, by their contents.
 
-        An audit of them says too little of what others reveal, and `audit` refuses them. Contents
+        An audit of such rows understates what new rows reveal, so `audit` refuses them. Contents
         may also be equal by chance.
         """
 
@@ -161,7 +161,7 @@ def check_new(
         ids: Their names, or None.
 
     Returns:
-        What a reader must watch for where contents cannot tell, or None.
+        A caution for the reader if contents cannot tell, or None.
     """
 
     contents = row_digests(table)
@@ -174,7 +174,7 @@ def check_new(
 
 
 def _audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
-    """The first target of the rows, or all of them where groups are compared within them."""
+    """The first target of the rows, or all targets if groups are compared within them."""
 
     cut = model.schema_.targets(y, n, bins=model.bins, missing=model.missing_target)
     if len(cut.columns) > 1 and compares_within_strata(model.criterion):
@@ -201,8 +201,8 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
     notes, fitted = [] if caution is None else [caution], model.schema_.target
     if target is None and compares_within_strata(model.criterion):
         notes.append(
-            f"The encoder was fitted by the criterion {model.criterion!r}, which needs the "
-            "target: without `y` the parity gap is certified."
+            f"The encoder was fitted for the criterion {model.criterion!r}, which needs the "
+            "target. Without `y` the audit certifies the parity gap."
         )
     if target is not None and np.ndim(target) == 1 and len(fitted.kinds) > 1:
         notes.append(f"Only the first of {len(fitted.kinds)} targets is used here.")

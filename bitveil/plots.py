@@ -1,10 +1,10 @@
-"""Plots: every encoder that was trained, by how useful it is and how large its gap."""
+"""Plots: every encoder that was trained, by its use and its gap."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from bitveil.information import BITS
-from bitveil.search import Step
+from bitveil.trainers import Step
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -12,18 +12,16 @@ if TYPE_CHECKING:
 __all__ = ["plot_path"]
 
 MARKS = {True: ("certified", "o"), False: ("not certified", "x"), None: ("not tested", "^")}
-"""The name and the shape of a step that the rows for certification passed, that they did not
-pass, and that none were asked of."""
+"""The name and the mark of a step, by whether the rows for certification passed it."""
 
 
 def plot_path(path: Sequence[Step], ax: "Axes | None" = None) -> "Axes":
-    """Draw the encoders that a fit tried: what each is good for against its gap.
+    """Draw the encoders that a fit tried: how useful each is against its gap.
 
     Both are measured on the rows for selection, and neither is a bound. The usefulness is the
-    score, and where there is none, without a target, the information in bits. The shape of a mark
-    says whether the rows for certification passed the encoder: a disc where they did, a cross
-    where they did not, a triangle where none were asked. Paths of several fits can be put into
-    one list.
+    score, or the information in bits if there is no target. A disc is an encoder that passed on
+    the rows for certification, a cross one that failed, and a triangle one that was not tested.
+    You can put the paths of several fits into one list.
 
     Arguments:
         path: The steps, as `path_` of a fitted encoder.

@@ -99,7 +99,7 @@ class UsedRows:
         if both and found:
             raise ValueError(
                 f"{found} of {n} rows have an id that the encoder was fitted on. {_NEW} An id "
-                "stands for one person: if these are other people, give them other ids."
+                "names one person: if these are other people, give them other ids."
             )
         digests = _keyed(contents, self.key)
         same = self._same(digests)

@@ -22,7 +22,7 @@ SCHEMA_PARTS: Mapping[str, Any] = {
     "target_name": Any,
     "sensitive_names": list[Any] | None,
 }
-"""Parts of the schema that are written as JSON, and their types. Another one needs a line here."""
+"""The parts of the schema that are written as JSON, with their types. A new part needs a line."""
 
 
 def read_schema(what: dict[str, Any]) -> Schema:
@@ -53,7 +53,7 @@ def _target_of(content: Any) -> Target:
         and all(math.isfinite(scale) and scale > 0 for scale in target.scales)
     )
     if not good:
-        raise ValueError("its target has columns of which it says too little or too much")
+        raise ValueError("it says too little or too much about the columns of its target")
     for classes in target.classes:
         _check_distinct(classes)
 
@@ -64,9 +64,9 @@ def _grouping(content: Any) -> Grouping:
     grouping: Grouping = read_record(Grouping, content)
     width = len(grouping.columns)
     if len(set(grouping.columns)) < width:
-        raise ValueError("its grouping has columns of one name")
+        raise ValueError("its grouping has two columns of the same name")
     if not width == len(grouping.edges) == len(grouping.textual) > 0:
-        raise ValueError("its grouping has columns of which it says too little or too much")
+        raise ValueError("it says too little or too much about the columns of its grouping")
     for cuts in grouping.edges:
         if cuts is not None and (np.diff(cuts) <= 0).any():
             raise ValueError(f"its grouping cuts at numbers that do not rise: {cuts[:5]}")
@@ -85,7 +85,7 @@ def _check_distinct(values: NDArray[Any]) -> None:
 
 def _kinds(content: Any, names: list[Any] | None) -> Kinds | None:
     if (content is None) != (names is None):
-        raise ValueError("it has names of columns or kinds of columns, and not both")
+        raise ValueError("it has only one of names and kinds of columns")
     if content is None or names is None:
         return None
     if len(content) != len(names) or not set(content) <= set(KINDS):

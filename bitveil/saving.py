@@ -51,7 +51,7 @@ _UNCHECKED: Mapping[str, Any] = {
     "verbose": int | bool,
     "warm_start": bool,
 }
-"""Settings of the training that nothing checks before they are used, and their types."""
+"""Settings of the training that are checked only when they are used, and their types."""
 
 _NEAR = 1e-4
 """How far logits may be from those that were saved: processors round differently."""
@@ -117,8 +117,8 @@ def restore(
     """Restore the fitted estimator that was saved.
 
     Raises:
-        ValueError: If the folder was changed, or a network of the person's own is missing, or is
-            another one.
+        ValueError: If the folder was changed, or the user's own network is missing or is another
+            one.
     """
 
     what, weights = parts.manifest, parts.weights
@@ -183,7 +183,7 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
     if was != now:
         raise ValueError(
             f"{folder} is not loaded: with {now} its specimens get other codes than with {was}, "
-            f"which saved it; {off}. Install those versions, or fit the encoder anew."
+            f"which saved it; {off}. Install those versions, or fit the encoder again."
         )
     own = " and ".join(f"`{name}`" for name, is_own in parts.manifest["own"].items() if is_own)
     cause = f"Either {own} is another network, or {folder}" if own else f"{folder}"
@@ -255,9 +255,9 @@ def _check_whole(
 
     names, target = schema.feature_names, schema.target
     if names is not None and (len(names),) != schema.shape:
-        raise ValueError("it has other names of columns than columns")
+        raise ValueError("it has more or fewer names of columns than columns")
     if len(set(names or [])) < len(names or []):
-        raise ValueError("it has columns of one name")
+        raise ValueError("it has two columns of the same name")
     hash(schema.target_name), hash(tuple(schema.sensitive_names or [])), hash(target.names)
     if (
         len(sizes) < 2
@@ -402,7 +402,7 @@ def _tried(model: Any, rows: Any) -> tuple[NDArray[np.float64], NDArray[np.uint8
     """The logits and the bits of specimens."""
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # specimens are nobody's, and need no cautions
+        warnings.simplefilter("ignore")  # specimens are nobody's rows and need no cautions
 
         return np.ascontiguousarray(model.logits(rows)), model.transform(rows)
 

@@ -126,7 +126,7 @@ class Schema:
     ) -> "pd.DataFrame | pd.Series[Any]":
         """The attribute of other rows, with its columns cut into the bins of the fit.
 
-        Columns of other names are another attribute, which gets bins of its own.
+        Columns with other names are another attribute, which gets bins of its own.
         """
 
         names, grouping = column_names(sensitive_features), self.grouping
@@ -148,7 +148,7 @@ class Schema:
     ) -> pd.DataFrame:
         """The targets of other rows as classes: numbers are cut into the bins of the fit.
 
-        A column of another name is another target, which gets bins of its own.
+        A column with another name is another target, which gets bins of its own.
         """
 
         target = self.target

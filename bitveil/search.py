@@ -18,7 +18,7 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import Any, NamedTuple, Protocol
 
 from torch import nn
 
@@ -61,9 +61,11 @@ class Found(NamedTuple):
 class Train(Protocol):
     """A `Trainer`, or a `CellTrainer`."""
 
-    measure: Measure
+    @property
+    def measure(self) -> Measure:
+        """What the code is charged for."""
 
-    def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
+    def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> Candidate:
         """Train an encoder, and judge it."""
 
 
@@ -158,7 +160,7 @@ def _passed(
 ) -> list[Certificate]:
     """The certificates of the first encoders, which all hold at once."""
 
-    settings = {"delta": goal.delta, "draws": draws}
+    settings: dict[str, Any] = {"delta": goal.delta, "draws": draws}
     tables = (held_out(candidate.encoder, 1.0) for candidate in tested)
     if draws == "soft" or not dilute:
         soft = draws == "soft" and dilute

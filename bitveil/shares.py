@@ -84,9 +84,9 @@ def largest_share(
 
     Example:
         >>> safe, useful = torch.full((2, 2), 500.0), torch.tensor([[900.0, 100], [500, 500]])
-        >>> share, certificate = largest_share(safe, useful, 0.1547)  # 0.25 * 0.4 + 0.0547
+        >>> share, certificate = largest_share(safe, useful, 0.14004)  # 0.25 * 0.4 + 0.04004
         >>> round(share, 3), certificate.bound
-        (0.25, 0.1547)
+        (0.25, 0.14004)
     """
 
     check_number("max_gap", max_gap, above=0, most=1)

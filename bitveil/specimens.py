@@ -1,8 +1,8 @@
 """Specimens: invented rows to test a loaded encoder on.
 
-A saved encoder keeps some rows with their logits and bits, so that whoever loads it can see
+A saved encoder keeps some rows with their logits and bits, so that anyone who loads it can see
 whether it still gives the same ones. Real rows would be personal data, and so would their shuffled
-cells. So specimens are invented, column by column, from nothing but this:
+cells. So specimens are invented, column by column, and only from the following:
 
 - numbers, dates and durations: drawn evenly between the 5th and the 95th percentile of the column,
   and rounded to three digits, to days and to seconds;

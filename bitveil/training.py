@@ -114,10 +114,10 @@ class Training(BaseEstimator):
         self.verbose = verbose
 
     def check(self) -> None:
-        """Refuse settings that no training can have.
+        """Refuse settings that are out of range.
 
         Raises:
-            ValueError: That says which, what was expected, and what to do.
+            ValueError: If one is. The error says what was expected and what to do.
         """
 
         if self.epochs is not None:

@@ -2,8 +2,8 @@
 
 OpenMP, BLAS and torch each have a pool of threads, which spin while they wait for each other. Next
 to another busy program this makes the same work many times slower. So one rule holds in all of
-bitveil: `n_jobs` is the number of cores in use. Independent calls go to so many jobs, and inside a
-job every pool has one thread. Then the numbers depend neither on the cores of a machine nor on
+bitveil: `n_jobs` is the number of cores in use. Independent calls go to that many jobs, and inside
+a job every pool has one thread. Then the numbers depend neither on the cores of a machine nor on
 `n_jobs`.
 """
 

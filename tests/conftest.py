@@ -135,6 +135,22 @@ def place(table, fitted, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.fixture(scope="session")
+def pages():
+    """Pages of audits of every kind."""
+
+    from audit_pages import every_page
+
+    return every_page()
+
+
+@pytest.fixture(params=["adult", "foreign", "wide", "several"])
+def content(request, pages):
+    """Each of these pages."""
+
+    return pages[request.param]
+
+
 @pytest.fixture
 def bitveil(command_line, monkeypatch):
     """Run the command line, whose fits take a moment."""

@@ -70,6 +70,26 @@ every_dataset = pytest.mark.parametrize("load", BUNDLED + FETCHED)
 every_bundled_dataset = pytest.mark.parametrize("load", BUNDLED)
 
 
+def assert_split(
+    data: Dataset,
+    part: "pd.Series[bool]",
+    rows: int,
+    rate: float,
+    women: int,
+    rate_women: float,
+    rate_men: float,
+) -> None:
+    """The sizes and the base rates of an official split, for all and by sex."""
+
+    target, female = data.target[part], data.sensitive["sex"][part] == "Female"
+
+    assert part.sum() == rows
+    assert target.mean() == pytest.approx(rate, abs=5e-5)
+    assert female.sum() == women
+    assert target[female].mean() == pytest.approx(rate_women, abs=5e-5)
+    assert target[~female].mean() == pytest.approx(rate_men, abs=5e-5)
+
+
 def toy(**changes: object) -> Dataset:
     fields = {
         "name": "Toy",

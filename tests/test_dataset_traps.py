@@ -18,6 +18,7 @@ from loaded_datasets import (
     Load,
     adult,
     all_violence,
+    assert_split,
     bank,
     census,
     credit,
@@ -79,15 +80,10 @@ def test_census_official_split(
     official_test: bool, rows: int, rate: float, women: int, rate_women: float, rate_men: float
 ) -> None:
     data = census()
-    part = data.test == official_test
-    target, female = data.target[part], data.sensitive["sex"][part] == "Female"
 
     assert data.test is data.official_test
-    assert part.sum() == rows
-    assert target.mean() == pytest.approx(rate, abs=5e-5)
-    assert female.sum() == women
-    assert target[female].mean() == pytest.approx(rate_women, abs=5e-5)
-    assert target[~female].mean() == pytest.approx(rate_men, abs=5e-5)
+    part = data.test == official_test
+    assert_split(data, part, rows, rate, women, rate_women, rate_men)
 
 
 def test_census_weights_are_no_feature() -> None:

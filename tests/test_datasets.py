@@ -19,6 +19,7 @@ from loaded_datasets import (
     Load,
     adult,
     all_violence,
+    assert_split,
     bank,
     census,
     credit,
@@ -148,14 +149,9 @@ def test_adult_official_split(
     data = adult()
     assert data.official_test is not None
     part = data.official_test == official_test
-    target, female = data.target[part], data.sensitive["sex"][part] == "Female"
 
-    assert part.sum() == rows
     assert len(data.features[part].dropna()) == complete
-    assert target.mean() == pytest.approx(rate, abs=5e-5)
-    assert female.sum() == women
-    assert target[female].mean() == pytest.approx(rate_women, abs=5e-5)
-    assert target[~female].mean() == pytest.approx(rate_men, abs=5e-5)
+    assert_split(data, part, rows, rate, women, rate_women, rate_men)
 
 
 def test_adult_without_missing_values() -> None:

@@ -1,9 +1,10 @@
 """Every Python block of the README and the pages runs; the blocks of a page share their names.
 
 If a block needs packages that bitveil does not depend on, the line before it names them:
-`<!-- needs: faiss -->`. It runs if they are installed. Otherwise the test says what is missing.
+`<!-- needs: faiss -->`. It runs if they are installed. Otherwise a test says what is missing.
 """
 
+import ast
 import re
 from importlib.util import find_spec
 from pathlib import Path
@@ -38,20 +39,43 @@ def seen_before(page):
     return {block for other in earlier for block in blocks(other)}
 
 
-def run(page, needs):
-    """Run the blocks of a page that need nothing more, and those that need exactly these."""
+def bound(trees):
+    """The names that some blocks make, by any kind of statement."""
 
-    names = {}
-    for block in blocks(page):
-        if block not in seen_before(page) and block.needs in ((), needs):
-            exec(compile(block.code, page, "exec"), names)
+    nodes = [node for tree in trees for node in ast.walk(tree)]
+    imports = [alias for node in nodes for alias in getattr(node, "names", [])]
+
+    return (
+        {
+            node.id
+            for node in nodes
+            if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store)
+        }
+        | {node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
+        | {alias.asname or alias.name for alias in imports if isinstance(alias, ast.alias)}
+    )
+
+
+def read(trees):
+    """The names that some blocks use."""
+
+    return {node.id for tree in trees for node in ast.walk(tree) if isinstance(node, ast.Name)}
+
+
+def missing(block):
+    """The packages that a block needs, and that are not installed."""
+
+    return [name for name in block.needs if find_spec(name) is None]
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_code_runs(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("BITVEIL_EXAMPLE_ROWS", "400")
-    run(page, needs=())
+    names = {}
+    for block in blocks(page):
+        if block not in seen_before(page) and not missing(block):
+            exec(compile(block.code, page, "exec"), names)
 
     printed = capsys.readouterr().out
     if page == "README.md":
@@ -63,15 +87,30 @@ def test_code_runs(page, capsys, tmp_path, monkeypatch):
         assert printed.rstrip().endswith("0.0\n1.0")
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_a_page_runs_without_the_blocks_that_need_more(page):
+    """No other block uses a name that only these make."""
+
+    plain = [ast.parse(block.code) for block in blocks(page) if not block.needs]
+    optional = [ast.parse(block.code) for block in blocks(page) if block.needs]
+
+    assert not (bound(optional) - bound(plain)) & read(plain)
+
+
+def test_a_name_that_only_an_optional_block_makes_is_found():
+    plain, optional = ast.parse("a = 1\nprint(b)"), ast.parse("import b, c\na = c")
+
+    assert (bound([optional]) - bound([plain])) & read([plain]) == {"b"}
+
+
 @pytest.mark.parametrize(
-    ("page", "needs"),
-    sorted({(page, block.needs) for page in PAGES for block in blocks(page) if block.needs}),
+    ("page", "block"),
+    [(page, block) for page in PAGES for block in blocks(page) if block.needs],
+    ids=lambda value: value if isinstance(value, str) else ", ".join(value.needs),
 )
-def test_code_that_needs_more_runs(page, needs, tmp_path, monkeypatch):
-    if missing := [name for name in needs if find_spec(name) is None]:
-        pytest.skip(f"{', '.join(missing)} not installed")
-    monkeypatch.chdir(tmp_path)
-    run(page, needs)
+def test_nothing_is_missing_that_a_page_needs(page, block):
+    if missing(block):
+        pytest.skip(f"{', '.join(missing(block))} not installed")
 
 
 def test_blocks_say_what_they_need():

@@ -31,7 +31,7 @@ def fitted(people):
 def test_noise_is_not_predictable_from_the_posteriors_of_the_fitted_rows():
     rng = np.random.default_rng(0)
     X, y, s = rng.normal(size=(600, 5)), rng.integers(2, size=600), rng.integers(2, size=600)
-    features = Features("posterior")
+    features = Features("posterior", posteriors="boosting")
     fitted = features.fit_transform(X, y, s)
     in_sample = features.transform(X)  # what the encoder would see if they were not out of fold
 

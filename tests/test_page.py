@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from audit_pages import Parsed, every_page, full_audit, rows_of
+from audit_pages import Parsed, full_audit, rows_of
 from bitveil.audits import audit, html_report
 from bitveil.audits.page.figures import figures
 from bitveil.audits.page.marks import at_least, at_most, axis_of, bits_at_most
@@ -14,16 +14,6 @@ from bitveil.audits.page.view import View
 from bitveil.audits.patterns import Pattern
 from bitveil.certificates import EQUAL_OPPORTUNITY_GAP, EQUALISED_ODDS_GAP
 from worlds import audit_named, noisy_copy, parity_trap
-
-
-@pytest.fixture(scope="module")
-def pages():
-    return every_page()
-
-
-@pytest.fixture(params=["adult", "foreign", "wide", "several"])
-def content(request, pages):
-    return pages[request.param]
 
 
 @pytest.fixture(scope="module")

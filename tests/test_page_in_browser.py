@@ -6,18 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from audit_pages import every_page
-
-
-@pytest.fixture(scope="module")
-def pages():
-    return every_page()
-
-
-@pytest.fixture(params=["adult", "foreign", "wide", "several"])
-def content(request, pages):
-    return pages[request.param]
-
 
 def chromium():
     for name in ("chromium", "chromium-browser", "google-chrome"):

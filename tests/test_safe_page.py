@@ -7,21 +7,10 @@ from itertools import pairwise
 
 import numpy as np
 import pandas as pd
-import pytest
 
-from audit_pages import Parsed, every_page
+from audit_pages import Parsed
 from bitveil.audits import audit, html_report
 from bitveil.columns.printing import printable
-
-
-@pytest.fixture(scope="module")
-def pages():
-    return every_page()
-
-
-@pytest.fixture(params=["adult", "foreign", "wide", "several"])
-def content(request, pages):
-    return pages[request.param]
 
 
 def test_a_page_is_one_file_that_asks_for_nothing(content):

@@ -357,8 +357,12 @@ def test_arrays_with_a_giant_declared_shape_are_refused(copy):
 # Trees and vocabularies
 
 
+def boosting_of(features):
+    return features.posteriors_[0].models[-1]
+
+
 def tree_of(features):
-    return features.posteriors_[0]._predictors[0][0]
+    return boosting_of(features)._predictors[0][0]
 
 
 def say(field, value):
@@ -378,11 +382,11 @@ def retype(features):
 
 
 def widen(features):
-    del features.posteriors_[0].n_features_in_
+    del boosting_of(features).n_features_in_
 
 
 def lose(features):
-    features.posteriors_[0]._predictors[0] = []
+    boosting_of(features)._predictors[0] = []
 
 
 def empty(features):

@@ -204,9 +204,9 @@ def within(certificate: Certificate, probe: Probe, *, delta: float = 0.05) -> Co
     r"""Compare a probe of the group with a certificate of its code.
 
     The probe was fixed before the rows were scored. Its balanced accuracy is the mean over k
-    groups of the means of their rows. It exceeds its expectation by more than :math:`\tfrac1k
-    \sqrt{\tfrac12 \ln \tfrac1\delta \sum_g \tfrac1{n_g}}` with probability at most :math:`\delta`
-    (McDiarmid). If the certificate bounds a gap, the balanced accuracy is turned into a gap.
+    groups of the means of their rows. It exceeds its expectation by more than one k-th of the
+    slack with probability at most :math:`\delta`: see `bitveil.certificates.slacks`. If the
+    certificate bounds a gap, the balanced accuracy is turned into a gap.
 
     Arguments:
         certificate: A certificate of a gap or of the balanced attack accuracy. For a gap among the
@@ -220,7 +220,7 @@ def within(certificate: Certificate, probe: Probe, *, delta: float = 0.05) -> Co
     Example:
         >>> probe = Probe("mlp", 0.55, 0.56, 0.55, (1000, 1000))
         >>> print(within(Certificate(0.08, 0.05, 0.03, (2000, 2000)), probe))
-        mlp: 0.1000 - 0.0547 ≤ 0.0800, within the certificate
+        mlp: 0.1000 - 0.0400 ≤ 0.0800, within the certificate
     """
 
     if certificate.quantity.unit == "bits":

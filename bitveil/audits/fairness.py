@@ -29,7 +29,7 @@ class Difference:
     Attributes:
         metric: `"selection rate"`, `"true positive rate"` or `"false positive rate"`.
         value: The largest difference between two groups on these rows; None if a group has no rows
-            of the label that the rate is about.
+            with the label that the rate is about.
         interval: The bootstrap interval of 95 % over these rows, or None.
         bound: The upper bound of a certificate on it in the population, or None.
     """
@@ -150,7 +150,7 @@ def _counts(
 
 
 def _differences(counts: NDArray[np.int64]) -> list[float | None]:
-    """The differences of rates, from the counts of rows."""
+    """The differences between rates, from the counts of rows."""
 
     try:  # optional, and without types
         from fairlearn import metrics  # type: ignore[import-untyped,import-not-found,unused-ignore]

@@ -31,7 +31,7 @@ from bitveil.certificates.quantities import (
     gap_of,
 )
 from bitveil.certificates.upper import Certificate, certify
-from bitveil.columns.labels import Labels, number_labels
+from bitveil.columns.labels import MOST_VALUES, Labels, number_labels
 from bitveil.criteria import Criterion, compares_within_strata
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
@@ -42,7 +42,6 @@ from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = [
     "FEW_ROWS",
-    "MOST_LABELS",
     "VALUES_SEEN",
     "AuditSettings",
     "HeldOut",
@@ -52,7 +51,6 @@ __all__ = [
 ]
 
 _CERTAIN = 200.0  # a logit at which the draw is certain
-MOST_LABELS = 50  # values of an attribute or a target: more look like numbers or names
 VALUES_SEEN = 255  # values of a foreign column that trained attackers can distinguish
 _BOOT = 200  # resamples of a bootstrap interval
 FEW_ROWS = 20  # with fewer rows of a group no search and no repeated draws are tried
@@ -155,7 +153,7 @@ class HeldOut:
         names = attribute_names(sensitive_features)
         found = []
         for name, (_, column) in zip(names, frame.items(), strict=True):
-            labels = number_labels(name, column, len(self.s), most=MOST_LABELS)
+            labels = number_labels(name, column, len(self.s), most=MOST_VALUES)
             s, k = torch.from_numpy(labels.numbers), len(labels.values)
             table = self.published.tables(s, k).groups
             found.append(
@@ -228,7 +226,7 @@ class HeldOut:
         return published.tables(self.s, self.k, y, len(self.target.values))
 
     def neuron_information(self) -> float | None:
-        """The sum over single bits that the paper uses, in bits; None if they are no bits."""
+        """The sum over single bits that the paper uses, in bits; None without bits."""
 
         published = self.published
         logits, blank = published.logits, published.blank

@@ -33,7 +33,7 @@ class Part:
             the row is blank.
         given_others: The bits that it reveals beyond all the others: without it the code reveals
             this much less. None if there are too few rows to read the whole code.
-        ones: How often it is 1 in each group; None if it is no bit.
+        ones: How often it is 1 in each group; None if it is not a bit.
         target_information: The bits that it reveals about the target alone; None without a target,
             or if the target of a row is missing.
         target_given_others: The bits that it reveals about the target beyond all the others.

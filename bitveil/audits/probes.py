@@ -191,7 +191,7 @@ class Guesses:
 
 
 def check_lengths(seen: NDArray[Any], labels: NDArray[np.int64]) -> None:
-    """Refuse no rows, and rows with more or fewer labels."""
+    """Refuse an empty set of rows, and more or fewer labels than rows."""
 
     if len(seen) != len(labels) or not len(seen):
         raise ValueError(

@@ -62,7 +62,7 @@ class PublishedCodes:
         names: The name of each part.
         values: The values of each part, in the order of their numbers.
         logits: The logits of the bits, with shape (n, m), if every row has a name of its own.
-        counts: How many rows each row of `parts` stands for; None: one.
+        counts: How many rows each row of `parts` represents; None: one.
         n_distinct: The number of different codes among these rows.
         share: The probability that a row gets a code; the measured share if it is not known.
         blank: Which part says that a row is blank; None if every row has a code.
@@ -404,7 +404,7 @@ class PublishedCodes:
         return replace(self, parts=self.parts[rows], counts=None), labels[rows]
 
     def numbers(self, parts: Sequence[int]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The number of each row's code in some parts, and the values that each number stands for.
+        """The number of each row's code in some parts, and the values behind each number.
 
         Only codes that occur are numbered. The values have shape (codes, parts).
         """
@@ -448,7 +448,7 @@ class PublishedCodes:
         ]
 
     def meant(self, parts: Sequence[int], numbers: Sequence[int]) -> tuple[Any, ...]:
-        """The values that these numbers of some parts stand for."""
+        """The values of some parts, from their numbers."""
 
         return tuple(self.values[j][number] for j, number in zip(parts, numbers, strict=True))
 

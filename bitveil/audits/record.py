@@ -17,7 +17,7 @@ from bitveil.columns.printing import printable
 __all__ = ["SCHEMA", "Audit", "Column", "Made", "PathStep"]
 
 SCHEMA = "bitveil.audit/1"
-"""The version of the JSON: fields may be added to it, none change their meaning or go."""
+"""The version of the JSON. Fields may be added; none is removed or changes its meaning."""
 _WORST = "largest gap of any classifier of the codes"
 
 
@@ -96,7 +96,7 @@ class Audit:
         sizes: The number of rows of each.
         information_bits: The joint information of code and group. On average it is too large.
         information_left_out_bits: The same, with each row judged by the others. It is too small.
-        entropy_bits: The entropy of the groups: all that there is to reveal.
+        entropy_bits: The entropy of the groups: the most that a code can reveal.
         neuron_information_bits: The sum over single bits that the paper uses. It is no bound.
         total_variation: The largest gap of a classifier on these rows. It is too large.
         total_variation_left_out: The same, with each row judged by the others. It is too small.

@@ -1,4 +1,4 @@
-"""An adversary in training: the encoder learns to make a network fail that looks for S."""
+"""An adversary in training: the encoder learns to defeat a network that looks for S."""
 
 __all__ = ["Adversary"]
 

@@ -24,10 +24,10 @@ class Ceiling(TableBaseline):
 
     with :math:`\pi = p(s{=}1)`. If the total variation between the groups' codes is
     :math:`\epsilon`, no answer from the code has a larger parity gap. So the code is at most as
-    accurate for this target as the best answer with a parity gap of :math:`\epsilon`. By the rule
-    of Lagrange that is h for some :math:`\lambda`, if the posteriors are known. Here they are
-    estimated, so the curve is a ceiling only as far as boosted trees are right. The ceiling knows
-    one target, so it is not a representation to publish, and does not compete.
+    accurate for this target as the best answer with a parity gap of :math:`\epsilon`. If the
+    posteriors are known, the method of Lagrange multipliers gives h for some :math:`\lambda`. Here
+    they are estimated, so the curve is a ceiling only as far as boosted trees are right. The
+    ceiling knows one target, so it is not a representation to publish, and does not compete.
 
     The posteriors come from scikit-learn's `HistGradientBoostingClassifier`. Bisection on
     posteriors out of five folds finds the :math:`\lambda` nearest to 0 whose gap is within the

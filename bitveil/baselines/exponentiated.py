@@ -20,9 +20,10 @@ class Reduction(TableBaseline):
 
     Fairlearn's `ExponentiatedGradient` with the constraint `DemographicParity`, whose
     `difference_bound` is the strength: each group's rate of positive answers may differ from that
-    of all rows by as much. Its learner is scikit-learn's `LogisticRegression`. Our additions: the
-    drawn answer is published as a code, and few iterations are made, after which the constraint
-    may not hold yet. It answers one question, and gives no representation for others.
+    of all rows by at most this much. Its learner is scikit-learn's `LogisticRegression`. Our
+    additions: the drawn answer is published as a code, and few iterations are made, after which
+    the constraint may not hold yet. It answers one question, and gives no representation for
+    others.
 
     Source:
         A Reductions Approach to Fair Classification (Agarwal, Beygelzimer, Dudík, Langford,

@@ -15,7 +15,7 @@ from bitveil.baselines.limited import LimitedCode
 from bitveil.goals import Weight
 from bitveil.measures import Measure
 from bitveil.networks import Decoding
-from bitveil.search import Trainer
+from bitveil.trainers import Trainer
 
 __all__ = ["PerNeuron"]
 

@@ -1,4 +1,4 @@
-"""A fair tree, whose leaves are the codes: a few cells of the table that reveal little of S."""
+"""A fair tree, whose leaves are the codes: a few cells of the table that reveal little about S."""
 
 __all__ = ["FairTree", "TreeSplit"]
 
@@ -38,7 +38,7 @@ class FairTree(TableBaseline):
     with the Gini indices :math:`G` of target and groups in a leaf, and the strength
     :math:`\gamma`. With k = 2 groups the last term is FARE's, :math:`0.5 - G_s`. With more groups
     the largest Gini index of k groups replaces 0.5. No split improves the term of the groups, so a
-    leaf is final when every split would reveal more of the groups than it gains for the target.
+    leaf is final when every split would reveal more about the groups than it gains for the target.
 
     This is bitveil's own implementation, not the authors'. It differs: thresholds are up to 31
     quantiles of a column; categories are columns of zeros and ones, which are split one at a time

@@ -118,9 +118,9 @@ def run_benchmark(
 ) -> None:
     """Run unfinished cells. Each method has a file for each split, with a line a configuration.
 
-    What was interrupted goes on where it stopped. Where neither data sets nor methods are named,
-    it is all methods on Adult, COMPAS and Heritage Health, a few on the others, and what has no
-    file or package here is left out with a note.
+    An interrupted run continues where it stopped. If you name neither data sets nor methods, all
+    methods run on Adult, COMPAS and Heritage Health, and a few on the others. A note says what is
+    left out because a file or a package is missing.
 
     `bitveil bench run --quick`
 

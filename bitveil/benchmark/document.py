@@ -4,11 +4,12 @@ Text is plain, except for `**strong**` and backticks.
 """
 
 import base64
-import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
+
+from bitveil.audits.page.environment import integrity, page_environment
 
 __all__ = ["Block", "Figure", "Heading", "Items", "PageTable", "Text", "html", "markdown"]
 
@@ -122,26 +123,17 @@ def html(title: str, blocks: Sequence[Block], drawings: Mapping[str, bytes]) -> 
 
     from importlib.resources import files
 
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
-    environment = Environment(
-        loader=PackageLoader("bitveil.benchmark", "pages"),
-        autoescape=True,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("bitveil.benchmark", "pages")
     environment.filters["inline"] = _inline
     sheets = [
         ("bitveil.audits.page", "templates/page.css"),
         ("bitveil.benchmark", "pages/report.css"),
     ]
     style = "".join(files(of).joinpath(name).read_text("utf-8") for of, name in sheets)
-    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
     images = {name: base64.b64encode(content).decode() for name, content in drawings.items()}
 
     return environment.get_template("report.html").render(
-        title=title, blocks=blocks, images=images, style=style, hash=f"sha256-{digest}"
+        title=title, blocks=blocks, images=images, style=style, hashes={"style": integrity(style)}
     )
 
 

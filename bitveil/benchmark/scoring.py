@@ -1,4 +1,4 @@
-"""Scores: what a representation is good for, what it leaks, and what its codes certify.
+"""Scores: how useful a representation is, what it leaks, and what can be certified.
 
 The benchmark trains classifiers for the target and attackers for the group on the rows for
 fitting, with their representation. It scores both on the rows for selection, which decide every

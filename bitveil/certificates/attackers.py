@@ -5,10 +5,10 @@ On the rows of a table nobody guesses better than by its most frequent group: se
 shows what the codes leak for sure. This is the lower side of a certificate.
 
 On the other rows the gap of a fixed classifier is a difference of two means. It exceeds the gap in
-the population by more than :math:`\sqrt{\tfrac12 \ln \tfrac1\delta (\tfrac1{n_0} +
-\tfrac1{n_1})}` with probability at most :math:`\delta` (McDiarmid, as in
-`bitveil.certificates`). The first rows alone choose which groups, targets and codes it separates.
-So :math:`\delta` is not divided among these choices.
+the population by more than the slack with probability at most :math:`\delta`: see
+`bitveil.certificates.slacks`, as for a certificate. The first rows alone choose which groups,
+targets and codes it separates. So :math:`\delta` is not divided among these choices. The slack is
+that of what the other rows count.
 """
 
 from collections.abc import Sequence
@@ -17,13 +17,14 @@ from typing import NamedTuple
 import torch
 
 from bitveil.certificates.compared import Compared, slack
+from bitveil.certificates.slacks import hoeffding_slack
 from bitveil.information import BITS, Prior, given_group, group_prior
 
 __all__ = ["attacker_accuracy", "classifier_bits", "classifier_gap"]
 
 
 class _Apart(NamedTuple):
-    """Two groups: by how much more than the slack they differ, and where they are."""
+    """Two groups: by how much more than the noise they differ, and where they are."""
 
     excess: float
     part: int
@@ -31,7 +32,7 @@ class _Apart(NamedTuple):
 
 
 def classifier_gap(
-    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float
+    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float, draws: str
 ) -> float:
     """The gap of a classifier, minus its slack, or 0.
 
@@ -45,11 +46,13 @@ def classifier_gap(
     table, sizes = scored[apart.part]
     rates = given_group(table)[list(apart.pair)] @ answer
 
-    return max(0.0, (rates[0] - rates[1]).item() - slack([sizes[i] for i in apart.pair], delta))
+    noise = slack([sizes[i] for i in apart.pair], delta, draws=draws)
+
+    return max(0.0, (rates[0] - rates[1]).item() - noise)
 
 
 def attacker_accuracy(
-    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float
+    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float, draws: str
 ) -> float:
     """The balanced accuracy of an attacker, minus its slack, or 1/k, which is chance.
 
@@ -63,11 +66,11 @@ def attacker_accuracy(
     guess = given_group(fixed[part].table).argmax(0)
     right = given_group(table)[guess, torch.arange(table.shape[1])].sum().item()
 
-    return max(1 / k, (right - slack(sizes, delta)) / k)
+    return max(1 / k, (right - slack(sizes, delta, draws=draws)) / k)
 
 
 def classifier_bits(
-    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float
+    fixed: Sequence[Compared], scored: Sequence[Compared], prior: Prior, delta: float, draws: str
 ) -> float:
     r"""The information that follows from the gap of a classifier, in bits.
 
@@ -77,7 +80,7 @@ def classifier_bits(
     information of each of the two groups against the whole; this is the least their sum can be.
     """
 
-    gap = classifier_gap(fixed, scored, prior, delta)
+    gap = classifier_gap(fixed, scored, prior, delta, draws)
     _, part, (first, second) = _farthest_pair(fixed, delta)
     weight = group_prior(scored[part].table.sum(-1), prior)
     a, b = weight[first].item(), weight[second].item()
@@ -90,7 +93,7 @@ def _farthest_pair(compared: Sequence[Compared], delta: float) -> _Apart:
 
     return max(
         _Apart(
-            (p[i] - p[j]).abs().sum().item() / 2 - slack([sizes[i], sizes[j]], delta),
+            (p[i] - p[j]).abs().sum().item() / 2 - hoeffding_slack([sizes[i], sizes[j]], delta),
             part,
             (i, j),
         )

@@ -1,13 +1,14 @@
 """The groups that a certificate compares, and the slack that their rows need."""
 
-import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 from jaxtyping import Float
 from torch import Tensor
 
-__all__ = ["Compared", "UncertifiableError", "check_delta", "check_sizes", "slack"]
+from bitveil.certificates.slacks import least_slack
+
+__all__ = ["Compared", "UncertifiableError", "check_delta", "check_draws", "check_sizes", "slack"]
 
 
 class UncertifiableError(ValueError):
@@ -26,15 +27,36 @@ class Compared(NamedTuple):
     sizes: tuple[int, ...]
 
 
-def slack(sizes: Sequence[int], delta: float, dobrushin: float = 1.0) -> float:
-    """How far a measured value may lie below its expectation, for L = 1 in the theorem.
+def slack(
+    sizes: Sequence[int],
+    delta: float,
+    *,
+    draws: str = "soft",
+    dobrushin: float = 1.0,
+    most: float = 1.0,
+) -> float:
+    r"""How far the sum of the means of one function in each group may lie below its expectation.
+
+    The least of the slacks in `bitveil.certificates.slacks`. Which of them that is depends on the
+    arguments alone, and not on any row.
+
+    Arguments:
+        sizes: The number of rows of each group.
+        delta: The probability that the sum may lie lower.
+        draws: What is counted: `"soft"` (expected) or `"hard"` (drawn) codes. A function of a
+            drawn code that is 0 or 1 has a binomial sum.
+        dobrushin: A bound D on the total variation between the codes of any two rows. The function
+            then stays in an interval of width D, and every slack is D times as large. For expected
+            counts only.
+        most: An upper bound, for every group, on the probability of the event whose mean is taken,
+            or on one minus it; 1: none.
 
     Example:
-        >>> round(slack([1000, 1000], 0.05), 4)
-        0.0547
+        >>> round(slack([1000, 1000], 0.05), 4), round(slack([1000, 1000], 0.05, draws="hard"), 4)
+        (0.04, 0.0381)
     """
 
-    return dobrushin * math.sqrt(0.5 * math.log(1 / delta) * sum(1 / n for n in sizes))
+    return dobrushin * least_slack(tuple(sorted(sizes)), delta, draws, most)
 
 
 def check_delta(delta: float) -> None:
@@ -45,6 +67,13 @@ def check_delta(delta: float) -> None:
             f"`delta` expects a probability between 0 and 1, got {delta}. With 0.05 one "
             "certificate in twenty may be wrong."
         )
+
+
+def check_draws(draws: str) -> None:
+    """Refuse to count what is neither."""
+
+    if draws not in ("soft", "hard"):
+        raise ValueError(f"`draws` expects 'soft' or 'hard', got {draws!r}.")
 
 
 def check_sizes(sizes: Sequence[int]) -> None:

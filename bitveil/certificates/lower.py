@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from bitveil.certificates.compared import check_delta, check_sizes
+from bitveil.certificates.compared import check_delta, check_draws, check_sizes
 from bitveil.certificates.quantities import PARITY_GAP, Quantity
 from bitveil.certificates.upper import Certificate
 from bitveil.group_tables import GroupTables
@@ -23,7 +23,7 @@ class Interval:
         >>> from bitveil.certificates import certify
         >>> leaky = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
         >>> print(Interval(lower_bound(leaky, leaky), certify(leaky)))
-        0.7453 ≤ largest gap of any classifier that sees the code ≤ 0.8547,
+        0.7600 ≤ largest gap of any classifier that sees the code ≤ 0.8400,
         each bound with probability ≥ 0.95
     """
 
@@ -47,6 +47,7 @@ def lower_bound(
     quantity: Quantity = PARITY_GAP,
     *,
     delta: float = 0.05,
+    draws: str = "soft",
 ) -> float:
     """What some classifier or attacker of the codes reaches, with probability 1 - delta.
 
@@ -58,6 +59,7 @@ def lower_bound(
         scored: The counts of other rows, over the same codes.
         quantity: What is bounded: an entry of `bitveil.certificates.quantities`.
         delta: The probability that the bound may be wrong.
+        draws: What `scored` counts: `"soft"` (expected) or `"hard"` (drawn) codes.
 
     Returns:
         The bound. Where nothing is certain it is the value of a code that reveals nothing.
@@ -68,17 +70,18 @@ def lower_bound(
     Example:
         >>> from bitveil.certificates import BALANCED_ATTACK_ACCURACY, INFORMATION
         >>> leaky = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
-        >>> lower_bound(leaky, leaky)  # 0.8 - 0.0547
-        0.7452...
-        >>> lower_bound(leaky, leaky, BALANCED_ATTACK_ACCURACY)  # 0.9 - 0.0547 / 2
-        0.8726...
-        >>> lower_bound(leaky, leaky, INFORMATION)  # 0.7453² / (2 log 2), where 0.53 is the truth
-        0.4006...
+        >>> lower_bound(leaky, leaky)  # 0.8 - 0.0400
+        0.7599...
+        >>> lower_bound(leaky, leaky, BALANCED_ATTACK_ACCURACY)  # 0.9 - 0.0400 / 2
+        0.8799...
+        >>> lower_bound(leaky, leaky, INFORMATION)  # 0.76² / (2 log 2), where 0.53 is the truth
+        0.4166...
     """
 
     check_delta(delta)
+    check_draws(draws)
     first, second = quantity.compared(fixed), quantity.compared(scored)
     for each in (*first, *second):
         check_sizes(each.sizes)
 
-    return quantity.proof(first, second, quantity.weights, delta)
+    return quantity.proof(first, second, quantity.weights, delta, draws)

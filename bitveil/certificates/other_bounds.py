@@ -13,7 +13,7 @@ from jaxtyping import Float
 from scipy.stats import beta
 from torch import Tensor
 
-from bitveil.certificates.compared import slack
+from bitveil.certificates.slacks import hoeffding_slack
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.group_tables import GroupTables
 from bitveil.information import total_variation
@@ -110,8 +110,8 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
     r"""The gap by uniform convergence over all classifiers of c codes.
 
     The gap of any classifier in the population exceeds its gap on the rows by at most twice the
-    Rademacher complexity of all classifiers, :math:`\tfrac12 \sqrt{c/n}` for each group, plus the
-    slack of a certificate. A certificate is this bound without the complexity.
+    Rademacher complexity of all classifiers, :math:`\tfrac12 \sqrt{c/n}` for each group, plus
+    Hoeffding's slack. A certificate with that slack is this bound without the complexity.
 
     Source:
         Rademacher and Gaussian Complexities: Risk Bounds and Structural Results (Bartlett,
@@ -137,7 +137,7 @@ def rademacher_gap(table: Float[Tensor, "k c"], *, delta: float = 0.05) -> float
             total_variation(table[[i, j]]).item()
             + math.sqrt(c / sizes[i])
             + math.sqrt(c / sizes[j])
-            + slack([sizes[i], sizes[j]], delta / len(pairs))
+            + hoeffding_slack([sizes[i], sizes[j]], delta)
             for i, j in pairs
         ),
     )

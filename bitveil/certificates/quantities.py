@@ -1,7 +1,7 @@
 r"""The quantities that a certificate can bound. A new one takes one entry here.
 
 An entry says how the quantity is read from the tables in which its criterion compares groups: as
-the largest of convex parts, to each of which the theorem of `bitveil.certificates` applies. It
+the largest of parts, to each of which the theorem of `bitveil.certificates` applies. It
 also says which attacker proves a lower bound, and the words for both.
 """
 
@@ -34,21 +34,25 @@ __all__ = [
 
 Unit: TypeAlias = Literal["gap", "accuracy", "bits"]
 
+Proof: TypeAlias = Callable[[Sequence[Compared], Sequence[Compared], Prior, float, str], float]
+
 Weighting: TypeAlias = Literal["empirical", "uniform"] | tuple[float, ...]
 
 
 class ConvexPart(NamedTuple):
-    """A convex function of the groups' distributions, measured on held-out rows.
+    """The value of the best rule, a convex function of the groups' distributions, on held-out rows.
 
     Attributes:
         measured: Its value on these rows.
-        sizes: The number of rows of each group that it reads.
-        mean_of: L in the theorem is one over this: over how many groups it is a mean.
+        groups: The numbers of the groups that it reads.
+        sizes: The number of rows of each of them.
+        mean_of: Over how many groups it is a mean: what the sum in the theorem is divided by.
         scale: What the value is a share of, in the unit of the quantity.
     """
 
     measured: float
-    sizes: Sequence[int]
+    groups: tuple[int, ...]
+    sizes: tuple[int, ...]
     mean_of: int = 1
     scale: float = 1.0
 
@@ -65,8 +69,8 @@ class Quantity:
         parts: Its convex parts among the rows of one target, from their counts and a prior.
         ceiling: The largest that a part can be with k groups, if the codes of any two rows are
             within a total variation.
-        proof: The lower bound, from rows that fix an attacker, rows that score it, a prior and a
-            delta.
+        proof: The lower bound, from rows that fix an attacker, rows that score it, a prior, a
+            delta, and what the rows count.
         criterion: Which rows it compares.
         positive: The number of the target that equal opportunity is about; otherwise None.
         prior: The weights of the groups, where it depends on them: `"empirical"` those of the
@@ -85,9 +89,7 @@ class Quantity:
     worst: str
     parts: Callable[[Compared, Prior], list[ConvexPart]] = field(repr=False, compare=False)
     ceiling: Callable[[int, float], float] = field(repr=False, compare=False)
-    proof: Callable[[Sequence[Compared], Sequence[Compared], Prior, float], float] = field(
-        repr=False, compare=False
-    )
+    proof: Proof = field(repr=False, compare=False)
     criterion: Criterion = "independence"
     positive: int | None = None
     prior: Weighting = "empirical"
@@ -209,8 +211,8 @@ def _distances(compared: Compared, prior: Prior) -> list[ConvexPart]:
     measured = torch.cdist(p, p, p=1)[first, second] / 2
 
     return [
-        ConvexPart(value, [sizes[i], sizes[j]])
-        for value, i, j in zip(measured.tolist(), first, second, strict=True)
+        ConvexPart(value, (i, j), (sizes[i], sizes[j]))
+        for value, i, j in zip(measured.tolist(), first.tolist(), second.tolist(), strict=True)
     ]
 
 
@@ -219,7 +221,9 @@ def _best_guess(compared: Compared, prior: Prior) -> list[ConvexPart]:
 
     accuracy = attack_accuracy(compared.table, prior="uniform").item()
 
-    return [ConvexPart(accuracy, compared.sizes, mean_of=len(compared.table))]
+    k = len(compared.table)
+
+    return [ConvexPart(accuracy, tuple(range(k)), compared.sizes, mean_of=k)]
 
 
 def _missing_overlap(compared: Compared, prior: Prior) -> list[ConvexPart]:
@@ -230,8 +234,8 @@ def _missing_overlap(compared: Compared, prior: Prior) -> list[ConvexPart]:
     the group's own. Suppose someone is told which of the two it was. In the first case, which is
     equally frequent in every group, the code reveals nothing about the group; in the second it
     reveals at most H(S). So :math:`I(T; S) \le (1 - o) H(S)`, whatever the prior of the groups.
-    With two groups :math:`1 - o` is the total variation. It is convex and moves by at most as much
-    as one group is moved.
+    With two groups :math:`1 - o` is the total variation. In the theorem a rule assigns each code
+    to a group: see `bitveil.certificates`.
 
     H(S) is the entropy under the given prior, and the certificate is about that prior. With
     `"empirical"` it is about groups as large as in the held-out rows, and not about a population
@@ -252,7 +256,9 @@ def _missing_overlap(compared: Compared, prior: Prior) -> list[ConvexPart]:
         )
     entropy = group_entropy(table, prior=prior).item() * BITS
 
-    return [ConvexPart(1 - doeblin_coefficient(table).item(), compared.sizes, scale=entropy)]
+    missing = 1 - doeblin_coefficient(table).item()
+
+    return [ConvexPart(missing, tuple(range(k)), compared.sizes, scale=entropy)]
 
 
 def _most_distance(k: int, spread: float) -> float:

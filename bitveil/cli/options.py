@@ -19,6 +19,6 @@ Id = Annotated[
     str | None,
     typer.Option(
         "--id",
-        help="The column that identifies each row. The draw of a row then depends on it only.",
+        help="The column that identifies each row. The draw of a row then depends only on it.",
     ),
 ]

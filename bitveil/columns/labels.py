@@ -37,8 +37,8 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
         most: The largest number of different values that is allowed; None: any.
 
     Raises:
-        ValueError: If there are other than n rows, a value is missing, values cannot be sorted, or
-            there are fewer than two different values, or more than `most`.
+        ValueError: If there are more or fewer than n rows, a value is missing, values cannot be
+            sorted, or there are fewer than two different values, or more than `most`.
 
     Example:
         >>> number_labels("s", [20, 10, 20], 3)
@@ -73,7 +73,8 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
     """One column or several, of n rows, as a DataFrame with rows numbered from 0.
 
     Raises:
-        ValueError: If it is neither, has other than n rows, or two columns of one name.
+        ValueError: If it is neither, has more or fewer than n rows, or has two columns of the same
+            name.
 
     Example:
         >>> as_frame("s", pd.Series([3, 4], name="age", index=[7, 8]), 2)

@@ -43,9 +43,9 @@ def check_table(X: ArrayLike | pd.DataFrame) -> Table:
     images. Numbers of float32 are read as the decimals in a file: 0.1 is 0.1.
 
     Raises:
-        ValueError: If there are no columns, two columns of one name, infinities, or numbers that
-            an encoder cannot hold.
-        TypeError: If an array holds something else than numbers.
+        ValueError: If there are no columns, two columns of the same name, infinities, or numbers
+            that an encoder cannot hold.
+        TypeError: If an array holds something other than numbers.
 
     Example:
         >>> check_table(np.array([[0.1, 2]], np.float32)).tolist()
@@ -89,7 +89,7 @@ def _check_frame(X: pd.DataFrame) -> None:
     if infinite:
         raise ValueError(
             f"Expected finite numbers or missing values, got infinities in {infinite}. Replace "
-            "them: NaN stands for missing."
+            "them: NaN means missing."
         )
 
 

@@ -61,10 +61,8 @@ def load_adult() -> Dataset:
 
     Example:
         >>> adult = load_adult()
-        >>> adult.features.shape
-        (48842, 14)
-        >>> adult.target.groupby(adult.sensitive["sex"]).mean().round(4).to_dict()
-        {'Female': 0.1093, 'Male': 0.3038}
+        >>> adult.features.shape, adult.base_rates("sex")
+        ((48842, 14), {'Female': 0.1093, 'Male': 0.3038})
     """
 
     train, test = read_adult("adult.data.gz"), read_adult("adult.test.gz")

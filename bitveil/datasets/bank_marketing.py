@@ -48,10 +48,8 @@ def load_bank_marketing(*, duration: bool = False) -> Dataset:
 
     Example:
         >>> bank = load_bank_marketing()
-        >>> bank.features.shape
-        (45211, 15)
-        >>> bank.target.groupby(bank.sensitive["marital"]).mean().round(4).to_dict()
-        {'married': 0.1012, 'not married': 0.1408}
+        >>> bank.features.shape, bank.base_rates("marital")
+        ((45211, 15), {'married': 0.1012, 'not married': 0.1408})
     """
 
     rows = pd.read_csv(read_bundled("bank-full.csv.gz"), sep=";", keep_default_na=False)

@@ -70,10 +70,8 @@ def load_communities_crime() -> Dataset:
 
     Example:
         >>> crime = load_communities_crime()
-        >>> crime.features.shape
-        (1994, 122)
-        >>> crime.target.groupby(crime.sensitive["black_share"]).mean().round(4).to_dict()
-        {'0.06 or less': 0.2793, 'over 0.06': 0.7289}
+        >>> crime.features.shape, crime.base_rates("black_share")
+        ((1994, 122), {'0.06 or less': 0.2793, 'over 0.06': 0.7289})
     """
 
     rows = pd.read_csv(

@@ -50,10 +50,8 @@ def load_credit_card() -> Dataset:
 
     Example:
         >>> credit = load_credit_card()
-        >>> credit.features.shape
-        (30000, 23)
-        >>> credit.target.groupby(credit.sensitive["sex"]).mean().round(4).to_dict()
-        {'Female': 0.2078, 'Male': 0.2417}
+        >>> credit.features.shape, credit.base_rates("sex")
+        ((30000, 23), {'Female': 0.2078, 'Male': 0.2417})
     """
 
     rows = pd.read_csv(read_bundled("credit-card-clients.csv.gz"))

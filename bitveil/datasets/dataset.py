@@ -126,6 +126,13 @@ class Dataset:
 
         return held_out(range(len(self.features))) if self.fixed_test is None else self.fixed_test
 
+    def base_rates(self, name: str) -> dict[str, float]:
+        """The share of rows with target 1 in each group of a sensitive attribute, four digits."""
+
+        rates = self.target.groupby(self.sensitive[name]).mean()
+
+        return {str(group): round(float(rate), 4) for group, rate in rates.items()}
+
     def without(self, *names: str) -> pd.DataFrame:
         """Return the features without the columns that state the named sensitive attributes.
 

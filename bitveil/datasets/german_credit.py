@@ -135,10 +135,8 @@ def load_german_credit() -> Dataset:
 
     Example:
         >>> german = load_german_credit()
-        >>> german.features.shape
-        (1000, 20)
-        >>> german.target.groupby(german.sensitive["sex"]).mean().round(4).to_dict()
-        {'Female': 0.6484, 'Male': 0.7232}
+        >>> german.features.shape, german.base_rates("sex")
+        ((1000, 20), {'Female': 0.6484, 'Male': 0.7232})
     """
 
     rows = read_german()

@@ -166,7 +166,7 @@ def idx_array(content: bytes) -> NDArray[np.uint8]:
     r"""The array in a file of the idx format: its shape in big-endian numbers, then its bytes.
 
     Raises:
-        ValueError: If the content has another format, or not the length that it states.
+        ValueError: If the content has another format, or is not as long as it states.
 
     Example:
         >>> idx_array(b"\0\0\x08\x01" + b"\0\0\0\x03" + b"\5\6\7")

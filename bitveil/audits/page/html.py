@@ -5,13 +5,12 @@ file would be 4.5 MB, draw nothing on paper or without a script, and have no tab
 The page forbids itself every request (content security policy) and escapes all text of the data.
 """
 
-import base64
-import hashlib
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from bitveil.audits.page.compared import compared
+from bitveil.audits.page.environment import integrity, page_environment
 from bitveil.audits.page.figures import figures
 from bitveil.audits.page.marks import SHAPES, at_least, at_most, bits_at_most, percent
 from bitveil.audits.page.view import SMALL, View
@@ -36,25 +35,16 @@ def html_report(
         title: The title; None: what was audited.
         sources: Where the rows came from, line by line, such as files with their checksums.
         small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
-            Whoever has the published codes could then tell the group of single rows.
+            Anyone who has the published codes could then tell the group of single rows.
 
     Raises:
         ValueError: If there is no audit.
     """
 
-    from jinja2 import Environment, PackageLoader, StrictUndefined
-
     if not audits:
         raise ValueError("`html_report` expects at least one audit, got none.")
     found = audits if isinstance(audits, Mapping) else {"": audits}
-    environment = Environment(
-        loader=PackageLoader("bitveil.audits.page", "templates"),
-        autoescape=True,
-        finalize=_shown,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
+    environment = page_environment("bitveil.audits.page", "templates", _shown)
     environment.filters.update(
         percent=percent,
         at_most=at_most,
@@ -78,7 +68,7 @@ def html_report(
         sources=list(sources),
         style=style,
         script=script,
-        hashes={"style": _integrity(style), "script": _integrity(script)},
+        hashes={"style": integrity(style), "script": integrity(script)},
         compared=compared(views) if len(views) > 1 else [],
     )
 
@@ -94,9 +84,3 @@ def _shown(value: Any) -> Any:
     """Text of the data as the page shows it: control characters are spelled out."""
 
     return printable(value, most=None) if type(value) is str else value
-
-
-def _integrity(content: str) -> str:
-    """The hash that allows the page its own style and script, and no other."""
-
-    return "sha256-" + base64.b64encode(hashlib.sha256(content.encode()).digest()).decode()

@@ -91,8 +91,20 @@ class Axis:
         return f"{100 * value:.4g}" + (" %" if self.unit == "percent" else "")
 
 
+class Shaped:
+    """A mark of a series, which decides its shape and its colour."""
+
+    series: int
+
+    @property
+    def shape(self) -> str:
+        """The outline of a dot."""
+
+        return SHAPES[self.series % len(SHAPES)]
+
+
 @dataclass(frozen=True)
-class Mark:
+class Mark(Shaped):
     """A dot at a number, or a band from one number to another, with its tooltip.
 
     Attributes:
@@ -108,12 +120,6 @@ class Mark:
     end: float | None = None
     series: int = 0
     kind: str = ""
-
-    @property
-    def shape(self) -> str:
-        """The outline of a dot."""
-
-        return SHAPES[self.series % len(SHAPES)]
 
 
 @dataclass(frozen=True)
@@ -194,7 +200,7 @@ class RowPlot:
 
 
 @dataclass(frozen=True)
-class Point:
+class Point(Shaped):
     """A point on two axes."""
 
     x: float
@@ -203,12 +209,6 @@ class Point:
     name: str = ""
     series: int = 0
     kind: str = ""
-
-    @property
-    def shape(self) -> str:
-        """Its outline."""
-
-        return SHAPES[self.series % len(SHAPES)]
 
 
 @dataclass(frozen=True)

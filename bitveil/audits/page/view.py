@@ -103,7 +103,7 @@ class View:
         return next(found, None)
 
     def among(self, interval: Interval) -> str:
-        """Among which rows a gap is, as the start of a sentence; nothing where it is among all."""
+        """The rows that a gap compares, as the start of a sentence; empty if it compares all."""
 
         positive = self.audit.positive
         value = "the positive one" if positive is None else printable(positive)
@@ -141,8 +141,8 @@ class View:
 
         return (
             f"Left out: {len(few)} of {len(self.audit.meaning.cells)} codes, which have fewer "
-            f"than {SMALL} rows each and {sum(few):.0f} in all. Whoever has the published codes "
-            "could tell the group of those rows."
+            f"than {SMALL} rows each and {sum(few):.0f} in all. Anyone who has the published "
+            "codes could tell the group of those rows."
         )
 
     @property
@@ -169,7 +169,7 @@ class View:
 
     @property
     def between(self) -> str:
-        """Between which groups a gap is."""
+        """The groups that a gap compares."""
 
         return f"between {self.compared}"
 

@@ -23,7 +23,7 @@ def make_parity_trap(
 
     .. math:: \sum_j I(X_j;S) = 0, \qquad I(X;S) = \log 2 - h(\text{flip}),
 
-    and the coin alone is the best code: it reveals nothing of the group and keeps the whole
+    and the coin alone is the best code: it reveals nothing about the group and keeps the whole
     accuracy. A penalty that sums over single bits does not notice if the other bit is added.
 
     Arguments:

@@ -35,7 +35,7 @@ def make_gaussian_groups(
     .. math:: \text{overlap} \cdot u^\top x + \sqrt{1 - \text{overlap}^2} \cdot w^\top x
         + \text{noise} \cdot \varepsilon > 0,
 
-    with :math:`w = (1, -1) / \sqrt 2`, a direction that reveals nothing of the group, and a
+    with :math:`w = (1, -1) / \sqrt 2`, a direction that reveals nothing about the group, and a
     standard normal :math:`\varepsilon`. With an overlap of 0 the target and the group have nothing
     in common; with 1 they depend on the same number. Integrals over one variable are numerical,
     with an error below 1e-8. The rest is in closed form. The cost of parity is not known here.

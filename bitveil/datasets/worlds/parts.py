@@ -57,7 +57,7 @@ def made_up(
 
 
 def coins(rng: np.random.Generator, n: int, p: float) -> NDArray[np.int64]:
-    """Throw n coins that show 1 with probability p."""
+    """Toss n coins that show 1 with probability p."""
 
     return (rng.random(n) < p).astype(np.int64)
 

@@ -12,8 +12,8 @@ from scipy.special import ndtr, ndtri
 from bitveil.datasets.dataset import Dataset
 from bitveil.datasets.worlds.parts import MOST_ROWS, State, coins, expect, made_up
 
-LOW, HIGH, FALL = 60.0, 160.0, 40.0  # GeV: the spectrum, and by what it falls to 1/e
-PEAK, WIDTH, UNIT = 100.0, 5.0, 20.0  # GeV: the resonance, and what features measure mass in
+LOW, HIGH, FALL = 60.0, 160.0, 40.0  # GeV: the ends of the spectrum, and its decay length
+PEAK, WIDTH, UNIT = 100.0, 5.0, 20.0  # GeV: the resonance, and the unit of mass in features
 APART = {"isolation": 1.2, "substructure": 1.2, "asymmetry": 1.5}  # standard deviations
 BLUR = 0.5  # of each measured hint at the mass, in units of UNIT
 
@@ -129,8 +129,8 @@ def make_simulation_and_data(
       modelled features.
     - `data_accuracy`: the best accuracy in data, which needs labels there.
 
-    A code that reveals nothing of the domain may still fail in data: with `shift=0` and `faded=-1`
-    both domains look alike, and everything learned about two features is wrong.
+    A code that reveals nothing about the domain may still fail in data: with `shift=0` and
+    `faded=-1` both domains look alike, and everything learned about two features is wrong.
 
     Arguments:
         n: The number of rows.
