@@ -3,6 +3,9 @@
 The file holds the encoder alone, without the features before it and without the keyed hash of the
 frozen draws. The model takes the draws as a second input, so that anyone with the key can make the
 same bits elsewhere.
+
+If an encoder leaves rows blank (`share_` below 1), the coin that decides which is not in the file
+either. `bitveil.coder.shown_rows` says which rows it shows: only their bits may be published.
 """
 
 import logging
@@ -41,7 +44,8 @@ def to_onnx(
     double precision. The outputs are `probabilities`, with shape (n, m), in double precision, and
     `bits`, with shape (n, m), as whole numbers of 8 bits. A bit is 1 where its uniform number is
     less than its probability, as in `bitveil.frozen.freeze`. With the uniform numbers of
-    `bitveil.frozen.frozen_uniforms` these are the frozen bits.
+    `bitveil.frozen.frozen_uniforms` these are the frozen bits. The coin that leaves rows blank is
+    not in the file: see the module.
 
     The probabilities agree with those of torch up to rounding: 1e-12 in double precision, 1e-5 for
     an encoder of float32. A bit differs only if its uniform number lies between the two. Before

@@ -96,8 +96,8 @@ class Mixture:
         certificate_: The certificate, if `for_gap` made the mixture; None otherwise.
 
     Raises:
-        ValueError: If there are fewer than two encoders, one is not fitted or was fitted on other
-            columns or groups, or the shares are not as described.
+        ValueError: If there are fewer than two encoders, one is not fitted, leaves rows blank, or
+            was fitted on other columns or groups, or the shares are not as described.
 
     Example:
         >>> from bitveil import Training
@@ -413,11 +413,23 @@ def _checked_encoders(encoders: Sequence[InvariantEncoder]) -> list[InvariantEnc
                 f"A mixture expects encoders of bitveil, got {type(encoder).__name__}."
             )
         check_is_fitted(encoder, "coder_")
+        _check_no_blanks(encoder)
         _check_alike("columns", _columns(encoders[0]), _columns(encoder))
         groups, others = encoders[0].groups_.tolist(), encoder.groups_.tolist()
         _check_alike("groups", groups, others)
 
     return encoders
+
+
+def _check_no_blanks(encoder: InvariantEncoder) -> None:
+    """Refuse an encoder that leaves rows blank: a mixture has no column to say so."""
+
+    if encoder.share_ < 1:
+        raise ValueError(
+            "A mixture expects encoders that give every row a code, got one that leaves "
+            f"{1 - encoder.share_:.1%} of the rows blank. Fit it with `on_unmet='raise'`, or for "
+            "a larger goal, or with a `strength`; `Mixture.for_gap` then certifies the mixture."
+        )
 
 
 def _columns(encoder: InvariantEncoder) -> Any:

@@ -5,7 +5,6 @@ from typing import Any, Literal
 import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import expit
 from sklearn.utils.validation import check_is_fitted
 
 from bitveil.audits import Audit, audit
@@ -13,7 +12,7 @@ from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame
 from bitveil.columns.table import Table
 from bitveil.criteria import compares_within_strata, has_opportunity
-from bitveil.frozen import freeze, name_digests, row_digests
+from bitveil.frozen import name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
 
@@ -44,7 +43,8 @@ class AuditMixin:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
         Groups, bins, targets, the criterion and the goal are those of the fit. The audit counts
-        what is published: expected counts for rows with names (`ids`), drawn codes for others.
+        what is published: expected counts for rows with names (`ids`), drawn codes for others. If
+        some rows stay blank, this holds for them too.
 
         Arguments:
             X: New rows, with the columns that were fitted.
@@ -128,11 +128,12 @@ def _audit_rows(
     thorough = attackers == "all"
 
     return audit(
-        freeze(expit(logits), names, coder.key),
+        coder.published(logits, names),
         groups,
         target,
         logits=None if ids is None else logits,
         ids=ids,
+        share=coder.share,
         criterion="independence" if target is None or not as_fitted else model.criterion,
         positive=_opportunity(model) if as_fitted else None,
         goal=None if schema.is_other_attribute(groups) else model.max_gap,

@@ -99,6 +99,7 @@ def repeated_draw_attack(
     logits: ArrayLike,
     labels: NDArray[np.int64],
     *,
+    share: float = 1.0,
     draws: Sequence[int] = (1, 5, 50),
     family: str = "boosting",
     n_boot: int = 0,
@@ -113,6 +114,7 @@ def repeated_draw_attack(
     Arguments:
         logits: The logits of the code, with shape (n, m).
         labels: The group of each row, with shape (n,).
+        share: The probability that a draw is not blank.
         draws: How many draws of each row the attacker sees, one attack for each number.
         family: The family that attacks.
         n_boot: How often the scored rows are resampled for bootstrap intervals.
@@ -132,13 +134,25 @@ def repeated_draw_attack(
     rng = np.random.default_rng(random_state)
     rows = np.asarray(logits, dtype=np.float64)
     theta = 1 / (1 + np.exp(-rows))
-    seen = {f"{k} draw" + "s" * (k > 1): rng.binomial(k, theta) / k for k in draws}
+    seen = {f"{k} draw" + "s" * (k > 1): _mean_draw(theta, k, share, rng) for k in draws}
     seen["logits"] = rows
     splits = [Split.halves(x, labels, random_state) for x in seen.values()]
     chosen = Configuration(family, {})
     probes = run([partial(probe, chosen, s, n_boot, random_state) for s in splits], n_jobs)
 
     return dict(zip(seen, probes, strict=True))
+
+
+def _mean_draw(
+    theta: NDArray[np.float64], k: int, share: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
+    """The mean of k draws of each row's bits, and how many of them were blank."""
+
+    if share == 1:
+        return rng.binomial(k, theta) / k
+    shown = rng.binomial(k, share, size=(len(theta), 1))
+
+    return np.hstack([rng.binomial(shown, theta), k - shown]) / k
 
 
 @dataclass(frozen=True)

@@ -20,6 +20,7 @@ from bitveil.audits.probes import Probe, Split
 from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Column, Made
 from bitveil.audits.uses import Use, use
+from bitveil.certificates.dilution import at_share
 from bitveil.certificates.lower import Interval, lower_bound
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
@@ -31,7 +32,7 @@ from bitveil.certificates.quantities import (
 )
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.columns.labels import MOST_VALUES, Labels, number_labels
-from bitveil.criteria import Criterion
+from bitveil.criteria import Criterion, compares_within_strata
 from bitveil.finite_samples import leave_one_out
 from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
@@ -138,6 +139,7 @@ class HeldOut:
         return repeated_draw_attack(
             self.published.logits.numpy(),
             self.labels.numbers,
+            share=self.published.share,
             random_state=self.seed,
             n_jobs=self.n_jobs,
         )
@@ -199,31 +201,59 @@ class HeldOut:
         if self.published.logits is None or self.published.draws == "hard":
             return None, None
         nats, variation = leave_one_out(self.published.logits, self.s, self.k)
+        coin = self.published.coin  # a blank adds nothing, and all the rest is this much of it
 
-        return nats * BITS, variation
+        return coin * nats * BITS, coin * variation
+
+    def published_gap(self, quantity: Quantity) -> float:
+        """The largest gap of any classifier on the codes of these rows, as they were drawn."""
+
+        tables = self._tables(quantity, self.published.as_drawn)
+
+        return max(
+            part.measured
+            for compared in quantity.compared(tables)
+            for part in quantity.parts(compared, quantity.weights)
+        )
+
+    def _tables(self, quantity: Quantity, published: PublishedCodes) -> GroupTables:
+        """The tables that a quantity reads."""
+
+        if self.target is None or not compares_within_strata(quantity.criterion):
+            return published.tables(self.s, self.k)
+        y = torch.from_numpy(self.target.numbers)
+
+        return published.tables(self.s, self.k, y, len(self.target.values))
 
     def neuron_information(self) -> float | None:
         """The sum over single bits that the paper uses, in bits; None without bits."""
 
-        logits, parts = self.published.logits, self.published.parts
-        if logits is None and not (self.published.are_bits and self.published.counts is None):
+        published = self.published
+        logits, blank = published.logits, published.blank
+        if logits is None and not (published.are_bits and published.counts is None):
             return None
+        if logits is None and blank is not None:  # it is one more value of each bit
+            sets = [sorted((j, blank)) for j in published.code_parts]
+            read = (published.tables(self.s, self.k, parts=parts).groups for parts in sets)
+            return sum(mutual_information(table).item() for table in read) * BITS
         if logits is None:
-            logits = torch.from_numpy(parts).double() * 2 * _CERTAIN - _CERTAIN
+            logits = torch.from_numpy(published.parts).double() * 2 * _CERTAIN - _CERTAIN
         tables = neuron_tables(logits, self.s, self.k)
 
-        return neuron_information(tables).item() * BITS
+        return published.coin * neuron_information(tables).item() * BITS
 
     def meaning(
         self, moved: NDArray[np.float64] | None = None, columns: Sequence[str] = ()
     ) -> Meaning:
         """What the parts mean, and which columns they follow."""
 
-        if moved is not None and moved.shape[1] != len(self.published.names):
+        parts, blank = self.published.code_parts, self.published.blank
+        if moved is not None and moved.shape[1] != len(parts):
             raise ValueError(
-                f"`encode` must return the {len(self.published.names)} parts of the code, got "
-                f"{moved.shape[1]}."
+                f"`encode` must return the {len(parts)} parts of the code, got {moved.shape[1]}."
             )
+        if moved is not None and blank is not None:  # the coin follows no column
+            moved = np.insert(moved, blank, 0.0, axis=1)
         target = self.target
         complete = target is not None and (target.numbers >= 0).all()
 
@@ -249,9 +279,9 @@ class HeldOut:
     def _interval(self, quantity: Quantity, labels: Labels, *, share: int = 1) -> Interval:
         """Both bounds on a quantity, at a share of delta."""
 
-        groups = torch.from_numpy(labels.numbers)
-        halves = self.published.halves(labels.numbers, self.seed)
-        tables = [rows.tables(groups, len(labels.values)) for rows in (*halves, self.published)]
+        groups, whole = torch.from_numpy(labels.numbers), self.published.undiluted
+        halves = whole.halves(labels.numbers, self.seed)
+        tables = [rows.tables(groups, len(labels.values)) for rows in (*halves, whole)]
 
         return self._bounds(quantity, tables, self.delta / share)
 
@@ -261,18 +291,25 @@ class HeldOut:
         assert self.target is not None
         y, n = torch.from_numpy(self.target.numbers), len(self.target.values)
         pairs = pair_groups(torch.where(y < 0, n, y), self.s, self.k)
-        halves = self.published.halves(pairs.numpy(), self.seed)
-        tables = [rows.tables(self.s, self.k, y, n) for rows in (*halves, self.published)]
+        whole = self.published.undiluted
+        halves = whole.halves(pairs.numpy(), self.seed)
+        tables = [rows.tables(self.s, self.k, y, n) for rows in (*halves, whole)]
 
         return self._bounds(quantity, tables, self.delta)
 
     def _bounds(self, quantity: Quantity, tables: list[GroupTables], delta: float) -> Interval:
+        """Both bounds. Those from expected counts are of the code before its coins."""
+
         fixed, scored, whole = tables
-        draws = self.published.draws
+        draws, share = self.published.draws, self.published.share
         least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
         most = certify(whole, quantity, delta=delta, draws=draws)
+        if draws == "hard":
+            return Interval(least, replace(most, share=share), delta)
 
-        return Interval(least, most, delta)
+        return Interval(
+            at_share(replace(most, bound=least), share).bound, at_share(most, share), delta
+        )
 
     @property
     def pairs_are_there(self) -> bool:

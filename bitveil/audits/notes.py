@@ -15,8 +15,8 @@ def notes_on(rows: HeldOut, uses: Sequence[Use], criterion: Criterion) -> Iterat
     published, fewest = rows.published, min(rows.sizes)
     if published.logits is not None and published.draws == "hard":
         yield (
-            f"There are too many codes of {len(published.names)} bits to list. They were counted "
-            "as drawn, which is coarser than expected counts."
+            f"There are too many codes of {len(published.code_parts)} bits to list. They were "
+            "counted as drawn, which is coarser than expected counts."
         )
     if loose := loose_bounds(rows):
         yield loose
@@ -38,7 +38,7 @@ def loose_bounds(rows: HeldOut) -> str | None:
     """The note that there are more codes than rows, if there are."""
 
     published, expected = rows.published, rows.published.draws == "soft"
-    n_codes = 2 ** len(published.names) if expected else published.n_distinct
+    n_codes = 2 ** len(published.code_parts) if expected else published.n_distinct
     n_rows = len(published) if expected else min(rows.sizes)
     if n_codes <= n_rows:
         return None

@@ -29,7 +29,8 @@ class Part:
 
     Attributes:
         name: Its name.
-        information: The bits that it reveals about the group alone.
+        information: The bits that it reveals about the group alone. Who sees it also sees whether
+            the row is blank.
         given_others: The bits that it reveals beyond all the others: without it the code reveals
             this much less. None if there are too few rows to read the whole code.
         ones: How often it is 1 in each group; None if it is not a bit.
@@ -37,7 +38,8 @@ class Part:
             or if the target of a row is missing.
         target_given_others: The bits that it reveals about the target beyond all the others.
         target_ones: How often it is 1 for each value of the target.
-        sure: The share of rows in which the bit is sure; None without logits.
+        sure: The share of rows in which the bit is sure, unless they are blank; None without
+            logits.
         follows: The columns whose shuffling moves it, and by how much: the mean change of its
             probability, or the share of rows whose value changes.
     """
@@ -120,9 +122,12 @@ def _ones(published: PublishedCodes, readings: Readings, part: int) -> tuple[flo
 
     if published.values[part] != (0, 1):
         return None
-    logits, drawn = published.logits, published.parts[:, part].astype(np.float64)
-    ones = drawn if logits is None else logits[:, part].sigmoid().numpy()
+    logits, ones = published.logits, published.parts[:, part].astype(np.float64)
     groups = readings.groups.numpy()
+    if logits is not None and part == published.blank:
+        ones = np.full(len(ones), 1 - published.share)
+    elif logits is not None:
+        ones = published.share * logits[:, part].sigmoid().numpy()
 
     return tuple((np.bincount(groups, ones) / np.bincount(groups)).tolist())
 
@@ -132,7 +137,7 @@ def revealing_parts(published: PublishedCodes, readings: Readings) -> Revealing 
 
     whole, readable = readings.of_all, readings.readable
     found: list[_Best] = []
-    for best in _best_sets(len(published.names), readings):
+    for best in _best_sets(published.code_parts, readings):
         if not readable and not best.complete:
             break
         found.append(best)
@@ -162,19 +167,20 @@ class _Best(NamedTuple):
     complete: bool
 
 
-def _best_sets(p: int, readings: Readings) -> Iterator[_Best]:
+def _best_sets(parts: Sequence[int], readings: Readings) -> Iterator[_Best]:
     """The best set of each size: of all sets, or with one more part if there are too many."""
 
     best: tuple[int, ...] = ()
     looked_at = 0
+    p = len(parts)
     for size in range(1, p + 1):
         complete = looked_at + math.comb(p, size) <= _SETS
         if not complete and size > _GROWN:
             return
         sets = list(
-            combinations(range(p), size)
+            combinations(parts, size)
             if complete
-            else (tuple(sorted((*best, j))) for j in range(p) if j not in best)
+            else (tuple(sorted((*best, j))) for j in parts if j not in best)
         )
         looked_at += len(sets)
         best = max(sets, key=readings)

@@ -1,7 +1,8 @@
 r"""Who stands out: patterns of the code whose rows are mostly of one group.
 
-A pattern is values of at most three parts. A bit that gives away one row in a hundred moves no
-parity gap by more than one point, but it reveals everything about those rows.
+A pattern is values of at most three parts, in a row that is not blank. A bit that gives away one
+row in a hundred moves no parity gap by more than one point, but it reveals everything about those
+rows.
 
 **How sure a pattern is.** In a population where the groups have these shares :math:`\pi`, the
 share of group g among the rows with the pattern is at least
@@ -148,11 +149,14 @@ def _candidates(published: PublishedCodes, s: NDArray[np.int64], k: int) -> _Can
     """All patterns of a few parts, of whole codes, and of sure bits, with their counts."""
 
     patterns, counts = [], []
-    for parts in _sets(len(published.names)):
+    for parts in _sets(published):
         numbers, values = published.numbers(parts)
-        table = np.bincount(numbers * k + s, minlength=len(values) * k).reshape(-1, k)
-        patterns += [_Candidate(parts, tuple(value), False) for value in values.tolist()]
-        counts.append(table)
+        there = _there(published, parts)
+        cells = (numbers * k + s)[there]
+        table = np.bincount(cells, minlength=len(values) * k).reshape(-1, k)
+        seen = table.any(1)
+        patterns += [_Candidate(parts, tuple(value), False) for value in values[seen].tolist()]
+        counts.append(table[seen])
     for j, known in enumerate(() if published.sure is None else published.sure.T):
         for value in sorted({0, 1} & set(known.tolist()) if known.min() < 0 else ()):
             patterns.append(_Candidate((j,), (value,), True))
@@ -161,26 +165,36 @@ def _candidates(published: PublishedCodes, s: NDArray[np.int64], k: int) -> _Can
     return _Candidates(patterns, np.concatenate(counts))
 
 
-def _sets(p: int) -> Iterator[tuple[int, ...]]:
-    """Sets of up to three, two or one parts, and the set of all parts."""
+def _there(published: PublishedCodes, parts: Sequence[int]) -> NDArray[np.bool_]:
+    """Which rows have values of these parts: blank rows have none, but that they are blank."""
 
+    return published.shown | (published.blank in parts)
+
+
+def _sets(published: PublishedCodes) -> Iterator[tuple[int, ...]]:
+    """Sets of up to three, two or one parts, the set of all parts, and whether rows are blank."""
+
+    parts = published.code_parts
+    p = len(parts)
     sizes = [math.comb(p, size) for size in (1, 2, 3)]
     largest = 3 if sum(sizes) <= _TRIPLES else 2 if sum(sizes[:2]) <= _PAIRS else 1
     for size in range(1, min(largest, p) + 1):
-        yield from combinations(range(p), size)
+        yield from combinations(parts, size)
     if p > largest:
-        yield tuple(range(p))
+        yield parts
+    if published.blank is not None:
+        yield (published.blank,)
 
 
 def _pattern_rows(published: PublishedCodes, pattern: _Candidate) -> NDArray[np.bool_]:
     """Which rows have a pattern."""
 
-    parts = published.parts
+    parts, there = published.parts, _there(published, pattern.parts)
     if pattern.sure:
         assert published.sure is not None
-        parts = published.sure
+        parts, there = published.sure, np.ones_like(there)
 
-    return (parts[:, list(pattern.parts)] == pattern.values).all(1)
+    return (parts[:, list(pattern.parts)] == pattern.values).all(1) & there
 
 
 def _apart(mine: NDArray[np.bool_], others: NDArray[np.bool_]) -> bool:

@@ -8,6 +8,9 @@ only if draws are independent between rows, so only if every row has a name of i
 `PublishedCodes.of_named` is the only way to expected counts; everything else is counted as it was
 drawn. Rows with equal content and no name share a draw, and then the published map from content to
 code can leak far more than its probabilities do.
+
+If only a share of the rows get a code, one part says which rows are *blank*: see
+`bitveil.certificates.dilution`. The coins of rows with names are counted in expectation too.
 """
 
 import math
@@ -22,7 +25,17 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
-from bitveil.codes import check_logits, draw
+from bitveil.audits.given import (
+    BLANK,
+    blank_column,
+    check_bits,
+    check_blanks,
+    drawn_bits,
+    look_like_bits,
+    numbered_columns,
+)
+from bitveil.checks import check_number
+from bitveil.codes import check_logits
 from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_ids
 from bitveil.rows import split_rows
@@ -51,6 +64,8 @@ class PublishedCodes:
         logits: The logits of the bits, with shape (n, m), if every row has a name of its own.
         counts: How many rows each row of `parts` represents; None: one.
         n_distinct: The number of different codes among these rows.
+        share: The probability that a row gets a code; the measured share if it is not known.
+        blank: Which part says that a row is blank; None if every row has a code.
     """
 
     parts: NDArray[np.int64]
@@ -59,62 +74,88 @@ class PublishedCodes:
     logits: Tensor | None
     counts: NDArray[np.int64] | None
     n_distinct: int
+    share: float = 1.0
+    blank: int | None = None
 
     @classmethod
-    def of(cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int) -> "PublishedCodes":
+    def of(
+        cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int, share: float = 1.0
+    ) -> "PublishedCodes":
         """What an audit gets: codes, or the logits and the names of rows, or both.
 
         Raises:
-            ValueError: If there are neither codes nor logits, logits come without names, or two
-                rows have the same name.
+            ValueError: If there are neither codes nor logits, logits come without names, two rows
+                have the same name, or the share does not fit.
         """
+
+        check_number("share", share, above=0, most=1)
 
         if logits is None and codes is None:
             raise ValueError("`audit` expects `codes`, or `logits` with `ids`, got neither.")
         if logits is not None:
-            return cls.of_named(logits, ids, codes, seed=seed)
-        published = cls.of_bits(codes) if _look_like_bits(codes) else cls.of_columns(codes)
+            return cls.of_named(logits, ids, codes, seed=seed, share=share)
+        if look_like_bits(codes) or share < 1:
+            published = cls.of_bits(codes, share=share)
+        else:
+            published = cls.of_columns(codes)
         if ids is not None:
             check_ids(ids, len(published))
 
         return published
 
     @classmethod
-    def of_bits(cls, bits: ArrayLike) -> "PublishedCodes":
+    def of_bits(cls, bits: ArrayLike, *, share: float = 1.0) -> "PublishedCodes":
         """Bits as they were published, with shape (n, m).
 
+        If only a share of the rows get a code there is one column more, which is 1 where a row is
+        blank.
+
         Raises:
-            ValueError: If they are not 0 and 1.
+            ValueError: If they are not 0 and 1, or blank rows have bits.
 
         Example:
             >>> PublishedCodes.of_bits([[0, 1], [1, 1]]).names
             ('bit 0', 'bit 1')
+            >>> PublishedCodes.of_bits([[1, 0], [0, 1]], share=0.5).shown
+            array([ True, False])
         """
 
         drawn = np.asarray(bits)
-        _check_bits(drawn)
-        m = drawn.shape[1]
+        check_bits(drawn)
+        names = [f"bit {j}" for j in range(drawn.shape[1])]
+        if share < 1:
+            check_blanks(drawn)
+            names[-1] = BLANK
 
         return cls(
             drawn.astype(np.int64),
-            tuple(f"bit {j}" for j in range(m)),
-            ((0, 1),) * m,
+            tuple(names),
+            ((0, 1),) * len(names),
             None,
             None,
             _distinct(drawn),
+            share,
+            len(names) - 1 if share < 1 else None,
         )
 
     @classmethod
     def of_named(
-        cls, logits: ArrayLike, ids: Any, bits: ArrayLike | None = None, *, seed: int = 0
+        cls,
+        logits: ArrayLike,
+        ids: Any,
+        bits: ArrayLike | None = None,
+        *,
+        seed: int = 0,
+        share: float = 1.0,
     ) -> "PublishedCodes":
         """Bits of rows that each have a name of their own, to be counted in expectation.
 
         Arguments:
             logits: The logits of the bits, with shape (n, m).
             ids: The name of each row. No two rows may have the same.
-            bits: The published bits; None: they are drawn from the logits.
+            bits: The published bits, as for `of_bits`; None: they are drawn from the logits.
             seed: The seed of these draws.
+            share: The probability that a row gets a code. The other rows are blank.
 
         Raises:
             ValueError: If names are missing or repeated, the logits are not finite, the bits are
@@ -134,13 +175,12 @@ class PublishedCodes:
                 "published bits as `codes`. `model.audit(X, ...)` makes this choice itself."
             )
         check_ids(ids, len(theta))
-        if bits is None:
-            bits = draw(theta, generator=torch.Generator().manual_seed(seed)).numpy()
-        drawn = cls.of_bits(bits)
-        if drawn.parts.shape != theta.shape:
+        drawn = cls.of_bits(drawn_bits(theta, share, seed) if bits is None else bits, share=share)
+        if drawn.parts.shape != (len(theta), theta.shape[1] + (share < 1)):
+            blanks = ", with one column more for blank rows" if share < 1 else ""
             raise ValueError(
-                "`audit` expects `logits` and `codes` of the same rows and bits, got shapes "
-                f"{tuple(theta.shape)} and {drawn.parts.shape}."
+                f"`audit` expects `logits` and `codes` of the same rows and bits{blanks}, got "
+                f"shapes {tuple(theta.shape)} and {drawn.parts.shape}."
             )
 
         return replace(drawn, logits=theta)
@@ -179,31 +219,11 @@ class PublishedCodes:
             ([0, 1, 0], (('left', 'right'),))
         """
 
-        if np.ndim(codes) not in (1, 2):
-            raise ValueError(
-                "`codes` expects a column of values, or a table of several columns, got "
-                f"{type(codes).__name__} with {np.ndim(codes)} dimensions."
-            )
-        frame = pd.DataFrame(codes) if np.ndim(codes) == 2 else pd.Series(codes).to_frame()
-        missing = int(frame.isna().any(axis=1).sum())
-        if missing:
-            raise ValueError(
-                f"`codes` has {missing} rows with missing values. Leave those rows out, or give "
-                "them a value of their own, such as 'unknown', if that is what is published."
-            )
-        named = isinstance(codes, pd.DataFrame) or getattr(codes, "name", None) is not None
-        names = [str(name) if named else f"column {j}" for j, name in enumerate(frame)]
-        numbered = [_numbered(column) for _, column in frame.items()]
-        parts = np.stack([numbers for numbers, _ in numbered], axis=1)
+        names, parts, values = numbered_columns(codes)
+        blank = blank_column(names, parts, values)
+        share = 1.0 if blank is None else float(1 - parts[:, blank].mean())
 
-        return cls(
-            parts,
-            ("code",) if names == ["column 0"] else tuple(names),
-            tuple(values for _, values in numbered),
-            None,
-            None,
-            _distinct(parts),
-        )
+        return cls(parts, names, values, None, None, _distinct(parts), share, blank)
 
     def __len__(self) -> int:
         return len(self.parts) if self.counts is None else int(self.counts.sum())
@@ -212,9 +232,47 @@ class PublishedCodes:
     def draws(self) -> str:
         """`"soft"` if expected counts are used, `"hard"` if drawn codes are counted."""
 
-        listed = self.logits is not None and 2 ** len(self.names) <= _LISTED_CODES
+        listed = self.logits is not None and 2 ** len(self.code_parts) <= _LISTED_CODES
 
         return "soft" if listed else "hard"
+
+    @property
+    def code_parts(self) -> tuple[int, ...]:
+        """The parts of the code: all but the one that says which rows are blank."""
+
+        return tuple(j for j in range(len(self.names)) if j != self.blank)
+
+    @cached_property
+    def shown(self) -> NDArray[np.bool_]:
+        """Which rows have a code."""
+
+        everywhere = np.ones(len(self.parts), dtype=bool)
+
+        return everywhere if self.blank is None else self.parts[:, self.blank] == 0
+
+    @property
+    def coin(self) -> float:
+        """The share of each row that expected counts take for its code; 1 for drawn codes."""
+
+        return self.share if self.draws == "soft" else 1.0
+
+    @property
+    def undiluted(self) -> "PublishedCodes":
+        """The codes before the coins of expected counts; drawn codes as they are."""
+
+        if self.coin == 1:
+            return self
+        parts, m = self.parts[:, :-1], len(self.code_parts)
+
+        return replace(
+            self, parts=parts, names=self.names[:m], values=self.values[:m], share=1.0, blank=None
+        )
+
+    @property
+    def as_drawn(self) -> "PublishedCodes":
+        """The same rows, counted as they were drawn."""
+
+        return replace(self, logits=None)
 
     @property
     def counted(self) -> str:
@@ -223,7 +281,8 @@ class PublishedCodes:
         if self.draws == "soft":
             return "expected counts, since every row has a name of its own"
         if self.logits is not None:
-            return f"the drawn codes, since {2 ** len(self.names)} codes are too many to list"
+            n_codes = 2 ** len(self.code_parts)
+            return f"the drawn codes, since {n_codes} codes are too many to list"
         return "the codes as they were published"
 
     @property
@@ -234,13 +293,17 @@ class PublishedCodes:
 
     @cached_property
     def sure(self) -> NDArray[np.int64] | None:
-        """The value that each bit is sure to have in each row, or -1 where it is not sure."""
+        """The value that each bit is sure to have in each row, or -1 where it is not sure.
+
+        Of a row that may be blank it is the value that the bit has if the row is not blank.
+        """
 
         if self.logits is None:
             return None
         theta = self.logits.sigmoid().numpy()
+        known = np.where(theta < SURE, 0, np.where(theta > 1 - SURE, 1, -1))
 
-        return np.where(theta < SURE, 0, np.where(theta > 1 - SURE, 1, -1))
+        return np.pad(known, ((0, 0), (0, int(self.blank is not None))), constant_values=-1)
 
     def tables(
         self,
@@ -262,7 +325,7 @@ class PublishedCodes:
             strata: The stratum of each row, or -1 where it is not known; None: not known.
             n_strata: The number of strata.
             rows: Which rows are counted.
-            parts: Which parts are counted; None: all.
+            parts: Which parts are counted, in increasing order; None: all.
         """
 
         known = torch.full_like(groups, -1) if strata is None else strata
@@ -278,7 +341,7 @@ class PublishedCodes:
     ) -> Tensor:
         chosen = range(len(self.names)) if parts is None else parts
         if self.logits is not None and self.draws == "soft":
-            return joint_table(self.logits[rows][:, list(chosen)], groups[rows], k)
+            return self._expected_cells(groups[rows], k, rows, chosen)
         numbers, codes = self.numbers(chosen)
         c = len(codes)
         if k * c > MAX_CELLS:
@@ -289,6 +352,22 @@ class PublishedCodes:
         each = torch.from_numpy(self.counts)[rows]
 
         return _counted(groups[rows] * c + drawn[rows], each, k * c).double().view(k, c)
+
+    def _expected_cells(
+        self, groups: Tensor, k: int, rows: Tensor | slice, chosen: Sequence[int]
+    ) -> Tensor:
+        """Expected counts. If rows may be blank, the coin is a factor of every one."""
+
+        assert self.logits is not None
+        bits = [j for j in chosen if j != self.blank]
+        sizes = torch.bincount(groups, minlength=k).double()
+        whole = joint_table(self.logits[rows][:, bits], groups, k) if bits else sizes[:, None]
+        if self.share == 1:
+            return whole
+        cells = whole.new_zeros(k, whole.shape[1], 2)
+        cells[:, :, 0], cells[:, 0, 1] = self.share * whole, (1 - self.share) * sizes
+
+        return cells.flatten(1) if self.blank in chosen else cells.sum(2)
 
     def halves(self, labels: NDArray[np.int64], seed: int) -> "tuple[_Half, _Half]":
         """Half of the rows of each label, and the other half.
@@ -352,7 +431,9 @@ class PublishedCodes:
 
         return np.concatenate(
             [
-                column[:, None] if values == (0, 1) else column[:, None] == _frequent(column, most)
+                column[:, None]
+                if values == (0, 1)
+                else column[:, None] == np.argsort(-np.bincount(column), kind="stable")[:most]
                 for column, values in zip(self.parts.T, self.values, strict=True)
             ],
             axis=1,
@@ -372,9 +453,11 @@ class PublishedCodes:
         return tuple(self.values[j][number] for j, number in zip(parts, numbers, strict=True))
 
     def label(self, code: Sequence[int]) -> str:
-        """A code as a person reads it: bits in a row, other values with commas."""
+        """A code as a person reads it: bits in a row, other values with commas, or "blank"."""
 
-        words = [str(value) for value in self.meant(range(len(self.names)), code)]
+        if self.blank is not None and code[self.blank]:
+            return BLANK
+        words = [str(self.values[j][code[j]]) for j in self.code_parts]
 
         return "".join(words) if self.are_bits else ", ".join(words)
 
@@ -408,41 +491,6 @@ def _counted(numbers: Tensor, each: Tensor | None, k: int) -> Tensor:
         return torch.bincount(numbers, minlength=k)
 
     return torch.bincount(numbers, each.double(), k).long()
-
-
-def _look_like_bits(codes: Any) -> bool:
-    """Whether this is an array of bits: zeros and ones in several columns."""
-
-    if isinstance(codes, pd.DataFrame | pd.Series) or np.ndim(codes) != 2:
-        return False
-    found = np.asarray(codes)
-
-    return found.dtype.kind in "biuf" and found.size > 0 and bool(np.isin(found, (0, 1)).all())
-
-
-def _check_bits(drawn: NDArray[Any]) -> None:
-    if drawn.ndim != 2 or not drawn.shape[1] or not np.isin(drawn, (0, 1)).all():
-        raise ValueError(
-            "`audit` expects bits as 0 and 1 with shape (n, m), got "
-            f"{drawn.dtype} of shape {drawn.shape}."
-        )
-
-
-def _numbered(column: "pd.Series[Any]") -> tuple[NDArray[np.int64], tuple[Any, ...]]:
-    """The number of each value: in order if the values have one, otherwise as they come."""
-
-    try:
-        numbers, values = pd.factorize(column, sort=True)
-    except TypeError:
-        numbers, values = pd.factorize(column)
-
-    return numbers.astype(np.int64), tuple(pd.Index(values).tolist())
-
-
-def _frequent(column: NDArray[np.int64], most: int) -> NDArray[np.int64]:
-    """The most frequent numbers of a column."""
-
-    return np.argsort(-np.bincount(column), kind="stable")[:most]
 
 
 def _distinct(parts: NDArray[Any]) -> int:

@@ -31,6 +31,9 @@ class Readings:
     information of tables with independent codes and groups is subtracted. With many rows for each
     code it is about (cells - rows - columns + 1) / 2n nats (Miller, 1955). With few rows such
     tables are drawn. Expected counts are read as they are.
+
+    Whoever sees a part of the code also sees whether the row is blank. So a blank counts as one
+    more value of every part.
     """
 
     def __init__(self, published: PublishedCodes, groups: Tensor, k: int) -> None:
@@ -53,8 +56,13 @@ class Readings:
         )
 
     def table(self, parts: Sequence[int]) -> Tensor:
-        """The counts over (group, values of these parts)."""
+        """The counts over (group, values of these parts, or blank)."""
 
+        blank = self.published.blank
+
+        return self._counts(parts if blank is None else sorted({*parts, blank}))
+
+    def _counts(self, parts: Sequence[int]) -> Tensor:
         if self.dense is None:
             return self.published.tables(self.groups, self.k, parts=parts).groups
         others = [1 + j for j in range(self.dense.ndim - 1) if j not in set(parts)]
@@ -73,7 +81,7 @@ class Readings:
             return None
         others = [j for j in range(len(self.published.names)) if j != part]
 
-        return max(0.0, self.of_all - (self(others) if others else 0.0))
+        return max(0.0, self.of_all - (self._bits(self._counts(others)) if others else 0.0))
 
     @cached_property
     def of_all(self) -> float:

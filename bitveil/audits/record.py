@@ -9,7 +9,7 @@ from bitveil.audits.attacks import Comparison
 from bitveil.audits.meaning import Meaning
 from bitveil.audits.probes import Probe
 from bitveil.audits.uses import Use
-from bitveil.audits.words import group_name
+from bitveil.audits.words import group_name, rows_with_code
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.upper import Certificate
 from bitveil.columns.printing import printable
@@ -107,6 +107,11 @@ class Audit:
         attackers: Attackers trained on one half of the drawn codes and scored on the other.
         use_accuracy: The accuracy of boosting for the target, trained and scored likewise.
         use_gap: The parity gap of its answers.
+        share: The probability that a row gets a code, and does not stay blank. If it is not known,
+            the share of these rows that have a code.
+        n_blank: The number of these rows that are blank.
+        published_gap: The largest gap of any classifier on the published codes of these very rows,
+            by the criterion. It is exact. The certificate bounds the same gap for new rows.
         counted: What was counted, and why: expected counts of rows that have names of their own,
             or codes as they were published.
         criterion: The criterion whose gap comes first.
@@ -148,6 +153,9 @@ class Audit:
     attackers: tuple[Probe, ...]
     use_accuracy: float | None
     use_gap: float | None
+    share: float
+    n_blank: int
+    published_gap: float
     counted: str
     criterion: str
     positive: str | None
@@ -196,6 +204,7 @@ class Audit:
             ("joint information", f"{self._information()} of {self.entropy_bits:.3f} bits"),
             ("total variation", self._variation()),
             *self._certified(),
+            ("in this table", self._in_this_table()),
             (
                 "best attacker",
                 f"accuracy {self.attack_accuracy:.3f}, balanced "
@@ -205,6 +214,8 @@ class Audit:
         if self.neuron_information_bits is not None:
             note = f"{self.neuron_information_bits:.4f} bits (as in the paper; no bound)"
             lines.insert(2, ("sum over single bits", note))
+        if self.share < 1:
+            lines.insert(1, ("blank rows", self._blanks()))
         seen = f"on drawn {'bits' if self._are_bits() else 'codes'}"
         for probe in self.attackers:
             scores = f"AUC {probe.auc:.3f}, accuracy {probe.accuracy:.3f} ({seen})"
@@ -250,6 +261,21 @@ class Audit:
         if self.total_variation_left_out is None:
             return f"{self.total_variation:.4f} (of the drawn codes; too large)"
         return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
+
+    def _blanks(self) -> str:
+        return f"{rows_with_code(self.share)} ({self.n_blank} of {self.n_rows} rows)"
+
+    def _in_this_table(self) -> str:
+        """The largest gap without slack: of the codes of these very rows, and of new rows."""
+
+        bound, delta, expected = self.certificate.bound, self.certificate.delta, ""
+        if self.certificate.draws == "soft":
+            expected = f" (as drawn; {self.certificate.estimate:.4f} over all draws)"
+
+        return (
+            f"a classifier made for it has a gap of exactly {self.published_gap:.4f}{expected}; "
+            f"in the population ≤ {bound:.4f}, except with probability {delta:g}{self._doubt()}"
+        )
 
     def _certified(self) -> Iterator[tuple[str, str]]:
         """Both bounds on each certified gap, first on the gap of the criterion."""

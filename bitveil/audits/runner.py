@@ -36,6 +36,7 @@ def audit(
     *,
     logits: ArrayLike | None = None,
     ids: Any = None,
+    share: float = 1.0,
     criterion: Criterion = "independence",
     positive: Any = None,
     goal: float | None = None,
@@ -66,6 +67,8 @@ def audit(
             counts only for the sensitive attribute.
         logits: The logits of the bits, with shape (n, m), together with `ids`.
         ids: The name of each row, by which its code was drawn. No two rows may have the same.
+        share: The probability that a row gets a code. Below 1 the bits have one column more, which
+            is 1 where a row is blank. In a DataFrame a column "blank" is read as such a column.
         criterion: Whose gap comes first: with `"independence"` the parity gap, with `"separation"`
             that of equalised odds, with `"equal_opportunity"` that among rows whose target is
             `positive`.
@@ -84,8 +87,8 @@ def audit(
 
     Raises:
         ValueError: If there are no codes, lengths differ, logits come without names, two rows have
-            the same name, a value is missing, there are fewer than two groups, or one of them has
-            fewer than two rows.
+            the same name, a value is missing, the share is no probability, there are fewer than
+            two groups, or one of them has fewer than two rows.
 
     Warns:
         UserWarning: If there are more codes than rows: the bounds hold, but they are loose.
@@ -102,7 +105,7 @@ def audit(
     """
     _check_choice("attackers", attackers, ("quick", "all"))
     _check_choice("criterion", criterion, CRITERIA)
-    published = PublishedCodes.of(codes, logits, ids, seed=random_state)
+    published = PublishedCodes.of(codes, logits, ids, seed=random_state, share=share)
     groups = number_labels(
         "sensitive_features", sensitive_features, len(published), most=MOST_VALUES
     )
@@ -246,7 +249,7 @@ def _audit(
 
     return Audit(
         n_rows=len(published),
-        n_bits=len(published.names),
+        n_bits=len(published.code_parts),
         groups=tuple(groups.values.tolist()),
         sizes=gap.sizes,
         information_bits=mutual_information(table).item() * BITS,
@@ -262,6 +265,9 @@ def _audit(
         attackers=probes,
         use_accuracy=next((u.probe.accuracy for u in uses if u.probe.family == "boosting"), None),
         use_gap=next((u.gap for u in uses if u.probe.family == "boosting"), None),
+        share=published.share,
+        n_blank=int((~published.shown).sum()),
+        published_gap=whole.published_gap(intervals[0].certificate.quantity),
         counted=published.counted,
         criterion=asked.criterion,
         positive=None

@@ -5,7 +5,7 @@ from typing import Any
 
 from bitveil.columns.printing import printable
 
-__all__ = ["and_listed", "group_name"]
+__all__ = ["and_listed", "group_name", "rows_with_code"]
 
 
 def group_name(group: Any) -> str:
@@ -19,6 +19,24 @@ def group_name(group: Any) -> str:
     """
 
     return ", ".join(map(printable, group if isinstance(group, tuple | list) else [group]))
+
+
+def rows_with_code(share: float) -> str:
+    """How many rows get a code, and that the others do not.
+
+    Example:
+        >>> rows_with_code(0.6184)
+        '61.8 % of the rows get a code, the others stay blank'
+        >>> rows_with_code(0.99996)[:25]
+        'more than 99.9 % of the r'
+    """
+
+    if 0.001 <= share <= 0.999:
+        words = f"{100 * share:.1f} %"
+    else:
+        words = "less than 0.1 %" if share < 0.5 else "more than 99.9 %"
+
+    return f"{words} of the rows get a code, the others stay blank"
 
 
 def and_listed(words: Sequence[str]) -> str:

@@ -28,7 +28,8 @@ def encode_command(
     """Write the codes of a table's rows. The codes are frozen: the same row gets the same code.
 
     The command uses only the columns that the encoder was fitted on. The file that it writes has
-    a column for each bit, after the column of --id.
+    a column for each bit, after the column of --id. If the encoder leaves rows blank, the last
+    column is 1 for these rows.
     """
 
     from bitveil.columns.files import read_table
@@ -41,14 +42,17 @@ def encode_command(
     table = read_table(file, typed=[])
     ids = ids_of(table, id_, file)
     if id_ in encoder.get_feature_names_out():
-        raise ValueError(f"{file}: a bit has the name of the column {id_!r}, too. Rename it.")
+        raise ValueError(
+            f"{file}: a published column has the name of the column {id_!r}, too. Rename it."
+        )
     rows = features_of(encoder, table, model, file)
     codes = _published_codes(encoder, rows, ids)
     if ids is None:
         _note_shared(encoder, rows)
     with staged(output, overwrite=force) as path:
         codes.to_csv(path, index=False) if path.suffix == ".csv" else codes.to_parquet(path)
-    say(f"{len(codes)} codes of {encoder.n_bits} bits in {output}")
+    blanks = _said_of_blanks(encoder, codes)
+    say(f"{len(codes)} codes of {encoder.n_bits} bits in {output}{blanks}")
 
 
 def _published_codes(
@@ -64,6 +68,12 @@ def _published_codes(
         codes.insert(0, str(ids.name), ids)
 
     return codes
+
+
+def _said_of_blanks(encoder: Any, codes: "pd.DataFrame") -> str:
+    """How many rows are blank, if rows may be."""
+
+    return "" if encoder.share_ == 1 else f"; {int(codes['blank'].sum())} of these rows are blank"
 
 
 def _note_shared(encoder: Any, rows: "pd.DataFrame") -> None:

@@ -44,11 +44,18 @@ def fit_command(
     delta: Annotated[
         float, typer.Option(help="The probability that the certificate may be wrong.")
     ] = 0.05,
+    on_unmet: Annotated[
+        Literal["dilute", "raise"],
+        typer.Option(
+            help="What happens if a useful code cannot be certified for every row: dilute leaves "
+            "some rows blank, raise gives an error."
+        ),
+    ] = "dilute",
     strength: Annotated[
         float | None,
         typer.Option(help="A fixed weight of the total variation instead of a goal."),
     ] = None,
-    bits: Annotated[int, typer.Option(help="The number of bits of a code.")] = 6,
+    bits: Annotated[int, typer.Option(help="The number of bits of a code.")] = 4,
     bins: Annotated[
         int,
         typer.Option(help="The number of groups that a sensitive column of numbers is cut into."),
@@ -101,6 +108,7 @@ def fit_command(
         max_information=max_information,
         criterion=criterion,
         delta=delta,
+        on_unmet=on_unmet,
         strength=strength,
         bins=bins,
         missing_sensitive="group" if missing else "error",
@@ -177,17 +185,46 @@ def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str
         "certified_gap": certificate and certificate.bound,
         "certified": certificate and certificate.quantity.name,
         "delta": certificate and certificate.delta,
+        "share": model.share_,
+        "slack": certificate and _slack(model),
     }
     print(json.dumps(found))
 
 
 def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
-    print_table(
-        f"Encoder in {output}",
-        {
-            "target, sensitive": f"{listed(target)}; {listed(sensitive)}",
-            "features": listed(model.feature_names_in_ or []),
-            "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
-            "certificate": str(model.certificate_ or "none, because no goal was set"),
-        },
-    )
+    lines = {
+        "target, sensitive": f"{listed(target)}; {listed(sensitive)}",
+        "features": listed(model.feature_names_in_ or []),
+        "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
+        "certificate": str(model.certificate_ or "none, because no goal was set"),
+    }
+    print_table(f"Encoder in {output}", {**lines, **_said_of_slack(model)})
+
+
+def _said_of_slack(model: Any) -> dict[str, str]:
+    """What the rows for certification cost: the slack, and the rows that stay blank for it."""
+
+    from bitveil.audits.words import rows_with_code
+
+    if model.certificate_ is None:
+        return {}
+    unit = " bits" if model.certificate_.entropy is not None else ""
+    slack = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
+    if model.share_ == 1:
+        return {"slack": slack}
+    more = "More rows, fewer groups or a larger goal leave fewer rows blank"
+
+    return {"slack": slack, "blank rows": f"{rows_with_code(model.share_)}. {more}"}
+
+
+def _slack(model: Any) -> float:
+    """What a code that reveals nothing is certified at, by the rows of the certificate."""
+
+    from bitveil.certificates import INFORMATION, PARITY_GAP, least_bound
+
+    certificate, k = model.certificate_, len(model.groups_)
+    quantity = PARITY_GAP if certificate.entropy is None else INFORMATION
+    cells = [certificate.sizes[i : i + k] for i in range(0, len(certificate.sizes), k)]
+    settings = {"delta": certificate.delta, "draws": certificate.draws}
+
+    return max(least_bound(sizes, quantity, **settings) for sizes in cells)

@@ -30,6 +30,7 @@ _OPTIONS = {
     "max_information": "--max-information",
     "missing_sensitive": "--missing-group",
     "n_bits": "--bits",
+    "on_unmet": "--on-unmet",
     "random_state": "--seed",
     "sample_weight": "--weight",
     "sensitive_features": "--sensitive",

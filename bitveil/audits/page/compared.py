@@ -30,7 +30,7 @@ def compared(views: Sequence[View]) -> list[RowPlot | PointPlot]:
                 band(view.headline),
                 dot(view.headline),
             ),
-            view.among(view.headline),
+            "; ".join(filter(None, (view.among(view.headline), view.blanks))),
         )
         for view in views
     ]
@@ -49,7 +49,7 @@ def compared(views: Sequence[View]) -> list[RowPlot | PointPlot]:
         tuple(
             (
                 view.label,
-                view.code,
+                "; ".join(filter(None, (view.code, view.blanks))),
                 str(view.audit.n_rows),
                 view.headline.certificate.quantity.name,
                 at_least(view.headline.least),

@@ -5,12 +5,13 @@ import math
 from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
+from bitveil.audits.given import BLANK
 from bitveil.audits.meaning import CodeShares
 from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
 from bitveil.audits.patterns import Pattern
 from bitveil.audits.record import Audit
-from bitveil.audits.words import and_listed, group_name
+from bitveil.audits.words import and_listed, group_name, rows_with_code
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
@@ -205,9 +206,31 @@ class View:
 
         if self.are_bits:
             return f"a code of {self.audit.n_bits} bit" + "s" * (self.audit.n_bits > 1)
-        named = and_listed([printable(part.name) for part in self.parts])
+        named = and_listed([printable(p.name) for p in self.parts if p.name != self._blank])
 
         return f"the value of {named} ({self.audit.meaning.n_cells:,} different ones)"
+
+    @property
+    def blanks(self) -> str:
+        """How many rows get a code; nothing if all do."""
+
+        return rows_with_code(self.audit.share) if self.audit.share < 1 else ""
+
+    @property
+    def _blank(self) -> str:
+        """The part that says which rows are blank; nothing if every row has a code."""
+
+        return BLANK if self.audit.share < 1 else ""
+
+    @property
+    def in_this_table(self) -> str:
+        """The largest gap on the codes of these very rows, in points."""
+
+        drawn, certificate = 100 * self.audit.published_gap, self.headline.certificate
+        if certificate.draws == "hard":
+            return f"{drawn:.1f} points"
+
+        return f"{drawn:.1f} points as drawn, {100 * certificate.estimate:.1f} over all draws"
 
     @property
     def parts(self) -> tuple[Part, ...]:
@@ -297,7 +320,10 @@ class View:
 
         if not self.are_bits or pattern.sure:
             return None
-        places = {part.name: place for place, part in enumerate(self.parts)}
+        named = [part.name for part in self.parts if part.name != self._blank]
+        places = {name: place for place, name in enumerate(named)}
+        if not set(pattern.parts) <= set(places):
+            return None
         pairs = zip(pattern.parts, pattern.values, strict=True)
 
         return json.dumps([[places[part], str(value)] for part, value in pairs])
