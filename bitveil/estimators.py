@@ -107,6 +107,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         share_: The probability that a row gets a code. The other rows stay blank.
         used_: Digests of the rows that were used, under a key of their own: see `used_rows`.
         n_outputs_: How many logits and numbers a decoding network has.
+        remarks_: What you must know about the fit, in sentences: whether the columns predict
+            the target at all, how many rows stay blank, whether the codes are of use.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
 
@@ -366,6 +368,13 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         settings.check()
 
         return settings
+
+    def __repr__(self, N_CHAR_MAX: int = 700) -> str:
+        """The settings, and after a fit what must be known about it."""
+
+        said = "".join(f"\n# {remark}" for remark in vars(self).get("remarks_", ()))
+
+        return super().__repr__(N_CHAR_MAX) + said
 
     def _start(self) -> Start:
         """The networks and the key of the fit before, where there was one."""

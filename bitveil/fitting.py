@@ -26,6 +26,7 @@ from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
+from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.schema import Schema
@@ -66,6 +67,7 @@ class Fitted:
         used: Digests of these rows.
         specimens: Rows that belong to nobody, for `load` to try.
         n_outputs: How many logits and numbers a decoding network has.
+        remarks: What a person must know about the fit, in sentences.
     """
 
     schema: Schema
@@ -78,6 +80,7 @@ class Fitted:
     used: UsedRows
     specimens: Table
     n_outputs: int
+    remarks: tuple[str, ...]
 
 
 def fit_encoder(
@@ -167,6 +170,7 @@ def fit_encoder(
         UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32)),
         schema.again(specimens(sample.table, features)),
         n_outputs,
+        remarks(schema, features.scores_, chosen.step, certificate),
     )
 
 

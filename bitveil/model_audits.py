@@ -199,6 +199,7 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
     """What a reader of an audit must know about the fit."""
 
     notes, fitted = [] if caution is None else [caution], model.schema_.target
+    notes += model.remarks_
     if target is None and compares_within_strata(model.criterion):
         notes.append(
             f"The encoder was fitted for the criterion {model.criterion!r}, which needs the "

@@ -39,7 +39,7 @@ from bitveil.training import History, Training
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
-_ASIDE = ("key", "random_state", "encoder", "training")
+_ASIDE = ("key", "random_state", "encoder", "posteriors", "training")
 """Settings that are not written here: secrets, code, and the training."""
 
 _TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
@@ -77,6 +77,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "n_outputs": model.n_outputs_,
         "cells": _n_cells(model.coder_.encoder),
         "share": model.coder_.share,
+        "remarks": list(model.remarks_),
         "kinds": schema.kinds and list(schema.kinds.kinds),
         "decodes": model.decoder_.network is not None,
         "target": _fields(schema.target),
@@ -126,6 +127,7 @@ def restore(
         model = _settled(forms, what)
         schema = read_schema(what)
         n_outputs = typed("n_outputs", what["n_outputs"], int)
+        remarks = tuple(typed("remarks", what["remarks"], list[str]))
         share = typed("share", what["share"], float)
         if not 0 < share <= 1:
             raise ValueError(f"it has a share of {share}")
@@ -150,6 +152,7 @@ def restore(
             used,
             rows,
             n_outputs,
+            remarks,
         )
     )
 

@@ -39,6 +39,7 @@ class Step:
         certified: Whether it passed the rows for certification for every row; None where there
             are none, or where it was not tested.
         usefulness: How much better its codes do the task than a code that says nothing.
+        constant: The score of a code that says nothing; None where there is no score.
     """
 
     limit: float | None
@@ -49,6 +50,7 @@ class Step:
     score: float | None = None
     certified: bool | None = None
     usefulness: float = 0.0
+    constant: float | None = None
 
 
 @dataclass(frozen=True)
@@ -181,9 +183,9 @@ def _judged(
 ) -> Step:
     """An encoder as some rows see it, with a classifier from the rows to fit."""
 
-    batch, term = select.batch(encoder), objective.task
+    known, batch, term = fit.batch(encoder), select.batch(encoder), objective.task
     task, measure = term(batch).item(), objective.measures(batch)
-    nothing = batch.at(torch.full_like(batch.logits[:, :1], -200.0))
+    nothing = _without_code(batch)
     worst = _target_entropy(select) if isinstance(term, DecoderTask) else term(nothing).item()
 
     return Step(
@@ -192,9 +194,16 @@ def _judged(
         information=_told(term, batch, worst - task),
         measure=(measure.sum() if isinstance(objective, Weighted) else measure.amax()).item(),
         gap=gap(batch).item(),
-        score=_score(term, fit.batch(encoder), batch),
+        score=_score(term, known, batch),
         usefulness=worst - task,
+        constant=_score(task_information, _without_code(known), nothing),
     )
+
+
+def _without_code(batch: Batch) -> Batch:
+    """The same rows with one code for all."""
+
+    return batch.at(torch.full_like(batch.logits[:, :1], -200.0))
 
 
 def _told(term: Term, batch: Batch, usefulness: float) -> float:

@@ -36,10 +36,45 @@ from bitveil.certificates.quantities import PARITY_GAP, ConvexPart, Quantity
 from bitveil.certificates.upper import Certificate, certified, certify
 from bitveil.group_tables import GroupTables
 
-__all__ = ["certify_shares", "diluted"]
+__all__ = ["at_share", "certify_shares", "diluted"]
 
 _FEW = 0.5  # below this share the bound knows how few rows are published
 _FOR_COUNTS = 0.1  # the part of delta that pays for it
+
+
+def at_share(certificate: Certificate, share: float) -> Certificate:
+    """The certificate of the same code if only a share of the rows get it.
+
+    Arguments:
+        certificate: A certificate from expected counts: of rows with names of their own.
+        share: The probability that the code of a row is published, from 0 to 1.
+
+    Returns:
+        The certificate of the diluted code. It holds whenever the given one does, and is sharper
+        than one from diluted counts, whose slack is not multiplied by the share.
+
+    Raises:
+        ValueError: If drawn codes were counted, or the share is no probability.
+
+    Example:
+        >>> table = GroupTables.of([[600.0, 400.0], [500.0, 500.0]])
+        >>> half = at_share(certify(table), 0.5)  # half of 0.1402
+        >>> round(half.bound, 4), round(half.estimate, 4), half.share
+        (0.0701, 0.05, 0.5)
+    """
+
+    if certificate.draws != "soft" or not 0 <= share <= 1:
+        raise ValueError(
+            "`at_share` expects a certificate of expected counts and a share from 0 to 1, got "
+            f"{certificate.draws!r} counts and {share}. Where draws are shared the coin is a part "
+            "of what is drawn: use `certify_shares`."
+        )
+    chance = _chance(certificate)
+    bound, estimate = (
+        chance + share * (value - chance) for value in (certificate.bound, certificate.estimate)
+    )
+
+    return replace(certificate, bound=bound, estimate=estimate, share=share * certificate.share)
 
 
 def diluted(certificate: Certificate, limit: float) -> Certificate:
