@@ -39,7 +39,7 @@ from bitveil.training import History, Training
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
-_ASIDE = ("key", "random_state", "encoder", "posteriors", "training")
+_ASIDE = ("key", "random_state", "encoder", "training")
 """Settings that are not written here: secrets, code, and the training."""
 
 _TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
@@ -61,13 +61,15 @@ def manifest(model: Any) -> dict[str, Any]:
     """What a fitted estimator is, in JSON; its networks and tables are `tensors`."""
 
     params, schema = model.get_params(deep=False), model.schema_
+    if not isinstance(params["posteriors"], str):  # fitted models are among the features
+        params["posteriors"] = None
     settings = model.settings()
     training = settings.training.get_params(deep=False)
     own = {"encoder": settings.encoder, "decoder": settings.training.decoder}
 
     return {
         "class": type(model).__name__,
-        "params": {name: to_json(value) for name, value in params.items() if name not in _ASIDE},
+        "params": {n: to_json(value) for n, value in params.items() if n not in _ASIDE},
         "training": {
             n: to_json(value) for n, value in training.items() if n not in _TRAINING_ASIDE
         },
