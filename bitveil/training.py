@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -278,8 +279,6 @@ def train(
             are invalid, or if the checkpoint is from another training.
     """
 
-    from lightning_fabric import Fabric
-
     if not len(rows):
         raise ValueError("`train` expects at least one row, got none.")
     if patience is not None and held_out is None:
@@ -287,7 +286,7 @@ def train(
     if chances is not None:
         _check_chances(chances, len(rows))
 
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    fabric = _fabric(device, precision)
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
     run = fabric.setup_module(encoder)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
@@ -321,6 +320,15 @@ def train(
     model.eval().cpu()
 
     return history
+
+
+@cache
+def _fabric(device: str, precision: Any) -> Any:
+    """Fabric for one device. Each new one reads the entry points of all installed packages."""
+
+    from lightning_fabric import Fabric
+
+    return Fabric(accelerator=device, devices=1, precision=precision)
 
 
 def _order_of_pass(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
@@ -471,11 +479,10 @@ def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
 def _alike(one: Any, other: Any) -> bool:
     """Whether two states have the same names, with tensors of the same shapes."""
 
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return False
-    shapes = [{n: getattr(t, "shape", None) for n, t in s.items()} for s in (one, other)]
+    states = [state for state in (one, other) if isinstance(state, dict)]
+    shapes = [{n: getattr(t, "shape", None) for n, t in state.items()} for state in states]
 
-    return shapes[0] == shapes[1]
+    return len(shapes) == 2 and shapes[0] == shapes[1]
 
 
 @torch.no_grad()
