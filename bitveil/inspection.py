@@ -298,6 +298,8 @@ def _check_boosting(model: Any) -> None:
 
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
+    if "_predictors" not in vars(model):  # it is not fitted
+        return
     columns, each = vars(model).get("n_features_in_"), vars(model).get("n_trees_per_iteration_")
     rounds = vars(model).get("_predictors")
     if not fits(columns, int) or not fits(each, int) or not fits(rounds, list[list[Any]]):
