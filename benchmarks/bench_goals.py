@@ -154,8 +154,8 @@ def run(case: Case, data: Dataset, max_gap: float, seed: int) -> dict[str, Any]:
     start = time.process_time()
     with warnings.catch_warnings(record=True) as heard:
         warnings.simplefilter("always")
-        ids = X.index if named else None
-        model.fit(X[~test], y[~test], sensitive_features=s[~test], ids=ids and ids[~test])
+        ids = {"ids": X.index[~test]} if named else {}
+        model.fit(X[~test], y[~test], sensitive_features=s[~test], **ids)
     seconds = time.process_time() - start
     certificate = model.certificate_
     assert certificate is not None
@@ -166,7 +166,7 @@ def run(case: Case, data: Dataset, max_gap: float, seed: int) -> dict[str, Any]:
         "share": model.share_,
         "groups": len(model.groups_),
         "held_out": sum(certificate.sizes),
-        **scores(model, X[test], y[test], s[test], ids and ids[test]),
+        **scores(model, X[test], y[test], s[test], X.index[test] if named else None),
         "remarks": list(model.remarks_),
         "warnings": sorted({str(warning.message) for warning in heard}),
         "cpu_seconds": round(seconds, 1),
