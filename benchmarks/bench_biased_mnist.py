@@ -33,7 +33,7 @@ from torch import Tensor, nn
 
 from bitveil.audits.attacks import attack
 from bitveil.audits.probes import Split
-from bitveil.batches import Batch, Rows
+from bitveil.batches import Batch, Rows, balancing_chances
 from bitveil.codes import code_index, draw
 from bitveil.datasets import make_biased_mnist
 from bitveil.layers import conv_encoder, table_encoder
@@ -41,7 +41,7 @@ from bitveil.measures import Measure
 from bitveil.objectives import Weighted
 from bitveil.tables import joint_table
 from bitveil.tasks import DecoderTask, Term, task_information
-from bitveil.training import balancing_chances, train
+from bitveil.training import train
 
 BIASES = (0.99, 0.997)
 SHAPE = (3, 14, 14)

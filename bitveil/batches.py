@@ -13,9 +13,9 @@ from bitveil.criteria import Criterion, compared_strata, compares_within_strata
 from bitveil.group_tables import GroupTables
 from bitveil.layers import stochastic_layers
 from bitveil.shapes import Groups, Logits, Weights
-from bitveil.tables import joint_table, moment_table
+from bitveil.tables import joint_table, moment_table, pair_groups
 
-__all__ = ["Batch", "Rows"]
+__all__ = ["Batch", "Rows", "balancing_chances", "batch_rows"]
 
 
 class Batch:
@@ -275,6 +275,48 @@ class Rows:
         changed: dict[str, Any] = {n: None if t is None else change(t) for n, t in tensors.items()}
 
         return replace(self, **changed)
+
+
+def batch_rows(n_bits: int, cells: int, memory: int = 2**30) -> int:
+    """How many rows of a batch fit into memory, with their codes and copies of the table.
+
+    Example:
+        >>> batch_rows(6, 4 * 2**6)  # 1 GiB over 8 * (8 + 8 + 6) numbers of 4 bytes a row
+        1525189
+    """
+
+    halves = 2 ** ((n_bits + 1) // 2) + 2 ** (n_bits // 2) + n_bits
+    left = max(memory // 2, memory - 32 * cells)
+
+    return max(1024, left // (32 * halves))
+
+
+def balancing_chances(rows: Rows) -> Tensor:
+    """How often to take each row so that all groups are equally frequent within each stratum.
+
+    For `train(..., chances=...)`. If a group has one row in a hundred, a batch holds few of its
+    rows, and a measure of so few rows is unreliable. Groups without rows in a stratum are left
+    out. Rows of unknown stratum are balanced among themselves. With weights, the total weights of
+    the groups become equal.
+
+    Returns:
+        Numbers with mean one, with shape (n,).
+
+    Example:
+        >>> y, s = torch.tensor([0, 0, 0, 0, 1]), torch.tensor([0, 0, 0, 1, 0])
+        >>> balancing_chances(Rows.of_target(torch.zeros(5, 1), y, s, 2, 2))
+        tensor([0.6667, 0.6667, 0.6667, 2.0000, 1.0000])
+    """
+
+    strata = torch.where(rows.strata < 0, rows.n_strata, rows.strata)
+    pairs = pair_groups(strata, rows.s, rows.n_groups)
+    each = torch.ones(len(rows)) if rows.weights is None else rows.weights
+    sizes = torch.zeros((rows.n_strata + 1) * rows.n_groups).to(each).index_add(0, pairs, each)
+    cells = sizes.view(-1, rows.n_groups)
+    share = cells.sum(1, keepdim=True) / (cells > 0).sum(1, keepdim=True).clamp_min(1)
+    chances = (share.expand_as(cells).flatten() / sizes.clamp_min(1e-12))[pairs]
+
+    return chances / chances.mean()
 
 
 def _chosen(tensor: Tensor, rows: Tensor | slice) -> Tensor:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
-from bitveil.batches import Rows
+from bitveil.batches import Rows, batch_rows
 from bitveil.cells import PosteriorColumns
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder, count_codes, frozen_layers
@@ -35,7 +35,7 @@ from bitveil.settings import LISTED, Settings
 from bitveil.specimens import specimens
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
-from bitveil.training import History, Training, batch_rows
+from bitveil.training import History, Training
 
 __all__ = ["Fitted", "Start", "fit_encoder"]
 
@@ -335,6 +335,8 @@ def _network_trainer(
     listed_bits = min(settings.n_bits, LISTED)
     most = batch_rows(listed_bits, rows.n_strata * rows.n_groups << listed_bits)
     batch_size = most if training.batch_size == "auto" else training.batch_size
+    if settings.certifies:
+        batch_size = training.limited_batch(len(rows), batch_size)
     decoding = _decoding(settings, schema, rows, start)
     if training.decoder is not None:
         decoding.check()

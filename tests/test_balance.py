@@ -6,13 +6,13 @@ import pytest
 import torch
 from torch import nn
 
-from bitveil.batches import Rows
+from bitveil.batches import Rows, balancing_chances
 from bitveil.layers import table_encoder
 from bitveil.measures import Measure
 from bitveil.models import InvariantClassifier
 from bitveil.objectives import Weighted
 from bitveil.tasks import task_information
-from bitveil.training import balancing_chances, train
+from bitveil.training import train
 from builders import build
 
 
