@@ -17,7 +17,7 @@ from torch import nn
 
 from bitveil.audits import audit, audit_table, html_report
 from bitveil.audits.published import PublishedCodes
-from bitveil.certificates import certify
+from bitveil.certificates import certify, slack
 from bitveil.mixtures import Mixture
 from bitveil.tables import joint_table
 from builders import quick
@@ -107,7 +107,7 @@ def test_without_names_the_bound_on_drawn_codes_holds_under_every_key(n_distinct
         1,
     )
     sizes, rng = (600, 900), np.random.default_rng(2)
-    slack = math.sqrt(0.5 * math.log(1 / DELTA) * sum(1 / n for n in sizes))
+    noise = slack(sizes, DELTA, draws="hard")
     wrong_expected = []
     for number in range(KEYS):
         bits, truth = published_gaps(model, rows, shares, bytes([number]) * 16)
@@ -116,10 +116,10 @@ def test_without_names_the_bound_on_drawn_codes_holds_under_every_key(n_distinct
         drawn, expected = (
             (counts @ table) / np.array(sizes)[:, None, None] for table in (codes, likelihood)
         )
-        bounds = np.minimum(1, np.abs(drawn[0] - drawn[1]).sum(1) / 2 + slack)
+        bounds = np.minimum(1, np.abs(drawn[0] - drawn[1]).sum(1) / 2 + noise)
         assert np.mean(truth > bounds) <= MOST_WRONG
         wrong_expected.append(
-            np.mean(truth > np.abs(expected[0] - expected[1]).sum(1) / 2 + slack)
+            np.mean(truth > np.abs(expected[0] - expected[1]).sum(1) / 2 + noise)
         )
         # The bound of the library is this one: a resample, row by row.
         once = (
@@ -156,8 +156,8 @@ def test_with_names_the_bound_on_expected_counts_holds(n_distinct):
         fresh = [np.bincount(codes[s == g], minlength=4) / (s == g).sum() for g in (0, 1)]
         counts = resampled(rng, shares, (600, 900))
         expected = [counts[g] @ likelihood / n for g, n in enumerate((600, 900))]
-        slack = math.sqrt(0.5 * math.log(1 / DELTA) * (1 / 600 + 1 / 900))
-        bounds = np.abs(expected[0] - expected[1]).sum(1) / 2 + slack
+        noise = slack((600, 900), DELTA)
+        bounds = np.abs(expected[0] - expected[1]).sum(1) / 2 + noise
         assert np.mean(total_variation(*fresh) > bounds) <= MOST_WRONG
 
 
