@@ -10,7 +10,6 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
-from torch import nn
 
 from bitveil.cautions import warn
 from bitveil.coder import draw_names
@@ -36,7 +35,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
     sees it, is certified to be at most 0.10 with probability 1 - delta over those rows.
     `max_information=0.05` does the same for bits of information about the attribute. If the rows
     held back are too few to certify a useful code for every row, a coin leaves some rows blank,
-    and `share_` says how many get a code. `strength` and `gamma` set a weight, and certify
+    and `share_` says how many get a code. `strength` sets a weight, and certifies
     nothing.
 
     `transform` gives frozen draws: the same row gets the same bits every time.
@@ -55,10 +54,6 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         posteriors: Which models predict target and attribute: None for a stack of ours, which
             cross-validation chooses; `"boosting"` for one boosting model; or any classifier with
             scikit-learn's manners.
-        encoder: A network of your own from features to n_bits logits, which is copied. None: a
-            multi-layer perceptron for tables, a small convolutional network for images (arrays
-            with shape (n, height, width) or (n, channels, height, width)). Its `StochasticBinary`
-            layers are charged too.
         task: What the code is useful for: `"target"`; `"reconstruction"` of the raw features; or
             `"information"` (the code tells its row from others). `"auto"`: the target, or a
             reconstruction where there is none. Useful for a target means half accuracy and half
@@ -69,8 +64,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         delta: The probability that the certificate may be wrong.
         on_unmet: What happens if a useful code for every row cannot be certified: `"dilute"`
             leaves some rows blank, `"raise"` raises an error that says what is possible.
-        strength: The weight of the measure; 1.0 where no goal is set.
-        gamma: The paper's weight: `(1 - gamma) * task + gamma * measure`.
+        strength: The weight of the measure; 1.0 where no goal is set. The paper's gamma is a
+            strength of gamma / (1 - gamma).
         criterion: *What is compared.* `"independence"` (demographic parity), `"separation"`
             (equalised odds: groups are compared within each target, or within `bins` bins of a
             target that is a number), or `"equal_opportunity"` (within the target `positive`).
@@ -135,14 +130,12 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         *,
         features: Literal["auto", "posterior", "raw", "both"] = "auto",
         posteriors: Any = None,
-        encoder: nn.Module | None = None,
         task: TaskName = "auto",
         max_gap: float | None = None,
         max_information: float | None = None,
         delta: float = 0.05,
         on_unmet: Literal["dilute", "raise"] = "dilute",
         strength: float | None = None,
-        gamma: float | None = None,
         criterion: Criterion = "independence",
         positive: Any = None,
         measure: str = "total_variation",
@@ -158,14 +151,12 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         self.n_bits = n_bits
         self.features = features
         self.posteriors = posteriors
-        self.encoder = encoder
         self.task = task
         self.max_gap = max_gap
         self.max_information = max_information
         self.delta = delta
         self.on_unmet = on_unmet
         self.strength = strength
-        self.gamma = gamma
         self.criterion = criterion
         self.positive = positive
         self.measure = measure

@@ -21,7 +21,7 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from bitveil.checks import check_choice
 from bitveil.columns.table import Table
 from bitveil.learners import check_posteriors
-from bitveil.posteriors import PosteriorScore, fit_posterior, probabilities
+from bitveil.posteriors import Posterior, PosteriorScore, fit_posterior, probabilities
 
 __all__ = ["Features"]
 
@@ -53,9 +53,6 @@ class Features(BaseEstimator):
 
     Attributes:
         n_raw_: The number of raw columns.
-        blocks_: The posterior columns in their order: for each label `("classes", K)`, with the
-            log-odds of every class but the first in K - 1 columns, or `("numbers", 1)`.
-        scores_: How good the posteriors of each label are, out of fold.
 
     Source:
         Stacked generalization (Wolpert, 1992), https://doi.org/10.1016/S0893-6080(05)80023-1
@@ -85,6 +82,22 @@ class Features(BaseEstimator):
         self.random_state = random_state
         self.n_jobs = n_jobs
 
+    @property
+    def blocks_(self) -> tuple[tuple[str, int], ...]:
+        """The posterior columns in their order.
+
+        For each label `("classes", K)`, with the log-odds of every class but the first in K - 1
+        columns, or `("numbers", 1)`.
+        """
+
+        return tuple((model.kind, model.n_values) for model in self.posteriors_)
+
+    @property
+    def scores_(self) -> tuple[PosteriorScore, ...]:
+        """How good the posteriors of each label are, out of fold."""
+
+        return tuple(model.score for model in self.posteriors_)
+
     def fit_transform(
         self, X: Table, *labels: NDArray[Any], sample_weight: NDArray[np.float64] | None = None
     ) -> NDArray[np.float32]:
@@ -99,8 +112,7 @@ class Features(BaseEstimator):
 
         check_choice("features", self.kind, get_args(FeatureKind))
         check_posteriors(self.posteriors)
-        self.scores_: tuple[PosteriorScore, ...] = ()
-        self.blocks_: tuple[tuple[str, int], ...] = ()
+        self.posteriors_: list[Posterior] = []
         self.image_: tuple[NDArray[Any], NDArray[Any]] | None = None
         self.known_: dict[str, list[str]] = {}
         if np.ndim(X) > 2:
@@ -176,11 +188,9 @@ class Features(BaseEstimator):
             )
             for number, column in enumerate(labels if self.kind != "raw" else ())
         ]
-        self.posteriors_ = [model for model, _, _ in found]
-        self.scores_ = tuple(score for _, _, score in found)
-        self.blocks_ = tuple((model.kind, model.n_values) for model in self.posteriors_)
+        self.posteriors_ = [model for model, _ in found]
 
-        return [columns for _, columns, _ in found]
+        return [columns for _, columns in found]
 
     def _fit_raw(self, matrix: NDArray[Any]) -> list[NDArray[np.float64]]:
         self.raw_, self.n_raw_ = None, 0

@@ -257,7 +257,7 @@ def _feature_kind(
 ) -> Literal["posterior", "raw", "both"]:
     if settings.features != "auto":
         return settings.features
-    if settings.encoder is not None or np.ndim(table) > 2:
+    if settings.training.encoder is not None or np.ndim(table) > 2:
         return "raw"
 
     return "posterior" if task == "target" else "both"
@@ -305,7 +305,7 @@ def _trainer(
 def _has_cells(settings: Settings, schema: Schema, features: Features) -> bool:
     """Whether the encoder sees nothing but posteriors, and may be of any form."""
 
-    own = settings.encoder is not None or settings.training.decoder is not None
+    own = settings.training.encoder is not None or settings.training.decoder is not None
     on_target = settings.task_for(schema.target) == "target"
 
     return features.kind == "posterior" and on_target and settings.listed and not own
@@ -329,8 +329,8 @@ def _network_trainer(
     seed: int,
 ) -> Trainer:
     hidden, shape = tuple(training.hidden), tuple(rows.x.shape[1:])
-    encoding = Encoding(settings.encoder, shape, settings.n_bits, hidden, start.encoder)
-    if settings.encoder is not None:
+    encoding = Encoding(settings.training.encoder, shape, settings.n_bits, hidden, start.encoder)
+    if settings.training.encoder is not None:
         encoding.check(rows.x[:2])
     listed_bits = min(settings.n_bits, LISTED)
     most = batch_rows(listed_bits, rows.n_strata * rows.n_groups << listed_bits)
@@ -405,13 +405,13 @@ def _decoder(
 def _fingerprint(settings: Settings, sample: Sample) -> str:
     """A digest of the settings and rows of a fit, by which its checkpoints are known."""
 
-    aside = {"key", "encoder", "n_jobs", "training"}
-    training_aside = {"after_epoch", "checkpoint", "verbose", "decoder"}
+    aside = {"key", "n_jobs", "training"}
+    training_aside = {"after_epoch", "checkpoint", "verbose", "encoder", "decoder"}
     said = {name: value for name, value in vars(settings).items() if name not in aside}
     training = settings.training.get_params(deep=False)
     said |= {name: value for name, value in training.items() if name not in training_aside}
     content = hashlib.sha256(repr(sorted(said.items())).encode())
-    for network in (settings.encoder, settings.training.decoder):
+    for network in (settings.training.encoder, settings.training.decoder):
         content.update(network_digest(network))
     weights = np.zeros(0) if sample.weights is None else sample.weights
     for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):

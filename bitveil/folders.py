@@ -32,7 +32,31 @@ FILES = {"weights.safetensors", "features.skops", "secret.key"}
 
 _TRUSTED = [
     "numpy.dtype",
+    "sklearn._loss._loss.CyHalfBinomialLoss",
+    "sklearn._loss._loss.CyHalfMultinomialLoss",
+    "sklearn._loss._loss.CyHalfSquaredError",
+    "sklearn._loss.link.IdentityLink",
+    "sklearn._loss.link.Interval",
+    "sklearn._loss.link.LogitLink",
+    "sklearn._loss.link.MultinomialLogit",
+    "sklearn._loss.loss.HalfBinomialLoss",
+    "sklearn._loss.loss.HalfMultinomialLoss",
+    "sklearn._loss.loss.HalfSquaredError",
+    "sklearn.decomposition._truncated_svd.TruncatedSVD",
+    "sklearn.ensemble._hist_gradient_boosting.binning._BinMapper",
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingClassifier",
+    "sklearn.ensemble._hist_gradient_boosting.gradient_boosting.HistGradientBoostingRegressor",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.feature_extraction.text.TfidfTransformer",
+    "sklearn.feature_extraction.text.TfidfVectorizer",
+    "sklearn.impute._base.MissingIndicator",
+    "sklearn.impute._base.SimpleImputer",
+    "sklearn.linear_model._logistic.LogisticRegression",
+    "sklearn.linear_model._ridge.Ridge",
+    "sklearn.pipeline.Pipeline",
+    "sklearn.preprocessing._data.StandardScaler",
+    "sklearn.preprocessing._encoders.OneHotEncoder",
+    "sklearn.preprocessing._label.LabelEncoder",
     "skrub._apply_to_each_col.ApplyToEachCol",
     "skrub._check_input.CheckInputDataFrame",
     "skrub._clean_categories.CleanCategories",
@@ -85,14 +109,14 @@ def save_parts(directory: str | os.PathLike[str], parts: Parts) -> None:
 
     Raises:
         FileExistsError: If the folder exists already.
+        ValueError: If the features hold a model that `load_parts` would refuse.
     """
 
-    import skops.io
     from safetensors.torch import save
 
     contents = {
         "weights.safetensors": save(parts.weights),
-        "features.skops": skops.io.dumps(parts.features),
+        "features.skops": _archived(parts.features),
         "secret.key": parts.key,
     }
     manifest = {
@@ -155,6 +179,26 @@ def load_parts(directory: str | os.PathLike[str], *, accept_versions: bool = Fal
             features,
             Secret(contents["secret.key"]),
         )
+
+
+def _archived(features: Any) -> bytes:
+    """The archive of fitted features. What `load_parts` would refuse is not saved."""
+
+    import skops.io
+
+    try:
+        content: bytes = skops.io.dumps(features)
+        check_archive(content, _TRUSTED)
+        check_fitted_features(features)
+    except Exception as error:
+        raise ValueError(
+            f"An encoder with `posteriors={features.posteriors!r}` cannot be saved: {error}. "
+            "Loading a folder runs no foreign code. So it holds only logistic regression, ridge "
+            "regression and histogram boosting of scikit-learn, or bitveil's own posteriors. Fit "
+            "with one of these. Or keep the estimator with joblib, where only you can write."
+        ) from error
+
+    return content
 
 
 def check_mark(folder: Path, fit: str) -> None:

@@ -221,12 +221,27 @@ def check_archive(content: bytes, trusted: list[str]) -> None:
         strange = [n for n in names if n != "schema.json" and not n.endswith(".npy")]
         if len(set(names)) < len(names) or strange:
             raise ValueError(f"features.skops has parts that no encoder has: {strange[:5]}")
-        json.loads(archive.read("schema.json"))
-    foreign = set(skops.io.get_untrusted_types(data=content)) - set(trusted)
+        schema = json.loads(archive.read("schema.json"))
+    foreign = {*skops.io.get_untrusted_types(data=content), *_estimators(schema)} - set(trusted)
     if foreign:
         raise ValueError(
             f"features.skops holds types that no bitveil encoder has: {sorted(foreign)}"
         )
+
+
+def _estimators(schema: Any) -> Iterator[str]:
+    """The types of scikit-learn in an archive. skops trusts all, also those that read memory."""
+
+    left = [schema]
+    while left:
+        part = left.pop()
+        if isinstance(part, dict):
+            name = f"{part.get('__module__')}.{part.get('__class__')}"
+            left += part.values()
+            if name.startswith("sklearn."):
+                yield name
+        elif isinstance(part, list):
+            left += part
 
 
 def check_fitted_features(features: Any) -> None:
@@ -241,6 +256,7 @@ def check_fitted_features(features: Any) -> None:
     from sklearn.feature_extraction.text import CountVectorizer
 
     from bitveil.features import Features
+    from bitveil.posteriors import PosteriorScore
 
     if not isinstance(features, Features):
         raise ValueError(f"features.skops holds a {type(features).__name__}")
@@ -251,6 +267,8 @@ def check_fitted_features(features: Any) -> None:
             _check_tree(part)
         elif isinstance(part, CountVectorizer):
             _check_vocabulary(vars(part).get("vocabulary_"))
+        elif isinstance(part, PosteriorScore):
+            checked_record(PosteriorScore, vars(part))
         elif sparse.issparse(part):
             raise ValueError("features.skops holds a sparse matrix")
 
@@ -280,6 +298,8 @@ def _check_boosting(model: Any) -> None:
 
     from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
+    if "_predictors" not in vars(model):  # it is not fitted
+        return
     columns, each = vars(model).get("n_features_in_"), vars(model).get("n_trees_per_iteration_")
     rounds = vars(model).get("_predictors")
     if not fits(columns, int) or not fits(each, int) or not fits(rounds, list[list[Any]]):

@@ -97,8 +97,7 @@ def check_posteriors(posteriors: Any) -> None:
     if posteriors is None or (isinstance(posteriors, str) and posteriors == "boosting"):
         return
     models = posteriors if isinstance(posteriors, tuple | list) else [posteriors]
-    fitting = [hasattr(m, "fit") and (is_classifier(m) or is_regressor(m)) for m in models]
-    if not fitting or not all(fitting):
+    if not models or not all(_predicts(model) for model in models):
         raise ValueError(
             "`posteriors` expects None, 'boosting', a classifier or a regressor of scikit-learn's "
             f"form, or a pair of both, got {posteriors!r}."
@@ -108,6 +107,15 @@ def check_posteriors(posteriors: Any) -> None:
             raise ValueError(
                 f"`posteriors` expects a classifier with `predict_proba`, got {model!r}."
             )
+
+
+def _predicts(model: Any) -> bool:
+    """Whether it is a classifier or a regressor, and no class of them."""
+
+    if isinstance(model, type) or not hasattr(model, "fit"):
+        return False
+
+    return is_classifier(model) or is_regressor(model)
 
 
 def learners(posteriors: Any, kind: LabelKind, n: int, seed: int) -> list[Learner]:

@@ -114,12 +114,14 @@ class Posterior:
         n_values: The number of its classes; 1 for numbers.
         models: The fitted models.
         pool: What makes one answer of theirs.
+        score: How good it is, out of fold.
     """
 
     kind: LabelKind
     n_values: int
     models: list[Any]
     pool: Pool
+    score: PosteriorScore
 
     def columns(self, matrix: NDArray[Any]) -> NDArray[np.float64]:
         """Log-odds of every class but the first, or the number: shape (n, K - 1) or (n, 1).
@@ -301,7 +303,7 @@ def fit_posterior(
     seed: int = 0,
     n_jobs: int | None = None,
     number: int = 0,
-) -> tuple[Posterior, NDArray[np.float64], PosteriorScore]:
+) -> tuple[Posterior, NDArray[np.float64]]:
     """Models of the labels on all rows, and the posteriors of each row without that row.
 
     Arguments:
@@ -315,7 +317,7 @@ def fit_posterior(
         number: The number of the label, for its score.
 
     Returns:
-        The models, the columns out of fold (see `Posterior.columns`), and their score.
+        The models, and the columns out of fold: see `Posterior.columns`.
 
     Raises:
         ValueError: If a class has a single row, or `posteriors` do not suit the labels.
@@ -325,8 +327,8 @@ def fit_posterior(
 
     Example:
         >>> x = np.arange(200.0).reshape(-1, 1)
-        >>> models, columns, score = fit_posterior(x, np.repeat([0, 1], 100))
-        >>> columns.shape, score.helps, (models.columns(x)[[0, -1], 0] > 0).tolist()
+        >>> models, columns = fit_posterior(x, np.repeat([0, 1], 100))
+        >>> columns.shape, models.score.helps, (models.columns(x)[[0, -1], 0] > 0).tolist()
         ((200, 1), True, [False, True])
     """
 
@@ -339,13 +341,15 @@ def fit_posterior(
         parts = known.folds(folds, seed)
         models, answers = _cross_fitted(known, compared, parts, n_jobs)
         kept, pool, held_out = _best(known, answers, parts)
-        model = Posterior(kind, known.n_values, [models[place] for place in kept], pool)
+        score = known.score(
+            held_out, number, _said([compared[place].name for place in kept], pool)
+        )
+        model = Posterior(kind, known.n_values, [models[place] for place in kept], pool, score)
         columns = _with_unknown(_as_columns(held_out, kind), is_known, model, matrix)
         if not (posteriors is None or isinstance(posteriors, str)):
             _check_alone(model, matrix)
-    said = _said([compared[place].name for place in kept], pool)
 
-    return model, columns, known.score(held_out, number, said)
+    return model, columns
 
 
 def _said(names: list[str], pool: Pool) -> str:

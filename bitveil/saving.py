@@ -39,10 +39,10 @@ from bitveil.training import History, Training
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
-_ASIDE = ("key", "random_state", "encoder", "training")
+_ASIDE = ("key", "random_state", "training")
 """Settings that are not written here: secrets, code, and the training."""
 
-_TRAINING_ASIDE = ("after_epoch", "checkpoint", "decoder")
+_TRAINING_ASIDE = ("after_epoch", "checkpoint", "encoder", "decoder")
 """Settings of the training that are not written: code, and a folder of this machine."""
 
 _UNCHECKED: Mapping[str, Any] = {
@@ -65,7 +65,7 @@ def manifest(model: Any) -> dict[str, Any]:
         params["posteriors"] = None
     settings = model.settings()
     training = settings.training.get_params(deep=False)
-    own = {"encoder": settings.encoder, "decoder": settings.training.decoder}
+    own = {"encoder": settings.training.encoder, "decoder": settings.training.decoder}
 
     return {
         "class": type(model).__name__,

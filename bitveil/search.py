@@ -53,6 +53,9 @@ _NEARLY = 0.9  # what is worth this share of the best is worth nearly the most
 _SHARES = (1 / 16, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
 """The shares that are tested where drawn codes are counted, as multiples of the predicted one."""
 
+_ALMOST_NONE = 1e-5
+"""The first of these shares: it shows hardly any content, and passes if anything can."""
+
 _POSSIBLE = [number / 1000 for number in range(1, 1001)]  # shares among which one is predicted
 
 
@@ -189,7 +192,7 @@ def _passed(
         soft = draws == "soft" and dilute
         return certify_sequence(tables, goal.limit, goal.limited, **settings, dilute=soft)
 
-    shares = sorted({min(1.0, share * factor) for factor in _SHARES})
+    shares = sorted({_ALMOST_NONE, *(min(1.0, share * factor) for factor in _SHARES)})
     first = certify_shares(
         partial(held_out, tested[0].encoder), shares, goal.limit, goal.limited, delta=goal.delta
     )

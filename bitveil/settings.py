@@ -4,7 +4,6 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, TypeAlias, get_args
 
 import numpy as np
-from torch import nn
 
 from bitveil.checks import check_choice, check_number, check_probability, check_whole
 from bitveil.columns.targets import Kind, Target
@@ -43,7 +42,6 @@ class Settings:
     delta: float = 0.05
     on_unmet: Literal["dilute", "raise"] = "dilute"
     strength: float | None = None
-    gamma: float | None = None
     criterion: Criterion = "independence"
     positive: Any = None
     measure: str = "total_variation"
@@ -51,7 +49,6 @@ class Settings:
     task: TaskName = "auto"
     features: Literal["auto", "posterior", "raw", "both"] = "auto"
     posteriors: Any = None
-    encoder: nn.Module | None = None
     bins: int = 5
     missing_sensitive: Literal["error", "group"] = "error"
     missing_target: Literal["error", "unlabelled"] = "error"
@@ -84,9 +81,6 @@ class Settings:
     @property
     def weight(self) -> Weight:
         """The weight of the measure, where no goal must be certified."""
-
-        if self.gamma is not None:
-            return Weight(self.gamma, 1 - self.gamma)
 
         return Weight(1.0 if self.strength is None else self.strength)
 
@@ -199,14 +193,12 @@ class Settings:
             )
 
     def _check_goal(self) -> None:
-        names = ("max_gap", "max_information", "strength", "gamma")
+        names = ("max_gap", "max_information", "strength")
         given = [name for name in names if getattr(self, name) is not None]
         if len(given) > 1:
             raise ValueError(f"Set one goal, not several: got {' and '.join(given)}.")
         if self.strength is not None:
             check_number("strength", self.strength, least=0)
-        if self.gamma is not None:
-            check_number("gamma", self.gamma, least=0, most=1)
         if self.max_gap is not None:
             check_number("max_gap", self.max_gap, above=0, most=1)
         if self.max_information is not None:

@@ -5,6 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from copy import deepcopy
 from dataclasses import astuple, dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -62,6 +63,10 @@ class Training(BaseEstimator):
         warm_start: Whether a fit starts from the network of the fit before, and keeps its key. Not
             with a goal that is certified: the rows for certification must be new.
         hidden: The widths of the hidden layers of a perceptron.
+        encoder: A network of your own from features to the logits of the bits, which is copied.
+            None: a multi-layer perceptron for tables, a small convolutional network for images
+            (arrays with shape (n, height, width) or (n, channels, height, width)). Its
+            `StochasticBinary` layers are charged too.
         decoder: A network of your own that is trained along with the encoder. It maps bits to the
             logits of the classes, followed by the numbers. None: the table is the decoder, and a
             perceptron above 16 bits.
@@ -90,6 +95,7 @@ class Training(BaseEstimator):
         balanced: bool = False,
         warm_start: bool = False,
         hidden: Sequence[int] = (64, 64),
+        encoder: nn.Module | None = None,
         decoder: nn.Module | None = None,
         engine: Literal["auto", "exact", "sampled"] = "auto",
         device: str = "cpu",
@@ -105,6 +111,7 @@ class Training(BaseEstimator):
         self.balanced = balanced
         self.warm_start = warm_start
         self.hidden = hidden
+        self.encoder = encoder
         self.decoder = decoder
         self.engine = engine
         self.device = device
@@ -278,8 +285,6 @@ def train(
             are invalid, or if the checkpoint is from another training.
     """
 
-    from lightning_fabric import Fabric
-
     if not len(rows):
         raise ValueError("`train` expects at least one row, got none.")
     if patience is not None and held_out is None:
@@ -287,7 +292,7 @@ def train(
     if chances is not None:
         _check_chances(chances, len(rows))
 
-    fabric = Fabric(accelerator=device, devices=1, precision=precision)  # type: ignore[arg-type]
+    fabric = _fabric(device, precision)
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
     run = fabric.setup_module(encoder)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
@@ -321,6 +326,15 @@ def train(
     model.eval().cpu()
 
     return history
+
+
+@cache
+def _fabric(device: str, precision: Any) -> Any:
+    """Fabric for one device. Each new one reads the entry points of all installed packages."""
+
+    from lightning_fabric import Fabric
+
+    return Fabric(accelerator=device, devices=1, precision=precision)
 
 
 def _order_of_pass(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
@@ -471,11 +485,10 @@ def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
 def _alike(one: Any, other: Any) -> bool:
     """Whether two states have the same names, with tensors of the same shapes."""
 
-    if not isinstance(one, dict) or not isinstance(other, dict):
-        return False
-    shapes = [{n: getattr(t, "shape", None) for n, t in s.items()} for s in (one, other)]
+    states = [state for state in (one, other) if isinstance(state, dict)]
+    shapes = [{n: getattr(t, "shape", None) for n, t in state.items()} for state in states]
 
-    return shapes[0] == shapes[1]
+    return len(shapes) == 2 and shapes[0] == shapes[1]
 
 
 @torch.no_grad()

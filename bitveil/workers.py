@@ -7,13 +7,15 @@ a job every pool has one thread. Then the numbers depend neither on the cores of
 `n_jobs`.
 """
 
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from functools import lru_cache
 from threading import Lock, local
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 __all__ = ["one_thread", "run"]
 
@@ -36,8 +38,9 @@ def one_thread() -> Iterator[None]:
         yield
         return
     torch.get_num_threads()  # torch counts the cores at the first call, which must be outside
-    with threadpool_limits(1, user_api="openmp"):  # each thread has its own limit
-        _BLAS.enter()
+    pools = _pools(len(sys.modules))
+    with pools.limit(limits=1, user_api="openmp"):  # each thread has its own limit
+        _BLAS.enter(pools)
         _THREAD.limited = True
         try:
             yield
@@ -69,17 +72,27 @@ def _alone(call: Callable[[], T]) -> T:
         return call()
 
 
+@lru_cache(maxsize=1)
+def _pools(n_modules: int) -> ThreadpoolController:
+    """The pools of the process. Finding them takes longer than many calls of an encoder.
+
+    Only an import brings new ones, so they are found again if the number of modules changes.
+    """
+
+    return ThreadpoolController()
+
+
 class _Blas:
     """The one limit of BLAS for the process: the first to enter sets it, the last restores it."""
 
     def __init__(self) -> None:
         self.lock, self.inside = Lock(), 0
-        self.limits: threadpool_limits | None = None
+        self.limits: Any = None
 
-    def enter(self) -> None:
+    def enter(self, pools: ThreadpoolController) -> None:
         with self.lock:
             if not self.inside:
-                self.limits = threadpool_limits(1, user_api="blas")
+                self.limits = pools.limit(limits=1, user_api="blas")
             self.inside += 1
 
     def leave(self) -> None:

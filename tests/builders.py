@@ -1,12 +1,15 @@
 """Builders: estimators from flat settings, and rows that they can be fitted on."""
 
 import inspect
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import torch
 
+import bitveil
 from bitveil.models import InvariantClassifier
 from bitveil.training import Training
 
@@ -71,10 +74,14 @@ def fit_words(file, output, *more):
 
 
 def python(*words):
-    """Run the command line as a process of its own."""
+    """Run the command line as a process of its own, with the same code."""
 
     return subprocess.run(
-        [sys.executable, "-m", "bitveil", *words], capture_output=True, text=True, check=False
+        [sys.executable, "-m", "bitveil", *words],
+        env=os.environ | {"PYTHONPATH": str(Path(bitveil.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
 

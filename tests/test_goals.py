@@ -180,7 +180,7 @@ def test_the_gap_that_a_refusal_names_is_possible():
 
 @pytest.mark.parametrize(
     ("goal", "weight"),
-    [({}, 1.0), ({"strength": 0.3}, 0.3), ({"strength": 0.0}, 0.0), ({"gamma": 0.25}, 0.25)],
+    [({}, 1.0), ({"strength": 0.3}, 0.3), ({"strength": 0.0}, 0.0)],
 )
 def test_a_weight_is_no_certificate(goal, weight):
     X, y, s = world(300)
@@ -220,7 +220,10 @@ def test_every_measure_is_less_where_it_is_charged_for(measure):
 def test_gamma_is_the_form_of_the_paper():
     X, y, s = world(1500)
     measured = [
-        encoder(InvariantEncoder, gamma=gamma).fit(X, y, sensitive_features=s).path_[0].measure
+        encoder(InvariantEncoder, strength=gamma / (1 - gamma))
+        .fit(X, y, sensitive_features=s)
+        .path_[0]
+        .measure
         for gamma in (0.0, 0.9)
     ]
 
@@ -234,8 +237,10 @@ def test_gamma_is_the_form_of_the_paper():
     ("settings", "words"),
     [
         ({"max_gap": 0.2, "strength": 1.0}, "one goal, not several: got max_gap and strength"),
-        ({"strength": 0.0, "gamma": 0.0}, "one goal, not several: got strength and gamma"),
-        ({"max_gap": 0.2, "strength": 1.0, "gamma": 0.5}, "max_gap and strength and gamma"),
+        (
+            {"max_gap": 0.2, "max_information": 0.1, "strength": 1.0},
+            "max_gap and max_information and strength",
+        ),
         ({"max_gap": 0.0}, r"`max_gap` expects a number above 0 and up to 1, got 0\.0"),
         ({"max_gap": -0.1}, r"`max_gap` expects .* got -0\.1"),
         ({"max_gap": 1.1}, r"`max_gap` expects .* got 1\.1"),
@@ -245,8 +250,7 @@ def test_gamma_is_the_form_of_the_paper():
         ({"max_gap": 0.5, "delta": 1.0}, r"`delta` expects .* between 0 and 1, got 1\.0"),
         ({"max_gap": 0.5, "delta": 5.0}, r"`delta` expects .* between 0 and 1, got 5"),
         ({"measure": "variation"}, r"`measure` expects one of \['total_variation', .*variation'"),
-        ({"gamma": 1.5}, r"`gamma` expects a number from 0 to 1, got 1\.5"),
-        ({"gamma": -0.5}, r"`gamma` expects a number from 0 to 1, got -0\.5"),
+        ({"on_unmet": "refuse"}, r"`on_unmet` expects one of .*'dilute', 'raise'.*'refuse'"),
         ({"strength": -1.0}, "`strength` expects"),
     ],
 )

@@ -28,6 +28,7 @@ def pools():
 def several_threads():
     """Pools of three threads, even if the environment asks for one."""
 
+    torch.get_num_threads()  # the first call sets the pools, too
     with threadpool_limits(3):
         yield
 

@@ -25,6 +25,7 @@ share their draws, the published map is fixed by the key, the coin is a part of 
 that it publishes of some contents is 0 or 1. `certify_shares` then counts what was drawn.
 """
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
@@ -191,7 +192,7 @@ def _drawn_certificate(
     def most(compared: Compared, part: ConvexPart) -> float:
         level = _FOR_COUNTS * delta / len(part.groups)
         shown = compared.table[:, :-1].sum(-1)
-        return max(_most_shown(shown[g], compared.sizes[g], level) for g in part.groups)
+        return _coarse(max(_most_shown(shown[g], compared.sizes[g], level) for g in part.groups))
 
     level = (1 - _FOR_COUNTS) * delta
 
@@ -204,6 +205,12 @@ def _most_shown(count: Tensor, n: int, delta: float) -> float:
     x = min(count.item(), n)
 
     return 1.0 if x >= n else beta.ppf(1 - delta, x + 1, n - x).item()
+
+
+def _coarse(share: float) -> float:
+    """A share that is a little larger, one of few: slacks are computed once for each."""
+
+    return min(1.0, 1.02 ** math.ceil(math.log(share) / math.log(1.02)))
 
 
 def _chance(certificate: Certificate) -> float:

@@ -50,8 +50,11 @@ from numpy.typing import NDArray
 from scipy.special import bdtr, ndtr, ndtri, xlogy
 
 __all__ = [
+    "CELLS",
     "berry_esseen_slack",
     "binomial_slack",
+    "dominating_law",
+    "error_bounds",
     "hoeffding_slack",
     "least_slack",
     "stop_loss_slack",
@@ -62,7 +65,9 @@ _Array = NDArray[np.float64]
 _CONSTANT = 0.56  # of Berry and Esseen for summands of different laws: Shevtsova, 2010
 _REACH = 7.0  # standard deviations of a mean that a grid covers; what lies beyond is added
 _GRID = np.append(np.linspace(-_REACH, -3, 20), np.linspace(-3, _REACH, 700)[1:])
-_CELLS = np.array([0.0, 0.15, 0.28, 0.38, 0.45, 0.55, 0.62, 0.72, 0.85, 1.0])
+
+CELLS = np.array([0.0, 0.15, 0.28, 0.38, 0.45, 0.55, 0.62, 0.72, 0.85, 1.0])
+"""The ends of cells of means, within which the spread of a binomial changes little."""
 
 
 @lru_cache(maxsize=4096)
@@ -225,7 +230,7 @@ def stop_loss_slack(sizes: Sequence[int], delta: float, most: float = 1.0) -> fl
     step = 2.0 ** math.floor(math.log2(deviation / 8))
     law, beyond, first = np.ones(1), 0.0, 0
     for n in sizes:
-        part, outside = _dominating_law(n, step, most)
+        part, outside = dominating_law(n, step, most)
         law, beyond = np.convolve(law, part), beyond + outside
         first -= len(part) // 2
     ends = step * (first + np.arange(len(law)))
@@ -236,11 +241,25 @@ def stop_loss_slack(sizes: Sequence[int], delta: float, most: float = 1.0) -> fl
 
 
 @lru_cache(maxsize=256)
-def _dominating_law(n: int, step: float, most: float) -> tuple[_Array, float]:
+def dominating_law(n: int, step: float, most: float) -> tuple[_Array, float]:
     """A law on a grid around 0 above all errors of a group, and its expected excess over the grid.
 
     Between its points the expected excess is drawn as a line, which is above a convex function.
     What lies beyond an end is moved to that end.
+
+    Arguments:
+        n: The number of rows.
+        step: The step of the grid.
+        most: An upper bound on the means, or on one minus them.
+
+    Returns:
+        The probabilities of the points, and what the expected excess over any number is above
+        theirs at most.
+
+    Example:
+        >>> law, beyond = dominating_law(1, 0.5, 1.0)  # between -1.5 and 1.5
+        >>> law.round(2), beyond
+        (array([0.  , 0.14, 0.22, 0.28, 0.22, 0.14, 0.  ]), 0.0)
     """
 
     last = math.ceil(min(1.0, _REACH / 2 / math.sqrt(n)) / step) + 1
@@ -315,19 +334,34 @@ def binomial_slack(sizes: Sequence[int], delta: float, most: float = 1.0) -> flo
     """
 
     few, many = sorted(sizes)
-    low = np.unique(np.minimum(_CELLS, most))  # the ends of cells for an event
+    low = np.unique(np.minimum(CELLS, most))  # the ends of cells for an event
     orders = [(low, 1 - low[::-1])] if most >= 1 else [(low, 1 - low[::-1]), (1 - low[::-1], low)]
     errors = [(ends, *_rounded_up(many, others)) for ends, others in orders]
 
     def exceeded(t: float) -> float:
-        found = [masses @ _survival(few, ends, t - points).T for ends, points, masses in errors]
+        found = [masses @ error_bounds(few, ends, t - points).T for ends, points, masses in errors]
         return max(each.max().item() for each in found)
 
     return _first_below(exceeded, delta, hoeffding_slack(sizes, delta))
 
 
-def _survival(n: int, ends: _Array, w: _Array) -> _Array:
-    """Bounds on the probability that an error is at least w, with shape (cells, points)."""
+def error_bounds(n: int, ends: _Array, w: _Array) -> _Array:
+    """Bounds on the probability that an error p - K/n is at least w: see `binomial_slack`.
+
+    Arguments:
+        n: The number of rows.
+        ends: The ends of the cells of means, with shape (cells + 1,).
+        w: Numbers, with shape (points,).
+
+    Returns:
+        A bound for all means in each cell, with shape (cells, points).
+
+    Example:
+        >>> error_bounds(100, np.array([0.45, 0.55]), np.array([0.05, 0.1])).round(3)
+        array([[0.19 , 0.031]])
+        >>> round(float(bdtr(40, 100, 0.5)), 3)  # the second of them, for a mean of one half
+        0.028
+    """
 
     low, high = ends[:-1, None], ends[1:, None]
     c = np.minimum(1, np.maximum(high - w, 1 - low + w) + 1 / n)
@@ -377,7 +411,7 @@ def _rounded_up(n: int, ends: _Array) -> tuple[_Array, _Array]:
 
     one = 0.5 / math.sqrt(n)
     points = np.concatenate([one * _GRID - 1 / n, [2.0]])  # no error is above 1
-    above = _survival(n, ends, points[:-1])
+    above = error_bounds(n, ends, points[:-1])
     above = np.concatenate([np.ones((len(above), 1)), above, np.zeros((len(above), 1))], 1)
 
     return points, -np.diff(above, axis=1)
