@@ -225,7 +225,7 @@ FIT = "fit rows.csv --target y --sensitive s --output model".split()
     ("words", "said"),
     [
         ([*FIT, "--max-gap", "2"], "--max-gap expects a number above 0 and up to 1, got 2.0"),
-        ([*FIT, "--max-gap", "0.01"], "--max-gap 0.01 is too small"),
+        ([*FIT, "--max-gap", "0.01", "--on-unmet", "raise"], "--max-gap 0.01 is too small"),
         ([*FIT, "--bits", "0"], "--bits expects a whole number from 1 on, got 0"),
         ([*FIT, "--strength", "-1"], "--strength expects a number from 0 on, got -1.0"),
         ([*FIT, "--max-gap", "0.5", "--strength", "1"], "one goal only"),

@@ -318,7 +318,7 @@ def test_the_command_line_fits_encodes_and_audits_with_blanks(bitveil, place):
     code, out, _ = bitveil("fit", "people.csv", *roles, "-o", "two", "--max-gap", GOAL)
     words = " ".join(out.split())
     assert code == 0
-    assert "of the rows get a code, the others stay blank" in words
+    assert "% of the rows, and the others stay blank" in words
     assert "which these rows add to what is measured" in words
     code, _, err = bitveil(
         "fit", "people.csv", *roles, "-o", "three", "--max-gap", GOAL, "--on-unmet", "raise"

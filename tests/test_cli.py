@@ -30,6 +30,9 @@ def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
         "certified_gap": None,
         "certified": None,
         "delta": None,
+        "share": 1.0,
+        "slack": None,
+        "remarks": [],
     }
     assert list(loaded.feature_names_in_) == found["features"]
     assert loaded.n_bits == 2
@@ -44,7 +47,7 @@ def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, pla
     assert load("new").certificate_.bound == 0.9
 
     assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0
-    assert pd.read_csv("codes.csv").shape == (400, 6)
+    assert pd.read_csv("codes.csv").shape == (400, 4)
     table_of(people, seed=2).to_csv("others.csv", index=False)
     assert bitveil("audit", "new", "others.csv")[0] == 0
 

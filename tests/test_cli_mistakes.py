@@ -84,7 +84,7 @@ MISTAKES = {
     "half a CSV": (fit("torn.csv", "new"), ["torn.csv"]),
     "half a Parquet": (fit("torn.parquet", "new"), ["torn.parquet"]),
     "an impossible goal": (
-        fit("people.csv", "new", "--max-gap", "0.01"),
+        fit("people.csv", "new", "--max-gap", "0.01", "--on-unmet", "raise"),
         ["--max-gap 0.01 is too small for these rows", "(--delta 0.05)"],
     ),
     "a goal that is none": (fit("people.csv", "new", "--max-gap", "10"), ["--max-gap expects"]),

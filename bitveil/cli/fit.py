@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from bitveil.cli.messages import listed, print_table
+from bitveil.cli.messages import listed, print_table, say
 from bitveil.cli.options import Id, Json, RowsFile
 from bitveil.cli.tables import columns_of, ids_of, require
 
@@ -187,6 +187,7 @@ def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str
         "delta": certificate and certificate.delta,
         "share": model.share_,
         "slack": certificate and _slack(model),
+        "remarks": list(model.remarks_),
     }
     print(json.dumps(found))
 
@@ -198,23 +199,12 @@ def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) ->
         "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
         "certificate": str(model.certificate_ or "none, because no goal was set"),
     }
-    print_table(f"Encoder in {output}", {**lines, **_said_of_slack(model)})
-
-
-def _said_of_slack(model: Any) -> dict[str, str]:
-    """What the rows for certification cost: the slack, and the rows that stay blank for it."""
-
-    from bitveil.audits.words import rows_with_code
-
-    if model.certificate_ is None:
-        return {}
-    unit = " bits" if model.certificate_.entropy is not None else ""
-    slack = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
-    if model.share_ == 1:
-        return {"slack": slack}
-    more = "More rows, fewer groups or a larger goal leave fewer rows blank"
-
-    return {"slack": slack, "blank rows": f"{rows_with_code(model.share_)}. {more}"}
+    if model.certificate_ is not None:
+        unit = "" if model.certificate_.entropy is None else " bits"
+        lines["slack"] = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
+    print_table(f"Encoder in {output}", lines)
+    for remark in model.remarks_:
+        say(remark)
 
 
 def _slack(model: Any) -> float:
