@@ -107,6 +107,17 @@ def test_certificates_of_columns_share_delta_and_hold_at_once():
         certify_columns({})
 
 
+@pytest.mark.parametrize("draws", ["soft", "hard"])
+def test_the_largest_of_fifteen_pairs_needs_no_correction(draws):
+    population = sure([[0.3, 0.7, 0.5, 0.45, 0.55, 0.5]])
+    tables = population.tables([[150, 200, 100, 120, 90, 300]], draws=draws, worlds=400)
+    found = [certify(GroupTables.of(t[0]), delta=DELTA, draws=draws) for t in tables]
+    half = [c.estimate + slack([150, 200], DELTA, draws=draws) / 2 for c in found]
+
+    assert np.mean([c.bound < 0.4 for c in found]) <= DELTA
+    assert np.mean([bound < 0.4 for bound in half]) > 1.3 * DELTA
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_a_certificate_of_the_intersection_covers_each_attribute(seed):
     # Groups joined from finer ones are mixtures of them, in whatever shares.

@@ -53,7 +53,7 @@ def worst(sizes, t, means):
 @pytest.mark.parametrize("sizes", [(1, 1), (3, 5), (4, 30), (12, 12)])
 def test_no_two_binomials_of_a_few_rows_exceed_a_slack(method, sizes, delta):
     t = method(sizes, delta)
-    means = np.linspace(0, 1, 61)
+    means = np.linspace(0, 1, 25)
 
     assert exceeded(sizes, worst(sizes, t, means), t) <= delta + 1e-12
 
@@ -200,10 +200,10 @@ def test_the_table_of_the_documentation(sizes, delta, h, sl, be, two):
 
 
 @every_draws
-@pytest.mark.parametrize("delta", [0.5, 0.05, 0.003, 1e-6])
+@pytest.mark.parametrize("delta", [0.3, 0.05, 1e-6])
 def test_more_rows_and_a_larger_delta_never_have_a_larger_slack(draws, delta):
     rng = np.random.default_rng(0)
-    for n, m in np.exp(rng.uniform(0, 11, (12, 2))).astype(int).tolist():
+    for n, m in np.exp(rng.uniform(0, 11, (7, 2))).astype(int).tolist():
         values = [slack([n, m + k], delta, draws=draws) for k in (0, 1, 2, 3, 4 + m // 9, 9 * m)]
         assert (np.diff(values) <= 1e-9 * values[0]).all(), (n, m)
         assert slack([n, m], 0.99 * delta, draws=draws) >= values[0] * (1 - 1e-9)
