@@ -24,16 +24,16 @@ __all__ = ["LabelKind", "Learner", "answers_of", "check_posteriors", "learners",
 
 LabelKind: TypeAlias = Literal["classes", "numbers"]
 
-FEW = 3_000
+LARGE_FROM = 3_000
 """With fewer rows than this, the large boosting is not tried."""
 
-PLENTY = 10_000
+SMALL_UNTIL = 10_000
 """From this many rows on, the small boosting is not tried."""
 
 LINEAR_ROWS = 20_000
 """A linear model is fitted on at most this many rows; more hardly change it."""
 
-SMALL: dict[str, Any] = {"max_iter": 50, "max_leaf_nodes": 8}
+SMALL_SETTINGS: dict[str, Any] = {"max_iter": 50, "max_leaf_nodes": 8}
 """The settings of the small boosting, besides scikit-learn's own."""
 
 _PART = 2**14  # so many rows are read at once
@@ -67,11 +67,20 @@ class Learner:
         """
 
         if self.most is not None and len(rows) > self.most:
-            rows = np.sort(np.random.RandomState(0).choice(rows, self.most, replace=False))
+            rows = _some_rows(rows, y, self.most)
         given = {} if weights is None else {_weight_name(self.model): weights[rows]}
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
             return clone(self.model).fit(_readable(self.model, x[rows]), y[rows], **given)
+
+
+def _some_rows(rows: NDArray[np.int64], y: NDArray[Any], most: int) -> NDArray[np.int64]:
+    """So many rows by chance, and all rows of the classes that have none among them."""
+
+    chosen = np.random.RandomState(0).choice(rows, most, replace=False)
+    lost = rows[~np.isin(y[rows], y[chosen])] if y.dtype.kind in "iu" else rows[:0]
+
+    return np.sort(np.concatenate([chosen, lost]))
 
 
 # What may be asked for
@@ -140,7 +149,7 @@ def learners(posteriors: Any, kind: LabelKind, n: int, seed: int) -> list[Learne
     if posteriors is None:
         return _own_learners(kind, n, seed)
     if isinstance(posteriors, str):
-        return [Learner("boosting", _boosting(kind, seed))]
+        return [Learner("boosting", _boosted(kind, seed))]
     model = clone(_suited(posteriors, kind))
     unset = [name for name, value in model.get_params().items() if value is None]
     seeds = [name for name in unset if name.split("__")[-1] == "random_state"]
@@ -156,10 +165,10 @@ def _own_learners(kind: LabelKind, n: int, seed: int) -> list[Learner]:
     if kind == "numbers":
         name, linear = "ridge", Ridge(alpha=30.0)
     found = [Learner(name, make_pipeline(_filling(), StandardScaler(), linear), LINEAR_ROWS)]
-    if n < PLENTY:
-        found.append(Learner("small boosting", _boosting(kind, seed, **SMALL)))
-    if n >= FEW:
-        found.append(Learner("boosting", _boosting(kind, seed)))
+    if n < SMALL_UNTIL:
+        found.append(Learner("small boosting", _boosted(kind, seed, **SMALL_SETTINGS)))
+    if n >= LARGE_FROM:
+        found.append(Learner("boosting", _boosted(kind, seed)))
 
     return found
 
@@ -168,7 +177,7 @@ def _filling() -> SimpleImputer:
     return SimpleImputer(add_indicator=True, keep_empty_features=True)
 
 
-def _boosting(kind: LabelKind, seed: int, **settings: Any) -> Any:
+def _boosted(kind: LabelKind, seed: int, **settings: Any) -> Any:
     form = HistGradientBoostingClassifier if kind == "classes" else HistGradientBoostingRegressor
 
     return form(early_stopping=False, random_state=seed, **settings)
@@ -194,14 +203,16 @@ def _suited(posteriors: Any, kind: LabelKind) -> Any:
 def _weight_name(model: Any) -> str:
     """What the weights are called in `fit`."""
 
-    last = model.steps[-1][1] if isinstance(model, Pipeline) else model
-    if not has_fit_parameter(last, "sample_weight"):
+    if isinstance(model, Pipeline):
+        name, last = model.steps[-1]
+        return f"{name}__{_weight_name(last)}"
+    if not has_fit_parameter(model, "sample_weight"):
         raise ValueError(
-            f"`posteriors` reads no `sample_weight`: {last!r}. Fit without weights, or use "
+            f"`posteriors` reads no `sample_weight`: {model!r}. Fit without weights, or use "
             "another model."
         )
 
-    return f"{model.steps[-1][0]}__sample_weight" if last is not model else "sample_weight"
+    return "sample_weight"
 
 
 # Answers

@@ -6,7 +6,9 @@ COMPAS (1,831 rows to fit). So a stack of a few models makes the posteriors, or 
 clearly better by cross-validation.
 
 For every fitted row they come from models that did not see the row. A stack is fitted out of fold
-too: on the rows of the other folds.
+too, on the answers for the rows of the other folds. Those answers come from models that saw the
+row, among the many others. What this gives away of its label is small: with 300 rows of noise the
+log-loss out of fold was 0.003 too low, and not measurably with more rows or with a signal.
 """
 
 import warnings
@@ -230,9 +232,7 @@ class _Known:
     def error(self, values: NDArray[np.float64]) -> float:
         """The standard error of the weighted mean."""
 
-        weights = np.ones(len(values)) if self.weights is None else self.weights
-
-        return float(np.linalg.norm(weights * (values - self.mean(values))) / weights.sum())
+        return float(np.linalg.norm(self._shares_of_rows() * (values - self.mean(values))))
 
     def _constants(self) -> NDArray[np.float64]:
         """The shares of the classes, or the mean, for each row."""
@@ -267,18 +267,18 @@ class _Known:
 
         k, n, _ = logs.shape
         weights, shifts = parameters[:k], np.append(0.0, parameters[k:])
-        p = shares(np.tensordot(weights, logs, 1) + shifts)
-        penalty = PENALTY / n
-        loss = self.mean(-np.log(p[np.arange(n), self.places].clip(1e-300)))
-        p[np.arange(n), self.places] -= 1
-        p *= (np.full(n, 1.0) if self.weights is None else self.weights / self.weights.mean())[
-            :, None
-        ]
-        slope = np.concatenate(
-            [np.tensordot(logs, p, 2) / n + 2 * penalty * weights, p.sum(0)[1:] / n]
-        )
+        p, right = shares(np.tensordot(weights, logs, 1) + shifts), (np.arange(n), self.places)
+        loss = self.mean(-np.log(p[right].clip(1e-300))) + PENALTY / n * float(weights @ weights)
+        p[right] -= 1
+        p *= self._shares_of_rows()[:, None]
+        slope = np.tensordot(logs, p, 2) + 2 * PENALTY / n * weights
 
-        return loss + penalty * float(weights @ weights), slope
+        return loss, np.concatenate([slope, p.sum(0)[1:]])
+
+    def _shares_of_rows(self) -> NDArray[np.float64]:
+        weights = np.ones(len(self.y)) if self.weights is None else self.weights
+
+        return weights / weights.sum()
 
 
 def _check_counts(counts: NDArray[np.int64]) -> None:
@@ -335,7 +335,8 @@ def fit_posterior(
     kind: LabelKind = "classes" if labels.dtype.kind in "iu" else "numbers"
     is_known = labels >= 0 if kind == "classes" else ~np.isnan(labels)
     given = None if weights is None else weights[is_known] / weights[is_known].mean()
-    known = _Known(kind, matrix[is_known], labels[is_known], given)
+    x = matrix if is_known.all() else matrix[is_known]
+    known = _Known(kind, x, labels[is_known], given)
     compared = learners(posteriors, kind, len(known.y), seed)
     with one_thread():
         parts = known.folds(folds, seed)

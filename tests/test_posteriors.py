@@ -9,6 +9,8 @@ from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.metrics import log_loss, roc_auc_score
 from sklearn.model_selection import KFold
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 from sklearn.tree import DecisionTreeClassifier
 from threadpoolctl import threadpool_limits
@@ -263,7 +265,7 @@ def test_the_posteriors_of_a_row_are_the_same_in_every_batch(given):
 
 
 def test_posteriors_do_not_depend_on_the_number_of_threads(monkeypatch):
-    monkeypatch.setattr(learners, "FEW", 100)
+    monkeypatch.setattr(learners, "LARGE_FROM", 100)
     X, y = noisy(400, columns=20)
     found = []
     for threads in (1, 2):
@@ -356,6 +358,9 @@ def test_weights_that_a_model_cannot_read_are_refused():
 
     with pytest.raises(ValueError, match="reads no `sample_weight`: KNeighborsClassifier"):
         _fit(X, y, weights=np.ones(60), posteriors=KNeighborsClassifier())
+    nested = make_pipeline(StandardScaler(), LogisticRegression())
+    weights = np.where(y == 1, 9.0, 1.0)
+    assert _fit(X, y, weights=weights, posteriors=nested)[1].mean() > 1
 
 
 # Blocks
@@ -452,3 +457,13 @@ def test_a_linear_model_is_fitted_on_a_part_of_many_rows(monkeypatch):
 
     assert model[0].n_features_in_ == 6
     assert model[1].n_samples_seen_ == 100
+
+
+def test_a_part_of_many_rows_has_every_class():
+    y = np.repeat([0, 1, 2], [600, 396, 4])
+    for rows in (np.arange(1000), np.arange(0, 1000, 2)):
+        some = learners._some_rows(rows, y, 20)
+        assert set(y[some]) == {0, 1, 2}
+        assert 20 <= len(some) <= 24
+        assert set(some) <= set(rows)
+    assert len(learners._some_rows(np.arange(1000), y.astype(float), 20)) == 20
