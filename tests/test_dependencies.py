@@ -65,9 +65,15 @@ def third_party(nodes):
         yield from {name.split(".")[0] for name in names} - sys.stdlib_module_names - {"bitveil"}
 
 
+@cache
+def owners():
+    """The distributions of each top-level module: this reads what all of them say."""
+
+    return packages_distributions()
+
+
 def distributions(modules):
-    owners = packages_distributions()
-    return {canonicalize_name(owners.get(module, [module])[0]) for module in modules}
+    return {canonicalize_name(owners().get(module, [module])[0]) for module in modules}
 
 
 def names(requirements):

@@ -185,8 +185,8 @@ def test_the_keys_of_a_loaded_encoder_and_a_mixture_are_not_printed(saved, peopl
     assert "nobody else" not in str(vars(mixture)) + repr(mixture.key)
 
 
-def test_saving_warns_if_the_key_follows_from_the_seed(people, tmp_path):
-    X, y, s = people(200)
+def test_saving_warns_if_the_key_follows_from_the_seed(numbers, tmp_path):
+    X, y, s = numbers
     seeded = quick(random_state=7).fit(X, y, sensitive_features=s)
     with pytest.warns(UserWarning, match=r"follows from `random_state=7`.*fit without it"):
         seeded.save(tmp_path / "seeded")

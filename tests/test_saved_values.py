@@ -166,12 +166,18 @@ def test_labels_that_cannot_be_saved_are_refused_when_fitting(value, place):
         quick().fit(np.arange(120.0).reshape(60, 2), y, sensitive_features=s)
 
 
-@pytest.mark.parametrize("features", ["raw", "posterior"])
-@pytest.mark.parametrize("kind", [kind for kind in LABELS if kind != "bytes"])
-def test_columns_of_every_kind_are_saved(kind, features, tmp_path):
-    rng = np.random.default_rng(0)
-    column = LABELS[kind].iloc[np.arange(60) % 2].reset_index(drop=True)
-    X = pd.DataFrame({"x": rng.normal(size=60), "odd": column})
+COLUMNS = [kind for kind in LABELS if kind != "bytes"]
+
+
+@pytest.mark.parametrize(
+    ("kinds", "features"),
+    [*(([kind], "raw") for kind in COLUMNS), (COLUMNS, "posterior")],
+    ids=[*COLUMNS, "all of them, for trees"],
+)
+def test_columns_of_every_kind_are_saved(kinds, features, tmp_path):
+    rows = np.arange(60) % 2
+    columns = {kind: LABELS[kind].iloc[rows].reset_index(drop=True) for kind in kinds}
+    X = pd.DataFrame({"x": np.random.default_rng(0).normal(size=60), **columns})
     s = np.arange(60) // 30
     fitted = quick(features=features).fit(X, s, sensitive_features=s)
     fitted.save(tmp_path / "encoder")

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from decimal import Decimal
 from functools import partial
 
@@ -90,11 +91,19 @@ def encoder(people):
     return long_codes().fit(people, s, sensitive_features=1 - s)
 
 
+@pytest.fixture(scope="module")
+def saved(encoder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("storage") / "encoder"
+    encoder.save(folder)
+
+    return folder
+
+
 @pytest.fixture
-def bitveil(encoder, command_line, tmp_path, monkeypatch):
+def bitveil(saved, command_line, tmp_path, monkeypatch):
     """Run the command line in a folder with an encoder: its exit code and its errors."""
 
-    encoder.save(tmp_path / "encoder")
+    shutil.copytree(saved, tmp_path / "encoder")
     monkeypatch.chdir(tmp_path)
 
     def run(*words):
