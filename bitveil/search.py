@@ -50,6 +50,7 @@ START = 0.25
 """The gap from which a limit falls during a training."""
 
 _NEARLY = 0.9  # what is worth this share of the best is worth nearly the most
+_ALMOST = 0.99  # what is worth this share of the best, and leaves no blanks, is better
 _SHARES = (1 / 16, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
 """The shares that are tested where drawn codes are counted, as multiples of the predicted one."""
 
@@ -125,7 +126,7 @@ def search(
     if not passed:
         safest = goal.certify(held_out(tested[0].encoder, 1.0), draws=draws)
         raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap, dilute))
-    best = max(range(len(passed)), key=lambda n: passed[n].share * tested[n].step.usefulness)
+    best = _best([_worth(*pair) for pair in zip(tested, passed, strict=False)], passed)
 
     return Found(tested[best], passed[best], _with_verdicts(candidates, first, passed))
 
@@ -166,7 +167,7 @@ def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
     """
 
     worth = [
-        share * candidate.step.usefulness
+        share * max(0.0, candidate.step.usefulness)
         for share, candidate in zip(shares, candidates, strict=True)
     ]
     best = max(range(len(worth)), key=worth.__getitem__)
@@ -174,6 +175,22 @@ def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
         return best
 
     return next(n for n, value in enumerate(worth) if value >= _NEARLY * worth[best])
+
+
+def _worth(candidate: Candidate, certificate: Certificate) -> float:
+    """The usefulness of an encoder times the share of the rows that it is published for."""
+
+    return certificate.share * max(0.0, candidate.step.usefulness)
+
+
+def _best(worth: Sequence[float], passed: Sequence[Certificate]) -> int:
+    """The encoder that is worth most; one without blanks if it is worth almost as much."""
+
+    best = max(range(len(worth)), key=worth.__getitem__)
+    whole = [n for n, certificate in enumerate(passed) if certificate.share == 1]
+    without = max(whole, key=worth.__getitem__, default=best)
+
+    return without if worth[without] >= _ALMOST * worth[best] else best
 
 
 def _passed(

@@ -432,7 +432,7 @@ def test_where_none_passes_the_safest_is_named():
         steps([(0.06, 9, 0.0), (0.02, 1, 0.2)], dilute=False)
 
 
-@pytest.mark.parametrize("luck", [0.045, 0.06])
+@pytest.mark.parametrize("luck", [0.06, 0.075])
 def test_who_follows_the_advice_of_a_refusal_is_not_refused_again(luck):
     def unlucky(limit):
         """A code that seems to keep to its limit on the rows for selection, and does not."""
