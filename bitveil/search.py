@@ -36,7 +36,7 @@ from bitveil.workers import run
 
 __all__ = ["Found", "search"]
 
-LADDER = (1.1, 1.0, 0.9, 0.75, 0.55)
+LADDER = (1.1, 1.0, 0.92, 0.84, 0.7)
 """The gaps to train for, as shares of what the slack leaves of the goal. The first is above 1,
 because the gap may turn out smaller on the rows for certification than on others."""
 
@@ -163,7 +163,7 @@ def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
     """The safest of the encoders that are predicted to be worth nearly the most.
 
     An encoder is worth its usefulness times the share for which it will probably be published. If
-    even the best needs blanks, it is the first.
+    all of these need blanks, the best is the first.
     """
 
     worth = [
@@ -171,10 +171,9 @@ def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
         for share, candidate in zip(shares, candidates, strict=True)
     ]
     best = max(range(len(worth)), key=worth.__getitem__)
-    if shares[best] < 1:
-        return best
+    nearly = [n for n, value in enumerate(worth) if value >= _NEARLY * worth[best]]
 
-    return next(n for n, value in enumerate(worth) if value >= _NEARLY * worth[best])
+    return next((n for n in nearly if shares[n] == 1), best)
 
 
 def _worth(candidate: Candidate, certificate: Certificate) -> float:
