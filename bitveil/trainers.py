@@ -252,8 +252,9 @@ def _progress(
 
     limit = objective.limit if isinstance(objective, Constrained) else None
     label = "training" if limit is None else f"training for a limit of {limit:.3g}"
-    hidden = not training.verbose
-    with Progress(console=Console(stderr=True), transient=True, disable=hidden) as progress:
+    console = Console(stderr=True)
+    hidden = not training.verbose or not console.is_terminal
+    with Progress(console=console, transient=True, disable=hidden) as progress:
         task = progress.add_task(label, total=epochs)
 
         def after_epoch(epoch: Epoch) -> None:
