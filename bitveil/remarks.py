@@ -38,7 +38,9 @@ def remarks(
     said = [*_on_posteriors(schema, scores)]
     if certificate is not None and certificate.share < 1:
         said.append(_on_blanks(certificate))
-    if step.score is not None and step.score - (step.constant or 0.0) < _LITTLE:
+    gained = step.score is not None and step.score - (step.constant or 0.0) >= _LITTLE
+    hopeless = bool(schema.target.names and scores) and not scores[0].helps
+    if step.score is not None and (hopeless or not gained):
         said.append(_on_use(schema, scores, certificate))
 
     return tuple(said)
@@ -69,8 +71,8 @@ def _on_use(
 ) -> str:
     """That the codes are of no use for the first target, why, and what would help."""
 
-    name = _quoted(schema.target.names[0])
-    start = f"The codes say next to nothing about {name}: no answer from them beats a constant. "
+    name = _quoted(schema.target.names[0]) if schema.target.names else "the columns"
+    start = f"The codes say next to nothing about {name}: no answer from them clearly beats a constant. "
     if scores and not scores[0].helps:
         return start + f"The columns hardly predict {name}. Other columns or more rows may help."
     if certificate is not None and certificate.share < _MANY_BLANK:

@@ -298,7 +298,7 @@ def test_a_number_is_cut_before_rows_are_split_and_certified():
     s = X[:, 0] + rng.normal(size=1500)
     model = one_epoch(max_gap=0.8, bins=3).fit(X, X[:, 1] > 0, sensitive_features=s)
 
-    assert model.certificate_.sizes == (150, 150, 150)
+    assert model.certificate_.sizes == (250, 250, 250)
     assert len(model.groups_) == 3
 
 

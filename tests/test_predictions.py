@@ -86,7 +86,7 @@ def test_there_may_be_three_groups(people):
     fitted = encoder(max_gap=0.5).fit(X, y, sensitive_features=s)
 
     assert fitted.groups_.tolist() == ["a", "b", "c"]
-    assert fitted.certificate_.sizes == (120, 120, 120)
+    assert fitted.certificate_.sizes == (200, 200, 200)
 
 
 @pytest.mark.parametrize("as_frame", [True, False])

@@ -390,9 +390,9 @@ def test_unlabelled_rows_count_for_the_attribute():
     both = encoder(**settings).fit(X, y, sensitive_features=s)
     odds = encoder(**settings, criterion="separation").fit(X, y, sensitive_features=s)
 
-    assert sum(known.certificate_.sizes) == 150
-    assert sum(both.certificate_.sizes) == 450
-    assert sum(odds.certificate_.sizes) == pytest.approx(150, abs=3)  # rows with a known target
+    assert sum(known.certificate_.sizes) == 250
+    assert sum(both.certificate_.sizes) == 750
+    assert sum(odds.certificate_.sizes) == pytest.approx(250, abs=3)  # rows with a known target
 
 
 def test_a_target_known_in_one_domain_is_predicted_in_the_other():

@@ -59,9 +59,9 @@ def at_share(certificate: Certificate, share: float) -> Certificate:
 
     Example:
         >>> table = GroupTables.of([[600.0, 400.0], [500.0, 500.0]])
-        >>> half = at_share(certify(table), 0.5)  # half of 0.1402
+        >>> half = at_share(certify(table), 0.5)  # half of 0.14
         >>> round(half.bound, 4), round(half.estimate, 4), half.share
-        (0.0701, 0.05, 0.5)
+        (0.07, 0.05, 0.5)
     """
 
     if certificate.draws != "soft" or not 0 <= share <= 1:
