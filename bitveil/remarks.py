@@ -72,7 +72,10 @@ def _on_use(
     """That the codes are of no use for the first target, why, and what would help."""
 
     name = _quoted(schema.target.names[0]) if schema.target.names else "the columns"
-    start = f"The codes say next to nothing about {name}: no answer from them clearly beats a constant. "
+    start = (
+        f"The codes say next to nothing about {name}: no answer from them clearly beats a "
+        "constant. "
+    )
     if scores and not scores[0].helps:
         return start + f"The columns hardly predict {name}. Other columns or more rows may help."
     if certificate is not None and certificate.share < _MANY_BLANK:
