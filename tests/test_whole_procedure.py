@@ -10,10 +10,13 @@ import os
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
+from sklearn.linear_model import LogisticRegression
 from torch import nn
 
 from bitveil.certificates import upper
 from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier
 from builders import build
 
 CONTENTS = np.array([(leak, other) for leak in (-1.0, 1.0) for other in np.linspace(-2, 2, 10)])
@@ -22,6 +25,8 @@ CONTENTS = np.array([(leak, other) for leak in (-1.0, 1.0) for other in np.linsp
 ROWS, DELTA = 1600, 0.05
 FITS = int(os.environ.get("BITVEIL_FITS", 60))
 """How many fits there are. 500 take ten minutes, and are for a change of the search."""
+
+KEYS = [bytes([number]) * 16 for number in range(12 if FITS >= 500 else 2)]
 
 
 def most(fits):
@@ -96,3 +101,45 @@ def test_half_the_slack_is_caught(monkeypatch):
     wrong, _ = violations(2 * FITS, 0.05, named=True, slope=6.0)
 
     assert wrong > most(2 * FITS)
+
+
+# Few distinct rows
+
+
+def census(rng, n, cells):
+    """Rows of a table with few distinct contents, without names: contents, target and group."""
+
+    p, merit, group = cells
+    picked = rng.choice(len(p), size=n, p=p)
+    y = (rng.random(n) < merit[picked]).astype(int)
+    s = (rng.random(n) < group[picked]).astype(int)
+
+    return picked, y, s
+
+
+@pytest.mark.parametrize("goal", [0.05, 0.1])
+def test_repeated_rows_without_names_keep_their_goal_under_every_key(goal):
+    rng = np.random.default_rng(0)
+    contents = rng.normal(size=(300, 3)).round(2)
+    cells = (
+        rng.dirichlet(np.full(300, 2.0)),
+        expit(2 * contents[:, 0]),
+        expit(contents[:, 0] + contents[:, 1]),
+    )
+    picked, y, s = census(rng, 20_000, cells)
+    given = cells[0] * np.stack([1 - cells[2], cells[2]])
+    shares = given / given.sum(1, keepdims=True)  # of each content in each group
+    for key in KEYS:
+        model = InvariantClassifier(
+            3, max_gap=goal, posteriors=LogisticRegression(), random_state=0, key=key
+        )
+        model.fit(contents[picked], y, sensitive_features=s)
+        bits = model.transform(contents)
+        codes = bits @ (1 << np.arange(bits.shape[1]))
+        rates = [np.bincount(codes, share, minlength=16) for share in shares]
+
+        assert model.certificate_.draws == "hard"
+        assert model.certificate_.bound == goal
+        assert np.abs(rates[0] - rates[1]).sum() / 2 <= goal
+        assert model.share_ > 0.5
+        assert model.score(contents[picked], y) > max(y.mean(), 1 - y.mean()) + 0.02
