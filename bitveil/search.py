@@ -132,7 +132,9 @@ def search(
     if not passed:
         safest = goal.certify(held_out(tested[0].encoder, 1.0), draws=draws)
         raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap, dilute))
-    best = _best([_worth(*pair) for pair in zip(tested, passed, strict=False)], passed)
+    best = _most_useful(
+        [_diluted_worth(*pair) for pair in zip(tested, passed, strict=False)], passed
+    )
 
     return Found(tested[best], passed[best], _with_verdicts(candidates, first, passed))
 
@@ -182,13 +184,13 @@ def _first(candidates: Sequence[Candidate], shares: Sequence[float]) -> int:
     return next((n for n in nearly if shares[n] == 1), best)
 
 
-def _worth(candidate: Candidate, certificate: Certificate) -> float:
+def _diluted_worth(candidate: Candidate, certificate: Certificate) -> float:
     """The usefulness of an encoder times the share of the rows that it is published for."""
 
     return certificate.share * max(0.0, candidate.step.usefulness)
 
 
-def _best(worth: Sequence[float], passed: Sequence[Certificate]) -> int:
+def _most_useful(worth: Sequence[float], passed: Sequence[Certificate]) -> int:
     """The encoder that is worth most; one without blanks if it is worth almost as much."""
 
     best = max(range(len(worth)), key=worth.__getitem__)
