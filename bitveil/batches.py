@@ -256,17 +256,24 @@ class Rows:
         logits = encoder(some.x)
         inner = [layer.logits for layer in stochastic_layers(encoder) if layer.logits is not None]
 
-        return Batch(
-            _single_at_least(logits),
-            some.s,
-            some.strata,
-            some.labels,
+        return some.coded(_single_at_least(logits), inner=[*map(_single_at_least, inner)])
+
+    def coded(
+        self, logits: Logits, form: type[Batch] = Batch, inner: Sequence[Tensor] = ()
+    ) -> Batch:
+        """All rows with these logits of their codes, as a batch of this form."""
+
+        return form(
+            logits,
+            self.s,
+            self.strata,
+            self.labels,
             n_groups=self.n_groups,
             n_strata=self.n_strata,
             n_labels=self.n_labels,
-            values=some.values,
-            weights=some.weights,
-            inner=[_single_at_least(each) for each in inner],
+            values=self.values,
+            weights=self.weights,
+            inner=inner,
         )
 
     def _each(self, change: Callable[[Tensor], Tensor]) -> "Rows":

@@ -285,12 +285,12 @@ def _sampled_rows(rows: Rows, generator: torch.Generator, most: int) -> Rows:
     return rows[torch.randint(len(rows), (most,), generator=generator)]
 
 
-def _soft(cells: Cells, rows: Rows, progress: float) -> CellBatch:
+def _soft(cells: Cells, rows: Rows, progress: float) -> Batch:
     """The rows with a chance of each cell, which gets surer as the training goes on."""
 
     temperature = _WARM * (_COLD / _WARM) ** min(1.0, progress / 0.8)
 
-    return _batch(rows, (cells.scores(rows.x) / temperature).softmax(1))
+    return rows.coded((cells.scores(rows.x) / temperature).softmax(1), CellBatch)
 
 
 @torch.no_grad()
@@ -300,18 +300,4 @@ def _merit(cells: Cells, objective: Constrained, rows: Rows) -> float:
     scores = cells.scores(rows.x)
     certain = torch.zeros_like(scores).scatter_(1, scores.argmax(1, keepdim=True), 1.0)
 
-    return objective.merit(objective.eval()(_batch(rows, certain)))
-
-
-def _batch(rows: Rows, chances: Tensor) -> CellBatch:
-    return CellBatch(
-        chances,
-        rows.s,
-        rows.strata,
-        rows.labels,
-        n_groups=rows.n_groups,
-        n_strata=rows.n_strata,
-        n_labels=rows.n_labels,
-        values=rows.values,
-        weights=rows.weights,
-    )
+    return objective.merit(objective.eval()(rows.coded(certain, CellBatch)))

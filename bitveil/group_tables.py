@@ -158,11 +158,11 @@ class GroupTables:
 
         Arguments:
             chances: The probability of each code, with shape (n, c).
-            strata: The stratum of each row, or -1, with shape (n,).
-            groups: The group of each row, with shape (n,).
+            strata: As for `expected`, like the arguments after it.
+            groups: The group of each row.
             n_strata: The number of strata.
             k: The number of groups.
-            weights: How much each row counts, with shape (n,); None: 1.
+            weights: How much each row counts.
 
         Example:
             >>> strata, groups = torch.tensor([0, 0]), torch.tensor([0, 1])

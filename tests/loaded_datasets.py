@@ -50,24 +50,21 @@ all_violence = fetched(partial(load_compas, violent=True, propublica_filter=Fals
 law = fetched(load_law_school, law_school.LAW_FILE)
 health = fetched(load_heritage_health, heritage_health.HERITAGE_FILE)
 health_3 = fetched(partial(load_heritage_health, year=3), heritage_health.HERITAGE_FILE)
-BUNDLED = [
-    pytest.param(adult, id="adult"),
-    pytest.param(bank, id="bank"),
-    pytest.param(german, id="german"),
-    pytest.param(crime, id="crime"),
-    pytest.param(credit, id="credit"),
-]
-FETCHED = [
-    pytest.param(census, id="census"),
-    pytest.param(recidivism, id="compas"),
-    pytest.param(everybody, id="compas, all"),
-    pytest.param(violence, id="compas, violent"),
-    pytest.param(law, id="law"),
-    pytest.param(health, id="health"),
-    pytest.param(health_3, id="health, year 3"),
-]
-every_dataset = pytest.mark.parametrize("load", BUNDLED + FETCHED)
-every_bundled_dataset = pytest.mark.parametrize("load", BUNDLED)
+BUNDLED = {"adult": adult, "bank": bank, "german": german, "crime": crime, "credit": credit}
+FETCHED = {"census": census, "compas": recidivism, "compas, all": everybody} | {
+    "compas, violent": violence,
+    "law": law,
+    "health": health,
+    "health, year 3": health_3,
+}
+
+
+def _each(loaders: dict[str, Load]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("load", loaders.values(), ids=loaders.keys())
+
+
+every_dataset = _each(BUNDLED | FETCHED)
+every_bundled_dataset = _each(BUNDLED)
 
 
 def assert_split(
