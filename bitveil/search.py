@@ -144,7 +144,7 @@ def _trained_gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
 
     headroom, shares = limit - slack, LADDER if dilute else (*LADDER, FAR_BELOW)
     gaps = [share * headroom for share in shares] if headroom > 0 else []
-    if dilute and headroom < slack:
+    if dilute and headroom < 2 * slack:
         gaps += [min(0.9, share * slack) for share in DILUTED]
 
     return sorted(set(gaps), reverse=True)
