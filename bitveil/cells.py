@@ -91,9 +91,9 @@ class PosteriorColumns:
     def posteriors(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
         """Probabilities and numbers from standardised features."""
 
-        raw = x * torch.from_numpy(self.scale).to(x) + torch.from_numpy(self.mean).to(x)
+        mean, scale = (torch.from_numpy(each).to(x) for each in (self.mean, self.scale))
 
-        return torch.where(self.odds > 0, raw.sigmoid(), raw)
+        return _posteriors(x, mean, scale, self.odds)
 
     @property
     def targets(self) -> list[tuple[str, slice]]:
@@ -106,6 +106,12 @@ class PosteriorColumns:
             (kind, slice(start, stop))
             for (kind, _), start, stop in zip(self.blocks, starts, stops.tolist(), strict=False)
         ]
+
+
+def _posteriors(x: Tensor, mean: Tensor, scale: Tensor, odds: Tensor) -> Tensor:
+    raw = x * scale + mean
+
+    return torch.where(odds > 0, raw.sigmoid(), raw)
 
 
 def _width(block: PosteriorBlock) -> int:
@@ -145,10 +151,7 @@ class Cells(nn.Module):
     def scores(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """What each cell is worth for each row, in nats."""
 
-        raw = x * self.scale + self.mean
-        posteriors = torch.where(self.odds > 0, raw.sigmoid(), raw)
-
-        return posteriors @ self.weight.T + self.bias
+        return _posteriors(x, self.mean, self.scale, self.odds) @ self.weight.T + self.bias
 
     def forward(self, x: Float[Tensor, "n d"]) -> Logits:
         """The logits of the bits: certain, one way or the other."""

@@ -46,9 +46,11 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
 
     Arguments:
         n_bits: *The code.* The number of bits. Up to 16 all codes are listed, and all is exact.
+            Cells use at most six of them; the others stay 0.
         features: What the encoder sees: `"posterior"` (predictions of target and attribute),
             `"raw"` columns, or `"both"`. For a goal, posteriors are cut into cells, which are the
-            best codes for one target; everything else trains a network. Raw columns keep more for
+            best codes for one target, and of `training` they read `verbose` and `after_epoch`
+            only; everything else trains a network. Raw columns keep more for
             other targets than this one. `"auto"`: posterior with a target, both without; raw for
             images and for a network of your own.
         posteriors: Which models predict target and attribute: None for a stack of ours, which
@@ -329,8 +331,9 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         """Write the fitted encoder, its secret key included, as a folder for `bitveil.load`.
 
         For a network of your own the weights are written, but not its code: give it to `load`
-        again. The folder also holds some rows that belong to nobody, with the bits that they get:
-        see `bitveil.specimens`.
+        again. Of `posteriors` of your own the fitted models are written, and not the setting. The
+        folder also holds some rows that belong to nobody, with the bits that they get: see
+        `bitveil.specimens`.
 
         Raises:
             FileExistsError: If there is something at that place already.

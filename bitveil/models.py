@@ -33,9 +33,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(4000, 2))
         >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
-        >>> from bitveil import Training
-        >>> training = Training(epochs=40)
-        >>> model = InvariantClassifier(2, max_gap=0.2, training=training, random_state=0)
+        >>> model = InvariantClassifier(2, max_gap=0.2, random_state=0)
         >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.9
         True
         >>> model.certificate_.bound

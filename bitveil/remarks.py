@@ -56,13 +56,18 @@ def _on_posteriors(schema: Schema, scores: tuple[PosteriorScore, ...]) -> Iterat
 def _on_blanks(certificate: Certificate) -> str:
     """How many rows stay blank, and what would help."""
 
-    limit, share = certificate.bound, certificate.share
-    whole = limit / share  # the bound of the code without blanks
+    limit, share, rows = certificate.bound, certificate.share, sum(certificate.sizes)
+    start = f"A code is published for {share:.0%} of the rows, and the others stay blank. "
+    help_ = "More rows or a larger goal mean fewer blanks."
+    if certificate.draws == "hard":  # the bound of drawn codes is not in proportion to the share
+        return (
+            f"{start}{rows} held-out rows certify the goal of {limit:g} for the codes that are "
+            f"drawn at this share. {help_} Names (`ids`) may help too."
+        )
 
     return (
-        f"A code is published for {share:.0%} of the rows, and the others stay blank. "
-        f"{sum(certificate.sizes)} held-out rows certify {whole:.4f} for the whole code, and the "
-        f"goal is {limit:g}. More rows or a larger goal mean fewer blanks."
+        f"{start}{rows} held-out rows certify {limit / share:.4f} for the whole code, and the "
+        f"goal is {limit:g}. {help_}"
     )
 
 

@@ -129,9 +129,11 @@ def search(
     first = _first(candidates, shares) if dilute else 0
     tested = candidates[first:]
     passed = _passed(tested, goal, held_out, shares[first], draws, dilute)
+    if not passed and dilute:
+        raise UncertifiableError(_refused_at_any_share(goal, rows))
     if not passed:
         safest = goal.certify(held_out(tested[0].encoder, 1.0), draws=draws)
-        raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap, dilute))
+        raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap))
     best = _most_useful(
         [_diluted_worth(*pair) for pair in zip(tested, passed, strict=False)], passed
     )
@@ -293,9 +295,18 @@ def _limit(step: Step, gap: float, power: int) -> Limit:
     return Limit(limit, power * limit / gap, of_gap * START**power)
 
 
-def _refusal(
-    goal: Goal, headroom: float, safest: Certificate, expected: float, dilute: bool
-) -> str:
+def _refused_at_any_share(goal: Goal, rows: GroupTables) -> str:
+    """Why not even a small share of the rows was certified, and what would help."""
+
+    return (
+        f"`{goal.name}` could not be certified for any share of the rows: {int(rows.rows.sum())} "
+        "held-out rows are too few for it where drawn codes are counted, because rows have no "
+        "names of their own (`ids`) or the bits are too many to list. With names and up to 16 "
+        "bits every goal can be met. Otherwise choose a larger goal, or bring more rows."
+    )
+
+
+def _refusal(goal: Goal, headroom: float, safest: Certificate, expected: float) -> str:
     """Why no encoder was certified, and what could be."""
 
     if goal.quantity == "information":
@@ -313,9 +324,8 @@ def _refusal(
         "bits help."
     )
 
-    blank = "" if dilute else ", or let some rows stay blank (`on_unmet='dilute'`)"
-
     return (
-        f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, or "
-        f"bring more rows{blank}.{drawn if safest.draws == 'hard' else ''}"
+        f"`{goal.name}` could not be certified. The safest code found: {safest}. {could}, bring "
+        "more rows, or let some rows stay blank (`on_unmet='dilute'`)."
+        f"{drawn if safest.draws == 'hard' else ''}"
     )

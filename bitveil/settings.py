@@ -166,6 +166,7 @@ class Settings:
                 f"`training` expects a `bitveil.Training`, got {type(self.training).__name__}."
             )
         self.training.check()
+        self._check_ignored()
         self._check_goal()
 
     def check_target(self, y: Any, name: str = "InvariantEncoder") -> None:
@@ -190,6 +191,22 @@ class Settings:
             raise ValueError(
                 f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
                 "`y=None`."
+            )
+
+    def _check_ignored(self) -> None:
+        """Refuse settings that others leave without effect."""
+
+        if self.features == "raw" and self.posteriors is not None:
+            raise ValueError(
+                "`posteriors` makes posterior features, got `features='raw'`, which have none. "
+                "Use `features='posterior'` or 'both', or leave `posteriors` out."
+            )
+        decodes = self.training.decoder is not None or not self.listed
+        if decodes and self.task in ("target_accuracy", "target_information"):
+            raise ValueError(
+                f"`task={self.task!r}` needs codes that are listed and have no decoder, got "
+                f"n_bits={self.n_bits}, decoder={self.training.decoder!r}. A decoder learns by "
+                "its cross-entropy: use `task='target'`."
             )
 
     def _check_goal(self) -> None:

@@ -53,7 +53,8 @@ class Training(BaseEstimator):
         epochs: The most passes over the rows; None: 80, or more where the rows are so few that 80
             passes make fewer than 160 steps.
         batch_size: The most rows of a batch. Small batches make every code look leaky. `"auto"`:
-            as many as fit into 1 GiB.
+            as many as fit into 1 GiB. For a goal, a network takes smaller ones unless you set
+            `epochs`: a sixteenth of the rows, but at least 1,024.
         learning_rate: The highest learning rate of the one-cycle schedule.
         patience: How many epochs to wait for a better one; None: never stop early.
         balanced: Whether every batch takes all groups equally often within each target. Use it

@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from bitveil.cli import main
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor, load
-from builders import quick
+from builders import leaning_rows, quick
 
 KEY = b"a key that nobody else may know!"
 encoder = partial(quick, n_bits=2, epochs=2, batch_size=100)
@@ -383,3 +383,17 @@ def test_a_record_of_settings_cannot_hold_the_key_by_accident():
     assert not re.search("nobody", f"{settings}")
     with pytest.raises(TypeError):
         json.dumps(settings)
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"features": "raw", "posteriors": "boosting"}, "`posteriors` makes posterior features"),
+        ({"task": "target_accuracy", "n_bits": 20}, "`task='target_accuracy'` needs codes that"),
+    ],
+)
+def test_settings_without_effect_are_refused(settings, words):
+    X, y, s = leaning_rows(100)
+
+    with pytest.raises(ValueError, match=words):
+        InvariantClassifier(**settings).fit(X, y, sensitive_features=s)

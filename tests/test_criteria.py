@@ -373,7 +373,9 @@ def test_wide_codes_of_many_rows_are_refused_with_a_way_out():
 
     with (
         pytest.warns(UserWarning, match="more drawn codes"),
-        pytest.raises(UncertifiableError, match=r"for such codes: use fewer bits, or bring more"),
+        pytest.raises(
+            UncertifiableError, match=r"for such codes: use fewer bits, bring more rows"
+        ),
     ):
         classifier(n_bits=40, max_gap=0.9, epochs=2, on_unmet="raise").fit(
             X, y, sensitive_features=s

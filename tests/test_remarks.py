@@ -64,6 +64,19 @@ def test_blanks_are_explained():
     assert "the goal is 0.03" in said
 
 
+def test_a_drawn_certificate_says_nothing_about_the_whole_code():
+    X, y, s = leaning_rows(3000)
+    model = build(InvariantClassifier, 2, random_state=0, features="raw", epochs=5, max_gap=0.05)
+    (said,) = (
+        said for said in model.fit(X, y, sensitive_features=s).remarks_ if "stay blank" in said
+    )
+
+    assert model.certificate_.draws == "hard"
+    assert "whole code" not in said
+    assert "at this share" in said
+    assert "`ids`" in said
+
+
 def test_useful_codes_need_no_remark():
     X, y, s = leaning_rows(3000, noise=0.1)
     model = build(InvariantEncoder, 2, strength=0.0, random_state=0, features="raw", epochs=30)
