@@ -31,9 +31,10 @@ from bitveil.tables import (
     summed_table,
 )
 
-__all__ = ["GroupTables"]
+__all__ = ["TABLES_FORMAT", "GroupTables"]
 
-_FORMAT = "bitveil.group_tables/1"
+TABLES_FORMAT = "bitveil.group_tables/1"
+"""The format of a file of tables."""
 
 
 @dataclass(frozen=True)
@@ -321,7 +322,7 @@ class GroupTables:
         parts = {"known": self.known, "unknown": self.unknown, "codes": self.codes}
         tensors = {name: part.detach() for name, part in parts.items() if part is not None}
         tensors = {name: part.cpu().contiguous() for name, part in tensors.items()}
-        save_file({**tensors, "rows": self.rows.cpu()}, file, {"format": _FORMAT})
+        save_file({**tensors, "rows": self.rows.cpu()}, file, {"format": TABLES_FORMAT})
 
     @classmethod
     def load(cls, file: str | os.PathLike[str]) -> Self:
@@ -349,9 +350,9 @@ class GroupTables:
             raise ValueError(
                 f"{file} is damaged, or does not hold group tables: {error}."
             ) from error
-        if said.get("format") != _FORMAT or not {"known", "rows"} <= names:
+        if said.get("format") != TABLES_FORMAT or not {"known", "rows"} <= names:
             raise ValueError(
-                f"{file} expects the format {_FORMAT!r}, got {json.dumps(said)} with "
+                f"{file} expects the format {TABLES_FORMAT!r}, got {json.dumps(said)} with "
                 f"{sorted(names)}. `GroupTables.save` writes such files."
             )
         tables = cls(parts["known"], parts.get("unknown"), parts["rows"], parts.get("codes"))

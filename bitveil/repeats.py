@@ -31,7 +31,7 @@ from scipy.stats import gamma
 
 from bitveil.frozen import Secret, name_digests
 
-__all__ = ["UsedRows", "check_copies", "check_ids"]
+__all__ = ["UsedRows", "check_copies", "check_ids", "check_repeats"]
 
 _MIN_REPEATED = 20  # fewer repeated contents than this may well repeat by chance
 _BEYOND = 5.0  # beyond so many standard deviations, rows are not equal by chance
@@ -94,20 +94,46 @@ class UsedRows:
             ValueError: If names were used, or more contents than chance allows.
         """
 
-        n, both = len(contents), self.names is not None and names is not None
-        found = self.overlap(contents, names)
-        if both and found:
-            raise ValueError(
-                f"{found} of {n} rows have an id that the encoder was fitted on. {_NEW} An id "
-                "names one person: if these are other people, give them other ids."
+        named = None if names is None else self.marks(names)
+
+        return self.check_marks(self.marks(contents), named)
+
+    def marks(self, digests: NDArray[np.uint8]) -> NDArray[np.uint64]:
+        """Eight bytes for each row, which reveal nothing about it without the key.
+
+        Arguments:
+            digests: The bytes of each row's content or name, with shape (n, b).
+        """
+
+        return _keyed(digests, self.key)
+
+    def check_marks(
+        self, contents: NDArray[np.uint64] | None, names: NDArray[np.uint64] | None
+    ) -> str | None:
+        """Refuse rows that were used, by their marks: see `check`.
+
+        Arguments:
+            contents: The mark of each row's content. It may be None if the rows have names, and
+                the used rows had.
+            names: The mark of each row's name, or None.
+        """
+
+        if names is not None and self.names is not None:
+            found = int(np.isin(names, self.names).sum())
+            if found:
+                raise ValueError(
+                    f"{found} of {len(names)} rows have an id that the encoder was fitted on. "
+                    f"{_NEW} An id names one person: if these are other people, give them other "
+                    "ids."
+                )
+            same = None if contents is None else self._same(contents)
+            return (
+                None if same is None else f"{same} Their ids are new, so they count as new rows."
             )
-        digests = _keyed(contents, self.key)
-        same = self._same(digests)
-        if same is not None and not both:
+        assert contents is not None
+        if same := self._same(contents):
             raise ValueError(f"{same} {_NEW} {_IDS}")
-        if same is not None:
-            return f"{same} Their ids are new, so they count as new rows."
-        if not both and self._allowed(n) >= n:
+        if self._allowed(len(contents)) >= len(contents):
             return (
                 "The contents of these rows repeat too often to show whether the rows are new. "
                 f"The numbers hold only if none of them was used in fitting. {_IDS}"
@@ -190,14 +216,26 @@ def check_copies(contents: NDArray[np.uint8], *labels: NDArray[Any]) -> None:
     """
 
     n = len(contents)
-    content, sizes = _distinct_rows(contents)
+    content = _numbered_rows(contents)
     columns = [np.asarray(each).reshape(n, -1).astype(np.float64) for each in labels]
-    _, counts = _distinct_rows(np.hstack([content[:, None].astype(np.float64), *columns]))
-    n_contents, n_rows = len(sizes), len(counts)
-    extra = n - n_rows
-    never = n_rows == n_contents and int((sizes > 1).sum()) >= _MIN_REPEATED and extra >= 0.01 * n
+    rows = _numbered_rows(np.hstack([content[:, None].astype(np.float64), *columns]))
+    check_repeats(content, rows)
+
+
+def check_repeats(contents: NDArray[Any], rows: NDArray[Any]) -> None:
+    """Refuse rows without names that look like copies of each other: see `check_copies`.
+
+    Arguments:
+        contents: A number for each row, the same for rows of equal content.
+        rows: A number that is the same only if target and group are equal too.
+    """
+
+    n = len(contents)
+    sizes, counts = (np.unique(each, return_counts=True)[1] for each in (contents, rows))
+    extra = n - len(counts)
+    alike = len(counts) == len(sizes) and int((sizes > 1).sum()) >= _MIN_REPEATED
     times = int(np.gcd.reduce(counts))
-    if never or (times > 1 and float(times) ** -n_rows < _BY_CHANCE):
+    if (alike and extra >= 0.01 * n) or (times > 1 and float(times) ** -len(counts) < _BY_CHANCE):
         every = f" Every row occurs {times} times, or a multiple of that." if times > 1 else ""
         raise ValueError(
             f"{extra} of {n} rows repeat another row in everything, group and target "
@@ -224,12 +262,12 @@ def check_ids(ids: Any, n: int) -> None:
         )
 
 
-def _distinct_rows(rows: NDArray[Any]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The number of each row among the different ones, and how often each of these occurs."""
+def _numbered_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
+    """The number of each row among the different ones."""
 
-    _, numbers, counts = np.unique(rows, axis=0, return_inverse=True, return_counts=True)
+    numbers = np.unique(rows, axis=0, return_inverse=True)[1]
 
-    return numbers.ravel().astype(np.int64), counts.astype(np.int64)
+    return numbers.ravel().astype(np.int64)
 
 
 def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:

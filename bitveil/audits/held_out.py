@@ -20,8 +20,8 @@ from bitveil.audits.probes import Probe, Split
 from bitveil.audits.published import PublishedCodes
 from bitveil.audits.record import Column, Made
 from bitveil.audits.uses import Use, use
-from bitveil.certificates.dilution import at_share
-from bitveil.certificates.lower import Interval, lower_bound
+from bitveil.certificates.dilution import interval_at_share
+from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
     EQUALISED_ODDS_GAP,
@@ -30,7 +30,7 @@ from bitveil.certificates.quantities import (
     Quantity,
     gap_of,
 )
-from bitveil.certificates.upper import Certificate, certify
+from bitveil.certificates.upper import Certificate
 from bitveil.columns.labels import MOST_VALUES, Labels, number_labels
 from bitveil.criteria import Criterion, compares_within_strata
 from bitveil.finite_samples import leave_one_out
@@ -302,13 +302,9 @@ class HeldOut:
 
         fixed, scored, whole = tables
         draws, share = self.published.draws, self.published.share
-        least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
-        most = certify(whole, quantity, delta=delta, draws=draws)
-        if draws == "hard":
-            return Interval(least, replace(most, share=share), delta)
 
-        return Interval(
-            at_share(replace(most, bound=least), share).bound, at_share(most, share), delta
+        return interval_at_share(
+            fixed, scored, whole, quantity, delta=delta, draws=draws, share=share
         )
 
     @property

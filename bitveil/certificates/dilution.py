@@ -33,11 +33,12 @@ from scipy.stats import beta
 from torch import Tensor
 
 from bitveil.certificates.compared import Compared, check_delta
+from bitveil.certificates.lower import Interval, lower_bound
 from bitveil.certificates.quantities import PARITY_GAP, ConvexPart, Quantity
 from bitveil.certificates.upper import Certificate, certified, certify
 from bitveil.group_tables import GroupTables
 
-__all__ = ["at_share", "certify_shares", "diluted"]
+__all__ = ["at_share", "certify_shares", "diluted", "interval_at_share"]
 
 _FEW = 0.5  # below this share the bound knows how few rows are published
 _FOR_COUNTS = 0.1  # the part of delta that pays for it
@@ -76,6 +77,45 @@ def at_share(certificate: Certificate, share: float) -> Certificate:
     )
 
     return replace(certificate, bound=bound, estimate=estimate, share=share * certificate.share)
+
+
+def interval_at_share(
+    fixed: GroupTables,
+    scored: GroupTables,
+    whole: GroupTables,
+    quantity: Quantity = PARITY_GAP,
+    *,
+    delta: float = 0.05,
+    draws: str = "soft",
+    share: float = 1.0,
+) -> Interval:
+    """Both bounds on a quantity of published codes, of which a share may have been published.
+
+    Arguments:
+        fixed: The counts of the rows that fix an attacker for the lower bound.
+        scored: The counts of the others, on which it is scored.
+        whole: The counts of all rows, for the upper bound. Expected counts are of the codes before
+            the coins; drawn counts are of what was published.
+        quantity: What is bounded.
+        delta: The probability that each bound may be wrong.
+        draws: `"soft"` for expected counts, `"hard"` for drawn codes.
+        share: The probability that the code of a row is published.
+
+    Example:
+        >>> table = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
+        >>> found = interval_at_share(table, table, table + table, share=0.5)
+        >>> round(found.least, 3), round(found.certificate.bound, 3)
+        (0.38, 0.414)
+    """
+
+    least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
+    most = certify(whole, quantity, delta=delta, draws=draws)
+    if draws == "hard":
+        return Interval(least, replace(most, share=share), delta)
+
+    return Interval(
+        at_share(replace(most, bound=least), share).bound, at_share(most, share), delta
+    )
 
 
 def diluted(certificate: Certificate, limit: float) -> Certificate:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-__all__ = ["bin_numbers", "binned", "bound_text", "quantile_edges"]
+__all__ = ["bin_names", "bin_numbers", "binned", "bound_text", "quantile_edges"]
 
 
 def quantile_edges(
@@ -57,7 +57,7 @@ def binned(column: "pd.Series[Any]", edges: Sequence[float]) -> "pd.Series[Any]"
         ['below 2.5', '2.5 to below 4', 'from 4']
     """
 
-    names = np.array(_bin_names(edges), dtype=object)
+    names = np.array(bin_names(edges), dtype=object)
     known = column.notna().to_numpy()
     named = np.full(len(column), None, dtype=object)
     named[known] = names[bin_numbers(column[known].to_numpy(float), edges)]
@@ -65,7 +65,14 @@ def binned(column: "pd.Series[Any]", edges: Sequence[float]) -> "pd.Series[Any]"
     return pd.Series(named)
 
 
-def _bin_names(edges: Sequence[float]) -> list[str]:
+def bin_names(edges: Sequence[float]) -> list[str]:
+    """The names of the bins between edges, in order.
+
+    Example:
+        >>> bin_names([2.5, 4.0])
+        ['below 2.5', '2.5 to below 4', 'from 4']
+    """
+
     if not edges:
         return ["all"]
     texts = [bound_text(edge) for edge in edges]

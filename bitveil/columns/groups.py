@@ -9,6 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.columns.bins import binned, bound_text, quantile_edges
+from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, as_frame, number_labels
 from bitveil.columns.names import check_names
 from bitveil.columns.values import check_values, plain
@@ -86,6 +87,54 @@ class Grouping:
         """The values of other rows, cut where the fitted ones were: see `cut`."""
 
         return _tuples(self.cut(name, column))
+
+    def numbers(self, name: str, column: Any) -> NDArray[np.int64]:
+        """The number of each row's group, whatever types its values are stored in.
+
+        Unlike `labels` this reads text by what the fitted values were, so that rows which come in
+        parts and from files of any kind have the same groups.
+
+        Raises:
+            ValueError: If there are other columns, values are missing, or groups were not fitted.
+
+        Example:
+            >>> grouping, _ = Grouping.fit("s", pd.Series([0, 1, 1]), bins=2, missing="error")
+            >>> grouping.numbers("s", pd.Series(["1", "0"])).tolist()
+            [1, 0]
+        """
+
+        frame = self._matched(name, as_frame(name, column, len(column)))
+        parts = [self._parts(place) for place in range(len(self.columns))]
+        numbers = [
+            fitted_numbers(name, frame[each], values, edges, missing=MISSING if text else None)
+            for each, values, edges, text in zip(
+                frame, parts, self.edges, self.textual, strict=True
+            )
+        ]
+        known = np.full([len(values) for values in parts], -1, dtype=np.int64)
+        places = [{value: i for i, value in enumerate(values)} for values in parts]
+        for number, value in enumerate(self.values.tolist()):
+            value = value if len(parts) > 1 else (value,)
+            known[tuple(at[each] for at, each in zip(places, value, strict=True))] = number
+        found = known[tuple(numbers)]
+        if (found < 0).any():
+            row = int(np.argmax(found < 0))
+            lost = [values[of[row]] for values, of in zip(parts, numbers, strict=True)]
+            raise ValueError(
+                f"`{name}` has a group that was not fitted: {tuple(lost)}. Known are "
+                f"{self.values.tolist()}."
+            )
+
+        return found
+
+    def _parts(self, place: int) -> list[Any]:
+        """The different values of one column in the fitted groups."""
+
+        groups = self.values.tolist()
+        if len(self.columns) == 1:
+            return groups
+
+        return list(dict.fromkeys(group[place] for group in groups))
 
     def cut(self, name: str, column: Any) -> pd.DataFrame:
         """The columns of other rows, cut where the fitted ones were.

@@ -8,7 +8,8 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.checks import check_choice
-from bitveil.columns.bins import binned, quantile_edges
+from bitveil.columns.bins import bin_names, binned, quantile_edges
+from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, MOST_VALUES, as_frame, number_labels
 from bitveil.columns.names import check_names
 from bitveil.columns.values import check_values
@@ -126,6 +127,42 @@ class Target:
                 columns[name] = binned(pd.Series(_finite(frame[name])), edges)
 
         return pd.DataFrame(columns)
+
+    @property
+    def cut_values(self) -> tuple[list[Any], ...]:
+        """The values that `cut` gives to each column, in order: classes, or names of bins."""
+
+        classes = iter(self.classes)
+
+        return tuple(
+            next(classes).tolist() if edges is None else bin_names(edges) for edges in self.edges
+        )
+
+    def numbers(self, y: Any, n: int, *, missing: Missing = "error") -> NDArray[np.int64]:
+        """The number of each row's value among `cut_values`, -1 where missing, shape (n, columns).
+
+        Unlike `cut` this reads text by what the fitted values were.
+
+        Raises:
+            ValueError: If there are other columns, values are missing, or classes were not fitted.
+
+        Example:
+            >>> target, _, _ = Target.fit(np.array([0, 1, 1]), 3)
+            >>> target.numbers(pd.Series(["1", "0"]), 2).ravel().tolist()
+            [1, 0]
+        """
+
+        frame = as_frame("y", y, n)
+        if len(frame.columns) != len(self.kinds):
+            raise ValueError(
+                f"`y` expects {len(self.kinds)} columns, as fitted, got {len(frame.columns)}."
+            )
+        columns = [
+            fitted_numbers("y", frame[name], values, edges, optional=missing == "unlabelled")
+            for name, values, edges in zip(frame, self.cut_values, self.edges, strict=True)
+        ]
+
+        return np.array(columns, np.int64).reshape(-1, n).T
 
     @property
     def n_labels(self) -> tuple[int, ...]:

@@ -1,0 +1,473 @@
+"""Streams: codes and counts of rows of any number, batch by batch.
+
+A batch is a record batch of Arrow. `encode_batches` turns batches of rows into batches of codes,
+and `tables_of` counts their codes. Both need memory for one batch, however many come. What the
+columns mean was decided when the encoder was fitted, never by a batch, so the same people get the
+same codes in every engine that hands over Arrow, in parts or whole.
+
+    Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, model, ids="id"), schema)`
+    Ray: `dataset.map_batches(Encoding, batch_format="pyarrow")`, see `bitveil.clusters`
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import product
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+
+from bitveil.coder import draw_names
+from bitveil.codes import code_index
+from bitveil.columns.table import Table
+from bitveil.columns.targets import Target
+from bitveil.criteria import compares_within_strata
+from bitveil.estimators import InvariantEncoder
+from bitveil.frozen import row_digests
+from bitveil.group_tables import GroupTables
+from bitveil.networks import network_digest
+from bitveil.repeats import UsedRows
+from bitveil.settings import LISTED
+from bitveil.sources import Source, open_source
+from bitveil.tallies import Counted, Marks, Tally
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = [
+    "Roles",
+    "check_published",
+    "count",
+    "count_batch",
+    "encode_batch",
+    "encode_batches",
+    "feature_names",
+    "tables_of",
+]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # a multiple of it differs for each label
+
+
+@dataclass(frozen=True)
+class Roles:
+    """The columns of rows besides those that the encoder sees.
+
+    Attributes:
+        sensitive: The sensitive columns.
+        targets: The columns of the target; none for no target.
+        ids: The column that names each row, or None.
+    """
+
+    sensitive: tuple[str, ...]
+    targets: tuple[str, ...] = ()
+    ids: str | None = None
+
+    @classmethod
+    def of(
+        cls,
+        model: InvariantEncoder,
+        columns: Sequence[str],
+        *,
+        sensitive: Sequence[str] | str | None = None,
+        target: Sequence[str] | str | None = None,
+        ids: str | None = None,
+    ) -> "Roles":
+        """Roles as they are asked for, or as they were fitted.
+
+        Arguments:
+            model: A fitted encoder.
+            columns: The columns that there are.
+            sensitive: The sensitive columns; None: the fitted ones.
+            target: The target; None: the fitted one, if all of its columns are there.
+            ids: The column that names each row, or None.
+
+        Raises:
+            ValueError: If no sensitive column is known, or a column has two roles.
+        """
+
+        fitted = model.schema_
+        chosen = _names(sensitive) if sensitive else _texts(fitted.sensitive_names)
+        if not chosen:
+            raise ValueError(
+                "The encoder does not say which column is sensitive. Name it: `sensitive=`."
+            )
+        targets = _names(target) if target else _texts(fitted.target.names)
+        if not target and not all(name in columns for name in targets):
+            targets = ()
+        _check_attributes(model, chosen, targets)
+        roles = [*chosen, *targets, *([] if ids is None else [ids])]
+        if twice := sorted({name for name in roles if roles.count(name) > 1}):
+            raise ValueError(f"Each column has one role, got {twice} more than once.")
+
+        return cls(chosen, targets, ids)
+
+    def columns(self, model: InvariantEncoder) -> list[str]:
+        """All columns that a count reads, each once."""
+
+        names = [*feature_names(model), *self.sensitive, *self.targets]
+
+        return list(dict.fromkeys([*names, *([] if self.ids is None else [self.ids])]))
+
+
+def _names(names: Sequence[str] | str) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def _texts(names: Iterable[Any] | None) -> tuple[str, ...]:
+    """The names that a file can have."""
+
+    return tuple(name for name in names or () if isinstance(name, str))
+
+
+def _check_attributes(
+    model: InvariantEncoder, sensitive: tuple[str, ...], targets: tuple[str, ...]
+) -> None:
+    """Refuse other attributes than the fitted ones, whose values no batch can know."""
+
+    schema = model.schema_
+    for said, names, other in (
+        ("sensitive", sensitive, schema.is_other_attribute),
+        ("target", targets, schema.is_other_target),
+    ):
+        if names and other(pd.DataFrame(columns=list(names))):
+            raise ValueError(
+                f"Rows that come in batches are counted by the fitted `{said}` columns, got "
+                f"{list(names)}. Audit other columns on a table in memory: `model.audit`."
+            )
+
+
+def feature_names(model: InvariantEncoder) -> list[str]:
+    """The columns that an encoder sees.
+
+    Raises:
+        ValueError: If it was fitted on an array, whose columns have no names.
+    """
+
+    if model.feature_names_in_ is None:
+        raise ValueError(
+            "The encoder was fitted on an array, whose columns have no names. Fit it on a table, "
+            "or use its `transform`."
+        )
+
+    return [str(name) for name in model.feature_names_in_]
+
+
+def encode_batches(
+    batches: "Iterable[pa.RecordBatch] | Any", model: InvariantEncoder, *, ids: str | None = None
+) -> "Iterator[pa.RecordBatch]":
+    """The codes of rows that come in batches, in the same order.
+
+    Arguments:
+        batches: Record batches of Arrow, or all else that `bitveil.sources.open_source` takes.
+        model: A fitted encoder.
+        ids: The column that names each row. The draw of a row then depends on its name alone, and
+            the column stands first in the codes.
+
+    Returns:
+        A batch of codes for each batch of rows: a column of int8 for each published bit.
+
+    Raises:
+        ValueError: If a batch lacks a column, or holds values of another kind than the fitted
+            ones.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from bitveil import InvariantEncoder, Training
+        >>> rng = np.random.default_rng(0)
+        >>> X = pd.DataFrame(rng.normal(size=(400, 2)), columns=["a", "b"])
+        >>> y, s = (X["a"] > 0).rename("y"), (X["b"] > 0).rename("s")
+        >>> model = InvariantEncoder(
+        ...     2, features="raw", training=Training(epochs=2), random_state=0)
+        >>> _ = model.fit(X, y, sensitive_features=s)
+        >>> batches = pa.Table.from_pandas(X).to_batches(max_chunksize=150)
+        >>> codes = list(encode_batches(batches, model))
+        >>> [len(batch) for batch in codes], codes[0].schema.names
+        ([150, 150, 100], ['bit0', 'bit1'])
+        >>> whole = model.transform(X)
+        >>> bool((np.hstack([pa.Table.from_batches(codes)[j] for j in (0, 1)])
+        ...       == whole.T.ravel()).all())
+        True
+    """
+
+    source = batches if isinstance(batches, Source) else open_source(batches)
+    names = [*([] if ids is None else [ids]), *feature_names(model)]
+    check_published(model, ids)
+    for batch in source.batches(list(dict.fromkeys(names))):
+        yield encode_batch(batch, model, ids=ids)
+
+
+def check_published(model: InvariantEncoder, ids: str | None) -> None:
+    """Refuse ids with the name of a published column."""
+
+    if ids in model.get_feature_names_out():
+        raise ValueError(
+            f"A published column has the name of the column {ids!r}, too. Rename the ids."
+        )
+
+
+def encode_batch(
+    batch: "pa.RecordBatch", model: InvariantEncoder, *, ids: str | None = None
+) -> "pa.RecordBatch":
+    """The codes of one batch of rows: see `encode_batches`."""
+
+    import pyarrow as pa
+
+    table = _frame(batch, feature_names(model))
+    named = None if ids is None else _column(batch, ids)
+    bits = model.transform(table, ids=named)
+    columns = [pa.array(column.astype(np.int8)) for column in bits.T]
+    names = [str(name) for name in model.get_feature_names_out()]
+    if ids is not None:
+        columns, names = [batch.column(ids), *columns], [ids, *names]
+
+    return pa.RecordBatch.from_arrays(columns, names=names)
+
+
+def tables_of(
+    batches: "Iterable[pa.RecordBatch] | Any",
+    model: InvariantEncoder,
+    *,
+    sensitive: Sequence[str] | str | None = None,
+    target: Sequence[str] | str | None = None,
+    ids: str | None = None,
+) -> GroupTables:
+    """The group tables of rows that come in batches: sums of float64, and whole row counts.
+
+    With `ids` the counts are expected ones, without they are of the codes as published.
+
+    Arguments:
+        batches: Record batches of Arrow, or all else that `bitveil.sources.open_source` takes.
+        model: A fitted encoder.
+        sensitive: The sensitive columns; None: the fitted ones.
+        target: The target; None: the fitted one, if the batches have it.
+        ids: The column that names each row, or None.
+
+    Raises:
+        ValueError: If batches lack columns or rows, or hold values that were not fitted; if rows
+            repeat each other, or were used in the fit.
+
+    Example:
+        >>> import pyarrow as pa
+        >>> from bitveil import InvariantEncoder, Training
+        >>> rng = np.random.default_rng(0)
+        >>> X = pd.DataFrame(rng.normal(size=(600, 2)), columns=["a", "b"])
+        >>> y, s = (X["a"] > 0).rename("y"), (X["b"] > 0).rename("s")
+        >>> model = InvariantEncoder(
+        ...     2, features="raw", training=Training(epochs=2), random_state=0)
+        >>> _ = model.fit(X[:400], y[:400], sensitive_features=s[:400])
+        >>> rows = pa.Table.from_pandas(X.assign(y=y, s=s, id=range(600))[400:])
+        >>> tables_of(rows.to_batches(max_chunksize=70), model, ids="id").rows.sum().item()
+        200
+    """
+
+    return count(batches, model, sensitive=sensitive, target=target, ids=ids)[0].tables
+
+
+def count(
+    data: Any,
+    model: InvariantEncoder,
+    *,
+    sensitive: Sequence[str] | str | None = None,
+    target: Sequence[str] | str | None = None,
+    ids: str | None = None,
+    drawn: bool = False,
+    after_batch: Callable[[int], None] | None = None,
+) -> tuple[Tally, str | None]:
+    """Count the codes of rows of any number. The rows must be new, and differ.
+
+    It needs memory for one batch, and eight bytes a row to find repeated rows.
+
+    Arguments:
+        data: What `bitveil.sources.open_source` takes, or a source.
+        model: A fitted encoder.
+        sensitive: The sensitive columns; None: the fitted ones.
+        target: The target; None: the fitted one, if the data have it.
+        ids: The column that names each row, or None.
+        drawn: Whether to count published codes beside the expected ones.
+        after_batch: Called with the number of rows of each batch.
+
+    Returns:
+        The counts, and a caution for the reader if contents cannot show that rows are new.
+
+    Raises:
+        ValueError: As for `tables_of`.
+    """
+
+    source = data if isinstance(data, Source) else open_source(data)
+    roles = Roles.of(model, source.columns, sensitive=sensitive, target=target, ids=ids)
+    total: Tally | None = None
+    marks = []
+    for batch in source.batches(roles.columns(model)):
+        part = count_batch(batch, model, roles, drawn=drawn)
+        marks.append(part.marks)
+        bare = replace(part, marks=None)
+        total = bare if total is None else total + bare
+        if after_batch is not None:
+            after_batch(batch.num_rows)
+    if total is None:
+        raise ValueError(f"{source.name} has no rows.")
+
+    joined = Marks.joined(each for each in marks if each is not None)
+
+    return replace(total, marks=joined).checked(model.used_, source.name)
+
+
+def count_batch(
+    batch: "pa.RecordBatch", model: InvariantEncoder, roles: Roles, *, drawn: bool = False
+) -> Tally:
+    """Count the codes of one batch of rows.
+
+    Arguments:
+        batch: The rows.
+        model: A fitted encoder.
+        roles: What its columns are.
+        drawn: Whether to count published codes beside the expected ones.
+
+    Returns:
+        A tally with marks, whose rows are not checked yet.
+    """
+
+    schema, coder = model.schema_, model.coder_
+    table = schema.read(_frame(batch, feature_names(model)), coder.features)
+    ids = None if roles.ids is None else _column(batch, roles.ids)
+    names = draw_names(table, ids)
+    numbers = schema.grouping.numbers("sensitive_features", _frame(batch, roles.sensitive))
+    strata, values = _strata(model, batch, roles)
+    cells = _Cells(strata, numbers, len(values), len(schema.grouping.values))
+    counted = _subject(model, roles, values)
+    logits = coder.logits(table, names)
+    tables = partial(_expected, logits, cells)
+    published = None
+    if drawn or counted.draws == "hard":
+        published = partial(_published, coder.published(logits, names), cells, coder.n_bits)
+    if counted.draws == "hard":
+        assert published is not None
+        tables, published = published, None
+
+    return Tally(
+        counted,
+        tables(slice(0, None, 2)),
+        tables(slice(1, None, 2)),
+        None if published is None else published(slice(None)),
+        marks=_marks(model.used_, table, names, ids is not None, cells),
+    )
+
+
+class _Cells(NamedTuple):
+    """Where each row is counted: its stratum, or -1, and its group; and how many there are."""
+
+    strata: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    n_strata: int
+    n_groups: int
+
+    def of(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+        """Those of some rows, as `GroupTables` takes them."""
+
+        strata, groups = self.strata[rows], self.groups[rows]
+
+        return torch.from_numpy(strata), torch.from_numpy(groups), self.n_strata, self.n_groups
+
+
+def _expected(logits: NDArray[np.float64], cells: _Cells, rows: slice) -> GroupTables:
+    return GroupTables.expected(torch.from_numpy(logits[rows]), *cells.of(rows))
+
+
+def _published(bits: NDArray[np.uint8], cells: _Cells, n_bits: int, rows: slice) -> GroupTables:
+    """The counts of published codes. If rows may be blank, the last column counts those."""
+
+    some = torch.from_numpy(bits[rows])
+    if n_bits > LISTED:  # the blank is one bit more
+        packed = np.packbits(bits[rows], axis=1)
+        codes, numbers = np.unique(packed, axis=0, return_inverse=True)
+        listed = torch.from_numpy(codes)
+        return GroupTables.observed(
+            torch.from_numpy(numbers.ravel()), *cells.of(rows), c=len(codes), codes=listed
+        )
+    numbered, c = code_index(some[:, :n_bits]), 2**n_bits
+    if some.shape[1] > n_bits:
+        numbered, c = torch.where(some[:, n_bits] == 1, c, numbered), c + 1
+
+    return GroupTables.observed(numbered, *cells.of(rows), c=c)
+
+
+def _strata(
+    model: InvariantEncoder, batch: "pa.RecordBatch", roles: Roles
+) -> tuple[NDArray[np.int64], tuple[Any, ...]]:
+    """The number of each row's target, or -1, and the values of the targets.
+
+    If groups are compared within several targets, their values are tuples.
+    """
+
+    if not roles.targets:
+        return np.full(batch.num_rows, -1, dtype=np.int64), ()
+    target: Target = model.schema_.target
+    numbers = target.numbers(
+        _frame(batch, roles.targets), batch.num_rows, missing=model.missing_target
+    )
+    values = target.cut_values
+    if len(values) == 1 or not compares_within_strata(model.criterion):
+        return np.ascontiguousarray(numbers[:, 0]), tuple(values[0])
+    sizes = [len(each) for each in values]
+    known = (numbers >= 0).all(1)
+    joined = np.full(batch.num_rows, -1, dtype=np.int64)
+    joined[known] = np.ravel_multi_index(tuple(numbers[known].T), sizes)
+
+    return joined, tuple(product(*values))
+
+
+def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) -> Counted:
+    """What the counts of this encoder are about."""
+
+    coder, schema, settings = model.coder_, model.schema_, model.settings()
+    named = roles.ids is not None and settings.listed
+    digest = hashlib.blake2b(network_digest(coder.encoder), key=coder.key, digest_size=16)
+
+    return Counted(
+        digest.hexdigest(),
+        coder.n_bits,
+        coder.share,
+        "soft" if named else "hard",
+        model.criterion if targets else "independence",
+        settings.positive_number(schema.target),
+        tuple(schema.grouping.values.tolist()),
+        targets,
+        roles.sensitive,
+        ", ".join(roles.targets) or None,
+    )
+
+
+def _marks(
+    used: UsedRows, table: Table, names: NDArray[np.uint8], named: bool, cells: _Cells
+) -> Marks:
+    """A mark for each row, as far as they are needed to find repeated and used rows."""
+
+    none = np.zeros(0, dtype=np.uint64)
+    if named and used.names is not None:
+        return Marks(used.marks(names), none, none)
+    if named:
+        return Marks(used.marks(names), used.marks(row_digests(table)), none)
+    contents = used.marks(names)
+    label = (cells.strata + 1) * cells.n_groups + cells.groups + 1
+
+    return Marks(none, contents, contents + label.astype(np.uint64) * _ODD)
+
+
+def _frame(batch: "pa.RecordBatch", names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of a batch with Arrow's types, which keep integers and missing values."""
+
+    import pyarrow as pa
+
+    columns = [batch.column(name) for name in names]
+    plain = [c.cast(pa.string()) if c.type == pa.string_view() else c for c in columns]  # polars
+    some = pa.RecordBatch.from_arrays(plain, names=list(names))
+
+    return some.to_pandas(types_mapper=pd.ArrowDtype)
+
+
+def _column(batch: "pa.RecordBatch", name: str) -> "pd.Series[Any]":
+    return _frame(batch, [name])[name]
