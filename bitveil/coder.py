@@ -11,6 +11,7 @@ from scipy.special import expit
 from torch import nn
 
 from bitveil.batches import Rows
+from bitveil.codes import code_index
 from bitveil.columns.table import Table
 from bitveil.features import Features
 from bitveil.frozen import Secret, freeze, frozen_uniforms, name_digests, row_digests
@@ -18,7 +19,14 @@ from bitveil.group_tables import GroupTables
 from bitveil.layers import drawing_from
 from bitveil.workers import one_thread
 
-__all__ = ["Coder", "count_codes", "draw_names", "frozen_layers", "shown_rows"]
+__all__ = [
+    "Coder",
+    "count_codes",
+    "draw_names",
+    "frozen_layers",
+    "published_tables",
+    "shown_rows",
+]
 
 _BLANK_COIN = 2**32 - 2  # a layer that no network has, so that the coin differs from every bit
 
@@ -163,3 +171,58 @@ def count_codes(
         return GroupTables.observed(torch.where(shown, numbered, c), *strata, c=c + 1)
 
     return GroupTables.observed(numbered, *strata, c=c, codes=torch.from_numpy(codes))
+
+
+def published_tables(
+    bits: NDArray[np.uint8],
+    strata: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    n_strata: int,
+    k: int,
+    *,
+    n_bits: int,
+    listed: bool,
+) -> GroupTables:
+    """The counts of published codes, in columns that are the same for all batches of rows.
+
+    If rows may be blank, the last column counts those.
+
+    Arguments:
+        bits: What was published, as `Coder.bits` gives it.
+        strata: The stratum of each row, or -1.
+        groups: The group of each row.
+        n_strata: The number of strata.
+        k: The number of groups.
+        n_bits: The number of bits of a code.
+        listed: Whether there is a column for every code that is possible, and not only for those
+            that occur.
+
+    Example:
+        >>> bits = np.array([[0, 1, 0], [0, 0, 1]], dtype=np.uint8)  # the second row is blank
+        >>> none, groups = np.array([-1, -1]), np.array([0, 1])
+        >>> published_tables(bits, none, groups, 0, 2, n_bits=2, listed=True).groups.long()
+        tensor([[0, 1, 0, 0, 0],
+                [0, 0, 0, 0, 1]])
+    """
+
+    cells = (torch.from_numpy(strata), torch.from_numpy(groups), n_strata, k)
+    blanks = bits[:, n_bits:]
+    if listed:
+        numbers, c = code_index(torch.from_numpy(bits[:, :n_bits])), 2**n_bits
+        if blanks.shape[1]:
+            numbers, c = torch.where(torch.from_numpy(blanks[:, 0] == 1), c, numbers), c + 1
+        return GroupTables.observed(numbers, *cells, c=c)
+
+    packed = np.hstack([blanks, np.packbits(bits[:, :n_bits], axis=1)])  # the blank is last
+    if blanks.shape[1]:
+        blank = np.zeros((1, packed.shape[1]), dtype=np.uint8)
+        blank[0, 0] = 1
+        codes, places = np.unique(np.vstack([packed, blank]), axis=0, return_inverse=True)
+        places = places.ravel()[:-1]
+    else:
+        codes, places = np.unique(packed, axis=0, return_inverse=True)
+    listing = torch.from_numpy(codes)
+
+    return GroupTables.observed(
+        torch.from_numpy(places.ravel()), *cells, c=len(codes), codes=listing
+    )

@@ -1,6 +1,7 @@
 """Estimators: scikit-learn's interface to an encoder, and to models that predict from its bits."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import fields
 from typing import Any, Literal, Self
 
@@ -20,8 +21,10 @@ from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
+from bitveil.samples import SAMPLE, FitRoles, Progress, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
+from bitveil.sources import open_source
 from bitveil.training import Training
 from bitveil.workers import one_thread
 
@@ -213,9 +216,67 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
-        weights = {"sample_weight": sample_weight, "ids": ids}
         with one_thread():
-            self.adopt(fit_encoder(settings, X, y, sensitive_features, start=start, **weights))
+            fitted = fit_encoder(
+                settings,
+                X,
+                y,
+                sensitive_features,
+                sample_weight=sample_weight,
+                ids=ids,
+                start=start,
+            )
+        self.adopt(fitted)
+
+        return self
+
+    def fit_source(
+        self,
+        data: Any,
+        *,
+        target: str | Sequence[str] | None = None,
+        sensitive: str | Sequence[str],
+        features: Sequence[str] | None = None,
+        ids: str | None = None,
+        most: int = SAMPLE,
+        progress: Progress | None = None,
+    ) -> Self:
+        """Fit on a sample of data of any size, and certify on all other rows.
+
+        If there are no more rows than the sample takes, this is `fit`. Otherwise about `most` rows
+        are drawn at random within each group, to fit and to select on. All others are streamed
+        into the certificate. `remarks_` says how many they are. Weights are not known here.
+
+        Arguments:
+            data: Files, a folder, a pattern, or a table that can be read several times: see
+                `bitveil.sources.open_source`.
+            target: The column or the columns of the target; None: none.
+            sensitive: The column or the columns of the sensitive attribute.
+            features: What the encoder sees; None: all other columns.
+            ids: The column that names each row, or None.
+            most: About how many rows are fitted and selected on.
+            progress: Called with what is being done and the number of rows of each batch.
+
+        Raises:
+            UncertifiableError: If no code meets the goal with these rows.
+            ValueError: If there is no goal to certify but a sample to take, or the input is not as
+                described.
+
+        Example:
+            >>> rng = np.random.default_rng(0)
+            >>> rows = pd.DataFrame(rng.normal(size=(6000, 2)), columns=["a", "b"])
+            >>> rows = rows.assign(hired=rows["a"] > 0, sex=np.where(rows["b"] > 0, "f", "m"))
+            >>> model = InvariantEncoder(2, max_gap=0.1, random_state=0)
+            >>> _ = model.fit_source(rows, target="hired", sensitive="sex", most=2000)
+            >>> print(model.remarks_[-1])
+            2000 of 6000 rows, drawn at random within each group, were fitted and selected on...
+        """
+
+        source = open_source(data)
+        roles = FitRoles.of(source, sensitive, target, features, ids)
+        self._forget()
+        with one_thread():
+            self.adopt(fit_source(self.settings(), source, roles, most=most, progress=progress))
 
         return self
 

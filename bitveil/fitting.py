@@ -2,6 +2,7 @@
 
 import hashlib
 import secrets
+from collections.abc import Callable
 from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
@@ -24,6 +25,8 @@ from bitveil.decoders import Decoder, class_counts, target_tables
 from bitveil.features import Features
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
+from bitveil.goals import Goal
+from bitveil.group_tables import GroupTables
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
 from bitveil.remarks import remarks
@@ -33,6 +36,7 @@ from bitveil.schema import Schema
 from bitveil.search import search
 from bitveil.settings import LISTED, Settings
 from bitveil.specimens import specimens
+from bitveil.spills import Spill
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
 from bitveil.training import History, Training
@@ -95,6 +99,7 @@ def fit_encoder(
     sample_weight: Any = None,
     ids: Any = None,
     start: Start | None = None,
+    others: Callable[[Schema, Features], Spill] | None = None,
 ) -> Fitted:
     """Fit an encoder: the whole way from a person's columns to a certificate.
 
@@ -106,6 +111,7 @@ def fit_encoder(
         sample_weight: How much each row counts, or None.
         ids: A name for each row, or None.
         start: Networks and key to start from, or None.
+        others: Prepares other rows, all of which certify. None: some of the given rows do.
 
     Raises:
         UncertifiableError: If no code meets the goal with these rows.
@@ -119,7 +125,8 @@ def fit_encoder(
     schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)
     rng = _generator(settings.random_state)
     positive = settings.positive_number(schema.target)
-    rows = sample.split(settings.criterion, positive, rng, certify=settings.certifies)
+    own = settings.certifies and others is None
+    rows = sample.split(settings.criterion, positive, rng, certify=own)
     seed = int(rng.randint(2**31))
     start = start or Start()
     key = _key(settings, start, rng)
@@ -129,8 +136,8 @@ def fit_encoder(
     draws = "soft" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
-        if settings.on_unmet == "raise":
-            goal.check_possible(sample.sizes(rows["certify"]), draws=draws)
+        if own:
+            _check_possible(settings, goal, sample.sizes(rows["certify"]), draws)
     if settings.training.checkpoint is not None:
         check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
 
@@ -143,19 +150,25 @@ def fit_encoder(
         chosen = trainer(settings.weight, parts["fit"], parts["select"])
         certificate, path = None, [chosen.step]
     else:
-        counts = {
-            use: partial(count_codes, rows=parts[use], names=sample.named[rows[use]], key=key)
-            for use in ("select", "certify")
+        names = {use: sample.named[numbers] for use, numbers in rows.items()}
+        count = {
+            use: partial(count_codes, rows=parts[use], names=names[use], key=key) for use in rows
         }
+        if others is None:
+            sizes, held_out = sample.sizes(rows["certify"]), count["certify"]
+        else:
+            spill = others(schema, features)
+            sizes, held_out = spill.sizes, partial(spill.count, key=key)
+            _check_possible(settings, goal, sizes, draws)
         chosen, certificate, path = search(
             trainer,
             goal,
             parts["fit"],
             parts["select"],
-            partial(counts["certify"], draws=draws),
-            rows=sample.sizes(rows["certify"]),
+            partial(held_out, draws=draws),
+            rows=sizes,
             draws=draws,
-            drawn=partial(counts["select"], draws="hard"),
+            drawn=partial(count["select"], draws="hard"),
             dilute=settings.on_unmet == "dilute",
             n_jobs=settings.n_jobs,
         )
@@ -175,6 +188,13 @@ def fit_encoder(
         n_outputs,
         remarks(schema, features.scores_, chosen.step, certificate),
     )
+
+
+def _check_possible(settings: Settings, goal: Goal, rows: GroupTables, draws: str) -> None:
+    """Refuse a goal that these rows cannot certify, if no row may stay blank."""
+
+    if settings.on_unmet == "raise":
+        goal.check_possible(rows, draws=draws)
 
 
 def _read(

@@ -17,6 +17,7 @@ import sys
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["BATCH", "Piece", "Source", "open_source"]
+__all__ = ["BATCH", "Piece", "Source", "frame_of", "open_source"]
 
 BATCH = 2**16
 """The most rows of a batch."""
@@ -121,6 +122,19 @@ def _lacks(name: str, missing: Sequence[str], columns: Sequence[str]) -> str:
     hint = f" Did you mean {near[0]!r}?" if near else f" It has {list(columns)}."
 
     return f"{name} has no column {missing[0]!r}.{hint}"
+
+
+def frame_of(batch: "pa.RecordBatch", names: Sequence[str]) -> "pd.DataFrame":
+    """Some columns of a batch with Arrow's types, which keep integers and missing values."""
+
+    import pandas as pd
+    import pyarrow as pa
+
+    columns = [batch.column(name) for name in names]
+    plain = [c.cast(pa.string()) if c.type == pa.string_view() else c for c in columns]  # polars
+    some = pa.RecordBatch.from_arrays(plain, names=list(names))
+
+    return some.to_pandas(types_mapper=pd.ArrowDtype)
 
 
 # Files
@@ -306,7 +320,7 @@ def _parquet_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.R
     with pyarrow.parquet.ParquetFile(file.path) as opened:
         n_groups = opened.num_row_groups
     for number in range(n_groups):
-        yield lambda names, number=number: read(number, names)  # type: ignore[misc]
+        yield partial(read, number)
 
 
 def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.RecordBatch]]]":
@@ -315,7 +329,7 @@ def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.Recor
     frames = _csv_frames(file.path, len(file.columns) - len(file.keys))
     try:
         for frame in frames:
-            yield lambda names, frame=frame: _text_batches(frame, names)  # type: ignore[misc]
+            yield partial(_text_batches, frame)
     except (ValueError, OSError) as error:
         raise ValueError(f"{file.path} cannot be read: {error}") from error
 
@@ -371,7 +385,8 @@ def _of_batches(data: Any) -> Source:
 
     n_rows = len(data) if hasattr(data, "__len__") and hasattr(data, "columns") else None
     if hasattr(data, "__arrow_c_stream__"):
-        return _of_reader(pa.RecordBatchReader.from_stream(data), "The table", n_rows)
+        open_reader = partial(pa.RecordBatchReader.from_stream, data)
+        return _of_reader(open_reader(), "The table", n_rows, again=open_reader)
     if isinstance(data, pa.RecordBatch):
         data = [data]
     batches = iter(data) if isinstance(data, Iterable) else iter(())
@@ -400,13 +415,19 @@ class _Batches:
             yield batch
 
 
-def _of_reader(reader: Any, name: str, n_rows: int | None) -> Source:
+def _of_reader(
+    reader: Any, name: str, n_rows: int | None, again: Callable[[], Any] | None = None
+) -> Source:
+    """A source of a reader that is open. Tables can be read again, streams cannot."""
+
     names = list(reader.schema.names)
     _check_twice(names)
+    once = [reader]
 
     def pieces() -> Iterator[Piece]:
-        for number, batch in enumerate(reader):
-            yield Piece(number, None, lambda wanted, batch=batch: _sliced(batch, wanted))  # type: ignore[misc]
+        opened = once.pop() if once else () if again is None else again()
+        for number, batch in enumerate(opened):
+            yield Piece(number, None, partial(_sliced, batch))
 
     return Source(name, names, n_rows, (), pieces)
 

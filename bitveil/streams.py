@@ -21,18 +21,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
-from bitveil.coder import draw_names
-from bitveil.codes import code_index
-from bitveil.columns.table import Table
+from bitveil.coder import draw_names, published_tables
 from bitveil.columns.targets import Target
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
-from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
 from bitveil.networks import network_digest
-from bitveil.repeats import UsedRows
-from bitveil.settings import LISTED
-from bitveil.sources import Source, open_source
+from bitveil.sources import Source, frame_of, open_source
 from bitveil.tallies import Counted, Marks, Tally
 
 if TYPE_CHECKING:
@@ -48,8 +43,6 @@ __all__ = [
     "feature_names",
     "tables_of",
 ]
-
-_ODD = np.uint64(0x9E3779B97F4A7C15)  # a multiple of it differs for each label
 
 
 @dataclass(frozen=True)
@@ -216,7 +209,7 @@ def encode_batch(
 
     import pyarrow as pa
 
-    table = _frame(batch, feature_names(model))
+    table = frame_of(batch, feature_names(model))
     named = None if ids is None else _column(batch, ids)
     bits = model.transform(table, ids=named)
     columns = [pa.array(column.astype(np.int8)) for column in bits.T]
@@ -332,10 +325,10 @@ def count_batch(
     """
 
     schema, coder = model.schema_, model.coder_
-    table = schema.read(_frame(batch, feature_names(model)), coder.features)
+    table = schema.read(frame_of(batch, feature_names(model)), coder.features)
     ids = None if roles.ids is None else _column(batch, roles.ids)
     names = draw_names(table, ids)
-    numbers = schema.grouping.numbers("sensitive_features", _frame(batch, roles.sensitive))
+    numbers = schema.grouping.numbers("sensitive_features", frame_of(batch, roles.sensitive))
     strata, values = _strata(model, batch, roles)
     cells = _Cells(strata, numbers, len(values), len(schema.grouping.values))
     counted = _subject(model, roles, values)
@@ -343,7 +336,7 @@ def count_batch(
     tables = partial(_expected, logits, cells)
     published = None
     if drawn or counted.draws == "hard":
-        published = partial(_published, coder.published(logits, names), cells, coder.n_bits)
+        published = partial(_published, model, coder.published(logits, names), cells)
     if counted.draws == "hard":
         assert published is not None
         tables, published = published, None
@@ -353,7 +346,7 @@ def count_batch(
         tables(slice(0, None, 2)),
         tables(slice(1, None, 2)),
         None if published is None else published(slice(None)),
-        marks=_marks(model.used_, table, names, ids is not None, cells),
+        marks=Marks.of(model.used_, table, names, cells.labels, named=ids is not None),
     )
 
 
@@ -364,6 +357,12 @@ class _Cells(NamedTuple):
     groups: NDArray[np.int64]
     n_strata: int
     n_groups: int
+
+    @property
+    def labels(self) -> NDArray[np.int64]:
+        """One number for stratum and group."""
+
+        return (self.strata + 1) * self.n_groups + self.groups
 
     def of(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor, int, int]:
         """Those of some rows, as `GroupTables` takes them."""
@@ -377,22 +376,18 @@ def _expected(logits: NDArray[np.float64], cells: _Cells, rows: slice) -> GroupT
     return GroupTables.expected(torch.from_numpy(logits[rows]), *cells.of(rows))
 
 
-def _published(bits: NDArray[np.uint8], cells: _Cells, n_bits: int, rows: slice) -> GroupTables:
-    """The counts of published codes. If rows may be blank, the last column counts those."""
-
-    some = torch.from_numpy(bits[rows])
-    if n_bits > LISTED:  # the blank is one bit more
-        packed = np.packbits(bits[rows], axis=1)
-        codes, numbers = np.unique(packed, axis=0, return_inverse=True)
-        listed = torch.from_numpy(codes)
-        return GroupTables.observed(
-            torch.from_numpy(numbers.ravel()), *cells.of(rows), c=len(codes), codes=listed
-        )
-    numbered, c = code_index(some[:, :n_bits]), 2**n_bits
-    if some.shape[1] > n_bits:
-        numbered, c = torch.where(some[:, n_bits] == 1, c, numbered), c + 1
-
-    return GroupTables.observed(numbered, *cells.of(rows), c=c)
+def _published(
+    model: InvariantEncoder, bits: NDArray[np.uint8], cells: _Cells, rows: slice
+) -> GroupTables:
+    return published_tables(
+        bits[rows],
+        cells.strata[rows],
+        cells.groups[rows],
+        cells.n_strata,
+        cells.n_groups,
+        n_bits=model.coder_.n_bits,
+        listed=model.settings().listed,
+    )
 
 
 def _strata(
@@ -407,7 +402,7 @@ def _strata(
         return np.full(batch.num_rows, -1, dtype=np.int64), ()
     target: Target = model.schema_.target
     numbers = target.numbers(
-        _frame(batch, roles.targets), batch.num_rows, missing=model.missing_target
+        frame_of(batch, roles.targets), batch.num_rows, missing=model.missing_target
     )
     values = target.cut_values
     if len(values) == 1 or not compares_within_strata(model.criterion):
@@ -441,33 +436,5 @@ def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) ->
     )
 
 
-def _marks(
-    used: UsedRows, table: Table, names: NDArray[np.uint8], named: bool, cells: _Cells
-) -> Marks:
-    """A mark for each row, as far as they are needed to find repeated and used rows."""
-
-    none = np.zeros(0, dtype=np.uint64)
-    if named and used.names is not None:
-        return Marks(used.marks(names), none, none)
-    if named:
-        return Marks(used.marks(names), used.marks(row_digests(table)), none)
-    contents = used.marks(names)
-    label = (cells.strata + 1) * cells.n_groups + cells.groups + 1
-
-    return Marks(none, contents, contents + label.astype(np.uint64) * _ODD)
-
-
-def _frame(batch: "pa.RecordBatch", names: Sequence[str]) -> pd.DataFrame:
-    """Some columns of a batch with Arrow's types, which keep integers and missing values."""
-
-    import pyarrow as pa
-
-    columns = [batch.column(name) for name in names]
-    plain = [c.cast(pa.string()) if c.type == pa.string_view() else c for c in columns]  # polars
-    some = pa.RecordBatch.from_arrays(plain, names=list(names))
-
-    return some.to_pandas(types_mapper=pd.ArrowDtype)
-
-
 def _column(batch: "pa.RecordBatch", name: str) -> "pd.Series[Any]":
-    return _frame(batch, [name])[name]
+    return frame_of(batch, [name])[name]

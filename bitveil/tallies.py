@@ -29,13 +29,17 @@ from bitveil.certificates.quantities import (
     Quantity,
     gap_of,
 )
+from bitveil.columns.table import Table
 from bitveil.criteria import Criterion
 from bitveil.entropies import group_entropy
+from bitveil.frozen import row_digests
 from bitveil.group_tables import TABLES_FORMAT, GroupTables
 from bitveil.information import BITS, mutual_information, total_variation
 from bitveil.repeats import UsedRows, check_repeats
 
 __all__ = ["Counted", "CountedPart", "Marks", "Tally"]
+
+_ODD = np.uint64(0x9E3779B97F4A7C15)  # a multiple of it differs for each label
 
 
 @dataclass(frozen=True)
@@ -96,6 +100,35 @@ class Marks:
     names: NDArray[np.uint64]
     contents: NDArray[np.uint64]
     rows: NDArray[np.uint64]
+
+    @classmethod
+    def of(
+        cls,
+        used: UsedRows,
+        table: Table,
+        names: NDArray[np.uint8],
+        labels: NDArray[np.int64],
+        *,
+        named: bool,
+    ) -> "Marks":
+        """The marks of some rows, as far as they will be needed.
+
+        Arguments:
+            used: The rows that the encoder was fitted on, whose key is used.
+            table: The rows, as they are read.
+            names: The bytes that decide the draw of each row: see `bitveil.coder.draw_names`.
+            labels: One number for group and target of each row.
+            named: Whether these are the bytes of names, and not of contents.
+        """
+
+        none = np.zeros(0, dtype=np.uint64)
+        if named and used.names is not None:
+            return cls(used.marks(names), none, none)
+        if named:
+            return cls(used.marks(names), used.marks(row_digests(table)), none)
+        contents = used.marks(names)
+
+        return cls(none, contents, contents + (labels + 1).astype(np.uint64) * _ODD)
 
     @classmethod
     def joined(cls, several: "Iterable[Marks]") -> "Marks":

@@ -1,0 +1,377 @@
+"""Samples: a fit on some of very many rows, certified by all of the others.
+
+An encoder learns hardly more from ten million rows than from one million, but a certificate gets
+tighter with every row. So a sample is drawn at random within each group, to fit and to select on,
+and all other rows are streamed into the certificate. They need not fit into memory: two bytes a
+row say where it belongs, eight find repeated rows, and the features wait on disk.
+"""
+
+import io
+import secrets
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.utils import check_random_state
+
+from bitveil.coder import draw_names
+from bitveil.columns.cells import as_text
+from bitveil.criteria import compares_within_strata
+from bitveil.features import Features
+from bitveil.fitting import Fitted, fit_encoder
+from bitveil.frozen import name_digests, row_digests
+from bitveil.repeats import UsedRows
+from bitveil.schema import Schema
+from bitveil.settings import Settings
+from bitveil.sources import Source, frame_of
+from bitveil.spills import Spill, SpilledRows
+from bitveil.tallies import Marks
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+__all__ = ["SAMPLE", "FitRoles", "Progress", "fit_source", "read_sample"]
+
+SAMPLE = 1_000_000
+"""The rows to fit and to select on, if there are more."""
+
+Progress = Callable[[str, int], None]
+"""Called with what is being done, and the number of rows of each batch."""
+
+_LEAST_OF_GROUP = (
+    1000  # a group keeps so many rows in the sample, or half of its rows if it has fewer
+)
+_FEW_VALUES = 50  # a column of more values holds numbers
+_MOST_GROUPS = 2**15  # combinations of values that rows are drawn within
+
+
+@dataclass(frozen=True)
+class FitRoles:
+    """The columns of a fit.
+
+    Attributes:
+        features: What the encoder sees.
+        sensitive: The sensitive columns.
+        targets: The columns of the target; none for no target.
+        ids: The column that names each row, or None.
+    """
+
+    features: tuple[str, ...]
+    sensitive: tuple[str, ...]
+    targets: tuple[str, ...]
+    ids: str | None
+
+    @classmethod
+    def of(
+        cls,
+        source: Source,
+        sensitive: str | Sequence[str],
+        targets: str | Sequence[str] | None,
+        features: Sequence[str] | None,
+        ids: str | None,
+    ) -> "FitRoles":
+        """Roles as they are asked for. Columns without another role are features.
+
+        Raises:
+            ValueError: If there is no such column, no feature is left, or a column has two roles.
+        """
+
+        groups, labels = _listed_names(sensitive), _listed_names(targets or ())
+        others = [*groups, *labels, *([] if ids is None else [ids])]
+        seen = [name for name in source.columns if name not in others]
+        chosen = tuple(seen if features is None else features)
+        names = [*others, *chosen]
+        source.require(names)
+        if twice := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"Each column has one role, got {twice} more than once.")
+        if not chosen or not groups:
+            raise ValueError(
+                f"{source.name} needs a sensitive column and another one for the encoder to see, "
+                f"got {source.columns}."
+            )
+
+        return cls(chosen, groups, labels, ids)
+
+    @property
+    def columns(self) -> list[str]:
+        """All columns, each once."""
+
+        ids = [] if self.ids is None else [self.ids]
+
+        return list(dict.fromkeys([*self.features, *self.sensitive, *self.targets, *ids]))
+
+
+def _listed_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    return (names,) if isinstance(names, str) else tuple(names)
+
+
+def fit_source(
+    settings: Settings,
+    source: Source,
+    roles: FitRoles,
+    *,
+    most: int = SAMPLE,
+    progress: Progress | None = None,
+) -> Fitted:
+    """Fit an encoder on a sample of a source, and certify it on all other rows.
+
+    The source is read three times: to count its groups, for the sample, and for the others.
+
+    Arguments:
+        settings: What to fit, with a goal.
+        source: More rows than the sample takes. It must be possible to read it again.
+        roles: What its columns are.
+        most: About how many rows to fit and select on.
+        progress: Called with what is being done and the rows of each batch.
+
+    Raises:
+        UncertifiableError: If no code meets the goal with these rows.
+        ValueError: If there is no goal to certify, or the input is not as described.
+    """
+
+    settings.check()
+    chosen = _chosen_rows(settings, source, roles, most, progress)
+    if chosen.all():
+        table = read_sample(source, roles, None, progress)
+        return _fitted(settings, table, roles)
+    if not settings.certifies:
+        raise ValueError(
+            "A sample is fitted, and the other rows certify it: set a goal, `max_gap` or "
+            "`max_information`."
+        )
+    several = len(roles.targets) > 1 and compares_within_strata(settings.criterion)
+    if several:
+        raise ValueError(
+            f"`criterion={settings.criterion!r}` with several targets can be certified only on "
+            "rows that fit into memory: use `fit`, or one target."
+        )
+    table = read_sample(source, roles, chosen, progress)
+    others = partial(_rest, source, roles, chosen, progress)
+    with tempfile.TemporaryDirectory(prefix="bitveil-") as folder:
+        fitted = _fitted(
+            settings,
+            table,
+            roles,
+            others=lambda schema, features: _spilled(
+                settings, schema, features, others(), roles, table, folder
+            ),
+        )
+    numbers = np.flatnonzero(chosen)
+    rows = {name: numbers[part] for name, part in fitted.rows.items()}
+    rows["certify"] = np.flatnonzero(~chosen)
+
+    return replace(fitted, rows=rows, remarks=(*fitted.remarks, _sample_remark(chosen)))
+
+
+def _fitted(
+    settings: Settings,
+    table: pd.DataFrame,
+    roles: FitRoles,
+    others: Callable[[Schema, Features], Spill] | None = None,
+) -> Fitted:
+    return fit_encoder(
+        settings,
+        table[list(roles.features)],
+        _one_or_several(table, roles.targets),
+        _one_or_several(table, roles.sensitive),
+        ids=None if roles.ids is None else table[roles.ids],
+        others=others,
+    )
+
+
+def _sample_remark(chosen: NDArray[np.bool_]) -> str:
+    n, some = len(chosen), int(chosen.sum())
+
+    return (
+        f"{some} of {n} rows, drawn at random within each group, were fitted and selected on. The "
+        f"other {n - some} certify. An audit refuses rows of the sample only, so give it new rows."
+    )
+
+
+def _one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
+    """One column as a series, several as a table, none as None."""
+
+    if not names:
+        return None
+
+    return table[names[0]] if len(names) == 1 else table[list(names)]
+
+
+# The sample
+
+
+def _chosen_rows(
+    settings: Settings, source: Source, roles: FitRoles, most: int, progress: Progress | None
+) -> NDArray[np.bool_]:
+    """Which rows are in the sample: in proportion within the values of groups and targets."""
+
+    numbers = _value_numbers(source, [*roles.sensitive, *roles.targets], progress)
+    seed = check_random_state(settings.random_state).randint(2**31)
+    rng, share = np.random.default_rng([seed, 1]), most / len(numbers)
+    if share >= 1:
+        return np.ones(len(numbers), dtype=bool)
+    chosen = np.zeros(len(numbers), dtype=bool)
+    for value in range(int(numbers.max()) + 1):
+        rows = np.flatnonzero(numbers == value)
+        some = max(round(share * len(rows)), min(_LEAST_OF_GROUP, len(rows) // 2))
+        chosen[rng.choice(rows, min(some, len(rows)), replace=False)] = True
+
+    return chosen
+
+
+def _value_numbers(
+    source: Source, names: Sequence[str], progress: Progress | None
+) -> NDArray[np.uint16]:
+    """The number of each row's combination of values. Columns of many values do not count."""
+
+    known: list[dict[str, int]] = [{} for _ in names]
+    columns: list[list[NDArray[np.int64]]] = [[] for _ in names]
+    for batch in source.batches(list(names)):
+        for place, name in enumerate(names):
+            columns[place].append(_numbers_of(batch.column(name), known[place]))
+        if progress is not None:
+            progress("counting groups", batch.num_rows)
+    joined = np.zeros(sum(map(len, columns[0])), dtype=np.int64)
+    for parts, values in zip(columns, known, strict=True):
+        if 1 < len(values) * (joined.max() + 1) <= _MOST_GROUPS and len(values) <= _FEW_VALUES:
+            joined = joined * len(values) + np.concatenate(parts)
+
+    return np.unique(joined, return_inverse=True)[1].ravel().astype(np.uint16)
+
+
+def _numbers_of(column: "pa.Array", known: dict[str, int]) -> NDArray[np.int64]:
+    """The number of each value as text. New values get the next numbers."""
+
+    encoded = column.dictionary_encode()
+    texts = ["" if value is None else as_text(value) for value in encoded.dictionary.to_pylist()]
+    places = [known.setdefault(text, len(known)) for text in [*texts, ""]]
+    indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
+
+    return np.array(places, dtype=np.int64)[indices]
+
+
+def read_sample(
+    source: Source,
+    roles: FitRoles,
+    chosen: NDArray[np.bool_] | None = None,
+    progress: Progress | None = None,
+) -> pd.DataFrame:
+    """Some rows of a source as a table, with types for groups and targets.
+
+    Arguments:
+        source: The source.
+        roles: What its columns are.
+        chosen: Which rows; None: all.
+        progress: Called with what is being done and the rows of each batch.
+    """
+
+    import pyarrow as pa
+
+    parts = []
+    for batch, rows in _with_rows(source, roles.columns):
+        some = batch if chosen is None else batch.filter(pa.array(chosen[rows]))
+        parts.append(pa.Table.from_batches([some]))
+        if progress is not None:
+            progress("reading the sample", batch.num_rows)
+    joined = pa.concat_tables(parts, promote_options="permissive")
+    table = joined.to_pandas(types_mapper=pd.ArrowDtype)
+    typed = list(dict.fromkeys([*roles.sensitive, *roles.targets]))
+    csv = bool(source.files) and source.files[0].suffix == ".csv"
+    table[typed] = _typed_text(table[typed]) if csv else joined.select(typed).to_pandas()
+
+    return table
+
+
+def _typed_text(table: pd.DataFrame) -> pd.DataFrame:
+    """Columns of text with the types that pandas finds in a file."""
+
+    text = io.StringIO()
+    table.to_csv(text, index=False)
+    text.seek(0)
+
+    return pd.read_csv(text, index_col=False)
+
+
+def _with_rows(source: Source, names: Sequence[str]) -> "Iterator[tuple[pa.RecordBatch, slice]]":
+    """The batches of a source, and the numbers of their rows."""
+
+    start = 0
+    for batch in source.batches(list(names)):
+        yield batch, slice(start, start + batch.num_rows)
+        start += batch.num_rows
+    if not start:
+        raise ValueError(
+            f"{source.name} could be read only once, and a fit on a sample reads it three times. "
+            "Give files, or a table."
+        )
+
+
+# The others
+
+
+def _rest(
+    source: Source, roles: FitRoles, chosen: NDArray[np.bool_], progress: Progress | None
+) -> "Iterator[pa.RecordBatch]":
+    """The rows that are not in the sample."""
+
+    import pyarrow as pa
+
+    for batch, rows in _with_rows(source, roles.columns):
+        rest = batch.filter(pa.array(~chosen[rows]))
+        if rest.num_rows:
+            yield rest
+        if progress is not None:
+            progress("preparing the rows that certify", batch.num_rows)
+
+
+def _spilled(
+    settings: Settings,
+    schema: Schema,
+    features: Features,
+    batches: "Iterator[pa.RecordBatch]",
+    roles: FitRoles,
+    sample: pd.DataFrame,
+    folder: str,
+) -> Spill:
+    """Write the features of all other rows to a folder, after a check that rows differ."""
+
+    within = len(schema.target.kinds) == 1 and (
+        bool(schema.target.classes) or compares_within_strata(settings.criterion)
+    )
+    n_strata = len(schema.target.cut_values[0]) if within else 1
+    n_groups = len(schema.grouping.values)
+    spill = Spill(Path(folder), n_strata, n_groups, n_bits=settings.n_bits, listed=settings.listed)
+    used = _rows_of_sample(schema, features, roles, sample)
+    marks = []
+    for batch in batches:
+        table = schema.read(frame_of(batch, roles.features), features)
+        ids = None if roles.ids is None else frame_of(batch, [roles.ids])[roles.ids]
+        names = draw_names(table, ids)
+        groups = schema.grouping.numbers("sensitive_features", frame_of(batch, roles.sensitive))
+        strata = np.zeros(len(table), dtype=np.int64)
+        if within:
+            y, missing = frame_of(batch, roles.targets), settings.missing_target
+            strata = np.ascontiguousarray(schema.target.numbers(y, len(y), missing=missing)[:, 0])
+        spill.add(SpilledRows(features.transform(table), groups, strata, names))
+        labels = (strata + 1) * n_groups + groups
+        marks.append(Marks.of(used, table, names, labels, named=ids is not None))
+    Marks.joined(marks).check(used)
+
+    return spill
+
+
+def _rows_of_sample(
+    schema: Schema, features: Features, roles: FitRoles, sample: pd.DataFrame
+) -> UsedRows:
+    """The rows of the sample, under a key that is forgotten."""
+
+    table = schema.read(sample[list(roles.features)], features)
+    names = None if roles.ids is None else name_digests(sample[roles.ids], len(sample))
+
+    return UsedRows.of(row_digests(table), names, secrets.token_bytes(32))
