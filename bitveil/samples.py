@@ -36,7 +36,15 @@ from bitveil.tallies import Marks
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["SAMPLE", "FitRoles", "Progress", "fit_source", "read_sample"]
+__all__ = [
+    "SAMPLE",
+    "FitRoles",
+    "Progress",
+    "first_rows",
+    "fit_source",
+    "read_sample",
+    "sampled_rows",
+]
 
 SAMPLE = 1_000_000
 """The rows to fit and to select on, if there are more."""
@@ -44,9 +52,7 @@ SAMPLE = 1_000_000
 Progress = Callable[[str, int], None]
 """Called with what is being done, and the number of rows of each batch."""
 
-_LEAST_OF_GROUP = (
-    1000  # a group keeps so many rows in the sample, or half of its rows if it has fewer
-)
+_LEAST_OF_GROUP = 200  # a group keeps so many rows in the sample, or half of its rows
 _FEW_VALUES = 50  # a column of more values holds numbers
 _MOST_GROUPS = 2**15  # combinations of values that rows are drawn within
 
@@ -136,7 +142,9 @@ def fit_source(
     """
 
     settings.check()
-    chosen = _chosen_rows(settings, source, roles, most, progress)
+    seed = check_random_state(settings.random_state).randint(2**31)
+    within = [*roles.sensitive, *roles.targets]
+    chosen = sampled_rows(source, within, most, seed, progress)
     if chosen.all():
         table = read_sample(source, roles, None, progress)
         return _fitted(settings, table, roles)
@@ -206,13 +214,32 @@ def _one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
 # The sample
 
 
-def _chosen_rows(
-    settings: Settings, source: Source, roles: FitRoles, most: int, progress: Progress | None
+def sampled_rows(
+    source: Source, names: Sequence[str], most: int, seed: int, progress: Progress | None = None
 ) -> NDArray[np.bool_]:
-    """Which rows are in the sample: in proportion within the values of groups and targets."""
+    """Which rows are in a sample: at random, in proportion within the values of some columns.
 
-    numbers = _value_numbers(source, [*roles.sensitive, *roles.targets], progress)
-    seed = check_random_state(settings.random_state).randint(2**31)
+    Rare values keep a few hundred rows, or half of their rows if they have fewer.
+
+    Arguments:
+        source: The source, of which only these columns are read.
+        names: The columns. Those of many values do not count.
+        most: About how many rows to choose.
+        seed: The seed of the choice.
+        progress: Called with what is being done and the rows of each batch.
+
+    Returns:
+        Whether each row is chosen, with shape (n,).
+
+    Example:
+        >>> from bitveil.sources import open_source
+        >>> source = open_source(pd.DataFrame({"sex": ["f"] * 300 + ["m"] * 900}))
+        >>> chosen = sampled_rows(source, ["sex"], 600, 0)
+        >>> int(chosen[:300].sum()), int(chosen[300:].sum())
+        (150, 450)
+    """
+
+    numbers = _value_numbers(source, names, progress)
     rng, share = np.random.default_rng([seed, 1]), most / len(numbers)
     if share >= 1:
         return np.ones(len(numbers), dtype=bool)
@@ -282,10 +309,27 @@ def read_sample(
     joined = pa.concat_tables(parts, promote_options="permissive")
     table = joined.to_pandas(types_mapper=pd.ArrowDtype)
     typed = list(dict.fromkeys([*roles.sensitive, *roles.targets]))
-    csv = bool(source.files) and source.files[0].suffix == ".csv"
-    table[typed] = _typed_text(table[typed]) if csv else joined.select(typed).to_pandas()
+    table[typed] = _typed(joined.select(typed), source)
 
     return table
+
+
+def first_rows(source: Source, names: Sequence[str]) -> pd.DataFrame:
+    """Some columns of the first batch, with types."""
+
+    import pyarrow as pa
+
+    batch = next(source.batches(list(names)))
+
+    return _typed(pa.Table.from_batches([batch]), source)
+
+
+def _typed(table: "pa.Table", source: Source) -> pd.DataFrame:
+    """Columns with numpy's types. For text from CSV, pandas finds them."""
+
+    csv = bool(source.files) and source.files[0].suffix == ".csv"
+
+    return _typed_text(table.to_pandas()) if csv else table.to_pandas()
 
 
 def _typed_text(table: pd.DataFrame) -> pd.DataFrame:

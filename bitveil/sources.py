@@ -27,12 +27,14 @@ if TYPE_CHECKING:
     import pandas as pd
     import pyarrow as pa
 
-__all__ = ["BATCH", "Piece", "Source", "frame_of", "open_source"]
+__all__ = ["BATCH", "Piece", "Source", "frame_of", "is_large", "open_source"]
 
 BATCH = 2**16
 """The most rows of a batch."""
 
 _BLOCK = 2**18  # the rows of a piece of CSV
+_LARGE = 1_000_000  # files of more rows are not read at once
+_LARGE_CSV = 2**27  # nor CSV files of more bytes
 _SUFFIXES = (".parquet", ".csv")
 _NO_VALUE = "__HIVE_DEFAULT_PARTITION__"  # how Hive and Spark name a folder of missing values
 
@@ -113,6 +115,18 @@ def open_source(data: Any) -> Source:
         return _of_files(os.fspath(data))
 
     return _of_batches(data)
+
+
+def is_large(place: str | os.PathLike[str]) -> bool:
+    """Whether a place holds several files, or one that is too large to be read at once."""
+
+    path = Path(place)
+    if path.suffix == ".csv" and path.is_file():
+        return path.stat().st_size > _LARGE_CSV
+    if path.is_file() and path.suffix == ".parquet":
+        return (open_source(path).n_rows or 0) > _LARGE
+
+    return path.is_dir() or glob.has_magic(os.fspath(place))
 
 
 def _lacks(name: str, missing: Sequence[str], columns: Sequence[str]) -> str:

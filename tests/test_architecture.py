@@ -17,8 +17,8 @@ ORDER = (
     "tasks objectives networks training cells certificates columns learners posteriors features "
     "specimens frozen repeats inspection folders exports goals trainers search rows audits "
     "plots schema coder spills decoders tallies settings remarks fitting samples saved_schema "
-    "saving model_audits estimators models streams shares mixtures baselines datasets benchmark "
-    "demo cli".split()
+    "saving model_audits estimators models streams stream_audits shares mixtures baselines "
+    "datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500

@@ -162,14 +162,23 @@ def _write_report(
     """Write the page, which names the files that were read with their checksums."""
 
     from bitveil.audits.page import html_report
+    from bitveil.sources import is_large, open_source
     from bitveil.staging import staged
 
-    lines = [
-        f"{path}, SHA-256 {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in sources
+    files = [
+        each
+        for path in sources
+        for each in (open_source(str(path)).files if is_large(path) else [path])
     ]
+    lines = [f"{path}, SHA-256 {_file_checksum(path)}" for path in files]
     content = html_report(found, sources=lines, small_cells=small_cells)
     with staged(report, overwrite=force) as path:
         path.write_text(content, encoding="utf-8")
+
+
+def _file_checksum(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _audit_as_json(found: "Mapping[str, Audit]") -> str:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -71,6 +71,13 @@ def fit_command(
         list[str] | None, typer.Option(help="A column to leave out. Can be repeated.")
     ] = None,
     id_: Id = None,
+    sample: Annotated[
+        int | None,
+        typer.Option(
+            help="How many rows to fit and select on; all others certify. Default: 1,000,000 of a "
+            "folder, a pattern, or a table that is larger."
+        ),
+    ] = None,
     seed: Annotated[
         int | None,
         typer.Option(
@@ -86,45 +93,107 @@ def fit_command(
     fractions, or with more than 50 different numbers, counts as a number; others are classes.
     """
 
-    from bitveil.columns.files import read_table
+    from bitveil.sources import is_large
     from bitveil.staging import check_place
+    from bitveil.training import Training
 
     check_place(output)
     _check_goal(max_gap, max_information, strength)
-    named = [name for name in (weight,) if name is not None]
-    table = read_table(file, typed=[*target, *sensitive, *named])
-    apart = [*target, *sensitive, *(drop or []), *([id_] if id_ is not None else []), *named]
-    require(table, apart, file)
-    if len(set(apart)) < len(apart):
-        raise ValueError(
-            f"Each column has one role, got {apart} for target, sensitive and others."
-        )
-    from bitveil.training import Training
-
-    _check_groups(table, sensitive, bins, missing)
-    model = kind_of_encoder(table, target)(
-        bits,
-        max_gap=max_gap,
-        max_information=max_information,
-        criterion=criterion,
-        delta=delta,
-        on_unmet=on_unmet,
-        strength=strength,
-        bins=bins,
-        missing_sensitive="group" if missing else "error",
-        random_state=seed,
-        training=Training(verbose=int(not json_)),
-    )
-    model.fit(
-        table.drop(columns=apart),
-        columns_of(table, target),
-        sensitive_features=table[sensitive],
-        sample_weight=None if weight is None else table[weight],
-        ids=ids_of(table, id_, file),
-    )
+    settings = {
+        "n_bits": bits,
+        "max_gap": max_gap,
+        "max_information": max_information,
+        "criterion": criterion,
+        "delta": delta,
+        "on_unmet": on_unmet,
+        "strength": strength,
+        "bins": bins,
+        "missing_sensitive": "group" if missing else "error",
+        "random_state": seed,
+        "training": Training(verbose=int(not json_)),
+    }
+    roles = _Roles(target, sensitive, drop or [], id_, weight)
+    if sample is not None or is_large(file):
+        model = _fit_source(file, roles, settings, sample)
+    else:
+        model = _fit_table(file, roles, settings)
     model.save(output)
     show = _print_json if json_ else _print
     show(model, output, target, sensitive)
+
+
+class _Roles(NamedTuple):
+    """The columns that are no features."""
+
+    target: list[str]
+    sensitive: list[str]
+    drop: list[str]
+    id: str | None
+    weight: str | None
+
+    @property
+    def apart(self) -> list[str]:
+        """All of them."""
+
+        single = [name for name in (self.id, self.weight) if name is not None]
+
+        return [*self.target, *self.sensitive, *self.drop, *single]
+
+    def check(self) -> None:
+        """Refuse a column that is given twice."""
+
+        if len(set(self.apart)) < len(self.apart):
+            raise ValueError(
+                f"Each column has one role, got {self.apart} for target, sensitive and others."
+            )
+
+
+def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
+    """Fit on a table that is read at once."""
+
+    from bitveil.columns.files import read_table
+
+    weighted = [] if roles.weight is None else [roles.weight]
+    table = read_table(file, typed=[*roles.target, *roles.sensitive, *weighted])
+    require(table, roles.apart, file)
+    roles.check()
+    missing = settings["missing_sensitive"] == "group"
+    _check_groups(table, roles.sensitive, settings["bins"], missing)
+
+    return kind_of_encoder(table, roles.target)(**settings).fit(
+        table.drop(columns=roles.apart),
+        columns_of(table, roles.target),
+        sensitive_features=table[roles.sensitive],
+        sample_weight=None if roles.weight is None else table[roles.weight],
+        ids=ids_of(table, roles.id, file),
+    )
+
+
+def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int | None) -> Any:
+    """Fit on a sample of files of any size, and certify on the other rows."""
+
+    from bitveil.samples import SAMPLE, first_rows
+    from bitveil.sources import open_source
+
+    if roles.weight is not None:
+        raise ValueError(
+            "--weight needs all rows in memory. Leave it out, or fit one table without --sample."
+        )
+    if sample is not None and sample < 2:
+        raise ValueError(f"--sample expects a number of rows from 2 on, got {sample}.")
+    source = open_source(str(file))
+    source.require(roles.apart)
+    roles.check()
+    estimator = kind_of_encoder(first_rows(source, roles.target), roles.target)
+
+    return estimator(**settings).fit_source(
+        source,
+        target=roles.target,
+        sensitive=roles.sensitive,
+        features=[name for name in source.columns if name not in roles.apart],
+        ids=roles.id,
+        most=SAMPLE if sample is None else sample,
+    )
 
 
 def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[..., Any]:

@@ -8,7 +8,11 @@ import typer
 __all__ = ["Encoder", "Force", "Id", "Json", "RowsFile"]
 
 RowsFile = Annotated[
-    Path, typer.Argument(help="The table of rows: .csv or .parquet.", metavar="TABLE")
+    Path,
+    typer.Argument(
+        help="The rows: a .csv or .parquet file, a folder of such files, or a pattern.",
+        metavar="TABLE",
+    ),
 ]
 Encoder = Annotated[
     Path, typer.Argument(help="The folder that `bitveil fit` wrote.", metavar="ENCODER")

@@ -55,8 +55,11 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
 
     from bitveil.columns.files import read_table
     from bitveil.models import load
+    from bitveil.sources import is_large
 
     encoder = load(model)
+    if is_large(file):
+        return _audit_files(encoder, file, asked)
     sensitive = list(asked.sensitive or encoder.schema_.sensitive_names or [])
     if not sensitive:
         raise ValueError(
@@ -73,6 +76,22 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
         columns_of(table, targets) if known else None,
         sensitive_features=columns_of(table, sensitive),
         ids=ids_of(table, asked.id, file),
+        **asked.settings,
+    )
+
+
+def _audit_files(encoder: Any, file: Path, asked: Question) -> "Audit":
+    """Audit the codes of more rows than are read at once."""
+
+    from bitveil.sources import open_source
+    from bitveil.stream_audits import audit_source
+
+    return audit_source(
+        encoder,
+        open_source(str(file)),
+        sensitive=asked.sensitive or None,
+        target=asked.target,
+        ids=asked.id,
         **asked.settings,
     )
 
