@@ -260,7 +260,9 @@ def _parquet_head(path: Path) -> tuple[list[str], int]:
     import pyarrow.parquet
 
     with pyarrow.parquet.ParquetFile(path) as file:
-        names, n_rows = list(file.schema_arrow.names), file.metadata.num_rows
+        said = file.schema_arrow.pandas_metadata or {}
+        names = [n for n in file.schema_arrow.names if n not in said.get("index_columns", [])]
+        n_rows = file.metadata.num_rows
     _check_twice(names)
 
     return names, n_rows
@@ -398,6 +400,8 @@ def _of_batches(data: Any) -> Source:
     import pyarrow as pa
 
     n_rows = len(data) if hasattr(data, "__len__") and hasattr(data, "columns") else None
+    if type(data).__module__.partition(".")[0] == "pandas":
+        data = pa.Table.from_pandas(data, preserve_index=False)
     if hasattr(data, "__arrow_c_stream__"):
         open_reader = partial(pa.RecordBatchReader.from_stream, data)
         return _of_reader(open_reader(), "The table", n_rows, again=open_reader)

@@ -14,7 +14,7 @@ from bitveil.codes import all_codes
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
-from bitveil.information import BITS, attack_accuracy, neuron_information
+from bitveil.information import BITS, attack_accuracy, mutual_information
 from bitveil.samples import FitRoles, read_sample, sampled_rows
 from bitveil.sources import Source, open_source
 from bitveil.streams import Roles, count, feature_names
@@ -186,7 +186,7 @@ def _neuron_information(tally: Tally) -> float | None:
     zeros = (listed @ (1 - codes)).T.unsqueeze(-1)
     parts = [zeros, ones, *([blank.expand(m, *blank.shape)] if blank.shape[1] else [])]
 
-    return tally.coin * neuron_information(torch.cat(parts, -1)).item() * BITS
+    return tally.coin * mutual_information(torch.cat(parts, -1)).sum().item() * BITS
 
 
 def _blanks(published: GroupTables, share: float) -> int:
@@ -208,6 +208,6 @@ def _published_gap(quantity: Quantity, published: GroupTables) -> float:
 def _frequent_target(tally: Tally) -> float | None:
     """The share of the most frequent target, among rows whose target is known."""
 
-    sizes = tally.tables.rows[:-1].sum(1)
+    sizes = tally.tables.rows[:-1].sum(1).double()
 
     return (sizes.max() / sizes.sum()).item() if tally.counted.targets else None

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.columns.bins import bin_numbers
+from bitveil.columns.bins import bin_names, bin_numbers
 from bitveil.columns.kinds import Kinds
 
 __all__ = ["fitted_numbers"]
@@ -55,7 +55,10 @@ def fitted_numbers(
             "value of their own, such as 'unknown'."
         )
     if edges is not None:
-        numbers = bin_numbers(read.to_numpy(np.float64), edges)
+        places = {value: place for place, value in enumerate(values)}
+        of_bins = [places.get(each, -1) for each in bin_names(edges)]
+        numbers = np.array(of_bins, np.int64)[bin_numbers(read.to_numpy(np.float64), edges)]
+        _check_known(name, read[(numbers < 0) & ~lost], values)
     else:
         numbers = pd.Index(known).get_indexer(read).astype(np.int64)
         _check_known(name, read[(numbers < 0) & ~lost], values)
