@@ -270,7 +270,7 @@ class Features(BaseEstimator):
     def _matrix(self, X: Table) -> NDArray[Any]:
         if self.vectorizer_ is None:
             return np.asarray(X)
-        return np.asarray(self.vectorizer_.transform(X), dtype=np.float32)
+        return _vectorized(self.vectorizer_, pd.DataFrame(X))
 
     def _filled(self, matrix: NDArray[Any]) -> NDArray[Any]:
         """The matrix with 0 for the missing values of columns that have hardly any values."""
@@ -279,6 +279,40 @@ class Features(BaseEstimator):
         filled[:, self.sparse_] = np.nan_to_num(matrix[:, self.sparse_])
 
         return filled
+
+
+def _vectorized(vectorizer: Any, X: pd.DataFrame) -> NDArray[np.float32]:
+    """What a fitted vectorizer makes of a table. Equal values of a column are read once.
+
+    It reads each column by itself, so it gets a short table with the different values of each.
+    Columns of numbers only change their type.
+    """
+
+    numbers = [name for name in vectorizer.kind_to_columns_["numeric"] if X[name].dtype == float]
+    places = {
+        name: np.zeros(len(X), dtype=np.intp)
+        if name in numbers
+        else pd.factorize(X[name], use_na_sentinel=False)[0]
+        for name in X
+    }
+    firsts = {name: np.unique(each, return_index=True)[1] for name, each in places.items()}
+    n_distinct = max(map(len, firsts.values()))
+    if 2 * n_distinct > len(X):
+        return np.asarray(vectorizer.transform(X), dtype=np.float32)
+
+    rows = {name: np.resize(first, n_distinct) for name, first in firsts.items()}
+    short = pd.DataFrame({name: X[name].iloc[rows[name]].reset_index(drop=True) for name in X})
+    known = np.asarray(vectorizer.transform(short), dtype=np.float32)
+    outputs = {name: j for j, name in enumerate(vectorizer.all_outputs_)}
+    matrix = np.empty((len(X), known.shape[1]), dtype=np.float32)
+    for name, made in vectorizer.input_to_outputs_.items():
+        columns = [outputs[each] for each in made if each in outputs]  # some are dropped
+        if name in numbers:
+            matrix[:, columns] = X[name].to_numpy()[:, None]
+        else:
+            matrix[:, columns] = known[:, columns][places[name]]
+
+    return matrix
 
 
 def _with_text_names(X: Table) -> Table:

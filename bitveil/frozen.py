@@ -7,6 +7,7 @@ the same bits, and another key gives other bits.
 """
 
 import hashlib
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
@@ -53,7 +54,7 @@ def row_digests(X: pd.DataFrame | NDArray[Any]) -> NDArray[np.uint8]:
     columns = [X[name] for name in X] if isinstance(X, pd.DataFrame) else [*X.T]
     cells = np.hstack([_cell_digests(pd.Series(column)) for column in columns])
 
-    return _stack([_digest(row.tobytes()) for row in cells])
+    return _stack([*map(_digest, _single_rows(cells))])
 
 
 def name_digests(ids: Any, n: int) -> NDArray[np.uint8]:
@@ -117,12 +118,11 @@ def frozen_uniforms(
     check_key(key)
     blocks = -(-m // _WORDS)
     first = layer << 32
+    salts = [block.to_bytes(8, "little") for block in range(first, first + blocks)]
     digests = [
-        b"".join(
-            hashlib.blake2b(row.tobytes(), key=key, salt=block.to_bytes(8, "little")).digest()
-            for block in range(first, first + blocks)
-        )
-        for row in rows
+        hashlib.blake2b(row, key=key, salt=salt).digest()
+        for row in _single_rows(rows)
+        for salt in salts
     ]
     words = np.frombuffer(b"".join(digests), dtype="<u8").reshape(len(rows), blocks * _WORDS)
 
@@ -169,6 +169,14 @@ class Hidden:
 
     def __set__(self, owner: Any, value: Any) -> None:
         vars(owner)[self.name] = Secret(value) if type(value) is bytes else value
+
+
+def _single_rows(rows: NDArray[np.uint8]) -> Iterator[bytes]:
+    """The bytes of each row."""
+
+    whole, (n, width) = rows.tobytes(), rows.shape
+
+    return (whole[i * width : (i + 1) * width] for i in range(n))
 
 
 def _digest(content: bytes) -> bytes:

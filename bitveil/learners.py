@@ -20,6 +20,8 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.utils import get_tags
 from sklearn.utils.validation import has_fit_parameter
 
+from bitveil.forests import forest_answers
+
 __all__ = ["LabelKind", "Learner", "answers_of", "check_posteriors", "learners", "shares"]
 
 LabelKind: TypeAlias = Literal["classes", "numbers"]
@@ -243,6 +245,8 @@ def _answers(model: Any, matrix: NDArray[Any]) -> NDArray[np.float64]:
         return shares(sums if sums.shape[1] > 1 else np.hstack([np.zeros_like(sums), sums]))
     if type(model) is Ridge:
         return _sums(matrix, model)
+    if type(model) in (HistGradientBoostingClassifier, HistGradientBoostingRegressor):
+        return forest_answers(model, matrix)
     if hasattr(model, "predict_proba"):
         return np.asarray(model.predict_proba(matrix), dtype=np.float64)
 

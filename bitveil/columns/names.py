@@ -30,6 +30,8 @@ def read_names(ids: Any, n: int) -> list[str]:
     """
 
     values = _one_a_row(as_pandas(ids), n)
+    if (names_as_they_are := _plain_names(values)) is not None:
+        return names_as_they_are
     missing = sum(map(_has_no_name, values))
     if missing:
         raise ValueError(
@@ -73,6 +75,16 @@ def _one_a_row(ids: Any, n: int) -> list[Any]:
         raise ValueError(f"`ids` expects a name for each of the {n} rows, got {len(values)}.")
 
     return values
+
+
+def _plain_names(values: list[Any]) -> list[str] | None:
+    """The names of values that are all integers, or all texts; None if some are not."""
+
+    kinds = set(map(type, values))
+    if kinds and all(kind is int or issubclass(kind, np.integer) for kind in kinds):
+        return list(map(str, values))
+
+    return values if kinds == {str} and "" not in values else None
 
 
 def _name_of(value: Any) -> str | None:
