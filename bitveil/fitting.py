@@ -26,6 +26,7 @@ from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
+from bitveil.processes import is_first, is_launched
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
@@ -114,6 +115,7 @@ def fit_encoder(
 
     settings.check()
     settings.check_target(y)
+    _check_seed(settings)
 
     # From columns to numbered rows, and a part of the rows for each use.
     schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)
@@ -131,7 +133,7 @@ def fit_encoder(
         sample.check_copies()
         if settings.on_unmet == "raise":
             goal.check_possible(sample.sizes(rows["certify"]), draws=draws)
-    if settings.training.checkpoint is not None:
+    if settings.training.checkpoint is not None and is_first():
         check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
 
     # From rows to trained encoders, and from those to the one that is certified.
@@ -157,7 +159,7 @@ def fit_encoder(
             draws=draws,
             drawn=partial(counts["select"], draws="hard"),
             dilute=settings.on_unmet == "dilute",
-            n_jobs=settings.n_jobs,
+            n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
         )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
@@ -175,6 +177,17 @@ def fit_encoder(
         n_outputs,
         remarks(schema, features.scores_, chosen.step, certificate),
     )
+
+
+def _check_seed(settings: Settings) -> None:
+    """Refuse a fit that every process would do with other random numbers."""
+
+    seed = settings.random_state
+    if settings.training.devices > 1 and is_launched() and not isinstance(seed, int | np.integer):
+        raise ValueError(
+            "A fit in several processes (`devices` above 1, under a launcher) needs a whole "
+            f"number as `random_state`, so that all do the same, got {seed!r}."
+        )
 
 
 def _read(
@@ -297,7 +310,8 @@ def _trainer(
         settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
     )
     training = copy(settings.training)
-    if settings.n_jobs not in (None, 1):  # progress bars of several processes would overlap
+    # Progress bars of several processes would overlap.
+    if settings.n_jobs not in (None, 1) or not is_first():
         training.set_params(verbose=0)
     goal = settings.goal(schema.target)
     if goal is not None and _has_cells(settings, schema, features) and goal.is_limited_by(measure):
