@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-__all__ = ["Epoch", "History", "State"]
+__all__ = ["Epoch", "History", "TrainingState"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class History:
     best: int = -1
 
 
-class State:
+class TrainingState:
     """The state of a training: all that is needed to continue, and the best weights so far.
 
     The best weights are those of the epoch with the lowest merit, or of the last epoch if there

@@ -32,7 +32,7 @@ __all__ = [
     "unpack",
 ]
 
-_PART: ContextVar[tuple[slice, int] | None] = ContextVar("part", default=None)
+_DRAWN_PART: ContextVar[tuple[slice, int] | None] = ContextVar("part", default=None)
 """Which of how many rows are drawn, in this thread alone; None: all."""
 
 
@@ -125,7 +125,7 @@ def draw(
         tensor([[0., 1.]])
     """
 
-    theta, part = logits.detach().sigmoid(), _PART.get()
+    theta, part = logits.detach().sigmoid(), _DRAWN_PART.get()
     if part is None:
         return torch.bernoulli(theta, generator=generator)
 
@@ -147,11 +147,11 @@ def drawing_part(part: slice, n: int) -> Iterator[None]:
         True
     """
 
-    before = _PART.set((part, n))
+    before = _DRAWN_PART.set((part, n))
     try:
         yield
     finally:
-        _PART.reset(before)
+        _DRAWN_PART.reset(before)
 
 
 def _part_of_draw(theta: Tensor, part: slice, n: int, generator: torch.Generator | None) -> Tensor:

@@ -26,7 +26,7 @@ from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
-from bitveil.processes import is_first, is_launched
+from bitveil.processes import check_same_work, is_first, is_launched
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
@@ -119,6 +119,7 @@ def fit_encoder(
 
     # From columns to numbered rows, and a part of the rows for each use.
     schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)
+    _check_same_fit(settings, sample)
     rng = _generator(settings.random_state)
     positive = settings.positive_number(schema.target)
     rows = sample.split(settings.criterion, positive, rng, certify=settings.certifies)
@@ -188,6 +189,17 @@ def _check_seed(settings: Settings) -> None:
             "A fit in several processes (`devices` above 1, under a launcher) needs a whole "
             f"number as `random_state`, so that all do the same, got {seed!r}."
         )
+
+
+def _check_same_fit(settings: Settings, sample: Sample) -> None:
+    """Refuse processes that fit other rows, settings or keys."""
+
+    training = settings.training
+    if training.devices > 1 and is_launched():
+        names = np.zeros(0) if sample.names is None else sample.names
+        said = hashlib.sha256(_fingerprint(settings, sample).encode() + (settings.key or b""))
+        said.update(np.ascontiguousarray(names).tobytes())
+        check_same_work(training.devices, training.device, said.digest())
 
 
 def _read(

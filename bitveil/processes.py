@@ -30,13 +30,14 @@ __all__ = [
     "STRATEGIES",
     "accelerator_number",
     "check_devices",
+    "check_same_work",
     "in_team",
     "is_first",
     "is_launched",
 ]
 
 P = ParamSpec("P")
-T = TypeVar("T")
+Done = TypeVar("Done")
 
 STRATEGIES = ("auto", "ddp")
 """How several processes train: `"ddp"` is data-parallel, and what `"auto"` chooses."""
@@ -88,13 +89,29 @@ def is_first() -> bool:
     return not is_launched() or rank == 0
 
 
+def check_same_work(devices: int, device: str, said: bytes) -> None:
+    """Refuse launched processes that are to do different work, as this digest of it says.
+
+    Raises:
+        ValueError: If they are, in all of them.
+    """
+
+    if devices == 1 or not is_launched():
+        return
+    if not _joined(devices, device).agrees(torch.tensor(list(said), device=device)):
+        raise ValueError(
+            "The processes of a training expect the same rows, settings and random numbers, and "
+            "got different ones. Give every process the same data and the same `random_state`."
+        )
+
+
 def accelerator_number() -> int:
     """The number of this process's accelerator on its machine, as its launcher says."""
 
     return int(os.environ.get("LOCAL_RANK", 0))
 
 
-def in_team(train: Callable[P, T]) -> Callable[P, T]:
+def in_team(train: Callable[P, Done]) -> Callable[P, Done]:
     """Let a function with `device`, `devices` and `team` find its team, if it gets none.
 
     With `devices=1` it has none.
@@ -109,12 +126,12 @@ def in_team(train: Callable[P, T]) -> Callable[P, T]:
     """
 
     @wraps(train)
-    def wrapped(*args: P.args, **settings: P.kwargs) -> T:
+    def wrapped(*args: P.args, **settings: P.kwargs) -> Done:
         devices, device = settings.get("devices", 1), settings.get("device", "cpu")
         if devices == 1 or settings.get("team") is not None:
             return train(*args, **settings)
 
-        def work(team: Team) -> T:
+        def work(team: Team) -> Done:
             return train(*args, **{**settings, "team": team})  # type: ignore[arg-type]
 
         with _together(cast(int, devices), cast(str, device), work) as team:
@@ -235,12 +252,19 @@ def _send(errors: Connection, error: BaseException) -> None:
         errors.send(RuntimeError(f"{type(error).__name__}: {error}"))
 
 
+def _received(errors: Connection) -> BaseException | None:
+    try:
+        return cast(BaseException, errors.recv()) if errors.poll() else None
+    except Exception:  # it was ended before it said anything, or some errors cannot be read
+        return None
+
+
 def _reason(helpers: list[_Helper]) -> BaseException | None:
     """Why another process ended: its own error, or how it was ended."""
 
     for rank, (process, errors) in enumerate(helpers, 1):
         process.join(5)
-        found = errors.recv() if errors.poll() else None
+        found = _received(errors)
         if found is not None and not isinstance(found, LostProcessError):
             return found
         if process.exitcode is not None and process.exitcode < 0:

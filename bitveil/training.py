@@ -14,7 +14,7 @@ from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
 from bitveil.batches import Batch, Rows, balancing_chances
-from bitveil.checkpoints import Epoch, History, State
+from bitveil.checkpoints import Epoch, History, TrainingState
 from bitveil.checks import check_choice, check_number, check_whole
 from bitveil.networks import network_digest
 from bitveil.objectives import Objective, Terms
@@ -275,8 +275,8 @@ def train(
         optimizer, learning_rate, total_steps=epochs * n_batches
     )
 
-    state = State(model, optimizer, schedule, generator, checkpoint, writes=first)
-    _check_alike(team, model, rows, generator)
+    state = TrainingState(model, optimizer, schedule, generator, checkpoint, writes=first)
+    _check_same_work(team, model, rows, generator)
     history = state.history
     while len(history.epochs) < epochs and not _waited(history, patience):
         model.train()
@@ -377,7 +377,7 @@ def _epoch(
     return Epoch(*team.first(numbers).tolist())  # all processes keep the same epoch
 
 
-def _check_alike(
+def _check_same_work(
     team: Team | None, model: nn.Module, rows: Rows, generator: torch.Generator | None
 ) -> None:
     """Refuse processes with other weights, rows or random numbers: their sums mean nothing."""
