@@ -7,6 +7,7 @@ history and callbacks stay where they are.
 """
 
 import atexit
+import gc
 import multiprocessing
 import os
 import sys
@@ -225,7 +226,9 @@ def _started(connect: Callable[[], Team], work: Callable[[Team], object]) -> _He
     process = context.Process(target=_help, args=(connect, work, sender), daemon=True)
     with warnings.catch_warnings():  # from Python 3.12 on of threads, which the copy does not use
         warnings.filterwarnings("ignore", ".*multi-threaded.*", DeprecationWarning)
+        gc.freeze()  # the copy must not end what it never had: threads of an older group
         process.start()
+        gc.unfreeze()
     sender.close()
 
     return _Helper(process, receiver)
