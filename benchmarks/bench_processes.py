@@ -11,6 +11,8 @@ import argparse
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
+from itertools import pairwise
 
 import torch
 
@@ -68,7 +70,7 @@ def seconds(n: int, bits: int, hidden: int, devices: int) -> tuple[float, float]
         after_epoch=lambda _: times.append(time.perf_counter()),
     )
     whole = time.perf_counter() - begin
-    steps = [after - before for before, after in zip(times[1:], times[2:], strict=False)]
+    steps = [after - before for before, after in pairwise(times[1:])]
 
     return statistics.median(steps), whole
 
