@@ -1,8 +1,9 @@
 """The time of a training step, by one process and by two, and what joins them.
 
 Both train in turn in this run, on the same rows, with one thread each, and we take medians. The
-times of a step do not hold the start of the processes, which we print apart. Two processes on two
-cores that other programs use gain less, so run it on an idle machine and look at the ratio.
+times of a step do not hold the start of the processes, which we print apart. Two processes gain
+less on cores that other programs use. The ratio of work is that of the seconds a core worked, for
+the only process and for the first of two: an idle machine comes close to it where sums are small.
 
     python benchmarks/bench_processes.py [--repeats 5]
 """
@@ -13,6 +14,7 @@ import time
 from collections.abc import Callable
 from functools import partial
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 
@@ -54,10 +56,18 @@ def drawn(bits: int) -> Weighted:
     return Weighted(task, measure, strength=1.0)
 
 
-def seconds(n: int, bits: int, hidden: int, devices: int) -> tuple[float, float]:
-    """The seconds of a step, and those of the whole training."""
+class Times(NamedTuple):
+    """Seconds of a step by the clock and of one core's work, and of the whole training."""
 
-    times: list[float] = []
+    step: float
+    work: float
+    whole: float
+
+
+def seconds(n: int, bits: int, hidden: int, devices: int) -> Times:
+    """The times of a training by so many processes, as the first of them sees them."""
+
+    seen: list[tuple[float, float]] = []
     begin = time.perf_counter()
     train(
         table_encoder(COLUMNS, bits, (hidden, hidden)),
@@ -67,24 +77,28 @@ def seconds(n: int, bits: int, hidden: int, devices: int) -> tuple[float, float]
         batch_size=n,
         devices=devices,
         generator=torch.Generator().manual_seed(0),
-        after_epoch=lambda _: times.append(time.perf_counter()),
+        after_epoch=lambda _: seen.append((time.perf_counter(), time.process_time())),
     )
     whole = time.perf_counter() - begin
-    steps = [after - before for before, after in pairwise(times[1:])]
-
-    return statistics.median(steps), whole
-
-
-def compared(measured: Callable[[int], tuple[float, float]], repeats: int) -> str:
-    """The milliseconds of a step by one and two processes, in turn, and their ratio."""
-
-    found = [[measured(devices) for devices in (1, 2)] for _ in range(repeats)]
-    one, two = (statistics.median(each[k][0] for each in found) for k in (0, 1))
-    start = statistics.median(
-        (each[1][1] - STEPS * each[1][0]) - (each[0][1] - STEPS * each[0][0]) for each in found
+    step, work = (
+        statistics.median(after[k] - before[k] for before, after in pairwise(seen[1:]))
+        for k in (0, 1)
     )
 
-    return f"{1e3 * one:9.1f} {1e3 * two:9.1f} {one / two:7.2f} {start:8.2f}"
+    return Times(step, work, whole)
+
+
+def compared(measured: Callable[[int], Times], repeats: int) -> str:
+    """The milliseconds of a step by one and two processes, in turn, and their ratios."""
+
+    pairs = [(measured(1), measured(2)) for _ in range(repeats)]
+    one, two = (statistics.median(pair[k].step for pair in pairs) for k in (0, 1))
+    work = statistics.median(first.work / second.work for first, second in pairs)
+    start = statistics.median(
+        second.whole - first.whole - STEPS * (second.step - first.step) for first, second in pairs
+    )
+
+    return f"{1e3 * one:9.1f} {1e3 * two:9.1f} {one / two:7.2f} {work:7.2f} {start:9.2f}"
 
 
 def main() -> None:
@@ -94,7 +108,7 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=5)
     repeats = parser.parse_args().repeats
     torch.set_num_threads(1)
-    print("rows a batch  bits  hidden   one: ms   two: ms   ratio  start: s")
+    print("rows a batch  bits  hidden   one: ms   two: ms   ratio    work  start: s")
     for n in (8192, 65536):
         for bits, hidden in ((4, 64), (4, 256), (12, 64), (64, 64)):
             row = compared(partial(seconds, n, bits, hidden), repeats)
