@@ -1,9 +1,9 @@
 """Rows a second of an encoder on one core, and what each step costs.
 
 An encoder of Adult, fitted with default settings, encodes batches of Adult's rows with ids of
-their own. The columns of each batch come as Arrow. The old way lets scikit-learn follow the trees and
-skrub read every row. Both ways give the same bits, which is checked. CPU seconds are counted, so
-that other programs disturb little.
+their own. The columns of each batch come as Arrow. The old way lets scikit-learn follow the trees
+and skrub read every row. Both ways give the same bits, which is checked. CPU seconds are counted,
+so that other programs disturb little.
 
     python benchmarks/bench_encode.py [--rows 262144] [--repeats 3]
 """

@@ -10,10 +10,12 @@ from jaxtyping import Float, Int
 from torch import Tensor, nn
 
 from bitveil.criteria import Criterion, compared_strata, compares_within_strata
+from bitveil.gradients import straight_through
 from bitveil.group_tables import GroupTables
 from bitveil.layers import stochastic_layers
 from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import joint_table, moment_table, pair_groups
+from bitveil.teams import Team
 
 __all__ = ["Batch", "Rows", "balancing_chances", "batch_rows"]
 
@@ -22,6 +24,10 @@ class Batch:
     """Rows with their codes, as an objective reads them.
 
     Each table is made when a term first asks for it.
+
+    Attributes:
+        own: The logits that this process computed: all of them, but in a `SharedBatch`.
+        team: The processes that share the batch; None: this one has it alone.
 
     Arguments:
         logits: The logits of the code, with shape :math:`(n, m)`.
@@ -38,6 +44,8 @@ class Batch:
         inner: The logits of stochastic layers before the last.
     """
 
+    team: Team | None = None
+
     def __init__(
         self,
         logits: Logits,
@@ -52,7 +60,7 @@ class Batch:
         weights: Weights | None = None,
         inner: Sequence[Tensor] = (),
     ) -> None:
-        self.logits, self.s, self.strata, self.weights = logits, s, strata, weights
+        self.own, self.s, self.strata, self.weights = logits, s, strata, weights
         self.n_groups, self.n_strata = n_groups, n_strata
         self.labels, self.n_labels, self.values = labels, n_labels, values
         self.inner = inner
@@ -93,6 +101,12 @@ class Batch:
             weights=weights,
         )
 
+    @property
+    def logits(self) -> Logits:
+        """The logits of all rows."""
+
+        return self.own
+
     @cached_property
     def tables(self) -> GroupTables:
         """The expected counts of the codes. They carry the gradient."""
@@ -121,6 +135,11 @@ class Batch:
         """The expected sum of each column over the rows that get each code."""
 
         return moment_table(self.logits, columns)
+
+    def decoded(self, decoder: nn.Module, generator: torch.Generator | None) -> Tensor:
+        """What a decoder makes of one draw of each row, with straight-through gradients."""
+
+        return decoder(straight_through(self.own, generator=generator))
 
     def compared(self, criterion: Criterion, positive: int = 0) -> list[Tensor]:
         """Which rows the criterion compares: a mask of the rows for each of its tables.
@@ -152,10 +171,16 @@ class Batch:
         s = torch.empty_like(self.s)
         s[within.argsort(stable=True)] = self.s[ordered]
 
-        return self._with(self.logits, s)
+        return self._with(self.own, s)
+
+    @property
+    def _form(self) -> Callable[..., "Batch"]:
+        """What a batch of the same rows is made with."""
+
+        return Batch
 
     def _with(self, logits: Tensor, s: Tensor) -> "Batch":
-        return Batch(
+        return self._form(
             logits,
             s,
             self.strata,
@@ -259,7 +284,7 @@ class Rows:
         return some.coded(_single_at_least(logits), inner=[*map(_single_at_least, inner)])
 
     def coded(
-        self, logits: Logits, form: type[Batch] = Batch, inner: Sequence[Tensor] = ()
+        self, logits: Logits, form: Callable[..., Batch] = Batch, inner: Sequence[Tensor] = ()
     ) -> Batch:
         """All rows with these logits of their codes, as a batch of this form."""
 

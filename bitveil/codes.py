@@ -9,6 +9,10 @@ since the bits are independent given the row. The first bit is the most signific
 codes of two bits, number 2 is `10`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
 import numpy as np
 import torch
 from jaxtyping import Float, Num, UInt8
@@ -23,9 +27,13 @@ __all__ = [
     "code_index",
     "code_likelihood",
     "draw",
+    "drawing_part",
     "pack",
     "unpack",
 ]
+
+_DRAWN_PART: ContextVar[tuple[slice, int] | None] = ContextVar("part", default=None)
+"""Which of how many rows are drawn, in this thread alone; None: all."""
 
 
 def check_logits(name: str, logits: Tensor) -> None:
@@ -117,7 +125,45 @@ def draw(
         tensor([[0., 1.]])
     """
 
-    return torch.bernoulli(logits.detach().sigmoid(), generator=generator)
+    theta, part = logits.detach().sigmoid(), _DRAWN_PART.get()
+    if part is None:
+        return torch.bernoulli(theta, generator=generator)
+
+    return _part_of_draw(theta, *part, generator)
+
+
+@contextmanager
+def drawing_part(part: slice, n: int) -> Iterator[None]:
+    """Let `draw` give a part of n rows the bits that it would give them among all n.
+
+    So several processes, each with a part of the rows, draw what one process would. This holds for
+    this thread alone.
+
+    Example:
+        >>> logits, seed = torch.zeros(4, 3), torch.Generator().manual_seed
+        >>> whole = draw(logits, generator=seed(0))
+        >>> with drawing_part(slice(1, 3), 4):
+        ...     torch.equal(draw(logits[1:3], generator=seed(0)), whole[1:3])
+        True
+    """
+
+    before = _DRAWN_PART.set((part, n))
+    try:
+        yield
+    finally:
+        _DRAWN_PART.reset(before)
+
+
+def _part_of_draw(theta: Tensor, part: slice, n: int, generator: torch.Generator | None) -> Tensor:
+    if theta.shape[-2] != part.stop - part.start:
+        raise ValueError(
+            f"A part of {part.stop - part.start} rows is drawn here, got logits of shape "
+            f"{tuple(theta.shape)}. A network that draws for other rows trains in one process."
+        )
+    whole = theta.new_zeros(*theta.shape[:-2], n, theta.shape[-1])
+    whole[..., part, :] = theta
+
+    return torch.bernoulli(whole, generator=generator)[..., part, :]
 
 
 def pack(bits: NDArray[np.uint8]) -> UInt8[np.ndarray, "n bytes"]:

@@ -29,6 +29,7 @@ from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
+from bitveil.processes import check_same_work, is_first, is_launched
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
@@ -120,9 +121,11 @@ def fit_encoder(
 
     settings.check()
     settings.check_target(y)
+    _check_seed(settings)
 
     # From columns to numbered rows, and a part of the rows for each use.
     schema, sample = _read(settings, X, y, sensitive_features, sample_weight, ids)
+    _check_same_fit(settings, sample)
     rng = _generator(settings.random_state)
     positive = settings.positive_number(schema.target)
     own = settings.certifies and others is None
@@ -138,7 +141,7 @@ def fit_encoder(
         sample.check_copies()
         if own:
             _check_possible(settings, goal, sample.sizes(rows["certify"]), draws)
-    if settings.training.checkpoint is not None:
+    if settings.training.checkpoint is not None and is_first():
         check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
 
     # From rows to trained encoders, and from those to the one that is certified.
@@ -170,7 +173,7 @@ def fit_encoder(
             draws=draws,
             drawn=partial(count["select"], draws="hard"),
             dilute=settings.on_unmet == "dilute",
-            n_jobs=settings.n_jobs,
+            n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
         )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
@@ -195,6 +198,28 @@ def _check_possible(settings: Settings, goal: Goal, rows: GroupTables, draws: st
 
     if settings.on_unmet == "raise":
         goal.check_possible(rows, draws=draws)
+
+
+def _check_seed(settings: Settings) -> None:
+    """Refuse a fit that every process would do with other random numbers."""
+
+    seed = settings.random_state
+    if settings.training.devices > 1 and is_launched() and not isinstance(seed, int | np.integer):
+        raise ValueError(
+            "A fit in several processes (`devices` above 1, under a launcher) needs a whole "
+            f"number as `random_state`, so that all do the same, got {seed!r}."
+        )
+
+
+def _check_same_fit(settings: Settings, sample: Sample) -> None:
+    """Refuse processes that fit other rows, settings or keys."""
+
+    training = settings.training
+    if training.devices > 1 and is_launched():
+        names = np.zeros(0) if sample.names is None else sample.names
+        said = hashlib.sha256(_fingerprint(settings, sample).encode() + (settings.key or b""))
+        said.update(np.ascontiguousarray(names).tobytes())
+        check_same_work(training.devices, training.device, said.digest())
 
 
 def _read(
@@ -317,7 +342,8 @@ def _trainer(
         settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
     )
     training = copy(settings.training)
-    if settings.n_jobs not in (None, 1):  # progress bars of several processes would overlap
+    # Progress bars of several processes would overlap.
+    if settings.n_jobs not in (None, 1) or not is_first():
         training.set_params(verbose=0)
     goal = settings.goal(schema.target)
     if goal is not None and _has_cells(settings, schema, features) and goal.is_limited_by(measure):

@@ -233,7 +233,13 @@ def _drawn(
     weights = None if batch.weights is None else batch.weights[rows]
 
     return sampled_reading(
-        logits, groups, k, weights=weights, generator=measure.generator, **settings
+        logits,
+        groups,
+        k,
+        weights=weights,
+        generator=measure.generator,
+        team=batch.team,
+        **settings,
     ).value
 
 

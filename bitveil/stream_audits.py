@@ -123,7 +123,7 @@ def _one_or_table(table: Any, names: Sequence[str]) -> Any:
 def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> Audit:
     """The audit of a sample with the numbers of all rows, as far as tables give them."""
 
-    intervals, table = _intervals(tally, delta), _with_blank(tally)
+    intervals, table = _all_intervals(tally, delta), _with_blank(tally)
     published = tally.tables if tally.drawn is None else tally.drawn
     leading = intervals[0].certificate
     note = (
@@ -154,7 +154,7 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
     )
 
 
-def _intervals(tally: Tally, delta: float) -> tuple[Interval, ...]:
+def _all_intervals(tally: Tally, delta: float) -> tuple[Interval, ...]:
     """Both bounds on all that an audit certifies, first on the gap of the criterion."""
 
     found = tally.intervals(delta)

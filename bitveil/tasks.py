@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
 from bitveil.entropies import bit_entropy, code_entropy
-from bitveil.gradients import straight_through
 from bitveil.information import mutual_information
 from bitveil.shapes import Scalar
 
@@ -47,9 +46,7 @@ def task_information(batch: Batch) -> Scalar:
         tensor(-1.4166)
     """
 
-    information = sum(
-        (mutual_information(table) for table in batch.targets), batch.logits.sum() * 0
-    )
+    information = sum((mutual_information(table) for table in batch.targets), batch.own.sum() * 0)
     if batch.values is None:
         return -information
 
@@ -75,7 +72,7 @@ def task_accuracy(batch: Batch) -> Scalar:
             for table in batch.targets
             if len(table) > 1
         ),
-        batch.logits.sum() * 0,
+        batch.own.sum() * 0,
     )
 
     return -right if batch.values is None else -right - explained(batch).sum()
@@ -192,7 +189,7 @@ class DecoderTask(nn.Module):
         return None if batch.values is None else _explained(output, batch).mean().item()
 
     def _output(self, batch: Batch) -> Tensor:
-        return self.decoder(straight_through(batch.logits, generator=self.generator))
+        return batch.decoded(self.decoder, self.generator)
 
     def _over_codes(self, batch: Batch) -> Tensor:
         if batch.values is not None:
@@ -200,7 +197,7 @@ class DecoderTask(nn.Module):
                 "`DecoderTask` takes the expectation over all codes for targets with classes, got "
                 "numbers. Use `exact=False`, or `task_information`, whose decoder is the table."
             )
-        codes = all_codes(batch.logits.shape[1], like=batch.logits)
+        codes = all_codes(batch.own.shape[1], like=batch.own)
         losses = [
             -(counts * output.log_softmax(-1).T).sum() / counts.sum().clamp_min(1e-12)
             for counts, output in zip(

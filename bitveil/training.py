@@ -1,10 +1,9 @@
 """The training loop: batches of rows, an objective, and held-out rows that choose an epoch."""
 
-import math
+import hashlib
 import os
 from collections.abc import Callable, Sequence
-from copy import deepcopy
-from dataclasses import astuple, dataclass, field
+from dataclasses import astuple
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -14,34 +13,16 @@ import torch
 from sklearn.base import BaseEstimator
 from torch import Tensor, nn
 
-from bitveil.batches import Rows, balancing_chances
+from bitveil.batches import Batch, Rows, balancing_chances
+from bitveil.checkpoints import Epoch, History, TrainingState
 from bitveil.checks import check_choice, check_number, check_whole
+from bitveil.networks import network_digest
 from bitveil.objectives import Objective, Terms
+from bitveil.processes import STRATEGIES, accelerator_number, check_devices, in_team
+from bitveil.shared_batches import check_shareable, shared_batch
+from bitveil.teams import Team
 
 __all__ = ["Epoch", "History", "Training", "train"]
-
-
-@dataclass(frozen=True)
-class Epoch:
-    """The result of one pass over the rows: means over its batches, and terms on held-out rows.
-
-    Tasks and informations are in nats, and distances between groups are probabilities.
-    """
-
-    loss: float
-    task: float
-    measure: float
-    held_out_task: float | None = None
-    held_out_measure: float | None = None
-    merit: float | None = None
-
-
-@dataclass
-class History:
-    """The epochs of a training, and which one had the weights that were kept."""
-
-    epochs: list[Epoch] = field(default_factory=list)
-    best: int = -1
 
 
 class Training(BaseEstimator):
@@ -73,11 +54,15 @@ class Training(BaseEstimator):
         engine: `"exact"` reads the table of all codes, `"sampled"` draws codes. `"auto"`: exact up
             to 16 bits, then sampled.
         device: `"cpu"`, `"cuda"`, or another accelerator's name.
+        devices: How many processes train a network together, each on a part of every batch.
+            `torchrun` or Ray Train starts them, or the training itself, on a CPU. Cells, the
+            encoders for a goal from posterior features, are trained by one: it takes seconds.
+        strategy: `"ddp"`, each process has all weights; `"auto"`: that, if `devices` is above 1.
         precision: The numbers of the network in training, as Fabric names them.
         checkpoint: A folder for the state of training after every epoch. If a fit is interrupted,
             start it again in the same way: it continues from there and ends the same. Needs a
             `random_state`. Remove the folder when the fit is done.
-        after_epoch: Called with each `Epoch`, for logging.
+        after_epoch: Called with each `Epoch`, for logging, by the first process.
         verbose: 1 shows the progress.
 
     Example:
@@ -99,6 +84,8 @@ class Training(BaseEstimator):
         decoder: nn.Module | None = None,
         engine: Literal["auto", "exact", "sampled"] = "auto",
         device: str = "cpu",
+        devices: int = 1,
+        strategy: Literal["auto", "ddp"] = "auto",
         precision: str = "32-true",
         checkpoint: str | os.PathLike[str] | None = None,
         after_epoch: Callable[[Epoch], None] | None = None,
@@ -115,6 +102,8 @@ class Training(BaseEstimator):
         self.decoder = decoder
         self.engine = engine
         self.device = device
+        self.devices = devices
+        self.strategy = strategy
         self.precision = precision
         self.checkpoint = checkpoint
         self.after_epoch = after_epoch
@@ -141,6 +130,9 @@ class Training(BaseEstimator):
                 f"{self.hidden!r}."
             )
         check_choice("engine", self.engine, ("auto", "exact", "sampled"))
+        check_whole("devices", self.devices, 1)
+        check_choice("strategy", self.strategy, STRATEGIES)
+        check_devices(self.devices, self.strategy)
         if not isinstance(self.balanced, bool | np.bool_):
             raise ValueError(f"`balanced` expects True or False, got {self.balanced!r}.")
 
@@ -181,6 +173,7 @@ class Training(BaseEstimator):
             learning_rate=self.learning_rate,
             patience=self.patience,
             device=self.device,
+            devices=self.devices,
             precision=self.precision,
             chances=balancing_chances(rows) if self.balanced else None,
             generator=generator,
@@ -203,6 +196,7 @@ class Training(BaseEstimator):
         return self.epochs or max(80, -(-160 // -(-n // batch_size)))
 
 
+@in_team
 def train(
     encoder: nn.Module,
     objective: Objective,
@@ -214,11 +208,13 @@ def train(
     learning_rate: float = 0.01,
     patience: int | None = None,
     device: str = "cpu",
+    devices: int = 1,
     precision: str = "32-true",
     chances: Tensor | None = None,
     generator: torch.Generator | None = None,
     after_epoch: Callable[[Epoch], None] | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
+    team: Team | None = None,
 ) -> History:
     """Train an encoder in place, with Adam and a one-cycle learning rate.
 
@@ -237,6 +233,7 @@ def train(
         patience: Stop after this many epochs without a better merit on held-out rows; None:
             never.
         device: `"cpu"`, `"cuda"`, or any other accelerator of Fabric.
+        devices: How many processes train together: see `bitveil.processes`.
         precision: A precision of Fabric for the encoder: `"32-true"`, `"64-true"` or
             `"bf16-mixed"`. Tables have single precision at least.
         chances: How often to take each row in a pass, relative to others, for example from
@@ -246,10 +243,13 @@ def train(
         checkpoint: A file to write after every epoch. If it exists already, training continues
             from it, and ends with the same weights as without an interruption. The generator and
             all settings have to be the same.
+        team: The processes that train together; None: they are joined or started.
 
     Raises:
         ValueError: If there are no rows, if `patience` comes without held-out rows, if the chances
-            are invalid, or if the checkpoint is from another training.
+            are invalid, if the checkpoint is from another training, or if several processes
+            cannot train this together.
+        LostProcessError: If another process ends before the training.
     """
 
     if not len(rows):
@@ -258,8 +258,13 @@ def train(
         raise ValueError("`patience` needs `held_out` rows, got none.")
     if chances is not None:
         _check_chances(chances, len(rows))
+    if team is not None:
+        check_shareable(encoder, objective)
+        if generator is None:
+            raise ValueError("`devices` above 1 needs a `generator`, the same in every process.")
 
-    fabric = _fabric(device, precision)
+    first = team is None or team.rank == 0
+    fabric = _fabric(device, precision, 0 if team is None else accelerator_number())
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
     run = fabric.setup_module(encoder)
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
@@ -270,38 +275,46 @@ def train(
         optimizer, learning_rate, total_steps=epochs * n_batches
     )
 
-    state = _State(model, optimizer, schedule, generator, checkpoint)
+    state = TrainingState(model, optimizer, schedule, generator, checkpoint, writes=first)
+    _check_same_work(team, model, rows, generator)
     history = state.history
     while len(history.epochs) < epochs and not _waited(history, patience):
         model.train()
         sums = torch.zeros(len(Terms._fields), device=fabric.device)
         for chosen in _order_of_pass(len(rows), chances, generator).chunk(n_batches):
             objective.progress = schedule.last_epoch / (epochs * n_batches)
-            terms = objective(rows.batch(run, chosen.to(fabric.device)))
+            terms = objective(_batch(rows, run, team, chosen.to(fabric.device)))
             optimizer.zero_grad()
-            fabric.backward(terms.loss)
+            if team is None:
+                fabric.backward(terms.loss)
+            else:
+                fabric.backward(terms.loss / team.size)
+                team.add_gradients(model.parameters())
             optimizer.step()
             schedule.step()
             sums += torch.stack(terms).detach()
 
         model.eval()
-        state.see(_epoch(sums / n_batches, run, objective, held_out))
-        if after_epoch is not None:
+        state.see(_epoch(sums / n_batches, run, objective, held_out, team))
+        if after_epoch is not None and first:
             after_epoch(history.epochs[-1])
 
     state.restore()
+    _make_alike(team, model, generator)
     model.eval().cpu()
 
     return history
 
 
 @cache
-def _fabric(device: str, precision: Any) -> Any:
+def _fabric(device: str, precision: Any, number: int) -> Any:
     """Fabric for one device. Each new one reads the entry points of all installed packages."""
 
     from lightning_fabric import Fabric
 
-    return Fabric(accelerator=device, devices=1, precision=precision)
+    devices = [number] if number and device != "cpu" else 1
+
+    return Fabric(accelerator=device, devices=devices, precision=precision)
 
 
 def _order_of_pass(n: int, chances: Tensor | None, generator: torch.Generator | None) -> Tensor:
@@ -333,141 +346,64 @@ def _waited(history: History, patience: int | None) -> bool:
     return patience is not None and len(history.epochs) - 1 - history.best >= patience
 
 
-class _State:
-    """The state of a training: all that is needed to continue, and the best weights so far.
+def _batch(rows: Rows, encoder: nn.Module, team: Team | None, chosen: Tensor | None) -> Batch:
+    if team is not None:
+        return shared_batch(rows, encoder, team, chosen)
 
-    The best weights are those of the epoch with the lowest merit, or of the last epoch if there
-    are no held-out rows.
-    """
-
-    def __init__(
-        self,
-        model: nn.Module,
-        optimizer: torch.optim.Optimizer,
-        schedule: torch.optim.lr_scheduler.LRScheduler,
-        generator: torch.Generator | None,
-        checkpoint: str | os.PathLike[str] | None,
-    ) -> None:
-        self.model, self.optimizer, self.schedule = model, optimizer, schedule
-        self.generator = generator
-        self.file = None if checkpoint is None else Path(checkpoint)
-        self.history, self.merit = History(), math.inf
-        self.weights: dict[str, Tensor] | None = None
-        if self.file is not None and self.file.is_file():
-            self._go_on(_kept(self.file, self._content()))
-
-    def see(self, epoch: Epoch) -> None:
-        self.history.epochs.append(epoch)
-        if epoch.merit is None or epoch.merit < self.merit:
-            self.history.best = len(self.history.epochs) - 1
-        if epoch.merit is not None and epoch.merit < self.merit:
-            self.merit, self.weights = epoch.merit, deepcopy(self.model.state_dict())
-        if self.file is not None:
-            self._keep(self.file)
-
-    def restore(self) -> None:
-        if self.weights is not None:
-            self.model.load_state_dict(self.weights)
-
-    def _keep(self, file: Path) -> None:
-        """Write a new file, then rename it, so that a killed process leaves a complete file."""
-
-        aside = file.with_suffix(".part")
-        torch.save(self._content(), aside)
-        os.replace(aside, file)
-
-    def _content(self) -> dict[str, Any]:
-        return {
-            "model": self.model.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "schedule": self.schedule.state_dict(),
-            "generator": None if self.generator is None else self.generator.get_state(),
-            "epochs": [astuple(epoch) for epoch in self.history.epochs],
-            "best": self.history.best,
-            "merit": self.merit,
-            "weights": self.weights,
-        }
-
-    def _go_on(self, kept: dict[str, Any]) -> None:
-        try:
-            self.model.load_state_dict(kept["model"])
-            self.optimizer.load_state_dict(kept["optimizer"])
-            self.schedule.load_state_dict(kept["schedule"])
-            if self.generator is not None:
-                self.generator.set_state(kept["generator"])
-            self.history.epochs[:] = [Epoch(*epoch) for epoch in kept["epochs"]]
-        except (RuntimeError, ValueError, TypeError, KeyError) as error:
-            raise ValueError(
-                f"The checkpoint {self.file} is from another training ({error}). Remove it, or "
-                "name another file."
-            ) from error
-        self.history.best, self.merit = kept["best"], kept["merit"]
-        self.weights = kept["weights"]
-
-
-def _kept(file: Path, like: dict[str, Any]) -> dict[str, Any]:
-    """The content of a checkpoint, with the same parts as this training.
-
-    Raises:
-        ValueError: If it is damaged, no checkpoint, or from another training.
-    """
-
-    try:
-        kept = torch.load(file, weights_only=True)
-    except Exception as error:  # torch, zipfile and pickle raise errors of their own
-        short = str(error).partition("\n")[0]
-        raise ValueError(
-            f"The checkpoint {file} is damaged, or no checkpoint, and cannot be read "
-            f"({type(error).__name__}: {short}). Remove it to train from the beginning."
-        ) from error
-    if not isinstance(kept, dict) or set(kept) != set(like) or not _whole(kept, like):
-        raise ValueError(
-            f"The checkpoint {file} is damaged, or from another training: its parts do not match "
-            "this one. Remove it to train from the beginning."
-        )
-
-    return kept
-
-
-def _whole(kept: dict[str, Any], like: dict[str, Any]) -> bool:
-    """Whether the parts of a checkpoint look like those that a training writes."""
-
-    epochs, weights = kept["epochs"], kept["weights"]
-
-    return (
-        isinstance(epochs, list)
-        and all(isinstance(epoch, tuple) for epoch in epochs)
-        and all(x is None or isinstance(x, float) for epoch in epochs for x in epoch)
-        and isinstance(kept["best"], int)
-        and -1 <= kept["best"] < len(epochs)
-        and isinstance(kept["merit"], float)
-        and isinstance(kept["schedule"], dict)
-        and isinstance(kept["optimizer"], dict)
-        and set(kept["schedule"]) == set(like["schedule"])
-        and set(kept["optimizer"]) == set(like["optimizer"])
-        and (weights is None or _alike(weights, kept["model"]))
-    )
-
-
-def _alike(one: Any, other: Any) -> bool:
-    """Whether two states have the same names, with tensors of the same shapes."""
-
-    states = [state for state in (one, other) if isinstance(state, dict)]
-    shapes = [{n: getattr(t, "shape", None) for n, t in state.items()} for state in states]
-
-    return len(shapes) == 2 and shapes[0] == shapes[1]
+    return rows.batch(encoder) if chosen is None else rows.batch(encoder, chosen)
 
 
 @torch.no_grad()
 def _epoch(
-    means: Tensor, encoder: nn.Module, objective: Objective, held_out: Rows | None
+    means: Tensor,
+    encoder: nn.Module,
+    objective: Objective,
+    held_out: Rows | None,
+    team: Team | None,
 ) -> Epoch:
     """The epoch of a pass: its means, and the terms on held-out rows."""
 
     loss, task, measure = means.tolist()
     if held_out is None:
         return Epoch(loss, task, measure)
-    terms = objective(held_out.batch(encoder))
-    merit = objective.merit(terms)
+    terms = objective(_batch(held_out, encoder, team, None))
+    epoch = Epoch(
+        loss, task, measure, terms.task.item(), terms.measure.item(), objective.merit(terms)
+    )
+    if team is None:
+        return epoch
+    numbers = torch.tensor(astuple(epoch), dtype=torch.float64, device=means.device)
 
-    return Epoch(loss, task, measure, terms.task.item(), terms.measure.item(), merit)
+    return Epoch(*team.first(numbers).tolist())  # all processes keep the same epoch
+
+
+def _check_same_work(
+    team: Team | None, model: nn.Module, rows: Rows, generator: torch.Generator | None
+) -> None:
+    """Refuse processes with other weights, rows or random numbers: their sums mean nothing."""
+
+    if team is None or generator is None:
+        return
+    content = hashlib.sha256(network_digest(model))
+    for part in (rows.x, rows.s, rows.strata, rows.labels, generator.get_state()):
+        content.update(part.cpu().contiguous().flatten().view(torch.uint8).numpy().data)
+    digest = torch.tensor(list(content.digest()), device=rows.x.device)
+    if not team.agrees(digest):
+        raise ValueError(
+            "The processes of a training expect the same rows, settings and random numbers, and "
+            "got different ones. Give every process the same data and the same `random_state`."
+        )
+
+
+def _make_alike(team: Team | None, model: nn.Module, generator: torch.Generator | None) -> None:
+    """Give every process the weights of the first, which rounding may have moved apart."""
+
+    if team is None or generator is None:
+        return
+    for tensor in model.state_dict().values():
+        team.first(tensor)
+    if not team.agrees(generator.get_state().to(tensor.device)):
+        raise RuntimeError(
+            "The processes of a training took different numbers of random draws, so that their "
+            "batches were not the same. Let a network of your own draw from another generator."
+        )

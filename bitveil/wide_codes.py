@@ -34,6 +34,7 @@ from bitveil.codes import check_logits, draw
 from bitveil.information import Prior, group_prior, mutual_information, positive
 from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import MAX_CELLS, check_groups, joint_table
+from bitveil.teams import Team
 
 __all__ = [
     "Estimate",
@@ -120,6 +121,7 @@ def sampled_reading(
     n_draws: int | None = None,
     memory: int = MEMORY,
     generator: torch.Generator | None = None,
+    team: Team | None = None,
 ) -> Estimate:
     r"""Estimate a reading of the whole code from drawn codes, for any number of bits.
 
@@ -137,6 +139,8 @@ def sampled_reading(
         n_draws: How many random rows draw a code; None: each row draws one.
         memory: The most bytes that the likelihoods of a chunk of draws may take.
         generator: The source of the draws.
+        team: Processes with the same rows and generator, among which the draws are divided; None:
+            this one makes all of them.
 
     Returns:
         The estimate, in nats for informations, and its standard error over the draws.
@@ -159,7 +163,7 @@ def sampled_reading(
     drawn = drawn[:n_draws].to(logits.device)
     rows = _SampledRows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior, weights)
     codes = draw(rows.logits[drawn], generator=generator)
-    value, error = _SampledReading.apply(logits, rows, drawn, codes, slope, memory)
+    value, error = _SampledReading.apply(logits, rows, drawn, codes, slope, memory, team)
 
     return Estimate(value, error)
 
@@ -265,19 +269,24 @@ class _SampledReading(torch.autograd.Function):
         codes: Tensor,
         slope: Slope,
         memory: int,
+        team: Team | None,
     ) -> tuple[Tensor, Tensor]:
         n = len(rows.groups)
         weights = rows.weight[drawn] * (n / len(drawn))
         gradient = torch.zeros_like(rows.logits) if ctx.needs_input_grad[0] else None
         numbers = 3 * n + 8 * rows.logits.shape[1] * len(rows.prior)  # for each draw
         size = max(1, memory // (numbers * rows.logits.element_size()))
+        own = slice(None) if team is None else team.part(len(drawn))
         values = [
             _chunk(rows, codes[part], weights[part], slope, gradient)
-            for part in torch.arange(len(drawn), device=logits.device).split(size)
+            for part in torch.arange(len(drawn), device=logits.device)[own].split(size)
         ]
+        value = torch.cat(values)
+        if team is not None:
+            value = team.gathered(value, len(drawn))
+            gradient = None if gradient is None else team.add(gradient)
         if gradient is not None:
             ctx.save_for_backward(gradient.to(logits))
-        value = torch.cat(values)
         terms = len(value) * weights * value
         error = terms.std(correction=1) / len(terms) ** 0.5 if len(terms) > 1 else terms.sum() * 0
         ctx.mark_non_differentiable(error)
@@ -289,7 +298,7 @@ class _SampledReading(torch.autograd.Function):
     def backward(ctx: Any, grad: Tensor, _: Tensor) -> tuple[Tensor | None, ...]:
         (gradient,) = ctx.saved_tensors
 
-        return grad * gradient, None, None, None, None, None
+        return grad * gradient, None, None, None, None, None, None
 
 
 def _chunk(

@@ -12,13 +12,13 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers cautions checks staging sources shapes codes criteria tables group_tables "
+    "workers cautions checks staging sources teams shapes codes criteria tables group_tables "
     "information entropies finite_samples wide_codes blocks gradients layers batches measures "
-    "tasks objectives networks training cells certificates columns forests learners posteriors "
-    "features specimens frozen repeats inspection folders exports goals trainers search rows "
-    "audits plots schema coder spills decoders tallies settings remarks fitting samples "
-    "saved_schema saving model_audits estimators models streams stream_audits shares mixtures "
-    "baselines datasets benchmark demo cli".split()
+    "tasks objectives networks checkpoints shared_batches processes training cells certificates "
+    "columns forests learners posteriors features specimens frozen repeats inspection folders "
+    "exports goals trainers search rows audits plots schema coder spills decoders tallies "
+    "settings remarks fitting samples saved_schema saving model_audits estimators models "
+    "streams stream_audits shares mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500

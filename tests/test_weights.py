@@ -209,7 +209,7 @@ def test_what_is_explained_of_a_number_does_not_depend_on_numbers_beside_it(lost
 
 def test_the_loss_of_a_decoder_of_weighted_rows_is_that_of_repeated_rows():
     one, many = batches()
-    one.logits, many.logits = 1000 * one.logits, 1000 * many.logits  # the same bits are drawn
+    one.own, many.own = 1000 * one.logits, 1000 * many.logits  # the same bits are drawn
     task = DecoderTask(torch.nn.Linear(4, 8).double(), exact=False)
 
     assert task(one).item() == pytest.approx(task(many).item())

@@ -82,7 +82,7 @@ def cells(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int])
 
 
 def run_cells(
-    wanted: Iterable[Cell], folder: Path, plan: Plan, *, n_jobs: int = 1
+    wanted: Iterable[Cell], folder: Path, plan: Plan, *, n_jobs: int | None = None
 ) -> Iterator[tuple[Cell, list[Result]]]:
     """Run unfinished cells, several at once, and yield each when it ends.
 
@@ -90,17 +90,21 @@ def run_cells(
         wanted: The cells.
         folder: The folder of the records.
         plan: The settings that they share.
-        n_jobs: The number of processes.
+        n_jobs: The number of processes; None: as `joblib.parallel_config` says, or one.
     """
 
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
     missing = [
         cell for cell in wanted if len(read_cell(cell, folder)) < plan.trials(METHODS[cell.method])
     ]
     jobs = (delayed(_run)(cell, folder, plan) for cell in missing)
 
-    yield from Parallel(n_jobs, return_as="generator_unordered", batch_size=1)(jobs)
+    at_once = getattr(get_active_backend()[0], "supports_return_generator", False)
+    form = "generator_unordered" if at_once else "list"  # Ray's backend has all at the end
+
+    yield from Parallel(n_jobs, return_as=form, batch_size=1)(jobs)
 
 
 def read_results(folder: Path) -> list[Result]:
