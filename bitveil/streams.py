@@ -6,7 +6,7 @@ columns mean was decided when the encoder was fitted, never by a batch, so the s
 same codes in every engine that hands over Arrow, in parts or whole.
 
     Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, model, ids="id"), schema)`
-    Ray: `dataset.map_batches(Encoding, batch_format="pyarrow")`, see `bitveil.clusters`
+    Ray: `encode_dataset(dataset, folder, ids="id")`, see `bitveil.clusters`
 """
 
 import hashlib
@@ -45,6 +45,7 @@ __all__ = [
     "count_batch",
     "encode_batch",
     "encode_batches",
+    "encoder_digest",
     "feature_names",
     "tables_of",
 ]
@@ -420,15 +421,24 @@ def _strata(
     return joined, tuple(product(*values))
 
 
+def encoder_digest(model: InvariantEncoder) -> str:
+    """A digest of an encoder and its key, which reveals neither."""
+
+    coder = model.coder_
+
+    return hashlib.blake2b(
+        network_digest(coder.encoder), key=coder.key, digest_size=16
+    ).hexdigest()
+
+
 def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) -> Counted:
     """What the counts of this encoder are about."""
 
     coder, schema, settings = model.coder_, model.schema_, model.settings()
     named = roles.ids is not None and settings.listed
-    digest = hashlib.blake2b(network_digest(coder.encoder), key=coder.key, digest_size=16)
 
     return Counted(
-        digest.hexdigest(),
+        encoder_digest(model),
         coder.n_bits,
         coder.share,
         "soft" if named else "hard",
