@@ -78,12 +78,12 @@ def encode_dataset(
         ValueError: Expected a Ray Dataset, such as `ray.data.read_parquet` makes, got list.
     """
 
-    columns = _columns(dataset)
+    columns = _dataset_columns(dataset)
     model = _loaded(folder)
     check_published(model, ids)
     names = list(dict.fromkeys([*([] if ids is None else [ids]), *feature_names(model)]))
-    _check_columns(columns, names)
-    codes = _mapped(dataset.select_columns(names), n_workers, Encoding, folder, model, ids)
+    _check_present(columns, names)
+    codes = _mapped(dataset.select_columns(names), n_workers, EncodingWorker, folder, model, ids)
     if ids is None:
         codes.context.execution_options.preserve_order = True
 
@@ -129,17 +129,17 @@ def count_dataset(
         ValueError: Expected a Ray Dataset, such as `ray.data.read_parquet` makes, got str.
     """
 
-    columns = _columns(dataset)
+    columns = _dataset_columns(dataset)
     model = _loaded(folder)
     roles = Roles.of(model, columns, sensitive=sensitive, target=target, ids=ids)
     names = roles.columns(model)
-    _check_columns(columns, names)
+    _check_present(columns, names)
     with plain_errors():
         n_rows = dataset.count()
         some = dataset.select_columns(names)
-        blocks = _mapped(some, n_workers, Counting, folder, model, roles, drawn)
+        blocks = _mapped(some, n_workers, CountingWorker, folder, model, roles, drawn)
         total = _total(_tallies(blocks, after_block))
-    _check_rows(total, n_rows)
+    _check_complete(total, n_rows)
 
     return total.checked(model.used_, _NAME)
 
@@ -164,10 +164,24 @@ def plain_errors() -> Iterator[None]:
     try:
         yield
     except RayTaskError as error:
-        first = _first_cause(error)
-        if isinstance(first, ValueError | OSError):
-            raise ValueError(str(first)) from None
-        raise
+        said = _message_of(str(error), error.cause)
+        if said is None:
+            raise
+        raise ValueError(said) from None
+
+
+class RefusedRowsError(ValueError):
+    """What a worker raises where rows are refused. Ray passes on its text alone."""
+
+
+def _message_of(text: str, cause: BaseException) -> str | None:
+    """What a worker said, from the error that Ray made of it; None if it is no bad input."""
+
+    name = f"{RefusedRowsError.__module__}.{RefusedRowsError.__name__}: "
+    if name in text:
+        return text.rpartition(name)[2].partition("\n\n")[0].strip()
+
+    return str(cause) if isinstance(cause, ValueError | OSError) else None
 
 
 class _Worker:
@@ -176,6 +190,19 @@ class _Worker:
     def __init__(self, folder: str, digest: str) -> None:
         self.folder, self.digest = folder, digest
 
+    def __call__(self, block: "pa.Table") -> "pa.Table":
+        """What it makes of a block of rows."""
+
+        try:
+            return self.work([batch for batch in block.to_batches(BATCH) if batch.num_rows])
+        except ValueError as error:
+            raise RefusedRowsError(str(error)) from None
+
+    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
+        """What it makes of the batches of a block."""
+
+        raise NotImplementedError
+
     @cached_property
     def model(self) -> InvariantEncoder:
         """The encoder in the folder, which must be the one that the work was given out for."""
@@ -183,54 +210,51 @@ class _Worker:
         try:
             model = load(self.folder)
         except OSError as error:
-            raise ValueError(f"A worker cannot read the encoder. {_SHARED} {error}") from error
+            raise ValueError(f"A worker cannot read the encoder: {error} {_STORAGE}") from error
         if encoder_digest(model) != self.digest:
-            raise ValueError(f"A worker has another encoder at {self.folder}. {_SHARED}")
+            raise ValueError(f"A worker has another encoder at {self.folder}. {_STORAGE}")
 
         return model
 
 
-class Encoding(_Worker):
+class EncodingWorker(_Worker):
     """A worker that encodes blocks of rows."""
 
     def __init__(self, folder: str, digest: str, ids: str | None) -> None:
         super().__init__(folder, digest)
         self.ids = ids
 
-    def __call__(self, block: "pa.Table") -> "pa.Table":
+    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
         """The codes of a block."""
 
         import pyarrow as pa
 
         return pa.Table.from_batches(
-            [encode_batch(batch, self.model, ids=self.ids) for batch in _batches(block)]
+            [encode_batch(batch, self.model, ids=self.ids) for batch in batches]
         )
 
 
-class Counting(_Worker):
+class CountingWorker(_Worker):
     """A worker that counts the codes of blocks of rows."""
 
     def __init__(self, folder: str, digest: str, roles: Roles, drawn: bool) -> None:
         super().__init__(folder, digest)
         self.roles, self.drawn = roles, drawn
 
-    def __call__(self, block: "pa.Table") -> "pa.Table":
+    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
         """The tally of a block, as one row."""
 
         import pyarrow as pa
 
-        several = (
-            count_batch(batch, self.model, self.roles, drawn=self.drawn)
-            for batch in _batches(block)
-        )
+        several = (count_batch(each, self.model, self.roles, drawn=self.drawn) for each in batches)
 
         return pa.table({"tally": [pickle.dumps(reduce(add, several))]})
 
 
-_SHARED = "Put its folder on storage that all machines read at the same path."
+_STORAGE = "Put its folder on storage that all machines read at the same path."
 
 
-def _columns(dataset: Any) -> list[str]:
+def _dataset_columns(dataset: Any) -> list[str]:
     if not hasattr(dataset, "map_batches"):
         raise ValueError(
             "Expected a Ray Dataset, such as `ray.data.read_parquet` makes, got "
@@ -244,7 +268,7 @@ def _columns(dataset: Any) -> list[str]:
     return [str(name) for name in columns]
 
 
-def _check_columns(columns: list[str], names: Sequence[str]) -> None:
+def _check_present(columns: list[str], names: Sequence[str]) -> None:
     Source(_NAME, columns, None, (), lambda: iter(())).require(names)
 
 
@@ -275,7 +299,7 @@ def _mapped(
     return dataset.repartition(target_num_rows_per_block=BATCH).map_batches(
         worker,
         fn_constructor_args=(str(Path(folder).resolve()), encoder_digest(model), *more),
-        compute=ActorPoolStrategy(size=n_workers),
+        compute=ActorPoolStrategy(min_size=1, max_size=n_workers, initial_size=n_workers),
         num_cpus=share,
         batch_size=None,
         batch_format="pyarrow",
@@ -299,10 +323,6 @@ def _cores(n_workers: int | None) -> tuple[int, float]:
         )
 
     return n_workers, 1.0 if n_workers < cores else (cores - 1) / n_workers
-
-
-def _batches(block: "pa.Table") -> "list[pa.RecordBatch]":
-    return [batch for batch in block.to_batches(max_chunksize=BATCH) if batch.num_rows]
 
 
 def _tallies(blocks: "Dataset", after_block: Callable[[int], None] | None) -> Iterator[Tally]:
@@ -332,18 +352,10 @@ def _total(tallies: Iterable[Tally]) -> Tally:
     return replace(total, marks=Marks.joined(some for some in marks if some is not None))
 
 
-def _check_rows(total: Tally, n_rows: int) -> None:
+def _check_complete(total: Tally, n_rows: int) -> None:
     if total.n_rows != n_rows:
         raise RuntimeError(
             f"The workers counted {total.n_rows} rows, and the dataset has {n_rows}. If it draws "
             "other rows each time it is read, use `dataset.materialize()`. If Ray was told to "
             "ignore errors (`max_errored_blocks`), rows are missing."
         )
-
-
-def _first_cause(error: BaseException) -> BaseException:
-    """The error that a worker raised, inside those that Ray wraps around it."""
-
-    inner = getattr(error, "cause", None) or error.__cause__
-
-    return error if inner is None else _first_cause(inner)

@@ -5,7 +5,7 @@ and `tables_of` counts their codes. Both need memory for one batch, however many
 columns mean was decided when the encoder was fitted, never by a batch, so the same people get the
 same codes in every engine that hands over Arrow, in parts or whole.
 
-    Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, model, ids="id"), schema)`
+    Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, load(folder)), schema)`
     Ray: `encode_dataset(dataset, folder, ids="id")`, see `bitveil.clusters`
 """
 
@@ -13,7 +13,7 @@ import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -169,7 +169,8 @@ def encode_batches(
             the column stands first in the codes.
 
     Returns:
-        A batch of codes for each batch of rows: a column of int8 for each published bit.
+        A batch of codes for each batch of rows: a column of int8 for each published bit. An
+        iterator without any batch gives none.
 
     Raises:
         ValueError: If a batch lacks a column, or holds values of another kind than the fitted
@@ -194,9 +195,14 @@ def encode_batches(
         True
     """
 
+    check_published(model, ids)
+    if isinstance(batches, Iterator):  # a part of an engine's rows may be empty
+        first = next(batches, None)
+        if first is None:
+            return
+        batches = chain([first], batches)
     source = batches if isinstance(batches, Source) else open_source(batches)
     names = [*([] if ids is None else [ids]), *feature_names(model)]
-    check_published(model, ids)
     for batch in source.batches(list(dict.fromkeys(names))):
         yield encode_batch(batch, model, ids=ids)
 

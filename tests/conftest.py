@@ -1,6 +1,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import warnings
 from typing import NamedTuple
 
@@ -14,6 +15,15 @@ import torch
 # is many times slower. Processes that tests start read the variable.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """With `--dist loadgroup`, tests that need Ray run in one process: one cluster is enough."""
+
+    for item in items:
+        if "ray_cluster" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("ray"))
 
 
 @pytest.fixture
@@ -170,3 +180,30 @@ def bitveil(command_line, monkeypatch):
     monkeypatch.setattr(fit, "kind_of_encoder", fast)
 
     return command_line
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """Ray on two cores, with a folder of its own for everything that it writes."""
+
+    settings = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    os.environ.update(settings | {"RAY_DEDUP_LOGS": "0"})
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\..*")
+        ray.init(
+            address="local",  # never a cluster that happens to run on this machine
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            object_store_memory=100 * 2**20,
+            _temp_dir=folder,
+        )
+        import ray.data
+
+        ray.data.DataContext.get_current().enable_progress_bars = False
+    yield folder
+    ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
