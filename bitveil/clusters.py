@@ -35,7 +35,6 @@ from bitveil.streams import (
     check_published,
     count_batch,
     encode_batch,
-    encoder_digest,
     feature_names,
 )
 from bitveil.tallies import Marks, Tally
@@ -211,7 +210,7 @@ class _Worker:
             model = load(self.folder)
         except OSError as error:
             raise ValueError(f"A worker cannot read the encoder: {error} {_STORAGE}") from error
-        if encoder_digest(model) != self.digest:
+        if model.coder_.digest != self.digest:
             raise ValueError(f"A worker has another encoder at {self.folder}. {_STORAGE}")
 
         return model
@@ -298,7 +297,7 @@ def _mapped(
 
     return dataset.repartition(target_num_rows_per_block=BATCH).map_batches(
         worker,
-        fn_constructor_args=(str(Path(folder).resolve()), encoder_digest(model), *more),
+        fn_constructor_args=(str(Path(folder).resolve()), model.coder_.digest, *more),
         compute=ActorPoolStrategy(min_size=1, max_size=n_workers, initial_size=n_workers),
         num_cpus=share,
         batch_size=None,

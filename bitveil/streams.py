@@ -9,7 +9,6 @@ same codes in every engine that hands over Arrow, in parts or whole.
     Ray: `encode_dataset(dataset, folder, ids="id")`, see `bitveil.clusters`
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,6 @@ from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
-from bitveil.networks import network_digest
 from bitveil.repeats import UsedRows
 from bitveil.settings import LISTED
 from bitveil.sources import Source, open_source
@@ -45,7 +43,6 @@ __all__ = [
     "count_batch",
     "encode_batch",
     "encode_batches",
-    "encoder_digest",
     "feature_names",
     "tables_of",
 ]
@@ -427,16 +424,6 @@ def _strata(
     return joined, tuple(product(*values))
 
 
-def encoder_digest(model: InvariantEncoder) -> str:
-    """A digest of an encoder and its key, which reveals neither."""
-
-    coder = model.coder_
-
-    return hashlib.blake2b(
-        network_digest(coder.encoder), key=coder.key, digest_size=16
-    ).hexdigest()
-
-
 def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) -> Counted:
     """What the counts of this encoder are about."""
 
@@ -444,7 +431,7 @@ def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) ->
     named = roles.ids is not None and settings.listed
 
     return Counted(
-        encoder_digest(model),
+        coder.digest,
         coder.n_bits,
         coder.share,
         "soft" if named else "hard",
