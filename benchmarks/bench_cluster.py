@@ -1,13 +1,15 @@
 """Rows a second, encoded and counted: by one process, by two, and by one and two workers of Ray.
 
 The rows are those of Adult made large (`large_adult.py`). Start-up does not count: each clock
-starts when every process has finished a batch. Two processes of their own, each with one half of the rows,
-show what the machine can do at best. Look at the ratios, and at the load, which should be near 0.
+starts when every process has finished a batch. Two processes of their own, each with one half of
+the rows, show what the machine can do at best. Look at the ratios, and at the load, which should
+be near 0 before the first line.
 
     python benchmarks/bench_cluster.py [--rows 1048576]
 """
 
 import argparse
+import logging
 import os
 import subprocess
 import sys
@@ -35,6 +37,8 @@ class Clock:
         self.rows: list[int] = []
 
     def __call__(self, n_rows: int) -> None:
+        """Some more rows are done."""
+
         self.times.append(time.perf_counter())
         self.rows.append(n_rows)
 
@@ -82,7 +86,7 @@ def plain_at_once(files: list[Path], encoder: Path) -> float:
 def cluster() -> Iterator[None]:
     """Ray on two cores of this machine."""
 
-    import ray
+    import ray.data
 
     with TemporaryDirectory(prefix="ray-", dir="/tmp") as folder:
         ray.init(
@@ -93,6 +97,7 @@ def cluster() -> Iterator[None]:
             logging_level="error",
             _temp_dir=folder,
         )
+        logging.getLogger("ray.data").setLevel(logging.ERROR)
         ray.data.DataContext.get_current().enable_progress_bars = False
         yield
         ray.shutdown()
