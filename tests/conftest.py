@@ -17,15 +17,6 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 torch.set_num_threads(1)
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
-    """With `--dist loadgroup`, tests that need Ray run in one process: one cluster is enough."""
-
-    for item in items:
-        if "ray_cluster" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 @pytest.fixture
 def unchecked():
     """Switch the shape checks of the tests off, as in a user's own process."""
@@ -184,14 +175,16 @@ def bitveil(command_line, monkeypatch):
 
 @pytest.fixture(scope="session")
 def ray_cluster():
-    """Ray on two cores, with a folder of its own for everything that it writes."""
+    """Ray on two cores, with a folder of its own for everything that it writes.
 
-    settings = {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ.update(settings | {"RAY_DEDUP_LOGS": "0"})
+    Each process of pytest that needs one starts a cluster of its own, so several do not meet.
+    """
+
     ray = pytest.importorskip("ray", reason="ray is not installed")
     folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\..*")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # with it Ray writes a file at home
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         ray.init(
             address="local",  # never a cluster that happens to run on this machine
             num_cpus=2,
@@ -201,9 +194,17 @@ def ray_cluster():
             object_store_memory=100 * 2**20,
             _temp_dir=folder,
         )
-        import ray.data
-
-        ray.data.DataContext.get_current().enable_progress_bars = False
-    yield folder
-    ray.shutdown()
+        _calm_ray_data()
+        yield folder
+        ray.shutdown()
     shutil.rmtree(folder, ignore_errors=True)
+
+
+def _calm_ray_data():
+    """Ray sets some of its own settings that it calls deprecated."""
+
+    import ray.data
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\..*")
+        ray.data.DataContext.get_current().enable_progress_bars = False

