@@ -77,8 +77,8 @@ class UsedRows:
         """How many rows have the name of a used row, or its content if there are no names."""
 
         if self.names is not None and names is not None:
-            return int(np.isin(_keyed(names, self.key), self.names).sum())
-        return int(np.isin(_keyed(contents, self.key), self.contents).sum())
+            return _occurring(_keyed(names, self.key), self.names)
+        return _occurring(_keyed(contents, self.key), self.contents)
 
     def check(self, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None) -> str | None:
         """Refuse rows that were used, or return a caution if contents cannot show that.
@@ -119,7 +119,7 @@ class UsedRows:
         """
 
         if names is not None and self.names is not None:
-            found = int(np.isin(names, self.names).sum())
+            found = _occurring(names, self.names)
             if found:
                 raise ValueError(
                     f"{found} of {len(names)} rows have an id that the encoder was fitted on. "
@@ -144,7 +144,7 @@ class UsedRows:
     def _same(self, digests: NDArray[np.uint64]) -> str | None:
         """Why these rows count as used ones, or None."""
 
-        n, found = len(digests), int(np.isin(digests, self.contents).sum())
+        n, found = len(digests), _occurring(digests, self.contents)
         allowed = self._allowed(n)
         if found > allowed:
             return (
@@ -268,6 +268,18 @@ def _numbered_rows(rows: NDArray[Any]) -> NDArray[np.int64]:
     numbers = np.unique(rows, axis=0, return_inverse=True)[1]
 
     return numbers.ravel().astype(np.int64)
+
+
+def _occurring(marks: NDArray[np.uint64], known: NDArray[np.uint64], part: int = 2**20) -> int:
+    """How many of many marks are among some, which are in order. It needs little memory."""
+
+    found = 0
+    for start in range(0, len(marks) if len(known) else 0, part):
+        some = marks[start : start + part]
+        places = np.searchsorted(known, some).clip(max=len(known) - 1)
+        found += int((known[places] == some).sum())
+
+    return found
 
 
 def _keyed(digests: NDArray[np.uint8], key: bytes) -> NDArray[np.uint64]:

@@ -5,15 +5,14 @@ and `tables_of` counts their codes. Both need memory for one batch, however many
 columns mean was decided when the encoder was fitted, never by a batch, so the same people get the
 same codes in every engine that hands over Arrow, in parts or whole.
 
-    Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, model, ids="id"), schema)`
-    Ray: `dataset.map_batches(Encoding, batch_format="pyarrow")`, see `bitveil.clusters`
+    Spark: `frame.mapInArrow(lambda batches: encode_batches(batches, load(folder)), schema)`
+    Ray: `encode_dataset(dataset, folder, ids="id")`, see `bitveil.clusters`
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from itertools import product
+from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -26,7 +25,6 @@ from bitveil.columns.targets import Target
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
-from bitveil.networks import network_digest
 from bitveil.sources import Source, frame_of, open_source
 from bitveil.tallies import Counted, Marks, Tally
 
@@ -161,7 +159,8 @@ def encode_batches(
             the column stands first in the codes.
 
     Returns:
-        A batch of codes for each batch of rows: a column of int8 for each published bit.
+        A batch of codes for each batch of rows: a column of int8 for each published bit. An
+        iterator without any batch gives none.
 
     Raises:
         ValueError: If a batch lacks a column, or holds values of another kind than the fitted
@@ -186,9 +185,14 @@ def encode_batches(
         True
     """
 
+    check_published(model, ids)
+    if isinstance(batches, Iterator):  # a part of an engine's rows may be empty
+        first = next(batches, None)
+        if first is None:
+            return
+        batches = chain([first], batches)
     source = batches if isinstance(batches, Source) else open_source(batches)
     names = [*([] if ids is None else [ids]), *feature_names(model)]
-    check_published(model, ids)
     for batch in source.batches(list(dict.fromkeys(names))):
         yield encode_batch(batch, model, ids=ids)
 
@@ -420,10 +424,9 @@ def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) ->
 
     coder, schema, settings = model.coder_, model.schema_, model.settings()
     named = roles.ids is not None and settings.listed
-    digest = hashlib.blake2b(network_digest(coder.encoder), key=coder.key, digest_size=16)
 
     return Counted(
-        digest.hexdigest(),
+        coder.digest,
         coder.n_bits,
         coder.share,
         "soft" if named else "hard",

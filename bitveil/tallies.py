@@ -177,7 +177,8 @@ def _check_names_differ(names: NDArray[np.uint64]) -> None:
     from scipy.stats import poisson
 
     n = len(names)
-    twice = n - len(np.unique(names))
+    ordered = np.sort(names)
+    twice = int((ordered[1:] == ordered[:-1]).sum())
     if twice > poisson.isf(1e-4, n * n / 2.0**65):
         raise ValueError(
             f"`ids` gives {twice} of {n} rows the name of an earlier row. Copies of one person "

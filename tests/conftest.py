@@ -1,6 +1,7 @@
 import os
 import shutil
 import sys
+import tempfile
 import warnings
 from typing import NamedTuple
 
@@ -170,3 +171,40 @@ def bitveil(command_line, monkeypatch):
     monkeypatch.setattr(fit, "kind_of_encoder", fast)
 
     return command_line
+
+
+@pytest.fixture(scope="session")
+def ray_cluster():
+    """Ray on two cores, with a folder of its own for everything that it writes.
+
+    Each process of pytest that needs one starts a cluster of its own, so several do not meet.
+    """
+
+    ray = pytest.importorskip("ray", reason="ray is not installed")
+    folder = tempfile.mkdtemp(prefix="ray-", dir="/tmp")  # sockets need a short path
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RAY_AUTH_MODE", "disabled")  # with it Ray writes a file at home
+        patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
+        ray.init(
+            address="local",  # never a cluster that happens to run on this machine
+            num_cpus=2,
+            include_dashboard=False,
+            log_to_driver=False,
+            logging_level="error",
+            object_store_memory=100 * 2**20,
+            _temp_dir=folder,
+        )
+        _calm_ray_data()
+        yield folder
+        ray.shutdown()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _calm_ray_data():
+    """Ray sets some of its own settings that it calls deprecated."""
+
+    import ray.data
+
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", category=DeprecationWarning, module=r"ray\.data\..*")
+        ray.data.DataContext.get_current().enable_progress_bars = False

@@ -18,7 +18,7 @@ ORDER = (
     "columns forests learners posteriors features specimens frozen repeats inspection folders "
     "exports goals trainers search rows audits plots schema coder spills decoders tallies "
     "settings remarks fitting samples saved_schema saving model_audits estimators models "
-    "streams stream_audits shares mixtures baselines datasets benchmark demo cli".split()
+    "streams clusters stream_audits shares mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500
