@@ -1,7 +1,6 @@
 """joblib's backend is chosen outside: folds, candidates, probes and the benchmark follow it."""
 
 import hashlib
-import warnings
 from functools import partial
 from pathlib import Path
 
@@ -96,20 +95,8 @@ def test_the_benchmark_follows_too(backend, monkeypatch, tmp_path):
     assert sorted(cell.seed for cell, _ in ended) == [0, 1, 2]
 
 
-@pytest.fixture(scope="module")
-def cluster():
-    """Ray on this machine, in two processes."""
-
-    ray = pytest.importorskip("ray")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Ray's own
-        ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-        yield ray
-        ray.shutdown()
-
-
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_runs_them_too(cluster, alone, monkeypatch, tmp_path):
+def test_ray_runs_them_too(ray_cluster, alone, monkeypatch, tmp_path):
     from ray.util.joblib import register_ray
 
     register_ray()
@@ -122,7 +109,7 @@ def test_ray_runs_them_too(cluster, alone, monkeypatch, tmp_path):
 
 
 @pytest.mark.filterwarnings("ignore")  # Ray's own
-def test_ray_train_starts_the_processes_of_a_training(cluster, tmp_path):
+def test_ray_train_starts_the_processes_of_a_training(ray_cluster, tmp_path):
     train = pytest.importorskip("ray.train")
     torch_train = pytest.importorskip("ray.train.torch")
 
