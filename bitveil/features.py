@@ -8,6 +8,7 @@ sees the same kind of number in training and later.
 """
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Literal, Self, TypeAlias, get_args
 
 import numpy as np
@@ -300,17 +301,23 @@ def _vectorized(vectorizer: Any, X: pd.DataFrame) -> NDArray[np.float32]:
     if 2 * n_distinct > len(X):
         return np.asarray(vectorizer.transform(X), dtype=np.float32)
 
+    outputs = {name: j for j, name in enumerate(vectorizer.all_outputs_)}
+    columns = {
+        name: [outputs[each] for each in made if each in outputs]  # some are dropped
+        for name, made in vectorizer.input_to_outputs_.items()
+    }
+    if sorted(chain.from_iterable(columns.values())) != list(range(len(outputs))):
+        return np.asarray(vectorizer.transform(X), dtype=np.float32)
+
     rows = {name: np.resize(first, n_distinct) for name, first in firsts.items()}
     short = pd.DataFrame({name: X[name].iloc[rows[name]].reset_index(drop=True) for name in X})
     known = np.asarray(vectorizer.transform(short), dtype=np.float32)
-    outputs = {name: j for j, name in enumerate(vectorizer.all_outputs_)}
-    matrix = np.empty((len(X), known.shape[1]), dtype=np.float32)
-    for name, made in vectorizer.input_to_outputs_.items():
-        columns = [outputs[each] for each in made if each in outputs]  # some are dropped
+    matrix = np.empty((len(X), len(outputs)), dtype=np.float32)
+    for name, of_name in columns.items():
         if name in numbers:
-            matrix[:, columns] = X[name].to_numpy()[:, None]
+            matrix[:, of_name] = X[name].to_numpy()[:, None]
         else:
-            matrix[:, columns] = known[:, columns][places[name]]
+            matrix[:, of_name] = known[:, of_name][places[name]]
 
     return matrix
 

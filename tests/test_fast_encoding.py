@@ -132,6 +132,15 @@ def test_whole_numbers_beyond_float64_are_read_by_the_vectorizer(table):
     assert np.array_equal(features._matrix(big), whole, equal_nan=True)
 
 
+def test_a_vectorizer_that_does_not_name_all_outputs_reads_every_row(table):
+    """A saved folder may have been changed: no column may be left as the memory had it."""
+
+    features = Features("raw").fit(table, np.arange(2000) % 2)
+    whole = features._matrix(table)
+    features.vectorizer_.input_to_outputs_.pop("level")
+    assert np.array_equal(features._matrix(table), whole, equal_nan=True)
+
+
 # Names
 
 
