@@ -1,5 +1,6 @@
 """Coders: from a table to the frozen bits that are published."""
 
+import hashlib
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
@@ -16,6 +17,7 @@ from bitveil.features import Features
 from bitveil.frozen import Secret, freeze, frozen_uniforms, name_digests, row_digests
 from bitveil.group_tables import GroupTables
 from bitveil.layers import drawing_from
+from bitveil.networks import network_digest
 from bitveil.workers import one_thread
 
 __all__ = ["Coder", "count_codes", "draw_names", "frozen_layers", "shown_rows"]
@@ -81,6 +83,14 @@ class Coder:
         shown = shown_rows(names, self.key, self.share)[:, None]
 
         return np.hstack([bits * shown, ~shown]).astype(np.uint8)
+
+    @property
+    def digest(self) -> str:
+        """A digest of the network and the key, which reveals neither."""
+
+        network = network_digest(self.encoder)
+
+        return hashlib.blake2b(network, key=self.key, digest_size=16).hexdigest()
 
     @property
     def columns(self) -> list[str]:

@@ -9,7 +9,6 @@ same codes in every engine that hands over Arrow, in parts or whole.
     Ray: `dataset.map_batches(Encoding, batch_format="pyarrow")`, see `bitveil.clusters`
 """
 
-import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -29,7 +28,6 @@ from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
-from bitveil.networks import network_digest
 from bitveil.repeats import UsedRows
 from bitveil.settings import LISTED
 from bitveil.sources import Source, open_source
@@ -45,6 +43,7 @@ __all__ = [
     "count_batch",
     "encode_batch",
     "encode_batches",
+    "encode_marked",
     "feature_names",
     "tables_of",
 ]
@@ -214,17 +213,39 @@ def encode_batch(
 ) -> "pa.RecordBatch":
     """The codes of one batch of rows: see `encode_batches`."""
 
+    return _coded(batch, model, ids)[0]
+
+
+def encode_marked(
+    batch: "pa.RecordBatch", model: InvariantEncoder, *, ids: str | None = None
+) -> "tuple[pa.RecordBatch, NDArray[np.uint64]]":
+    """The codes of one batch, and a mark for each row: rows that share their draw have the same.
+
+    Marks are eight bytes for the name of each row, or for its content if rows have no names. By
+    them repeated names and shared draws are found: see `bitveil.repeats.UsedRows.marks`.
+    """
+
+    codes, names = _coded(batch, model, ids)
+
+    return codes, model.used_.marks(names)
+
+
+def _coded(
+    batch: "pa.RecordBatch", model: InvariantEncoder, ids: str | None
+) -> "tuple[pa.RecordBatch, NDArray[np.uint8]]":
+    """The codes of one batch, and the bytes that decide the draw of each row."""
+
     import pyarrow as pa
 
-    table = _frame(batch, feature_names(model))
-    named = None if ids is None else _column(batch, ids)
-    bits = model.transform(table, ids=named)
+    table = model.schema_.read(_frame(batch, feature_names(model)), model.coder_.features)
+    rows = draw_names(table, None if ids is None else _column(batch, ids))
+    bits = model.coder_.bits(table, rows)
     columns = [pa.array(column.astype(np.int8)) for column in bits.T]
     names = [str(name) for name in model.get_feature_names_out()]
     if ids is not None:
         columns, names = [batch.column(ids), *columns], [ids, *names]
 
-    return pa.RecordBatch.from_arrays(columns, names=names)
+    return pa.RecordBatch.from_arrays(columns, names=names), rows
 
 
 def tables_of(
@@ -425,10 +446,9 @@ def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) ->
 
     coder, schema, settings = model.coder_, model.schema_, model.settings()
     named = roles.ids is not None and settings.listed
-    digest = hashlib.blake2b(network_digest(coder.encoder), key=coder.key, digest_size=16)
 
     return Counted(
-        digest.hexdigest(),
+        coder.digest,
         coder.n_bits,
         coder.share,
         "soft" if named else "hard",

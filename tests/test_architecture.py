@@ -12,12 +12,13 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers cautions checks staging sources shapes codes criteria tables group_tables "
-    "information entropies finite_samples wide_codes blocks gradients layers batches measures tasks "
-    "objectives networks training cells certificates columns learners posteriors features "
+    "workers cautions checks staging sources writers shapes codes criteria tables group_tables "
+    "information entropies finite_samples wide_codes blocks gradients layers batches measures "
+    "tasks objectives networks training cells certificates columns learners posteriors features "
     "specimens frozen repeats inspection folders exports goals trainers search rows audits plots "
     "schema coder decoders tallies settings remarks fitting saved_schema saving model_audits "
-    "estimators models streams shares mixtures baselines datasets benchmark demo cli".split()
+    "estimators models streams jobs code_files count_files shares mixtures baselines datasets "
+    "benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500
