@@ -110,7 +110,7 @@ def encode_to(
 
     source, names = _opened_for(model, data, ids)
     place = Path(output)
-    files = _places(source, place)
+    files = _outputs(source, place)
     kept = _sensitive_folders(source, model)
     if kept and place.suffix not in _ENDINGS:
         raise ValueError(
@@ -187,7 +187,7 @@ def _place(source: Source) -> Path:
     return Path(*plain) if len(plain) < len(path.parts) else path.parent
 
 
-def _places(source: Source, output: Path) -> "Callable[[Path | None], Path]":
+def _outputs(source: Source, output: Path) -> "Callable[[Path | None], Path]":
     """Where the codes of an input file are written, inside of the folder of the output."""
 
     if output.suffix in _ENDINGS:
@@ -226,7 +226,7 @@ def _coded_batches(
 
     for batch in piece.batches(names):
         if batch.num_rows:
-            with naming(piece.file or "The rows"):
+            with naming(piece.file or "The rows", ids):
                 codes, marks = encode_marked(batch, model, ids=ids)
             yield pa.Table.from_batches([codes]).append_column(_MARKS, pa.array(marks))
             report(batch.num_rows)

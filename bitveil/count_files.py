@@ -84,7 +84,7 @@ def count_to(
     with parts_folder(place, about, overwrite=overwrite) as folder:
         parts = finished(pieces_of(source, names), folder, work, lambda p: Tally.load(p).n_rows)
         total = _sum(found.through(parts), source.name)
-        with naming(source.name):
+        with naming(source.name, ids):
             tally, caution = total.checked(model.used_, source.name)
         (folder / "whole").mkdir(exist_ok=True)
         tally.save(folder / "whole" / place.name)
@@ -105,7 +105,7 @@ def _count_part(
     tallies = []
     for batch in piece.batches(names):
         if batch.num_rows:
-            with naming(piece.file or "The rows"):
+            with naming(piece.file or "The rows", roles.ids):
                 tallies.append(count_batch(batch, model, roles))
             report(batch.num_rows)
     if tallies:

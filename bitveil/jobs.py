@@ -220,10 +220,11 @@ def publish(whole: Path, output: Path, overwrite: bool) -> None:
 
 
 @contextmanager
-def naming(name: Any) -> Iterator[None]:
-    """Say in errors where the rows are."""
+def naming(name: Any, ids: str | None = None) -> Iterator[None]:
+    """Say in errors where the rows are, and which column names them."""
 
     try:
         yield
     except ValueError as error:
-        raise ValueError(f"{name}: {error}") from error
+        said = str(error) if ids is None else str(error).replace("`ids`", f"`ids={ids}`")
+        raise ValueError(f"{name}: {said}") from error
