@@ -149,6 +149,17 @@ def test_folders_of_a_sensitive_column_are_not_repeated_in_the_output(bitveil, f
     assert "Shuffle them before you publish them" in err
 
 
+@pytest.mark.filterwarnings("default")
+def test_values_that_were_not_fitted_are_said_once_for_all_batches(bitveil, folder):
+    for part, job in enumerate(("pilot", "nurse", "pilot")):
+        write_part(folder, part, read_part(folder, part).assign(job=job))
+    code, _, err = bitveil(*ENCODE, "codes.csv")
+
+    assert code == 0
+    assert len(err.splitlines()) == 1
+    assert "note: Values that were not fitted count as none of the known ones" in err
+
+
 # count and merge
 
 
@@ -378,11 +389,3 @@ def test_progress_in_a_terminal_goes_to_the_error_stream(capsys, monkeypatch):
             report(100, False)
 
     assert capsys.readouterr().out == ""
-
-
-@pytest.mark.parametrize("command", ["count", "merge"])
-def test_the_commands_explain_themselves(bitveil, command):
-    code, out, err = bitveil(command, "--help")
-
-    assert (code, err) == (0, "")
-    assert command in out

@@ -38,9 +38,10 @@ def main() -> None:
     said: set[str] = set()
 
     def once(message: Warning | str, *_args: Any, **_rest: Any) -> None:
-        if str(message) not in said:
+        kind = str(message).partition("{")[0]  # each batch of rows may name other values
+        if kind not in said:
             note(str(message))
-        said.add(str(message))
+        said.add(kind)
 
     with errors_as_lines(), warnings.catch_warnings():
         warnings.showwarning = once
