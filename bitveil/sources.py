@@ -313,7 +313,7 @@ def _parquet_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.R
 def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.RecordBatch]]]":
     """Blocks of a CSV file. It can be read only from the start, but a block can be left out."""
 
-    frames = _csv_frames(file.path, len(file.columns) - len(file.keys))
+    frames = _csv_frames(file.path, len(file.columns) - len(file.keys), _BLOCK)
     try:
         for frame in frames:
             yield lambda names, frame=frame: _text_batches(frame, names)  # type: ignore[misc]
@@ -321,7 +321,7 @@ def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.Recor
         raise ValueError(f"{file.path} cannot be read: {error}") from error
 
 
-def _csv_frames(path: Path, n_columns: int, block: int = _BLOCK) -> "Iterator[pd.DataFrame]":
+def _csv_frames(path: Path, n_columns: int, block: int) -> "Iterator[pd.DataFrame]":
     """Blocks of text, read as `bitveil.columns.files` reads a whole file."""
 
     import pandas as pd

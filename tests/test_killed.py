@@ -12,7 +12,7 @@ import pytest
 import torch
 
 import bitveil
-from bitveil import code_files, count_files, jobs
+from bitveil import code_files, count_files, jobs, sources
 from bitveil.models import load
 from bitveil.tallies import Tally
 
@@ -123,6 +123,18 @@ def test_finished_parts_are_not_made_again(many, make):
 
     assert make(model, "people.parquet", output, ids="person", report=report).n_found == 300
     assert seen == {True: 300, False: 100}
+
+
+def test_blocks_of_text_are_left_out_too(place, monkeypatch):
+    monkeypatch.setattr(sources, "_BLOCK", 90)
+    model = load("encoder")
+    with pytest.raises(Killed):
+        code_files.encode_to(model, "people.csv", "codes.csv", report=Killer(200))
+    done = code_files.encode_to(model, "people.csv", "codes.csv")
+    whole = code_files.encode_to(model, "people.parquet", "whole.csv")
+
+    assert (done.n_found, whole.n_found) == (180, 0)
+    assert (place / "codes.csv").read_bytes() == (place / "whole.csv").read_bytes()
 
 
 def interrupted(many, ids="person"):

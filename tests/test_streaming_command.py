@@ -13,7 +13,7 @@ import pytest
 
 from bitveil.cli import progress
 from bitveil.models import load
-from builders import table_of
+from builders import KEY, quick, table_of
 
 ENCODE = ("encode", "encoder", "people", "--id", "person", "-o")
 COUNT = ("count", "encoder", "people", "--id", "person", "-o", "people.counts")
@@ -248,6 +248,21 @@ def test_a_group_without_rows_in_any_part_is_named(bitveil, folder):
 
     assert (code, out) == (2, "")
     assert "No row of the group m of sex was counted, in people" in err
+
+
+def test_a_group_without_rows_of_a_target_is_named(bitveil, folder, people):
+    seen = table_of(people, seed=1)
+    X = seen.drop(columns=["person", "sex", "hired", "extra"])
+    model = quick(key=KEY, criterion="separation")
+    model.fit(X, seen["hired"], sensitive_features=seen[["sex"]]).save("separate")
+    for part in range(3):
+        rows = read_part(folder, part)
+        write_part(folder, part, rows[(rows["sex"] == "f") | (rows["hired"] == "no")])
+    assert bitveil("count", "separate", *COUNT[2:])[0] == 0
+    code, _, err = bitveil("merge", "people.counts")
+
+    assert code == 2
+    assert "No row of the group m of sex was counted among the rows whose hired is yes" in err
 
 
 def test_audit_sends_files_of_counts_to_merge(bitveil, folder):

@@ -92,19 +92,33 @@ def _check_groups_have_rows(tally: "Tally") -> None:
 
     from bitveil.audits.words import group_name
 
-    counted, rows = tally.counted, tally.tables.rows
-    among = [(rows.sum(0), "")]
-    if counted.criterion != "independence":
-        strata = zip(rows[:-1], counted.targets, strict=True)
-        among += [(n, f" among the rows whose {counted.target} is {t}") for n, t in strata]
-    for sizes, where in among:
-        for group, size in zip(counted.groups, sizes.tolist(), strict=True):
-            if not size and (not where or sizes.sum()):
+    counted = tally.counted
+    for sizes, where in _compared_sizes(tally):
+        for group, size in zip(counted.groups, sizes, strict=True):
+            if not size:
                 raise ValueError(
                     f"No row of the group {group_name(group)} of {listed(counted.sensitive)} was "
                     f"counted{where}, in {listed([part.name for part in tally.parts])}. A "
                     "certificate compares all groups: add counts of rows that have it."
                 )
+
+
+def _compared_sizes(tally: "Tally") -> list[tuple[list[int], str]]:
+    """The sizes of the groups, among all rows and among those of each target that is compared."""
+
+    from bitveil.audits.words import group_name
+    from bitveil.criteria import compared_strata, compares_within_strata
+
+    counted, rows = tally.counted, tally.tables.rows
+    found = [(rows.sum(0).tolist(), "")]
+    if compares_within_strata(counted.criterion):
+        strata = compared_strata(counted.criterion, len(counted.targets), counted.positive)
+        about = f" among the rows whose {counted.target} is"
+        for sizes, target in zip(rows[:-1][strata], counted.targets[strata], strict=True):
+            if sizes.sum():
+                found.append((sizes.tolist(), f"{about} {group_name(target)}"))
+
+    return found
 
 
 def _found(
@@ -143,7 +157,7 @@ def _found(
 def _print_certified(
     files: Sequence[Path], tally: "Tally", intervals: "Sequence[Interval]"
 ) -> None:
-    information = f"{tally.information_bits:.4f} of {tally.entropy_bits:.4f} bits"
+    information = f"{tally.information_bits:.6f} of {tally.entropy_bits:.4f} bits"
     lines = described_counts(tally) | {
         "certified": str(intervals[0]),
         **{"" + " " * i: str(each) for i, each in enumerate(intervals[1:])},
