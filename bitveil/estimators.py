@@ -21,7 +21,7 @@ from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
-from bitveil.samples import SAMPLE, FitRoles, Progress, fit_source
+from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
 from bitveil.sources import Source, open_source
@@ -239,7 +239,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         features: Sequence[str] | None = None,
         ids: str | None = None,
         most: int = SAMPLE,
-        progress: Progress | None = None,
+        progress: OnBatch | None = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
 

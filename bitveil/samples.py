@@ -39,7 +39,7 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLE",
     "FitRoles",
-    "Progress",
+    "OnBatch",
     "first_rows",
     "fit_source",
     "read_sample",
@@ -49,7 +49,7 @@ __all__ = [
 SAMPLE = 1_000_000
 """The rows to fit and to select on, if there are more."""
 
-Progress = Callable[[str, int], None]
+OnBatch = Callable[[str, int], None]
 """Called with what is being done, and the number of rows of each batch."""
 
 _LEAST_OF_GROUP = 200  # a group keeps so many rows in the sample, or half of its rows
@@ -123,7 +123,7 @@ def fit_source(
     roles: FitRoles,
     *,
     most: int = SAMPLE,
-    progress: Progress | None = None,
+    progress: OnBatch | None = None,
 ) -> Fitted:
     """Fit an encoder on a sample of a source, and certify it on all other rows.
 
@@ -215,7 +215,7 @@ def _one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
 
 
 def sampled_rows(
-    source: Source, names: Sequence[str], most: int, seed: int, progress: Progress | None = None
+    source: Source, names: Sequence[str], most: int, seed: int, progress: OnBatch | None = None
 ) -> NDArray[np.bool_]:
     """Which rows are in a sample: at random, in proportion within the values of some columns.
 
@@ -253,7 +253,7 @@ def sampled_rows(
 
 
 def _value_numbers(
-    source: Source, names: Sequence[str], progress: Progress | None
+    source: Source, names: Sequence[str], progress: OnBatch | None
 ) -> NDArray[np.uint16]:
     """The number of each row's combination of values. Columns of many values do not count."""
 
@@ -287,7 +287,7 @@ def read_sample(
     source: Source,
     roles: FitRoles,
     chosen: NDArray[np.bool_] | None = None,
-    progress: Progress | None = None,
+    progress: OnBatch | None = None,
 ) -> pd.DataFrame:
     """Some rows of a source as a table, with types for groups and targets.
 
@@ -360,7 +360,7 @@ def _with_rows(source: Source, names: Sequence[str]) -> "Iterator[tuple[pa.Recor
 
 
 def _rest(
-    source: Source, roles: FitRoles, chosen: NDArray[np.bool_], progress: Progress | None
+    source: Source, roles: FitRoles, chosen: NDArray[np.bool_], progress: OnBatch | None
 ) -> "Iterator[pa.RecordBatch]":
     """The rows that are not in the sample."""
 

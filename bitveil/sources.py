@@ -271,11 +271,12 @@ def _parquet_head(path: Path) -> tuple[list[str], int]:
 def _csv_head(path: Path) -> tuple[list[str], int | None]:
     import pandas as pd
 
-    head = pd.read_csv(path, header=None, nrows=2, dtype=str, keep_default_na=False)
+    head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
     names = head.iloc[0].tolist()
     _check_twice([name for name in names if name])
+    first = next(_csv_frames(path, len(names), 1), None)
 
-    return names, None if len(head) > 1 else 0
+    return names, 0 if first is None or first.empty else None
 
 
 def _check_twice(names: Sequence[str]) -> None:
@@ -342,7 +343,7 @@ def _parquet_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.R
 def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.RecordBatch]]]":
     """Blocks of a CSV file. It can be read only from the start, but a block can be left out."""
 
-    frames = _csv_frames(file.path, len(file.columns) - len(file.keys))
+    frames = _csv_frames(file.path, len(file.columns) - len(file.keys), _BLOCK)
     try:
         for frame in frames:
             yield partial(_text_batches, frame)
@@ -350,7 +351,7 @@ def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.Recor
         raise ValueError(f"{file.path} cannot be read: {error}") from error
 
 
-def _csv_frames(path: Path, n_columns: int) -> "Iterator[pd.DataFrame]":
+def _csv_frames(path: Path, n_columns: int, block: int) -> "Iterator[pd.DataFrame]":
     """Blocks of text, read as `bitveil.columns.files` reads a whole file."""
 
     import pandas as pd
@@ -359,7 +360,7 @@ def _csv_frames(path: Path, n_columns: int) -> "Iterator[pd.DataFrame]":
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            with pd.read_csv(path, chunksize=_BLOCK, **settings) as frames:
+            with pd.read_csv(path, chunksize=block, **settings) as frames:
                 yield from frames
         except pd.errors.ParserWarning as error:
             raise ValueError(

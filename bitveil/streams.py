@@ -38,6 +38,7 @@ __all__ = [
     "count_batch",
     "encode_batch",
     "encode_batches",
+    "encode_marked",
     "feature_names",
     "tables_of",
 ]
@@ -211,17 +212,39 @@ def encode_batch(
 ) -> "pa.RecordBatch":
     """The codes of one batch of rows: see `encode_batches`."""
 
+    return _coded(batch, model, ids)[0]
+
+
+def encode_marked(
+    batch: "pa.RecordBatch", model: InvariantEncoder, *, ids: str | None = None
+) -> "tuple[pa.RecordBatch, NDArray[np.uint64]]":
+    """The codes of one batch, and a mark for each row: rows that share their draw have the same.
+
+    Marks are eight bytes for the name of each row, or for its content if rows have no names. By
+    them repeated names and shared draws are found: see `bitveil.repeats.UsedRows.marks`.
+    """
+
+    codes, names = _coded(batch, model, ids)
+
+    return codes, model.used_.marks(names)
+
+
+def _coded(
+    batch: "pa.RecordBatch", model: InvariantEncoder, ids: str | None
+) -> "tuple[pa.RecordBatch, NDArray[np.uint8]]":
+    """The codes of one batch, and the bytes that decide the draw of each row."""
+
     import pyarrow as pa
 
-    table = frame_of(batch, feature_names(model))
-    named = None if ids is None else _column(batch, ids)
-    bits = model.transform(table, ids=named)
+    table = model.schema_.read(frame_of(batch, feature_names(model)), model.coder_.features)
+    rows = draw_names(table, None if ids is None else _column(batch, ids))
+    bits = model.coder_.bits(table, rows)
     columns = [pa.array(column.astype(np.int8)) for column in bits.T]
     names = [str(name) for name in model.get_feature_names_out()]
     if ids is not None:
         columns, names = [batch.column(ids), *columns], [ids, *names]
 
-    return pa.RecordBatch.from_arrays(columns, names=names)
+    return pa.RecordBatch.from_arrays(columns, names=names), rows
 
 
 def tables_of(

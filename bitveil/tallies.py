@@ -37,7 +37,7 @@ from bitveil.group_tables import TABLES_FORMAT, GroupTables
 from bitveil.information import BITS, mutual_information, total_variation
 from bitveil.repeats import UsedRows, check_repeats
 
-__all__ = ["Counted", "CountedPart", "Marks", "Tally"]
+__all__ = ["Counted", "CountedPart", "Marks", "Tally", "repeated"]
 
 _ODD = np.uint64(0x9E3779B97F4A7C15)  # a multiple of it differs for each label
 
@@ -171,24 +171,37 @@ class Marks:
         )
 
 
-def _check_names_differ(names: NDArray[np.uint64]) -> None:
-    """Refuse repeated names. Of many millions, two marks may be equal by chance."""
+def repeated(marks: NDArray[np.uint64]) -> int:
+    """How many rows have the mark of an earlier row, if it is more than chance makes.
+
+    Of many millions of different rows, two may have the same mark by chance.
+
+    Example:
+        >>> repeated(np.array([7, 8, 7, 7], dtype=np.uint64))
+        2
+    """
 
     from scipy.stats import poisson
 
-    n = len(names)
-    ordered = np.sort(names)
+    n, ordered = len(marks), np.sort(marks)
     twice = int((ordered[1:] == ordered[:-1]).sum())
-    if twice > poisson.isf(1e-4, n * n / 2.0**65):
+
+    return twice if twice > poisson.isf(1e-4, n * n / 2.0**65) else 0
+
+
+def _check_names_differ(names: NDArray[np.uint64]) -> None:
+    """Refuse repeated names."""
+
+    if twice := repeated(names):
         raise ValueError(
-            f"`ids` gives {twice} of {n} rows the name of an earlier row. Copies of one person "
-            "are not independent rows: keep one row of each person."
+            f"`ids` gives {twice} of {len(names)} rows the name of an earlier row. Copies of one "
+            "person are not independent rows: keep one row of each person."
         )
 
 
 @dataclass(frozen=True)
 class Tally:
-    """The counts of many rows. Tally of disjoint rows add up.
+    """The counts of many rows. Tallies of disjoint rows add up.
 
     Attributes:
         counted: What was counted.
@@ -256,7 +269,7 @@ class Tally:
             if ours != theirs:
                 said = "" if each.name == "encoder" else f": {ours!r} and {theirs!r}"
                 raise ValueError(
-                    f"Tally add up if all belong to one encoder and count the same. They differ "
+                    f"Tallies add up if all belong to one encoder and count the same. They differ "
                     f"in `{each.name}`{said}."
                 )
 
@@ -336,7 +349,7 @@ class Tally:
     def save(self, file: str | os.PathLike[str]) -> None:
         """Write the counts to a file for `load`. `GroupTables.load` reads its tables, too.
 
-        The file holds no row. Tally that were not checked yet hold a mark of each row.
+        The file holds no row. Tallies that were not checked yet hold a mark of each row.
         """
 
         about = {each.name: getattr(self.counted, each.name) for each in fields(Counted)}

@@ -206,7 +206,7 @@ def test_audit_needs_no_target(bitveil, place, table):
 # All commands
 
 
-@pytest.mark.parametrize("command", ["demo", "fit", "encode", "audit"])
+@pytest.mark.parametrize("command", ["demo", "fit", "encode", "audit", "count", "merge"])
 def test_every_command_explains_itself(bitveil, command):
     code, out, err = bitveil(command, "--help")
 

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from bitveil import sources
 from bitveil.columns import files
 from bitveil.columns.printing import printable
 from bitveil.models import load
@@ -246,6 +247,7 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 ):
     monkeypatch.setattr(os, "access", lambda path, mode: not mode & os.W_OK)
     monkeypatch.setattr(files, "read_table", None)  # nothing is read either
+    monkeypatch.setattr(sources, "open_source", None)
     for words in (
         fit("people.csv", "new"),
         ("encode", "encoder", "people.csv", "-o", "codes.csv"),
@@ -256,13 +258,13 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 
 
 def test_codes_that_appear_meanwhile_are_not_written_over(bitveil, place, monkeypatch):
-    read = files.read_table
+    opened = sources.open_source
 
-    def meanwhile(path, **settings):
+    def meanwhile(data):
         (place / "codes.csv").write_text("theirs")
-        return read(path, **settings)
+        return opened(data)
 
-    monkeypatch.setattr(files, "read_table", meanwhile)
+    monkeypatch.setattr(sources, "open_source", meanwhile)
     code, _, err = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv")
 
     assert code == 2

@@ -258,7 +258,15 @@ def test_fitting_a_file_is_fitting_its_rows_in_python(people, bitveil):
     )
 
 
-GOOD = "ward,age\n1,2\n"
+@pytest.fixture(scope="module")
+def of_one(tmp_path_factory):
+    """The folder of an encoder of one column, so that others can be ids."""
+
+    X = pd.DataFrame({"a": np.arange(N)})
+    folder = tmp_path_factory.mktemp("one") / "encoder"
+    quick(key=KEY).fit(X, np.arange(N) % 2, sensitive_features=np.arange(N) // 2 % 2).save(folder)
+
+    return folder
 
 
 @pytest.mark.parametrize(
@@ -272,9 +280,9 @@ GOOD = "ward,age\n1,2\n"
         ("a,b\n1,7\n2,007\n3,7\n", ("--id", "b"), "some rows share an id in the column"),
     ],
 )
-def test_ambiguous_files_are_refused(bitveil, tmp_path, text, more, words):
+def test_ambiguous_files_are_refused(bitveil, tmp_path, of_one, text, more, words):
     (tmp_path / "people.csv").write_text(text)
-    code, error = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv", "--force", *more)
+    code, error = bitveil("encode", of_one, "people.csv", "-o", "codes.csv", "--force", *more)
 
     assert code == 2
     assert words in error

@@ -7,9 +7,11 @@ import typer
 
 from bitveil.benchmark import command
 from bitveil.cli.audit import audit_command
+from bitveil.cli.count import count_command
 from bitveil.cli.demo import demo_command
 from bitveil.cli.encode import encode_command
 from bitveil.cli.fit import fit_command
+from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
 
 __all__ = ["commands", "main"]
@@ -25,6 +27,8 @@ commands.command("demo")(demo_command)
 commands.command("fit")(fit_command)
 commands.command("encode")(encode_command)
 commands.command("audit")(audit_command)
+commands.command("count")(count_command)
+commands.command("merge")(merge_command)
 commands.add_typer(command.app, name="bench")
 
 
@@ -34,9 +38,10 @@ def main() -> None:
     said: set[str] = set()
 
     def once(message: Warning | str, *_args: Any, **_rest: Any) -> None:
-        if str(message) not in said:
+        kind = str(message).partition("{")[0]  # each batch of rows may name other values
+        if kind not in said:
             note(str(message))
-        said.add(str(message))
+        said.add(kind)
 
     with errors_as_lines(), warnings.catch_warnings():
         warnings.showwarning = once

@@ -56,7 +56,7 @@ def audit_command(
         Path | None,
         typer.Option(
             help="A table of counts instead of codes, with a row for each value of --sensitive "
-            "and a column for each code."
+            "and a column for each code. What `bitveil count` wrote goes to `bitveil merge`."
         ),
     ] = None,
     target: Annotated[

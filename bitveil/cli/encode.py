@@ -1,5 +1,6 @@
-"""`bitveil encode`: the frozen codes of the rows of a table, as a table."""
+"""`bitveil encode`: the frozen codes of rows of any number, as files or as a stream."""
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -7,11 +8,13 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import note, say
-from bitveil.cli.options import Encoder, Force, Id, RowsFile
-from bitveil.cli.tables import features_of, ids_of
+from bitveil.cli.options import Data, Encoder, Force, Id
+from bitveil.cli.progress import Progress, expected_rows, progress
+from bitveil.cli.tables import check_columns, open_rows
 
 if TYPE_CHECKING:
-    import pandas as pd
+    from bitveil.code_files import Encoded
+    from bitveil.sources import Source
 
 __all__ = ["encode_command"]
 
@@ -20,67 +23,93 @@ _SHARED = 0.01  # the share of rows with another row's content from which a note
 
 def encode_command(
     model: Encoder,
-    file: RowsFile,
-    output: Annotated[Path, typer.Option("--output", "-o", help="The .csv or .parquet to write.")],
+    data: Data,
+    output: Annotated[
+        Path,
+        typer.Option(
+            "--output",
+            "-o",
+            help="The .csv or .parquet to write; for several input files, one such file for all "
+            "rows, or a folder for a file each; or - for a stream of Arrow's IPC format.",
+        ),
+    ],
     id_: Id = None,
     force: Force = False,
+    shown: Progress = False,
 ) -> None:
-    """Write the codes of a table's rows. The codes are frozen: the same row gets the same code.
+    """Write the codes of rows. The codes are frozen: the same row gets the same code.
 
-    The command uses only the columns that the encoder was fitted on. The file that it writes has
-    a column for each bit, after the column of --id. If the encoder leaves rows blank, the last
-    column is 1 for these rows.
+    The command uses only the columns that the encoder was fitted on. What it writes has a column
+    for each bit, after the column of --id. If the encoder leaves rows blank, the last column is 1
+    for these rows.
+
+    The rows may be more than fit into memory. They are read piece by piece, and each row group of
+    Parquet becomes a row group. Only eight bytes a row stay in memory, to find repeated ids.
+
+    The output appears whole, or not at all. Finished parts wait in a folder beside it, which ends
+    in .parts. If the command is interrupted, start it again, and it goes on from there. After an
+    error in the data the folder is removed. A stream cannot be read again. Codes that go to the
+    standard output leave at once: if the exit code is not 0, throw them away.
     """
 
-    from bitveil.columns.files import read_table
     from bitveil.models import load
-    from bitveil.staging import staged
 
-    check_suffix(output, ".csv", ".parquet")
-    check_output(output, [file, model], force=force)
+    streamed = str(output) == "-"
+    if not streamed:
+        _check_place(output, data, model, force=force)
     encoder = load(model)
-    table = read_table(file, typed=[])
-    ids = ids_of(table, id_, file)
+    source = open_rows(data)
+    if not streamed:
+        check_output(output, source.files, force=True)  # a pattern is known only now
+    check_columns(encoder, source, model, id_)
     if id_ in encoder.get_feature_names_out():
         raise ValueError(
-            f"{file}: a published column has the name of the column {id_!r}, too. Rename it."
+            f"{source.name}: a published column has the name of the column {id_!r}, too. Rename "
+            "it."
         )
-    rows = features_of(encoder, table, model, file)
-    codes = _published_codes(encoder, rows, ids)
-    if ids is None:
-        _note_shared(encoder, rows)
-    with staged(output, overwrite=force) as path:
-        codes.to_csv(path, index=False) if path.suffix == ".csv" else codes.to_parquet(path)
-    blanks = _said_of_blanks(encoder, codes)
-    say(f"{len(codes)} codes of {encoder.n_bits} bits in {output}{blanks}")
+    with progress(expected_rows(source), always=shown) as report:
+        done = _encode(encoder, source, output, ids=id_, report=report, force=force)
+    _print_encoded(done, output, encoder.n_bits, blanks=encoder.share_ < 1)
 
 
-def _published_codes(
-    encoder: Any, rows: "pd.DataFrame", ids: "pd.Series[Any] | None"
-) -> "pd.DataFrame":
-    """The bits of the rows, and the ids before them."""
+def _check_place(output: Path, data: str, model: Path, *, force: bool) -> None:
+    """Refuse an output that cannot be written, before anything is read."""
 
-    import pandas as pd
-
-    bits = encoder.transform(rows, ids=ids)
-    codes = pd.DataFrame(bits, columns=encoder.get_feature_names_out())
-    if ids is not None:
-        codes.insert(0, str(ids.name), ids)
-
-    return codes
+    if output.suffix or Path(data).is_file() or data == "-":
+        check_suffix(output, ".csv", ".parquet")
+    check_output(output, [Path(data), model], force=force)
 
 
-def _said_of_blanks(encoder: Any, codes: "pd.DataFrame") -> str:
-    """How many rows are blank, if rows may be."""
+def _encode(
+    encoder: Any, source: "Source", output: Path, *, ids: str | None, report: Any, force: bool
+) -> "Encoded":
+    from bitveil.code_files import encode_into, encode_to
 
-    return "" if encoder.share_ == 1 else f"; {int(codes['blank'].sum())} of these rows are blank"
+    if str(output) != "-":
+        return encode_to(encoder, source, output, ids=ids, overwrite=force, report=report)
+    if sys.stdout.isatty():
+        raise ValueError("Codes are no text for a terminal. Write them to a file or a program.")
+    done = encode_into(encoder, source, sys.stdout.buffer, ids=ids, report=report)
+    sys.stdout.buffer.flush()
+
+    return done
 
 
-def _note_shared(encoder: Any, rows: "pd.DataFrame") -> None:
-    """Say how many rows share a draw, if they are many."""
-
-    if (shared := encoder.shared_rows(rows)) > _SHARED * len(rows):
+def _print_encoded(done: "Encoded", output: Path, n_bits: int, *, blanks: bool) -> None:
+    if done.n_shared > _SHARED * done.n_rows:
         note(
-            f"{shared} of {len(rows)} rows have the same content as another row and share its "
-            "code. Identify the rows with --id."
+            f"{done.n_shared} of {done.n_rows} rows have the same content as another row and "
+            "share its code. Identify the rows with --id."
         )
+    if done.in_folders:
+        note(
+            f"The rows stand in the order of their folders, which gives {list(done.in_folders)} "
+            "away. Shuffle them before you publish them."
+        )
+    if done.n_found:
+        note(f"{done.n_found} of these rows were finished before an interruption.")
+    blank = f"; {done.n_blank} of these rows are blank" if blanks else ""
+    streamed = str(output) == "-"
+    place = "the standard output" if streamed else output
+    said = f"{done.n_rows} codes of {n_bits} bits in {place}{blank}"
+    say(said, file=sys.stderr if streamed else None)

@@ -5,13 +5,21 @@ from typing import Annotated
 
 import typer
 
-__all__ = ["Encoder", "Force", "Id", "Json", "RowsFile"]
+__all__ = ["Data", "Encoder", "Force", "Id", "Json", "RowsFile"]
 
 RowsFile = Annotated[
     Path,
     typer.Argument(
         help="The rows: a .csv or .parquet file, a folder of such files, or a pattern.",
         metavar="TABLE",
+    ),
+]
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="The rows: a .csv or .parquet file; a folder of such files; a pattern in quotes, "
+        "such as 'people/*.parquet'; or - for a stream of Arrow's IPC format.",
+        metavar="DATA",
     ),
 ]
 Encoder = Annotated[

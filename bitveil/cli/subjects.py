@@ -131,6 +131,10 @@ def audit_counts(file: Path, asked: Question) -> "Audit":
     from bitveil.audits import audit_table
     from bitveil.columns.files import read_table
 
+    if file.suffix == ".counts":
+        raise ValueError(
+            f"{file} holds counts by `bitveil count`. Certify them with: bitveil merge {file}"
+        )
     if len(asked.sensitive) != 1 or asked.target is not None:
         raise ValueError(
             "--counts needs exactly one --sensitive, the column of the groups, and no --target."

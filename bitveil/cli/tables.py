@@ -1,14 +1,24 @@
 """Columns of a user's table: those that a command names, and those that an encoder needs."""
 
 import difflib
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import pandas as pd
 
-__all__ = ["columns_of", "features_of", "ids_of", "join", "require"]
+    from bitveil.sources import Source
+
+__all__ = [
+    "check_columns",
+    "columns_of",
+    "features_of",
+    "ids_of",
+    "join",
+    "open_rows",
+    "require",
+]
 
 
 def require(table: "pd.DataFrame", names: Sequence[str | None], file: Path) -> None:
@@ -30,15 +40,34 @@ def columns_of(table: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame | p
 def features_of(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "pd.DataFrame":
     """The columns that the encoder was fitted on."""
 
+    _check_features(encoder, table, model, file)
+
+    return table[encoder.feature_names_in_]
+
+
+def _check_features(encoder: Any, columns: Container[str], model: Path, file: Any) -> None:
     if encoder.feature_names_in_ is None:
         raise ValueError(
             f"{model} was fitted on an array, whose columns have no names. Use it from Python."
         )
-    missing = [name for name in encoder.feature_names_in_ if name not in table]
+    missing = [name for name in encoder.feature_names_in_ if name not in columns]
     if missing:
         raise ValueError(f"{file} lacks columns that the encoder was fitted on: {missing}.")
 
-    return table[encoder.feature_names_in_]
+
+def open_rows(data: str) -> "Source":
+    """Open rows of any number: files, or the standard input."""
+
+    from bitveil import sources
+
+    return sources.open_source(data)
+
+
+def check_columns(encoder: Any, source: "Source", model: Path, *others: str | None) -> None:
+    """Refuse rows that lack a column of the encoder, or one of the others."""
+
+    _check_features(encoder, source.columns, model, source.name)
+    source.require(others)
 
 
 def ids_of(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[Any] | None":

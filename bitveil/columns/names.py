@@ -70,8 +70,10 @@ def _one_a_row(ids: Any, n: int) -> list[Any]:
         raise ValueError(
             f"`ids` expects one name a row, got {type(ids).__name__} of {dimensions} dimensions."
         )
-    whole = isinstance(ids, np.ndarray | pd.Series) and ids.dtype.kind in "iu"
-    values = ids.astype(object).tolist() if whole else pd.Series(list(ids), dtype=object).tolist()
+    if isinstance(ids, np.ndarray | pd.Series) and ids.dtype.kind in "iu":
+        values = ids.astype(object).tolist()
+    else:
+        values = pd.Series(list(ids), dtype=object).tolist()
     if len(values) != n:
         raise ValueError(f"`ids` expects a name for each of the {n} rows, got {len(values)}.")
 
