@@ -90,7 +90,7 @@ class _Course:
         return self.warm * (self.cold / self.warm) ** min(1.0, progress / 0.8)
 
 
-_STRAIGHT = _Course(EPOCHS, rate=0.03, rows=2**13, warm=0.3, cold=0.02)
+_STRAIGHT = _Course(EPOCHS, rate=0.03, rows=2**14, warm=0.3, cold=0.02)
 _HIDDEN = _Course(HIDDEN_EPOCHS, rate=0.005, rows=2**12, warm=1.0, cold=0.2)
 
 
