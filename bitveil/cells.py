@@ -208,10 +208,10 @@ class Cells(nn.Module):
     def forward(self, x: Float[Tensor, "n d"]) -> Logits:
         """The logits of the bits: certain, one way or the other."""
 
-        shifts = torch.arange(self.n_bits - 1, -1, -1, device=x.device)
-        bits = self.scores(x).argmax(1, keepdim=True) >> shifts & 1
+        powers = 2 ** torch.arange(self.n_bits - 1, -1, -1, device=x.device)
+        bits = self.scores(x).argmax(1, keepdim=True).remainder(2 * powers) >= powers
 
-        return _SURE_LOGIT * (2 * bits - 1).to(x)
+        return _SURE_LOGIT * (2 * bits.to(x) - 1)
 
 
 class CellBatch(Batch):
