@@ -16,6 +16,10 @@ The sum is linear in the posteriors, so the codes cut their space into cells wit
 `train_cells` moves these sides. Cells are soft while they are trained and certain afterwards. The
 limit falls during the training, because codes collapse if it is strict from the first step.
 
+Of one bit, cells with straight sides are the best. With many cells the training can end where most
+of them are empty, and small `hidden` layers before the cells often lead out of there. But they can
+also learn the rows by heart, so the two forms must be compared on other rows.
+
 A certain code has another merit: its drawn and its expected counts are the same.
 
 Source:
@@ -39,12 +43,13 @@ from torch import Tensor, nn
 
 from bitveil.batches import Batch, Rows
 from bitveil.group_tables import GroupTables
+from bitveil.layers import table_encoder
 from bitveil.objectives import Constrained
 from bitveil.shapes import Logits
 from bitveil.tables import summed_table
 from bitveil.training import Epoch, History
 
-__all__ = ["EPOCHS", "CellBatch", "Cells", "PosteriorColumns", "train_cells"]
+__all__ = ["EPOCHS", "HIDDEN_EPOCHS", "CellBatch", "Cells", "PosteriorColumns", "train_cells"]
 
 PosteriorBlock: TypeAlias = tuple[str, int]
 
@@ -54,13 +59,39 @@ _SURE_LOGIT = 50.0
 EPOCHS = 40
 """The epochs of a training, of ten steps each."""
 
+HIDDEN_EPOCHS = 60
+"""The epochs of a training with hidden layers."""
+
 _EPOCH = 10
 _MOST_BITS = 6  # more cells gain nothing for one target
-_STEP_ROWS = 2**15  # the most rows of a step
 _CENTRED = 20_000  # the most rows that place the first cells
-_WARM, _COLD = 0.3, 0.02  # the temperature of the cells, in the beginning and in the end
-_RATE = 0.03  # the learning rate, which falls to 0 over the last two fifths
 _LEAST_SHARE = 0.02  # the answers of the first cells stay this far from 0 and 1
+
+
+@dataclass(frozen=True)
+class _Course:
+    """How cells are trained.
+
+    Attributes:
+        epochs: The epochs, of ten steps each.
+        rate: The learning rate, which falls to 0 over the last two fifths.
+        rows: The most rows of a step.
+        warm: The temperature of the cells in the beginning.
+        cold: Their temperature in the end.
+    """
+
+    epochs: int
+    rate: float
+    rows: int
+    warm: float
+    cold: float
+
+    def temperature(self, progress: float) -> float:
+        return self.warm * (self.cold / self.warm) ** min(1.0, progress / 0.8)
+
+
+_STRAIGHT = _Course(EPOCHS, rate=0.03, rows=2**14, warm=0.3, cold=0.02)
+_HIDDEN = _Course(HIDDEN_EPOCHS, rate=0.005, rows=2**12, warm=1.0, cold=0.2)
 
 
 @dataclass(frozen=True)
@@ -125,6 +156,9 @@ class Cells(nn.Module):
         n_columns: The number of columns of the features.
         n_bits: The number of bits of a code.
         n_cells: The number of cells, at most 2^n_bits.
+        hidden: The width of two hidden layers between the features and the cells. With 0 there are
+            none, and the sides of the cells are straight in the space of the posteriors.
+        generator: The source of the first weights of these layers.
 
     Example:
         >>> cells = Cells(1, n_bits=2, n_cells=2)
@@ -139,27 +173,45 @@ class Cells(nn.Module):
     scale: Tensor
     odds: Tensor
 
-    def __init__(self, n_columns: int, n_bits: int, n_cells: int) -> None:
+    def __init__(
+        self,
+        n_columns: int,
+        n_bits: int,
+        n_cells: int,
+        hidden: int = 0,
+        *,
+        generator: torch.Generator | None = None,
+    ) -> None:
         super().__init__()
-        self.n_bits = n_bits
-        self.weight = nn.Parameter(torch.zeros(n_cells, n_columns))
+        self.n_bits, self.hidden = n_bits, hidden
+        self.weight = nn.Parameter(torch.zeros(n_cells, hidden or n_columns))
         self.bias = nn.Parameter(torch.zeros(n_cells))
         self.register_buffer("mean", torch.zeros(n_columns))
         self.register_buffer("scale", torch.ones(n_columns))
         self.register_buffer("odds", torch.zeros(n_columns))
+        if hidden:
+            before = table_encoder(n_columns, hidden, (hidden,), generator=generator)
+            self.layers = nn.Sequential(before, nn.ReLU())
+            nn.init.uniform_(self.weight, -(hidden**-0.5), hidden**-0.5, generator=generator)
 
     def scores(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n c"]:
         """What each cell is worth for each row, in nats."""
 
-        return _posteriors(x, self.mean, self.scale, self.odds) @ self.weight.T + self.bias
+        return self._seen(x) @ self.weight.T + self.bias
+
+    def _seen(self, x: Tensor) -> Tensor:
+        if self.hidden:
+            return self.layers(x)
+
+        return _posteriors(x, self.mean, self.scale, self.odds)
 
     def forward(self, x: Float[Tensor, "n d"]) -> Logits:
         """The logits of the bits: certain, one way or the other."""
 
-        shifts = torch.arange(self.n_bits - 1, -1, -1, device=x.device)
-        bits = self.scores(x).argmax(1, keepdim=True) >> shifts & 1
+        powers = 2 ** torch.arange(self.n_bits - 1, -1, -1, device=x.device)
+        bits = self.scores(x).argmax(1, keepdim=True).remainder(2 * powers) >= powers
 
-        return _SURE_LOGIT * (2 * bits - 1).to(x)
+        return _SURE_LOGIT * (2 * bits.to(x) - 1)
 
 
 class CellBatch(Batch):
@@ -189,32 +241,37 @@ def train_cells(
     *,
     n_bits: int,
     generator: torch.Generator,
+    hidden: int = 0,
     after_epoch: Callable[[Epoch], None] | None = None,
 ) -> tuple[Cells, History]:
     """Train cells for a limit.
 
-    The first cells are clusters of the targets' posteriors. Of the last fifth of the steps, the
-    certain cells with the lowest merit on these rows are kept.
+    The first cells are clusters of the targets' posteriors, or random ones behind hidden layers.
+    Of the last fifth of the steps, the certain cells with the lowest merit on these rows are kept.
 
     Arguments:
         rows: The rows, with posteriors that are out of fold as features.
         columns: What the features mean.
         objective: The task and the limit.
         n_bits: The number of bits of a code. There are as many cells as codes, but at most 64.
-        generator: The source of the first clusters, and of the rows of a step if there are many.
+        generator: The source of the first cells, and of the rows of a step if there are many.
+        hidden: The width of the hidden layers before the cells; 0: none.
         after_epoch: Called with every epoch, which is ten steps.
 
     Returns:
         The cells, and the training, with an epoch for every ten steps.
     """
 
-    cells = _first_cells(_sampled_rows(rows, generator, _CENTRED), columns, n_bits, generator)
-    optimizer = torch.optim.Adam(cells.parameters(), lr=_RATE)
+    course = _HIDDEN if hidden else _STRAIGHT
+    cells = _new_cells(rows, columns, n_bits, hidden, generator)
+    optimizer = torch.optim.Adam(cells.parameters(), lr=course.rate)
     history, least, best = History(), math.inf, deepcopy(cells.state_dict())
-    for step in range(EPOCHS * _EPOCH):
-        objective.train().progress = progress = step / (EPOCHS * _EPOCH)
-        optimizer.param_groups[0]["lr"] = _RATE * min(1.0, 2.5 * (1 - progress))
-        terms = objective(_soft(cells, _sampled_rows(rows, generator, _STEP_ROWS), progress))
+    steps = course.epochs * _EPOCH
+    for step in range(steps):
+        objective.train().progress = progress = step / steps
+        optimizer.param_groups[0]["lr"] = course.rate * min(1.0, 2.5 * (1 - progress))
+        some = _sampled_rows(rows, generator, course.rows)
+        terms = objective(_soft(cells, some, course.temperature(progress)))
         optimizer.zero_grad()
         terms.loss.backward()
         optimizer.step()
@@ -230,6 +287,22 @@ def train_cells(
     cells.load_state_dict(best)
 
     return cells.eval(), history
+
+
+def _new_cells(
+    rows: Rows,
+    columns: PosteriorColumns,
+    n_bits: int,
+    hidden: int,
+    generator: torch.Generator,
+) -> Cells:
+    """The cells that a training starts with."""
+
+    if not hidden:
+        return _first_cells(_sampled_rows(rows, generator, _CENTRED), columns, n_bits, generator)
+    n_cells = 2 ** min(n_bits, _MOST_BITS)
+
+    return Cells(rows.x.shape[1], n_bits, n_cells, hidden, generator=generator)
 
 
 def _first_cells(
@@ -288,10 +361,8 @@ def _sampled_rows(rows: Rows, generator: torch.Generator, most: int) -> Rows:
     return rows[torch.randint(len(rows), (most,), generator=generator)]
 
 
-def _soft(cells: Cells, rows: Rows, progress: float) -> Batch:
-    """The rows with a chance of each cell, which gets surer as the training goes on."""
-
-    temperature = _WARM * (_COLD / _WARM) ** min(1.0, progress / 0.8)
+def _soft(cells: Cells, rows: Rows, temperature: float) -> Batch:
+    """The rows with a chance of each cell, which is surer at a lower temperature."""
 
     return rows.coded((cells.scores(rows.x) / temperature).softmax(1), CellBatch)
 

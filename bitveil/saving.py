@@ -77,7 +77,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "schema": {name: to_json(getattr(schema, name)) for name in SCHEMA_PARTS},
         "features_shape": to_json(model.coder_.shape),
         "n_outputs": model.n_outputs_,
-        "cells": _n_cells(model.coder_.encoder),
+        "cells": _cell_sizes(model.coder_.encoder),
         "share": model.coder_.share,
         "remarks": list(model.remarks_),
         "kinds": schema.kinds and list(schema.kinds.kinds),
@@ -327,7 +327,7 @@ def _networks(
     if encoder is None:
         with blaming(folder):
             expected = (
-                cell_shapes(shape[0], typed("cells", cells, int), n_bits)
+                _cell_shapes(shape[0], typed("cells", cells, list[int]), n_bits)
                 if cells is not None
                 else perceptron_shapes(shape[0], hidden, n_bits)
                 if len(shape) == 1
@@ -341,7 +341,7 @@ def _networks(
     network = (
         Encoding(encoder, shape, n_bits, hidden)(generator)
         if cells is None
-        else Cells(shape[0], n_bits, cells)
+        else Cells(shape[0], n_bits, *cells)
     )
     filled = _filled("encoder", network, weights)
     if not what["decodes"]:
@@ -351,10 +351,16 @@ def _networks(
     return filled, _filled("decoder", decoding.decoder(generator), weights)
 
 
-def _n_cells(encoder: nn.Module) -> int | None:
-    """How many cells an encoder has; None for other networks."""
+def _cell_sizes(encoder: nn.Module) -> list[int] | None:
+    """How many cells an encoder has, and the width before them; None for other networks."""
 
-    return len(encoder.bias) if isinstance(encoder, Cells) else None
+    return [len(encoder.bias), encoder.hidden] if isinstance(encoder, Cells) else None
+
+
+def _cell_shapes(inputs: int, sizes: list[int], n_bits: int) -> Shapes:
+    n_cells, hidden = sizes
+
+    return cell_shapes(inputs, n_cells, hidden, n_bits)
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:

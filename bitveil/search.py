@@ -39,7 +39,7 @@ from bitveil.workers import run
 
 __all__ = ["Found", "search"]
 
-LADDER = (1.1, 1.0, 0.92, 0.84, 0.7)
+LADDER = (1.1, 1.05, 1.0, 0.92, 0.8)
 """The gaps to train for, as shares of what the slack leaves of the goal. The first is above 1,
 because the gap may turn out smaller on the rows for certification than on others."""
 
@@ -52,7 +52,7 @@ DILUTED = (0.25, 0.5, 1.0, 2.0, 4.0)
 START = 0.25
 """The gap from which a limit falls during a training."""
 
-_NEARLY = 0.9  # what is worth this share of the best is worth nearly the most
+_NEARLY = 0.75  # what is worth this share of the best is worth nearly the most
 _ALMOST = 0.99  # what is worth this share of the best, and leaves no blanks, is better
 _SHARES = (1 / 16, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
 """The shares that are tested where drawn codes are counted, as multiples of the predicted one."""

@@ -1,5 +1,6 @@
 """Trainers: how an encoder is trained for a weight or a limit, and what some rows say about it."""
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -8,7 +9,7 @@ import torch
 from torch import nn
 
 from bitveil.batches import Batch, Rows
-from bitveil.cells import EPOCHS, PosteriorColumns, train_cells
+from bitveil.cells import EPOCHS, HIDDEN_EPOCHS, Cells, PosteriorColumns, train_cells
 from bitveil.entropies import group_entropy
 from bitveil.goals import Limit, Weight
 from bitveil.layers import stochastic_layers
@@ -18,6 +19,20 @@ from bitveil.tasks import DecoderTask, Term, explained, task_information
 from bitveil.training import Epoch, History, Training
 
 __all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
+
+_HIDDEN = 32
+"""The width of hidden layers before cells."""
+
+_HIDDEN_ROWS = 5_000
+"""From this many rows to fit on, hidden layers are tried. They learn fewer rows by heart."""
+
+_MARGIN = 0.6
+"""How much better they must be, divided by the root of the number of rows to select: about three
+standard errors."""
+
+_GAP_COST = 0.5
+"""The usefulness that a unit of gap costs, where two encoders are compared: about what more of it
+brings on Adult and Heritage Health."""
 
 
 @dataclass(frozen=True)
@@ -155,26 +170,49 @@ class CellTrainer:
         """Train cells, and judge them by all of these rows.
 
         Their features are out of fold, and cells have few numbers to fit. So the rows to fit may
-        judge them too, and more rows judge better.
+        judge them too, and more rows judge better. Hidden layers have more numbers. So they are
+        tried where there are many rows, and kept if they are clearly better on the rows to select.
         """
+
+        cells, history = self._train(asked, fit, hidden=0)
+        select = _double(select)
+        if len(fit) >= _HIDDEN_ROWS:
+            others = self._train(asked, fit, hidden=_HIDDEN)
+            gained = self._worth(asked, others[0], select) - self._worth(asked, cells, select)
+            if gained > _MARGIN / math.sqrt(len(select)):
+                cells, history = others
+
+        return Candidate(
+            cells, self.task, history, self._judge(asked, cells, _double(fit).joined(select))
+        )
+
+    def _train(self, asked: Weight | Limit, fit: Rows, *, hidden: int) -> tuple[Cells, History]:
+        """Train cells of one form, which are in double precision afterwards."""
 
         objective = asked(self.task, self.measure)
         assert isinstance(objective, Constrained)
-        with _progress(objective, EPOCHS, self.training) as after_epoch:
+        with _progress(objective, HIDDEN_EPOCHS if hidden else EPOCHS, self.training) as after:
             cells, history = train_cells(
                 fit,
                 self.columns,
                 objective,
                 n_bits=self.n_bits,
                 generator=torch.Generator().manual_seed(self.seed),
-                after_epoch=after_epoch,
+                hidden=hidden,
+                after_epoch=after,
             )
-        cells.double()
-        rows = _double(fit.joined(select))
 
-        return Candidate(
-            cells, self.task, history, _judged(objective, cells, self.measure, rows, rows)
-        )
+        return cells.double(), history
+
+    def _judge(self, asked: Weight | Limit, cells: Cells, rows: Rows) -> Step:
+        return _judged(asked(self.task, self.measure), cells, self.measure, rows, rows)
+
+    def _worth(self, asked: Weight | Limit, cells: Cells, rows: Rows) -> float:
+        """How useful cells are on some rows, less what their gap costs."""
+
+        step = self._judge(asked, cells, rows)
+
+        return step.usefulness - _GAP_COST * step.gap
 
 
 @torch.no_grad()

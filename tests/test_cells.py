@@ -1,5 +1,7 @@
 """Cells: as good as the closed form, within their limit, certain, and for every kind of target."""
 
+from copy import deepcopy
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,16 @@ import torch
 from bitveil.batches import Batch, Rows
 from bitveil.cells import CellBatch, Cells, PosteriorColumns, train_cells
 from bitveil.codes import code_index
+from bitveil.exports import to_onnx
+from bitveil.goals import Limit
 from bitveil.group_tables import GroupTables
 from bitveil.measures import Measure
+from bitveil.models import InvariantClassifier, load
 from bitveil.objectives import Constrained
 from bitveil.tasks import task_accuracy, task_information, task_usefulness
+from bitveil.trainers import CellTrainer
+from bitveil.training import History, Training
+from builders import leaning_rows
 
 N = 3000
 
@@ -210,3 +218,91 @@ def test_weights_count(two):
 
     assert not torch.equal(cells.weight, weighted.weight)
     assert scored(weighted, heavy)[2] <= 0.115
+
+
+# Hidden layers
+
+
+def test_hidden_layers_keep_the_limit_and_give_certain_codes(two):
+    rows, columns = two
+    objective = Constrained(task_usefulness, Measure(), limit=0.05, start=0.25)
+    cells, _ = train_cells(
+        rows, columns, objective, n_bits=3, generator=torch.Generator().manual_seed(0), hidden=8
+    )
+    accuracy, _, gap = scored(cells, rows)
+
+    assert cells.hidden == 8
+    assert cells.weight.shape == (8, 8)
+    assert gap <= 0.057
+    assert accuracy > 0.7
+    assert (cells(rows.x).abs() == 50).all()
+
+
+def test_the_same_generator_gives_the_same_hidden_layers():
+    one, other, third = (
+        Cells(2, 3, 8, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 0, 1)
+    )
+    x = torch.randn(5, 2, generator=torch.Generator().manual_seed(0))
+
+    assert torch.equal(one.scores(x), other.scores(x))
+    assert not torch.equal(one.scores(x), third.scores(x))
+
+
+@pytest.mark.parametrize("better", [True, False])
+def test_hidden_layers_are_kept_only_if_they_are_better_on_the_rows_to_select(
+    two, monkeypatch, better
+):
+    rows, columns = two
+    monkeypatch.setattr("bitveil.trainers._HIDDEN_ROWS", 1)
+    good, _ = trained(rows, columns, 0.1)
+    blind = Cells(2, 3, 8)  # one code for all
+
+    def fake(*_, hidden, **__):
+        return deepcopy(good if bool(hidden) == better else blind), History()
+
+    monkeypatch.setattr("bitveil.trainers.train_cells", fake)
+    trainer = CellTrainer(columns, 3, task_usefulness, Measure(), Training(verbose=0), 0)
+    found = trainer(Limit(0.1), rows, rows).encoder
+
+    assert torch.equal(found.weight, good.double().weight)
+
+
+def test_few_rows_try_no_hidden_layers(two):
+    rows, columns = two
+    trainer = CellTrainer(columns, 3, task_usefulness, Measure(), Training(verbose=0), 0)
+
+    assert trainer(Limit(0.1), rows, rows).encoder.hidden == 0
+
+
+@pytest.fixture(scope="module")
+def hidden_model():
+    """A fitted estimator whose cells stand behind hidden layers."""
+
+    X, y, s = leaning_rows(1500)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("bitveil.trainers._HIDDEN_ROWS", 1)
+        patch.setattr("bitveil.trainers._MARGIN", -100.0)
+        model = InvariantClassifier(max_gap=0.3, n_bits=3, random_state=0)
+        model.fit(X, y, sensitive_features=s, ids=range(1500))
+
+    return model
+
+
+@pytest.mark.filterwarnings("ignore:The key of the draws follows")
+def test_hidden_layers_are_saved_and_loaded(hidden_model, tmp_path):
+    X = leaning_rows(200, seed=1)[0]
+    hidden_model.save(tmp_path / "model")
+    again = load(tmp_path / "model")
+
+    assert hidden_model.coder_.encoder.hidden == again.coder_.encoder.hidden == 32
+    assert (hidden_model.logits(X) == again.logits(X)).all()
+
+
+def test_codes_behind_hidden_layers_are_audited_and_exported(hidden_model, tmp_path):
+    X, y, s = leaning_rows(1000, seed=2)
+    encoder = hidden_model.coder_.encoder
+    audit = hidden_model.audit(X, y, sensitive_features=s, ids=range(5000, 6000))
+    to_onnx(encoder, tmp_path / "cells.onnx", n_inputs=len(encoder.mean))
+
+    assert audit.certificate.bound < 1
+    assert (tmp_path / "cells.onnx").exists()
