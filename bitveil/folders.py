@@ -24,7 +24,7 @@ from bitveil.staging import staged
 
 __all__ = ["Parts", "check_mark", "libraries", "load_parts", "save_parts"]
 
-FORMAT = 1
+FORMAT = 2
 """The version of the folder's layout. Folders of other versions are refused."""
 
 FILES = {"weights.safetensors", "features.skops", "secret.key"}

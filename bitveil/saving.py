@@ -323,18 +323,19 @@ def _networks(
 
     hidden = tuple(model.settings().training.hidden)
     n_bits, generator = int(model.n_bits), torch.Generator()
-    cells = what["cells"]
+    with blaming(folder):
+        cells, decodes = typed("cells", what["cells"], list[int] | None), what["decodes"]
     if encoder is None:
         with blaming(folder):
             expected = (
-                _cell_shapes(shape[0], typed("cells", cells, list[int]), n_bits)
+                _cell_shapes(shape[0], cells, n_bits)
                 if cells is not None
                 else perceptron_shapes(shape[0], hidden, n_bits)
                 if len(shape) == 1
                 else convolution_shapes(shape, n_bits)
             )
             check_shapes("encoder", _under("encoder", weights), expected)
-    if decoder is None and what["decodes"]:
+    if decoder is None and decodes:
         with blaming(folder):
             expected = perceptron_shapes(n_bits, hidden, n_outputs)
             check_shapes("decoder", _under("decoder", weights), expected)
@@ -344,7 +345,7 @@ def _networks(
         else Cells(shape[0], n_bits, *cells)
     )
     filled = _filled("encoder", network, weights)
-    if not what["decodes"]:
+    if not decodes:
         return filled, None
     decoding = Decoding("target", True, decoder, n_bits, n_outputs, hidden)
 

@@ -20,10 +20,10 @@ from bitveil.training import Epoch, History, Training
 
 __all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
 
-_HIDDEN = 32
+_WIDTH = 32
 """The width of hidden layers before cells."""
 
-_HIDDEN_ROWS = 5_000
+_HIDDEN_FROM = 5_000
 """From this many rows to fit on, hidden layers are tried. They learn fewer rows by heart."""
 
 _MARGIN = 0.6
@@ -176,8 +176,8 @@ class CellTrainer:
 
         cells, history = self._train(asked, fit, hidden=0)
         select = _double(select)
-        if len(fit) >= _HIDDEN_ROWS:
-            others = self._train(asked, fit, hidden=_HIDDEN)
+        if len(fit) >= _HIDDEN_FROM:
+            others = self._train(asked, fit, hidden=_WIDTH)
             gained = self._worth(asked, others[0], select) - self._worth(asked, cells, select)
             if gained > _MARGIN / math.sqrt(len(select)):
                 cells, history = others

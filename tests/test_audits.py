@@ -224,7 +224,7 @@ def test_the_audit_reports_an_attacker_above_the_certificate(monkeypatch):
         right = certify(*arguments, **settings)
         return replace(right, bound=right.estimate / 2)
 
-    monkeypatch.setattr(held_out, "certify", broken)
+    monkeypatch.setattr("bitveil.certificates.dilution.certify", broken)
     logits, s = rows_of(noisy_copy(0.2), 1_000)
     found = audit_named(logits, s)
 

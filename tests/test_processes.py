@@ -309,9 +309,10 @@ def test_no_process_is_left_after_an_error():
     def fail(_):
         raise ZeroDivisionError
 
+    before = set(torch.multiprocessing.active_children())  # joblib keeps some of its own
     with pytest.raises(ZeroDivisionError):
         trained(2, after_epoch=fail)
-    assert not torch.multiprocessing.active_children()
+    assert not set(torch.multiprocessing.active_children()) - before
 
 
 @in_team
