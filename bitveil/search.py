@@ -52,6 +52,10 @@ DILUTED = (0.25, 0.5, 1.0, 2.0, 4.0)
 START = 0.25
 """The gap from which a limit falls during a training."""
 
+_ROOM = 2.0
+"""A goal with less room than so many slacks is tight. Some codes for it will need blanks, and only
+gaps that are known well can be trusted: so codes of few numbers are trained for it."""
+
 _NEARLY = 0.75  # what is worth this share of the best is worth nearly the most
 _ALMOST = 0.99  # what is worth this share of the best, and leaves no blanks, is better
 _SHARES = (1 / 16, 0.25, 0.5, 0.7, 0.85, 1.0, 1.15, 1.3)
@@ -83,6 +87,9 @@ class Train(Protocol):
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> Candidate:
         """Train an encoder, and judge it."""
+
+    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> "Train":
+        """The same, with its form chosen for what is asked."""
 
 
 def search(
@@ -121,6 +128,8 @@ def search(
 
     limit, slack = goal.in_gaps(rows, draws=draws)
     limits = _limits(trainer, goal, _trained_gaps(limit, slack, dilute=dilute), fit, select)
+    if limit - slack > _ROOM * slack:
+        trainer = trainer.settled(limits[len(limits) // 2], fit, select)
     candidates = run([partial(trainer, limit, fit, select) for limit in limits], n_jobs)
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
@@ -146,7 +155,7 @@ def _trained_gaps(limit: float, slack: float, *, dilute: bool) -> list[float]:
 
     headroom, shares = limit - slack, LADDER if dilute else (*LADDER, FAR_BELOW)
     gaps = [share * headroom for share in shares] if headroom > 0 else []
-    if dilute and headroom < 2 * slack:
+    if dilute and headroom < _ROOM * slack:
         gaps += [min(0.9, share * slack) for share in DILUTED]
 
     return sorted(set(gaps), reverse=True)

@@ -123,6 +123,11 @@ class Trainer:
 
         return Candidate(encoder, task, history, step)
 
+    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows) -> "Trainer":
+        """The same trainer: networks have one form."""
+
+        return self
+
     def _train(
         self,
         encoder: nn.Module,
@@ -157,6 +162,7 @@ class CellTrainer:
         measure: What the code is charged for, which also orders the encoders.
         training: The settings of the training, of which callbacks and progress count.
         seed: The seed of the first cells.
+        hidden: The width of the hidden layers before the cells; 0 for none.
     """
 
     columns: PosteriorColumns
@@ -165,26 +171,38 @@ class CellTrainer:
     measure: Measure
     training: Training
     seed: int
+    hidden: int = 0
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
-        """Train cells, and judge them by all of these rows.
+        """Train cells, and judge them.
 
-        Their features are out of fold, and cells have few numbers to fit. So the rows to fit may
-        judge them too, and more rows judge better. Hidden layers have more numbers. So they are
-        tried where there are many rows, and kept if they are clearly better on the rows to select.
+        The features of the rows to fit are out of fold, and cells have few numbers to fit. So
+        these rows may judge them too, and more rows judge better. Hidden layers have more numbers,
+        and are judged by the rows to select alone.
         """
 
-        cells, history = self._train(asked, fit, hidden=0)
+        cells, history = self._train(asked, fit, hidden=self.hidden)
         select = _double(select)
-        if len(fit) >= _HIDDEN_FROM:
-            others = self._train(asked, fit, hidden=_WIDTH)
-            gained = self._worth(asked, others[0], select) - self._worth(asked, cells, select)
-            if gained > _MARGIN / math.sqrt(len(select)):
-                cells, history = others
+        rows = select if self.hidden else _double(fit).joined(select)
 
-        return Candidate(
-            cells, self.task, history, self._judge(asked, cells, _double(fit).joined(select))
+        return Candidate(cells, self.task, history, self._judge(asked, cells, rows))
+
+    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows) -> "CellTrainer":
+        """The same trainer, with hidden layers before the cells where these are clearly better.
+
+        They are tried where there are many rows, and judged by the rows to select.
+        """
+
+        if len(fit) < _HIDDEN_FROM:
+            return self
+        select = _double(select)
+        straight, behind = (
+            self._worth(asked, self._train(asked, fit, hidden=width)[0], select)
+            for width in (0, _WIDTH)
         )
+        clearly = behind - straight > _MARGIN / math.sqrt(len(select))
+
+        return replace(self, hidden=_WIDTH) if clearly else self
 
     def _train(self, asked: Weight | Limit, fit: Rows, *, hidden: int) -> tuple[Cells, History]:
         """Train cells of one form, which are in double precision afterwards."""

@@ -315,9 +315,9 @@ def test_an_invalid_manifest_is_refused(saved, content):
 
 
 def test_another_format_is_refused_with_advice(saved):
-    edit(saved, format=2)
+    edit(saved, format=1)
 
-    with pytest.raises(ValueError, match=r"reads format 1\. Fit and save the encoder again"):
+    with pytest.raises(ValueError, match=r"reads format 2\. Fit and save the encoder again"):
         load(saved)
 
 

@@ -254,13 +254,19 @@ class Audit:
 
     def _information(self) -> str:
         if self.information_left_out_bits is None:
-            return f"{self.information_bits:.4f} bits (of the drawn codes; too large)"
+            return f"{self.information_bits:.4f} bits (of {self._counted}; too large)"
         return f"{max(0.0, self.information_left_out_bits):.4f} to {self.information_bits:.4f}"
 
     def _variation(self) -> str:
         if self.total_variation_left_out is None:
-            return f"{self.total_variation:.4f} (of the drawn codes; too large)"
+            return f"{self.total_variation:.4f} (of {self._counted}; too large)"
         return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
+
+    @property
+    def _counted(self) -> str:
+        expected = self.certificate.draws == "soft"
+
+        return "the expected codes" if expected else "the drawn codes"
 
     def _blanks(self) -> str:
         return f"{rows_with_code(self.share)} ({self.n_blank} of {self.n_rows} rows)"

@@ -64,12 +64,12 @@ def _sum_of(files: Sequence[Path]) -> "Tally":
     """The sum of the counts. Errors name the file."""
 
     total = _read_tallies(files[0])
-    for file in files[1:]:
+    for number, file in enumerate(files[1:], 1):
         other = _read_tallies(file)
         try:
             total = total + other
         except ValueError as error:
-            before = listed(files[: files.index(file)])
+            before = listed(files[:number])
             raise ValueError(f"{file} cannot be added to {before}: {error}") from error
 
     return total
