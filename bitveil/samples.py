@@ -2,8 +2,8 @@
 
 An encoder learns hardly more from ten million rows than from one million, but a certificate gets
 tighter with every row. So a sample is drawn at random within each group, to fit and to select on,
-and all other rows are streamed into the certificate. They need not fit into memory: two bytes a
-row say where it belongs, eight find repeated rows, and the features wait on disk.
+and all other rows are streamed into the certificate. They need not fit into memory: some twenty
+bytes a row say where it belongs, eight find repeated rows, and its features wait on disk.
 """
 
 import io
@@ -258,21 +258,24 @@ def _value_numbers(
     """The number of each row's combination of values. Columns of many values do not count."""
 
     known: list[dict[str, int]] = [{} for _ in names]
-    columns: list[list[NDArray[np.int64]]] = [[] for _ in names]
+    columns: list[list[NDArray[np.int32]]] = [[] for _ in names]
     for batch in source.batches(list(names)):
         for place, name in enumerate(names):
             columns[place].append(_numbers_of(batch.column(name), known[place]))
         if progress is not None:
             progress("counting groups", batch.num_rows)
-    joined = np.zeros(sum(map(len, columns[0])), dtype=np.int64)
+    joined, n_values = np.zeros(sum(map(len, columns[0])), dtype=np.int32), 1
     for parts, values in zip(columns, known, strict=True):
-        if 1 < len(values) * (joined.max() + 1) <= _MOST_GROUPS and len(values) <= _FEW_VALUES:
-            joined = joined * len(values) + np.concatenate(parts)
+        if len(values) <= _FEW_VALUES and n_values * len(values) <= _MOST_GROUPS:
+            n_values *= len(values)
+            joined *= len(values)
+            joined += np.concatenate(parts)
+    there = np.bincount(joined, minlength=n_values) > 0
 
-    return np.unique(joined, return_inverse=True)[1].ravel().astype(np.uint16)
+    return (there.cumsum() - 1).astype(np.uint16)[joined]
 
 
-def _numbers_of(column: "pa.Array", known: dict[str, int]) -> NDArray[np.int64]:
+def _numbers_of(column: "pa.Array", known: dict[str, int]) -> NDArray[np.int32]:
     """The number of each value as text. New values get the next numbers."""
 
     encoded = column.dictionary_encode()
@@ -280,7 +283,7 @@ def _numbers_of(column: "pa.Array", known: dict[str, int]) -> NDArray[np.int64]:
     places = [known.setdefault(text, len(known)) for text in [*texts, ""]]
     indices = encoded.indices.fill_null(len(texts)).to_numpy(zero_copy_only=False)
 
-    return np.array(places, dtype=np.int64)[indices]
+    return np.array(places, dtype=np.int32)[indices]
 
 
 def read_sample(

@@ -92,3 +92,16 @@ def test_a_column_that_one_file_lacks_is_named_with_the_file(bitveil, folder):
     assert code == 2
     assert "part-1.csv" in err
     assert "'age'" in err
+
+
+def test_a_terminal_sees_each_stage_once(bitveil, folder, monkeypatch):
+    from bitveil.cli import fit
+
+    seen = []
+    monkeypatch.setattr(fit, "note", seen.append)
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
+    stages = fit._stages()
+    for stage in ("counting groups", "counting groups", "reading the sample"):
+        stages(stage, 100)
+
+    assert seen == ["counting groups", "reading the sample"]

@@ -1,13 +1,14 @@
 """`bitveil fit`: an encoder from a table, certified for a goal, as a folder."""
 
 import json
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
-from bitveil.cli.messages import listed, print_table, say
+from bitveil.cli.messages import listed, note, print_table, say
 from bitveil.cli.options import Id, Json, RowsFile
 from bitveil.cli.tables import columns_of, ids_of, require
 
@@ -193,7 +194,21 @@ def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int
         features=[name for name in source.columns if name not in roles.apart],
         ids=roles.id,
         most=SAMPLE if sample is None else sample,
+        progress=_stages(),
     )
+
+
+def _stages() -> "Callable[[str, int], None]":
+    """Says on a terminal what is being done, once for each stage."""
+
+    said: set[str] = set()
+
+    def show(stage: str, _: int) -> None:
+        if stage not in said and sys.stderr.isatty():
+            note(stage)
+        said.add(stage)
+
+    return show
 
 
 def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[..., Any]:

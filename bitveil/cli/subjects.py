@@ -83,17 +83,21 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
 def _audit_files(encoder: Any, file: Path, asked: Question) -> "Audit":
     """Audit the codes of more rows than are read at once."""
 
+    from bitveil.cli.progress import expected_rows, progress
     from bitveil.sources import open_source
     from bitveil.stream_audits import audit_source
 
-    return audit_source(
-        encoder,
-        open_source(str(file)),
-        sensitive=asked.sensitive or None,
-        target=asked.target,
-        ids=asked.id,
-        **asked.settings,
-    )
+    source = open_source(str(file))
+    with progress(expected_rows(source), always=False) as report:
+        return audit_source(
+            encoder,
+            source,
+            sensitive=asked.sensitive or None,
+            target=asked.target,
+            ids=asked.id,
+            after_batch=lambda n_rows: report(n_rows, False),
+            **asked.settings,
+        )
 
 
 def audit_codes(codes: Path, file: Path | None, columns: list[str], asked: Question) -> "Audit":
