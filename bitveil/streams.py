@@ -9,11 +9,12 @@ same codes in every engine that hands over Arrow, in parts or whole.
     Ray: `encode_dataset(dataset, folder, ids="id")`, see `bitveil.clusters`
 """
 
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain, product
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -368,13 +369,33 @@ def count_batch(
         assert published is not None
         tables, published = published, None
 
+    first = _first_half(names, named=ids is not None)
+
     return Tally(
         counted,
-        tables(slice(0, None, 2)),
-        tables(slice(1, None, 2)),
+        tables(first),
+        tables(~first),
         None if published is None else published(slice(None)),
         marks=Marks.of(model.used_, table, names, cells.labels, named=ids is not None),
     )
+
+
+_Some: TypeAlias = slice | NDArray[np.bool_]
+
+
+def _first_half(names: NDArray[np.uint8], *, named: bool) -> NDArray[np.bool_]:
+    """Whether each row is in the half that fixes an attacker. It is random, whatever the order.
+
+    Rows may alternate, as couples do, so the place of a row must not decide. The name of a row
+    decides, by a bit of its digest. A content must not: its rows belong into both halves. There a
+    permutation decides, whose seed are the contents of the batch.
+    """
+
+    if named:
+        return names[:, 0] % 2 == 0
+    seed = int.from_bytes(hashlib.blake2b(names.tobytes(), digest_size=8).digest())
+
+    return np.random.default_rng(seed).permutation(len(names)) % 2 == 0
 
 
 class _Cells(NamedTuple):
@@ -391,7 +412,7 @@ class _Cells(NamedTuple):
 
         return (self.strata + 1) * self.n_groups + self.groups
 
-    def of(self, rows: slice) -> tuple[torch.Tensor, torch.Tensor, int, int]:
+    def of(self, rows: _Some) -> tuple[torch.Tensor, torch.Tensor, int, int]:
         """Those of some rows, as `GroupTables` takes them."""
 
         strata, groups = self.strata[rows], self.groups[rows]
@@ -399,12 +420,12 @@ class _Cells(NamedTuple):
         return torch.from_numpy(strata), torch.from_numpy(groups), self.n_strata, self.n_groups
 
 
-def _expected(logits: NDArray[np.float64], cells: _Cells, rows: slice) -> GroupTables:
+def _expected(logits: NDArray[np.float64], cells: _Cells, rows: _Some) -> GroupTables:
     return GroupTables.expected(torch.from_numpy(logits[rows]), *cells.of(rows))
 
 
 def _published(
-    model: InvariantEncoder, bits: NDArray[np.uint8], cells: _Cells, rows: slice
+    model: InvariantEncoder, bits: NDArray[np.uint8], cells: _Cells, rows: _Some
 ) -> GroupTables:
     return published_tables(
         bits[rows],

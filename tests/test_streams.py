@@ -8,6 +8,8 @@ import pyarrow.parquet
 import pytest
 import torch
 
+from bitveil.certificates import certify
+from bitveil.certificates.dilution import interval_at_share
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
 from bitveil.sources import open_source
@@ -269,3 +271,24 @@ def test_a_source_says_what_it_lacks(rows, tmp_path):
 
     with pytest.raises(ValueError, match=r"no column 'heigt'. Did you mean 'height'?"):
         list(open_source(tmp_path / "rows.parquet").batches(["heigt"]))
+
+
+def test_halves_do_not_follow_the_order_of_the_rows(encoder, rows):
+    """Couples alternate, and then every second row has one sex."""
+
+    ordered = rows.sort_values("sex", kind="stable")
+    half = len(ordered) // 2
+    paired = ordered.iloc[np.arange(2 * half).reshape(2, half).T.ravel()]
+    for ids in ("person", None):
+        tally, _ = count(paired.reset_index(drop=True), encoder, ids=ids)
+        for part in (tally.fixed, tally.scored):
+            shares = part.rows.sum(0) / tally.tables.rows.sum(0)
+            assert ((shares > 0.3) & (shares < 0.7)).all()
+
+
+def test_a_half_without_rows_of_a_group_gives_no_lower_bound():
+    both, one = GroupTables.of([[30.0, 10], [10, 30]]), GroupTables.of([[30.0, 10], [0, 0]])
+    found = interval_at_share(one, both, both + one)
+
+    assert found.least == 0
+    assert found.certificate == certify(both + one)

@@ -101,6 +101,9 @@ def interval_at_share(
         draws: `"soft"` for expected counts, `"hard"` for drawn codes.
         share: The probability that the code of a row is published.
 
+    Returns:
+        Both bounds. The lower one is that of a code which reveals nothing if a half lacks rows.
+
     Example:
         >>> table = GroupTables.of([[900.0, 100.0], [100.0, 900.0]])
         >>> found = interval_at_share(table, table, table + table, share=0.5)
@@ -108,14 +111,22 @@ def interval_at_share(
         (0.38, 0.414)
     """
 
-    least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
     most = certify(whole, quantity, delta=delta, draws=draws)
+    least = _chance(most)
+    if _compares_rows(fixed, quantity) and _compares_rows(scored, quantity):
+        least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
     if draws == "hard":
         return Interval(least, replace(most, share=share), delta)
 
     return Interval(
         at_share(replace(most, bound=least), share).bound, at_share(most, share), delta
     )
+
+
+def _compares_rows(tables: GroupTables, quantity: Quantity) -> bool:
+    """Whether there are rows of every group that is compared."""
+
+    return all(min(each.sizes) > 0 for each in quantity.compared(tables))
 
 
 def diluted(certificate: Certificate, limit: float) -> Certificate:
