@@ -1,13 +1,13 @@
-"""Checks: a setting is one of some choices, a whole number, a number in a range, a probability."""
+"""Checks: of choices, whole numbers, numbers in a range, probabilities, roles of columns."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
-__all__ = ["check_choice", "check_number", "check_probability", "check_whole"]
+__all__ = ["check_choice", "check_number", "check_probability", "check_roles", "check_whole"]
 
 
 def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
@@ -100,3 +100,17 @@ def _range_text(least: float, most: float, above: float) -> str:
         return f" from {least:g} " + (f"to {most:g}" if most < math.inf else "on")
 
     return f" up to {most:g}" if most < math.inf else ""
+
+
+def check_roles(names: Sequence[str | None]) -> None:
+    """Refuse a column that is given twice.
+
+    Example:
+        >>> check_roles(["sex", "hired", None])
+        >>> check_roles(["sex", "sex"])
+        Traceback (most recent call last):
+        ValueError: Each column has one role, got ['sex'] more than once.
+    """
+
+    if twice := sorted({name for name in names if name and names.count(name) > 1}):
+        raise ValueError(f"Each column has one role, got {twice} more than once.")

@@ -21,11 +21,9 @@ import os
 import pickle
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
-from functools import cached_property, reduce
-from operator import add
+from functools import cached_property, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
@@ -37,13 +35,16 @@ from bitveil.streams import (
     encode_batch,
     feature_names,
 )
-from bitveil.tallies import Marks, Tally
+from bitveil.tallies import Tally
 
 if TYPE_CHECKING:
     import pyarrow as pa
     from ray.data import Dataset
 
 __all__ = ["count_dataset", "encode_dataset", "plain_errors"]
+
+Work: TypeAlias = "Callable[[InvariantEncoder, list[pa.RecordBatch]], pa.Table]"
+"""What a worker makes of the batches of a block."""
 
 _NAME = "The dataset"
 
@@ -82,7 +83,8 @@ def encode_dataset(
     check_published(model, ids)
     names = list(dict.fromkeys([*([] if ids is None else [ids]), *feature_names(model)]))
     _check_present(columns, names)
-    codes = _mapped(dataset.select_columns(names), n_workers, EncodingWorker, folder, model, ids)
+    work = partial(_codes_of, ids=ids)
+    codes = _mapped(dataset.select_columns(names), n_workers, folder, model, work)
     if ids is None:
         codes.context.execution_options.preserve_order = True
 
@@ -136,8 +138,9 @@ def count_dataset(
     with plain_errors():
         n_rows = dataset.count()
         some = dataset.select_columns(names)
-        blocks = _mapped(some, n_workers, CountingWorker, folder, model, roles, drawn)
-        total = _total(_tallies(blocks, after_block))
+        work = partial(_tally_of, roles=roles, drawn=drawn)
+        blocks = _mapped(some, n_workers, folder, model, work)
+        total = Tally.total(_tallies(blocks, after_block), _NAME)
     _check_complete(total, n_rows)
 
     return total.checked(model.used_, _NAME)
@@ -183,24 +186,26 @@ def _message_of(text: str, cause: BaseException) -> str | None:
     return str(cause) if isinstance(cause, ValueError | OSError) else None
 
 
-class _Worker:
-    """An actor that loads the encoder at its first block. It is sent before it has one."""
+class Worker:
+    """An actor that loads the encoder at its first block. It is sent before it has one.
 
-    def __init__(self, folder: str, digest: str) -> None:
-        self.folder, self.digest = folder, digest
+    Arguments:
+        folder: The folder of the encoder.
+        digest: The digest of the encoder that the work is given out for.
+        work: Makes a table of the encoder and the batches of a block.
+    """
+
+    def __init__(self, folder: str, digest: str, work: "Work") -> None:
+        self.folder, self.digest, self.work = folder, digest, work
 
     def __call__(self, block: "pa.Table") -> "pa.Table":
         """What it makes of a block of rows."""
 
+        batches = [batch for batch in block.to_batches(BATCH) if batch.num_rows]
         try:
-            return self.work([batch for batch in block.to_batches(BATCH) if batch.num_rows])
+            return self.work(self.model, batches)
         except ValueError as error:
             raise RefusedRowsError(str(error)) from None
-
-    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
-        """What it makes of the batches of a block."""
-
-        raise NotImplementedError
 
     @cached_property
     def model(self) -> InvariantEncoder:
@@ -216,38 +221,26 @@ class _Worker:
         return model
 
 
-class EncodingWorker(_Worker):
-    """A worker that encodes blocks of rows."""
+def _codes_of(
+    model: InvariantEncoder, batches: "list[pa.RecordBatch]", *, ids: str | None
+) -> "pa.Table":
+    """The codes of a block."""
 
-    def __init__(self, folder: str, digest: str, ids: str | None) -> None:
-        super().__init__(folder, digest)
-        self.ids = ids
+    import pyarrow as pa
 
-    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
-        """The codes of a block."""
-
-        import pyarrow as pa
-
-        return pa.Table.from_batches(
-            [encode_batch(batch, self.model, ids=self.ids) for batch in batches]
-        )
+    return pa.Table.from_batches([encode_batch(batch, model, ids=ids) for batch in batches])
 
 
-class CountingWorker(_Worker):
-    """A worker that counts the codes of blocks of rows."""
+def _tally_of(
+    model: InvariantEncoder, batches: "list[pa.RecordBatch]", *, roles: Roles, drawn: bool
+) -> "pa.Table":
+    """The tally of a block, as one row."""
 
-    def __init__(self, folder: str, digest: str, roles: Roles, drawn: bool) -> None:
-        super().__init__(folder, digest)
-        self.roles, self.drawn = roles, drawn
+    import pyarrow as pa
 
-    def work(self, batches: "list[pa.RecordBatch]") -> "pa.Table":
-        """The tally of a block, as one row."""
+    tallies = (count_batch(batch, model, roles, drawn=drawn) for batch in batches)
 
-        import pyarrow as pa
-
-        several = (count_batch(each, self.model, self.roles, drawn=self.drawn) for each in batches)
-
-        return pa.table({"tally": [pickle.dumps(reduce(add, several))]})
+    return pa.table({"tally": [pickle.dumps(Tally.total(tallies, "The block"))]})
 
 
 _STORAGE = "Put its folder on storage that all machines read at the same path."
@@ -284,10 +277,9 @@ def _loaded(folder: Any) -> InvariantEncoder:
 def _mapped(
     dataset: "Dataset",
     n_workers: int | None,
-    worker: type[_Worker],
     folder: str | os.PathLike[str],
     model: InvariantEncoder,
-    *more: Any,
+    work: Work,
 ) -> "Dataset":
     """What workers make of the blocks of a dataset, of at most `BATCH` rows each."""
 
@@ -296,8 +288,8 @@ def _mapped(
     n_workers, share = _cores(n_workers)
 
     return dataset.repartition(target_num_rows_per_block=BATCH).map_batches(
-        worker,
-        fn_constructor_args=(str(Path(folder).resolve()), model.coder_.digest, *more),
+        Worker,
+        fn_constructor_args=(str(Path(folder).resolve()), model.coder_.digest, work),
         compute=ActorPoolStrategy(min_size=1, max_size=n_workers, initial_size=n_workers),
         num_cpus=share,
         batch_size=None,
@@ -334,21 +326,6 @@ def _tallies(blocks: "Dataset", after_block: Callable[[int], None] | None) -> It
             yield tally
             if after_block is not None:
                 after_block(tally.n_rows)
-
-
-def _total(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies, whose marks are joined once, at the end."""
-
-    total: Tally | None = None
-    marks = []
-    for each in tallies:
-        marks.append(each.marks)
-        bare = replace(each, marks=None)
-        total = bare if total is None else total + bare
-    if total is None:
-        raise ValueError(f"{_NAME} has no rows.")
-
-    return replace(total, marks=Marks.joined(some for some in marks if some is not None))
 
 
 def _check_complete(total: Tally, n_rows: int) -> None:

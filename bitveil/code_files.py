@@ -25,12 +25,11 @@ from bitveil.jobs import (
     described,
     finished,
     naming,
-    opened,
     parts_folder,
     pieces_of,
     publish,
 )
-from bitveil.sources import Piece, Source
+from bitveil.sources import Piece, Source, open_source
 from bitveil.streams import check_published, encode_marked, feature_names
 from bitveil.tallies import repeated
 from bitveil.writers import Writer, writing
@@ -168,10 +167,11 @@ def encode_into(
 def _opened_for(model: InvariantEncoder, data: Any, ids: str | None) -> tuple[Source, list[str]]:
     """The source of rows to encode, and the columns to read."""
 
-    source, named = opened(data), [] if ids is None else [ids]
+    source, named = open_source(data), [] if ids is None else [ids]
     names = list(dict.fromkeys([*named, *feature_names(model)]))
     source.require(names)
-    check_published(model, ids)
+    with naming(source.name):
+        check_published(model, ids)
 
     return source, names
 

@@ -5,28 +5,25 @@ counts of one piece of the source, with marks of its rows.
 """
 
 import os
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bitveil.estimators import InvariantEncoder
 from bitveil.jobs import (
-    FinishedPart,
     Report,
     Reported,
     described,
     finished,
     naming,
-    opened,
     parts_folder,
     pieces_of,
     publish,
 )
-from bitveil.sources import Piece
+from bitveil.sources import Piece, open_source
 from bitveil.streams import Roles, count_batch
-from bitveil.tallies import Marks, Tally
+from bitveil.tallies import Tally
 
 __all__ = ["CountedFile", "count_to"]
 
@@ -74,7 +71,7 @@ def count_to(
             job.
     """
 
-    source, place = opened(data), Path(output)
+    source, place = open_source(data), Path(output)
     roles = Roles.of(model, source.columns, sensitive=sensitive, target=target, ids=ids)
     names = roles.columns(model)
     source.require(names)
@@ -83,7 +80,8 @@ def count_to(
     about = described(model.coder_, source, "count", ids, roles.sensitive, roles.targets)
     with parts_folder(place, about, overwrite=overwrite) as folder:
         parts = finished(pieces_of(source, names), folder, work, lambda p: Tally.load(p).n_rows)
-        total = _sum(found.through(parts), source.name)
+        tallies = (Tally.load(part.path) for part in found.through(parts))
+        total = Tally.total(tallies, source.name)
         with naming(source.name, ids):
             tally, caution = total.checked(model.used_, source.name)
         (folder / "whole").mkdir(exist_ok=True)
@@ -109,32 +107,4 @@ def _count_part(
                 tallies.append(count_batch(batch, model, roles))
             report(batch.num_rows)
     if tallies:
-        _added(tallies).save(path)
-
-
-def _sum(parts: Iterable[FinishedPart], name: str) -> Tally:
-    tallies = (Tally.load(part.path) for part in parts)
-    first = next(tallies, None)
-    if first is None:
-        raise ValueError(f"{name} has no rows.")
-
-    return _added(_chained(first, tallies))
-
-
-def _added(tallies: Iterable[Tally]) -> Tally:
-    """The sum of tallies, whose marks are joined once."""
-
-    total: Tally | None = None
-    marks = []
-    for tally in tallies:
-        marks.append(tally.marks)
-        bare = replace(tally, marks=None)
-        total = bare if total is None else total + bare
-    assert total is not None
-
-    return replace(total, marks=Marks.joined(each for each in marks if each is not None))
-
-
-def _chained(first: Tally, others: Iterator[Tally]) -> Iterator[Tally]:
-    yield first
-    yield from others
+        Tally.total(tallies, "The piece").save(path)

@@ -24,7 +24,7 @@ from bitveil.model_audits import AuditMixin
 from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
-from bitveil.sources import Source, open_source
+from bitveil.sources import open_source
 from bitveil.training import Training
 from bitveil.workers import one_thread
 
@@ -272,7 +272,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
             2000 of 6000 rows, drawn at random within each group, were fitted and selected on...
         """
 
-        source = data if isinstance(data, Source) else open_source(data)
+        source = open_source(data)
         roles = FitRoles.of(source, sensitive, target, features, ids)
         self._forget()
         with one_thread():

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from bitveil.coder import Coder
-from bitveil.sources import BATCH, Piece, Source, open_source
+from bitveil.sources import BATCH, Piece, Source
 from bitveil.staging import check_place, staged
 
 if TYPE_CHECKING:
@@ -33,7 +33,6 @@ __all__ = [
     "described",
     "finished",
     "naming",
-    "opened",
     "parts_folder",
     "pieces_of",
     "publish",
@@ -43,12 +42,6 @@ Report: TypeAlias = Callable[[int, bool], None]
 """Called with a number of rows, and whether an earlier start of the job had finished them."""
 
 _LAYOUT = 1  # of the folder of parts: other layouts are other jobs
-
-
-def opened(data: Any) -> Source:
-    """A source as it is, and everything else opened."""
-
-    return data if isinstance(data, Source) else open_source(data)
 
 
 def pieces_of(source: Source, names: list[str]) -> Iterator[Piece]:

@@ -20,6 +20,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 
+from bitveil.checks import check_roles
 from bitveil.coder import draw_names
 from bitveil.columns.cells import as_text
 from bitveil.criteria import compares_within_strata
@@ -42,6 +43,8 @@ __all__ = [
     "OnBatch",
     "first_rows",
     "fit_source",
+    "listed_names",
+    "one_or_several",
     "read_sample",
     "sampled_rows",
 ]
@@ -88,14 +91,13 @@ class FitRoles:
             ValueError: If there is no such column, no feature is left, or a column has two roles.
         """
 
-        groups, labels = _listed_names(sensitive), _listed_names(targets or ())
+        groups, labels = listed_names(sensitive), listed_names(targets or ())
         others = [*groups, *labels, *([] if ids is None else [ids])]
         seen = [name for name in source.columns if name not in others]
         chosen = tuple(seen if features is None else features)
         names = [*others, *chosen]
         source.require(names)
-        if twice := sorted({name for name in names if names.count(name) > 1}):
-            raise ValueError(f"Each column has one role, got {twice} more than once.")
+        check_roles(names)
         if not chosen or not groups:
             raise ValueError(
                 f"{source.name} needs a sensitive column and another one for the encoder to see, "
@@ -113,7 +115,9 @@ class FitRoles:
         return list(dict.fromkeys([*self.features, *self.sensitive, *self.targets, *ids]))
 
 
-def _listed_names(names: str | Sequence[str]) -> tuple[str, ...]:
+def listed_names(names: str | Sequence[str]) -> tuple[str, ...]:
+    """One name or several as a tuple."""
+
     return (names,) if isinstance(names, str) else tuple(names)
 
 
@@ -186,8 +190,8 @@ def _fitted(
     return fit_encoder(
         settings,
         table[list(roles.features)],
-        _one_or_several(table, roles.targets),
-        _one_or_several(table, roles.sensitive),
+        one_or_several(table, roles.targets),
+        one_or_several(table, roles.sensitive),
         ids=None if roles.ids is None else table[roles.ids],
         others=others,
     )
@@ -202,7 +206,7 @@ def _sample_remark(chosen: NDArray[np.bool_]) -> str:
     )
 
 
-def _one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
+def one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
     """One column as a series, several as a table, none as None."""
 
     if not names:
@@ -244,8 +248,8 @@ def sampled_rows(
     if share >= 1:
         return np.ones(len(numbers), dtype=bool)
     chosen = np.zeros(len(numbers), dtype=bool)
-    for value in range(int(numbers.max()) + 1):
-        rows = np.flatnonzero(numbers == value)
+    ordered = np.argsort(numbers, kind="stable")
+    for rows in np.split(ordered, np.bincount(numbers).cumsum()[:-1]):
         some = max(round(share * len(rows)), min(_LEAST_OF_GROUP, len(rows) // 2))
         chosen[rng.choice(rows, min(some, len(rows)), replace=False)] = True
 
@@ -264,6 +268,8 @@ def _value_numbers(
             columns[place].append(_numbers_of(batch.column(name), known[place]))
         if progress is not None:
             progress("counting groups", batch.num_rows)
+    if not columns[0]:
+        raise ValueError(f"{source.name} has no rows.")
     joined, n_values = np.zeros(sum(map(len, columns[0])), dtype=np.int32), 1
     for parts, values in zip(columns, known, strict=True):
         if len(values) <= _FEW_VALUES and n_values * len(values) <= _MOST_GROUPS:
@@ -354,8 +360,8 @@ def _with_rows(source: Source, names: Sequence[str]) -> "Iterator[tuple[pa.Recor
         start += batch.num_rows
     if not start:
         raise ValueError(
-            f"{source.name} could be read only once, and a fit on a sample reads it three times. "
-            "Give files, or a table."
+            f"{source.name} could be read only once, and a sample needs several readings. Give "
+            "files, or a table."
         )
 
 

@@ -94,7 +94,8 @@ def open_source(data: Any) -> Source:
         data: The path of a .parquet or .csv file, of a folder of such files (also in folders of
             their own, as `sex=F/part-0.parquet`, whose name is then a column), or a pattern such
             as `"people/*.parquet"`; `"-"` for a stream of Arrow's IPC format on the standard
-            input; a table or a reader of another library; or record batches.
+            input; a table or a reader of another library; record batches; or a source, which is
+            returned as it is.
 
     Raises:
         OSError: If there is no such file, or no file in the folder.
@@ -109,6 +110,8 @@ def open_source(data: Any) -> Source:
         (['age'], [{'age': ['30', '41']}, {'age': ['7']}])
     """
 
+    if isinstance(data, Source):
+        return data
     if isinstance(data, str) and data == "-":
         return _of_stream(sys.stdin.buffer)
     if isinstance(data, str | os.PathLike):

@@ -9,14 +9,14 @@ from torch import Tensor
 
 from bitveil.audits import Audit
 from bitveil.certificates.lower import Interval
-from bitveil.certificates.quantities import EQUALISED_ODDS_GAP, Quantity
+from bitveil.certificates.quantities import EQUALISED_ODDS_GAP
 from bitveil.codes import all_codes
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, attack_accuracy, mutual_information
-from bitveil.samples import FitRoles, read_sample, sampled_rows
-from bitveil.sources import Source, open_source
+from bitveil.samples import FitRoles, one_or_several, read_sample, sampled_rows
+from bitveil.sources import open_source
 from bitveil.streams import Roles, count, feature_names
 from bitveil.tallies import Tally
 from bitveil.workers import one_thread
@@ -79,7 +79,7 @@ def audit_source(
         (2000, True, 'Attackers, uses and the meaning of codes come from a random ')
     """
 
-    source = data if isinstance(data, Source) else open_source(data)
+    source = open_source(data)
     roles = Roles.of(model, source.columns, sensitive=sensitive, target=target, ids=ids)
     source.require(roles.columns(model))
     within = [*roles.sensitive, *roles.targets]
@@ -88,8 +88,8 @@ def audit_source(
     sample = read_sample(source, columns, None if chosen.all() else chosen)
     found = model.audit(
         sample[list(columns.features)],
-        _one_or_table(sample, roles.targets),
-        sensitive_features=_one_or_table(sample, roles.sensitive),
+        one_or_several(sample, roles.targets),
+        sensitive_features=one_or_several(sample, roles.sensitive),
         ids=None if ids is None else sample[ids],
         delta=delta,
         random_state=random_state,
@@ -109,15 +109,6 @@ def audit_source(
     )
 
     return _of_all(found, tally, caution, model.delta if delta is None else delta)
-
-
-def _one_or_table(table: Any, names: Sequence[str]) -> Any:
-    """One column as a series, several as a table, none as None."""
-
-    if not names:
-        return None
-
-    return table[names[0]] if len(names) == 1 else table[list(names)]
 
 
 def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> Audit:
@@ -147,7 +138,7 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
         attack_accuracy=attack_accuracy(table).item(),
         balanced_attack_accuracy=attack_accuracy(table, prior="uniform").item(),
         n_blank=_blanks(published, tally.counted.share),
-        published_gap=_published_gap(leading.quantity, published),
+        published_gap=leading.quantity.measured(published),
         most_frequent_target=_frequent_target(tally),
         intervals=intervals,
         notes=(*sample.notes, *([] if caution is None else [caution]), note),
@@ -193,16 +184,6 @@ def _blanks(published: GroupTables, share: float) -> int:
     """How many rows are blank. The blank is the last of the published codes."""
 
     return 0 if share == 1 else int(published.groups[:, -1].sum().round())
-
-
-def _published_gap(quantity: Quantity, published: GroupTables) -> float:
-    """The largest value of a quantity on the published codes of these very rows."""
-
-    return max(
-        part.measured
-        for compared in quantity.compared(published)
-        for part in quantity.parts(compared, quantity.weights)
-    )
 
 
 def _frequent_target(tally: Tally) -> float | None:

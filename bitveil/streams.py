@@ -11,7 +11,7 @@ same codes in every engine that hands over Arrow, in parts or whole.
 
 import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from itertools import chain, product
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
@@ -21,11 +21,13 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 
+from bitveil.checks import check_roles
 from bitveil.coder import draw_names, published_tables
 from bitveil.columns.targets import Target
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
+from bitveil.samples import listed_names
 from bitveil.sources import Source, frame_of, open_source
 from bitveil.tallies import Counted, Marks, Tally
 
@@ -83,18 +85,16 @@ class Roles:
         """
 
         fitted = model.schema_
-        chosen = _names(sensitive) if sensitive else _texts(fitted.sensitive_names)
+        chosen = listed_names(sensitive) if sensitive else _texts(fitted.sensitive_names)
         if not chosen:
             raise ValueError(
                 "The encoder does not say which column is sensitive. Name it: `sensitive=`."
             )
-        targets = _names(target) if target else _texts(fitted.target.names)
+        targets = listed_names(target) if target else _texts(fitted.target.names)
         if not target and not all(name in columns for name in targets):
             targets = ()
         _check_attributes(model, chosen, targets)
-        roles = [*chosen, *targets, *([] if ids is None else [ids])]
-        if twice := sorted({name for name in roles if roles.count(name) > 1}):
-            raise ValueError(f"Each column has one role, got {twice} more than once.")
+        check_roles([*chosen, *targets, ids])
 
         return cls(chosen, targets, ids)
 
@@ -104,10 +104,6 @@ class Roles:
         names = [*feature_names(model), *self.sensitive, *self.targets]
 
         return list(dict.fromkeys([*names, *([] if self.ids is None else [self.ids])]))
-
-
-def _names(names: Sequence[str] | str) -> tuple[str, ...]:
-    return (names,) if isinstance(names, str) else tuple(names)
 
 
 def _texts(names: Iterable[Any] | None) -> tuple[str, ...]:
@@ -193,7 +189,7 @@ def encode_batches(
         if first is None:
             return
         batches = chain([first], batches)
-    source = batches if isinstance(batches, Source) else open_source(batches)
+    source = open_source(batches)
     names = [*([] if ids is None else [ids]), *feature_names(model)]
     for batch in source.batches(list(dict.fromkeys(names))):
         yield encode_batch(batch, model, ids=ids)
@@ -318,23 +314,26 @@ def count(
         ValueError: As for `tables_of`.
     """
 
-    source = data if isinstance(data, Source) else open_source(data)
+    source = open_source(data)
     roles = Roles.of(model, source.columns, sensitive=sensitive, target=target, ids=ids)
-    total: Tally | None = None
-    marks = []
+    total = Tally.total(_tallies_of(source, model, roles, drawn, after_batch), source.name)
+
+    return total.checked(model.used_, source.name)
+
+
+def _tallies_of(
+    source: Source,
+    model: InvariantEncoder,
+    roles: Roles,
+    drawn: bool,
+    after_batch: Callable[[int], None] | None,
+) -> Iterator[Tally]:
+    """The tally of each batch."""
+
     for batch in source.batches(roles.columns(model)):
-        part = count_batch(batch, model, roles, drawn=drawn)
-        marks.append(part.marks)
-        bare = replace(part, marks=None)
-        total = bare if total is None else total + bare
+        yield count_batch(batch, model, roles, drawn=drawn)
         if after_batch is not None:
             after_batch(batch.num_rows)
-    if total is None:
-        raise ValueError(f"{source.name} has no rows.")
-
-    joined = Marks.joined(each for each in marks if each is not None)
-
-    return replace(total, marks=joined).checked(model.used_, source.name)
 
 
 def count_batch(

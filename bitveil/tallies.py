@@ -263,6 +263,30 @@ class Tally:
             marks,
         )
 
+    @classmethod
+    def total(cls, tallies: "Iterable[Tally]", name: str) -> "Tally":
+        """The sum of tallies, whose marks are joined once, at the end.
+
+        Arguments:
+            tallies: Tallies of different rows. They need not be in memory at once.
+            name: Where the rows come from, for the error.
+
+        Raises:
+            ValueError: If there are none, or they do not belong together.
+        """
+
+        whole: Tally | None = None
+        marks = []
+        for each in tallies:
+            marks.append(each.marks)
+            bare = replace(each, marks=None)
+            whole = bare if whole is None else whole + bare
+        if whole is None:
+            raise ValueError(f"{name} has no rows.")
+        known = [each for each in marks if each is not None]
+
+        return replace(whole, marks=Marks.joined(known) if len(known) == len(marks) else None)
+
     def _check_alike(self, other: "Tally") -> None:
         for each in fields(Counted):
             ours, theirs = getattr(self.counted, each.name), getattr(other.counted, each.name)
@@ -297,7 +321,7 @@ class Tally:
         """Both bounds on all that is certified, and first on the gap of the criterion.
 
         Raises:
-            UncertifiableError: If a group that is compared has no rows.
+            ValueError: If a group that is compared has no rows.
         """
 
         leading = gap_of(self.counted.criterion, self.counted.positive)

@@ -161,7 +161,7 @@ MISTAKES = {
     ),
     "ids with the name of a bit": (
         ("encode", "encoder", "bits.csv", "-o", "codes.csv", "--id", "bit0"),
-        ["bits.csv", "a published column has the name of the column 'bit0', too"],
+        ["bits.csv", "A published column has the name of the column 'bit0', too"],
     ),
     "codes over their own rows": (
         ("encode", "encoder", "people.csv", "-o", "people.csv", "--force"),

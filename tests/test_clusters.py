@@ -17,21 +17,20 @@ from builders import KEY
 MANY = 400
 
 
-def killed_once(worker, flag):
-    """The same worker, but the first to finish a second block is killed before it says so."""
+def killed_once(work, flag):
+    """The same work, but the first to finish a second block is killed before it says so."""
 
-    class Killed(worker):
-        blocks = 0
+    finished = []
 
-        def work(self, batches):
-            result = super().work(batches)
-            self.blocks += 1
-            if self.blocks == 2 and not flag.exists():
-                flag.touch()
-                os.kill(os.getpid(), signal.SIGKILL)
-            return result
+    def deadly(model, batches):
+        result = work(model, batches)
+        finished.append(len(batches))
+        if len(finished) == 2 and not flag.exists():
+            flag.touch()
+            os.kill(os.getpid(), signal.SIGKILL)
+        return result
 
-    return Killed
+    return deadly
 
 
 @pytest.fixture
@@ -40,10 +39,10 @@ def killed(monkeypatch, tmp_path):
 
     flag, mapped = tmp_path / "killed", clusters._mapped
 
-    def deadly(dataset, n_workers, worker, *more):
-        return mapped(dataset, n_workers, killed_once(worker, flag), *more)
+    def with_a_kill(*settings):
+        return mapped(*settings[:-1], killed_once(settings[-1], flag))
 
-    monkeypatch.setattr(clusters, "_mapped", deadly)
+    monkeypatch.setattr(clusters, "_mapped", with_a_kill)
 
     return flag
 
@@ -163,9 +162,9 @@ def test_a_worker_says_what_is_wrong_with_its_folder(place):
 
     rows = pa.table({"a": [1]})
     with pytest.raises(ValueError, match=r"A worker cannot read the encoder.*all machines read"):
-        clusters.EncodingWorker(str(place / "nowhere"), "", None)(rows)
+        clusters.Worker(str(place / "nowhere"), "", None)(rows)
     with pytest.raises(ValueError, match="A worker has another encoder at"):
-        clusters.EncodingWorker(str(place / "encoder"), "", None)(rows)
+        clusters.Worker(str(place / "encoder"), "", None)(rows)
 
 
 def test_other_errors_of_ray_stay_as_they_are():

@@ -170,7 +170,7 @@ def test_a_folder_that_is_none_of_ours_is_left_alone(bitveil, many):
 
 
 def test_two_processes_do_not_work_on_one_output(many):
-    source = jobs.opened("people.parquet")
+    source = sources.open_source("people.parquet")
     about = jobs.described(load("encoder").coder_, source)
     with (
         jobs.parts_folder(many / "codes.csv", about, overwrite=False),

@@ -208,13 +208,7 @@ class HeldOut:
     def published_gap(self, quantity: Quantity) -> float:
         """The largest gap of any classifier on the codes of these rows, as they were drawn."""
 
-        tables = self._tables(quantity, self.published.as_drawn)
-
-        return max(
-            part.measured
-            for compared in quantity.compared(tables)
-            for part in quantity.parts(compared, quantity.weights)
-        )
+        return quantity.measured(self._tables(quantity, self.published.as_drawn))
 
     def _tables(self, quantity: Quantity, published: PublishedCodes) -> GroupTables:
         """The tables that a quantity reads."""

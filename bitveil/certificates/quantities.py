@@ -119,6 +119,20 @@ class Quantity:
 
         return [Compared(t, tuple(n)) for t, n in zip(found, rows.tolist(), strict=True)]
 
+    def measured(self, tables: GroupTables) -> float:
+        """The largest value of its parts in these very tables.
+
+        Example:
+            >>> round(PARITY_GAP.measured(GroupTables.of([[600, 400], [500, 500]])), 9)
+            0.1
+        """
+
+        return max(
+            part.measured
+            for compared in self.compared(tables)
+            for part in self.parts(compared, self.weights)
+        )
+
     def among(self, target: str = "target", positive: str = "the positive one") -> str:
         """Among which rows groups are compared, in words; nothing where it is among all.
 

@@ -12,7 +12,6 @@ __all__ = [
     "check_encoders",
     "check_needed",
     "check_output",
-    "check_roles",
     "check_suffix",
 ]
 
@@ -30,13 +29,6 @@ def check_needed(option: str, value: Any, others: Mapping[str, Any]) -> None:
     found = [name for name, other in others.items() if other]
     if found and value is None:
         raise ValueError(f"{' and '.join(found)} can be used only with {option}.")
-
-
-def check_roles(names: Sequence[str | None]) -> None:
-    """Refuse a column that is given twice."""
-
-    if twice := sorted({name for name in names if name and names.count(name) > 1}):
-        raise ValueError(f"Each column has one role, got {twice} more than once.")
 
 
 def check_encoders(models: Sequence[Path]) -> None:

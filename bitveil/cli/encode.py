@@ -62,11 +62,6 @@ def encode_command(
     if not streamed:
         check_output(output, source.files, force=True)  # a pattern is known only now
     check_columns(encoder, source, model, id_)
-    if id_ in encoder.get_feature_names_out():
-        raise ValueError(
-            f"{source.name}: a published column has the name of the column {id_!r}, too. Rename "
-            "it."
-        )
     with progress(expected_rows(source), always=shown) as report:
         done = _encode(encoder, source, output, ids=id_, report=report, force=force)
     _print_encoded(done, output, encoder.n_bits, blanks=encoder.share_ < 1)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
+from bitveil.checks import check_roles
 from bitveil.cli.messages import listed, note, print_table, say
 from bitveil.cli.options import Id, Json, RowsFile
 from bitveil.cli.tables import columns_of, ids_of, require
@@ -140,14 +141,6 @@ class _Roles(NamedTuple):
 
         return [*self.target, *self.sensitive, *self.drop, *single]
 
-    def check(self) -> None:
-        """Refuse a column that is given twice."""
-
-        if len(set(self.apart)) < len(self.apart):
-            raise ValueError(
-                f"Each column has one role, got {self.apart} for target, sensitive and others."
-            )
-
 
 def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
     """Fit on a table that is read at once."""
@@ -157,7 +150,7 @@ def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
     weighted = [] if roles.weight is None else [roles.weight]
     table = read_table(file, typed=[*roles.target, *roles.sensitive, *weighted])
     require(table, roles.apart, file)
-    roles.check()
+    check_roles(roles.apart)
     missing = settings["missing_sensitive"] == "group"
     _check_groups(table, roles.sensitive, settings["bins"], missing)
 
@@ -184,7 +177,7 @@ def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int
         raise ValueError(f"--sample expects a number of rows from 2 on, got {sample}.")
     source = open_source(str(file))
     source.require(roles.apart)
-    roles.check()
+    check_roles(roles.apart)
     estimator = kind_of_encoder(first_rows(source, roles.target), roles.target)
 
     return estimator(**settings).fit_source(

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from bitveil.cli.checks import check_roles
+from bitveil.checks import check_roles
 from bitveil.cli.tables import columns_of, features_of, ids_of, join, require
 
 if TYPE_CHECKING:
