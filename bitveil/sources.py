@@ -392,7 +392,7 @@ def _of_stream(stream: IO[bytes]) -> Source:
         reader = pa.ipc.open_stream(stream)
     except (ValueError, OSError) as error:
         raise ValueError(
-            f"The standard input is no stream of Arrow's IPC format: {error}."
+            f"The standard input is no stream of Arrow's IPC format: {str(error).rstrip('.')}."
         ) from error
 
     return _of_reader(reader, "The standard input", None)
