@@ -207,7 +207,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
                 more rows, since rows of equal content share a draw.
 
         Raises:
-            UncertifiableError: If no code meets the goal with these rows.
+            UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
+                an error.
             ValueError: If the input is not as described, no clear goal is set, or rows are copies
                 of each other.
         """
@@ -258,7 +259,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
             progress: Called with what is being done and the number of rows of each batch.
 
         Raises:
-            UncertifiableError: If no code meets the goal with these rows.
+            UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
+                an error.
             ValueError: If there is no goal to certify but a sample to take, or the input is not as
                 described.
 
