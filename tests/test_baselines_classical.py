@@ -32,6 +32,7 @@ SMALL = {
     "correlation": partial(CorrelationRemoved, 0.9, random_state=0),
     "kmeans": partial(KMeansCodes, n_codes=4, random_state=0),
     "leace": partial(LinearErasure, random_state=0),
+    "splince": partial(LinearErasure, keep_target=True, random_state=0),
     "prototypes": partial(Prototypes, 1.0, n_prototypes=2, max_iter=2, random_state=0),
     "reduction": partial(Reduction, 0.1, max_iter=2, random_state=0),
     "tree": partial(FairTree, 0.5, max_leaves=6, min_leaf=10, random_state=0),

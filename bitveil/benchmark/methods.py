@@ -121,6 +121,10 @@ def _sampled(**settings: Any) -> LimitedCode:
     return LimitedCode(engine="sampled", epochs=30, **settings)
 
 
+def _keeping_erasure(**settings: Any) -> Any:
+    return _of("leace", "LinearErasure")(keep_target=True, **settings)
+
+
 METHODS: dict[str, Method] = {
     "unprotected": Method(
         "no protection: a network of real numbers",
@@ -196,6 +200,7 @@ METHODS: dict[str, Method] = {
         package="fairlearn",
     ),
     "leace": Method("LEACE", _of("leace", "LinearErasure")),
+    "splince": Method("SPLINCE", _keeping_erasure),
     "tree": Method(
         "FARE-style tree",
         _of("tree", "FairTree"),
