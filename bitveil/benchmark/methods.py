@@ -217,6 +217,12 @@ METHODS: dict[str, Method] = {
     "kmeans": Method(
         "k-means codes", _of("kmeans", "KMeansCodes"), ranges={"n_codes": [4, 8, 16, 32, 64]}
     ),
+    "fmc": Method(
+        "FMC: fair model-based clustering",
+        _of("fair_mixture", "FairMixture"),
+        Sweep("strength", 0.03, 100.0),
+        {"n_codes": [4, 8, 16, 32]},
+    ),
     "reduction": Method(
         "exponentiated gradient (Fairlearn): answers only",
         _of("exponentiated", "Reduction"),
