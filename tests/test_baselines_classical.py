@@ -366,7 +366,7 @@ def test_a_larger_weight_makes_the_groups_share_the_parts():
     X, y, s = planted(1500)
     gaps, fits = [], []
     for strength in (0.0, 30.0):
-        model = FairMixture(strength=strength, n_codes=3, epochs=30, random_state=0)
+        model = FairMixture(strength=strength, n_codes=3, epochs=200, random_state=0)
         model.fit(X, y, sensitive_features=s)
         parts = model.likelihoods(X)
         gaps.append(np.abs(parts[s == 0].mean(0) - parts[s == 1].mean(0)).max())
