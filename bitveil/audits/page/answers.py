@@ -2,18 +2,9 @@
 
 from bitveil.audits.fairness import Difference
 from bitveil.audits.page.labels import POINTS, interval_text, points_text
-from bitveil.audits.page.marks import (
-    Axis,
-    DataTable,
-    Line,
-    Mark,
-    Row,
-    RowPlot,
-    at_most,
-    axis_of,
-    percent,
-)
+from bitveil.audits.page.marks import Axis, DataTable, Line, Mark, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
+from bitveil.audits.rounding import at_most, percent
 from bitveil.audits.uses import Use
 
 __all__ = ["differences_of", "use_of"]

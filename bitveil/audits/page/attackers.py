@@ -3,18 +3,10 @@
 import re
 
 from bitveil.audits.page.labels import POINTS, interval_text, probe_text
-from bitveil.audits.page.marks import (
-    DataTable,
-    Line,
-    Mark,
-    Row,
-    RowPlot,
-    at_least,
-    at_most,
-    axis_of,
-)
+from bitveil.audits.page.marks import DataTable, Line, Mark, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.probes import Probe
+from bitveil.audits.rounding import at_least, at_most
 
 __all__ = ["attackers_of"]
 

@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from bitveil.audits.page.answers import differences_of, use_of
 from bitveil.audits.page.attackers import attackers_of
 from bitveil.audits.page.labels import POINTS, band, between, dot
-from bitveil.audits.page.marks import (
-    DataTable,
-    Mark,
-    Point,
-    PointPlot,
-    Row,
-    RowPlot,
-    at_least,
-    at_most,
-    axis_of,
-    percent,
-)
+from bitveil.audits.page.marks import DataTable, Mark, Point, PointPlot, Row, RowPlot, axis_of
 from bitveil.audits.page.view import GROUPS, View
+from bitveil.audits.rounding import at_least, at_most, percent
 from bitveil.audits.words import group_name
 from bitveil.columns.printing import printable
 

@@ -12,9 +12,10 @@ from typing import Any
 from bitveil.audits.page.compared import compared
 from bitveil.audits.page.environment import integrity, page_environment
 from bitveil.audits.page.figures import figures
-from bitveil.audits.page.marks import SHAPES, at_least, at_most, bits_at_most, percent
+from bitveil.audits.page.marks import SHAPES
 from bitveil.audits.page.view import SMALL, View
 from bitveil.audits.record import Audit
+from bitveil.audits.rounding import at_least, at_most, bits_at_most, percent
 from bitveil.audits.words import group_name
 from bitveil.columns.printing import printable
 

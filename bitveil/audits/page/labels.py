@@ -1,7 +1,8 @@
 """Labels that several figures share."""
 
-from bitveil.audits.page.marks import Axis, Mark, at_least, at_most, percent
+from bitveil.audits.page.marks import Axis, Mark
 from bitveil.audits.probes import Probe
+from bitveil.audits.rounding import at_least, at_most, percent
 from bitveil.certificates.lower import Interval
 
 __all__ = ["POINTS", "band", "between", "dot", "interval_text", "points_text", "probe_text"]
