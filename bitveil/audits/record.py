@@ -7,6 +7,7 @@ from typing import Any
 
 from bitveil.audits.attacks import Comparison
 from bitveil.audits.meaning import Meaning
+from bitveil.audits.prices import Price
 from bitveil.audits.probes import Probe
 from bitveil.audits.uses import Use
 from bitveil.audits.words import group_name, rows_with_code
@@ -133,6 +134,8 @@ class Audit:
         path: The encoders among which this one was chosen, if they are known.
         notes: What a reader must know about this audit.
         made: How to repeat it.
+        price: What a model that sees all columns reaches on the same rows, beside the code; None
+            where it is not known.
         schema: The version of the JSON.
     """
 
@@ -172,6 +175,7 @@ class Audit:
     path: tuple[PathStep, ...]
     notes: tuple[str, ...]
     made: Made
+    price: Price | None = None
     schema: str = SCHEMA
 
     @property
