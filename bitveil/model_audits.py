@@ -126,6 +126,8 @@ def _audit_rows(
     names = draw_names(table, ids)
     logits = coder.logits(table, names)
     thorough = attackers == "all"
+    criterion = model.criterion if target is not None and as_fitted else "independence"
+    as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
 
     return audit(
         coder.published(logits, names),
@@ -134,9 +136,9 @@ def _audit_rows(
         logits=None if ids is None else logits,
         ids=ids,
         share=coder.share,
-        criterion="independence" if target is None or not as_fitted else model.criterion,
+        criterion=criterion,
         positive=_opportunity(model) if as_fitted else None,
-        goal=None if schema.is_other_attribute(groups) else model.max_gap,
+        goal=model.max_gap if as_promised else None,
         delta=delta,
         random_state=random_state,
         attackers=attackers,

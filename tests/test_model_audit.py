@@ -86,6 +86,15 @@ def test_goal_and_delta_are_those_of_the_fit():
     assert audited(fitted()).goal is None
 
 
+def test_a_goal_of_a_criterion_is_no_goal_of_another():
+    """Without the target an audit certifies the parity gap, which nobody limited."""
+
+    model = fitted(max_gap=0.9, criterion="separation")
+
+    assert audited(model).goal == 0.9
+    assert audited(model, target=None).goal is None
+
+
 @pytest.mark.parametrize("cls", [InvariantRegressor, InvariantEncoder])
 def test_a_target_of_numbers_is_cut_as_when_fitting(cls):
     model = fitted(cls, target="pay", bins=3)

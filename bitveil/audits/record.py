@@ -7,8 +7,10 @@ from typing import Any
 
 from bitveil.audits.attacks import Comparison
 from bitveil.audits.meaning import Meaning
+from bitveil.audits.prices import Price
 from bitveil.audits.probes import Probe
 from bitveil.audits.uses import Use
+from bitveil.audits.verdicts import Verdict, judge
 from bitveil.audits.words import group_name, rows_with_code
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.upper import Certificate
@@ -133,6 +135,8 @@ class Audit:
         path: The encoders among which this one was chosen, if they are known.
         notes: What a reader must know about this audit.
         made: How to repeat it.
+        price: What a model that sees all columns reaches on the same rows, beside the code; None
+            where it is not known.
         schema: The version of the JSON.
     """
 
@@ -172,6 +176,7 @@ class Audit:
     path: tuple[PathStep, ...]
     notes: tuple[str, ...]
     made: Made
+    price: Price | None = None
     schema: str = SCHEMA
 
     @property
@@ -179,6 +184,52 @@ class Audit:
         """The attackers that exceed the certificate by more than chance."""
 
         return tuple(check for check in self.checks if not check.holds)
+
+    def check(self, limit: float | None = None, quantity: str | None = None) -> Verdict:
+        """Whether these rows show that the codes keep a limit.
+
+        Arguments:
+            limit: The most that the quantity may be: a gap or an accuracy from 0 to 1, or bits.
+                None: the goal of the fit, which is a gap by the criterion.
+            quantity: Which quantity of `intervals` is limited, such as `"parity_gap"` or
+                `"information"`; None: the gap of the criterion.
+
+        Returns:
+            The verdict: `"kept"`, `"broken"` or `"not shown"`. If an attacker exceeds the
+            certificate, it is never `"kept"`.
+
+        Raises:
+            ValueError: If there is no limit, it is out of range, or the audit has no bounds on
+                the quantity.
+
+        Example:
+            >>> from bitveil.audits import audit_table
+            >>> found = audit_table([[600, 400], [500, 500]])  # a gap from 0.0494 to 0.1381
+            >>> found.check(0.2).kept, found.check(0.1).outcome, found.check(0.01).outcome
+            (True, 'not shown', 'broken')
+            >>> found.check(0.2, "information").outcome
+            'kept'
+        """
+
+        refuted = self._refutation() if self.broken else None
+        judged = judge(self.intervals, self._limit_or_goal(limit), quantity, refuted=refuted)
+        leading = self.certificate.quantity.name
+        if limit is None and judged.quantity != leading:
+            raise ValueError(
+                f"The goal of the fit is about the {leading}. Give a `limit` for the "
+                f"{judged.quantity}."
+            )
+
+        return judged
+
+    def _limit_or_goal(self, limit: float | None) -> float:
+        """The limit, or the goal of the fit."""
+
+        found = self.goal if limit is None else limit
+        if found is None:
+            raise ValueError("These codes were not fitted for a gap. Give a `limit`.")
+
+        return found
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dictionaries."""

@@ -27,6 +27,7 @@ __all__ = [
     "QUANTITIES",
     "ConvexPart",
     "Quantity",
+    "Unit",
     "gap_of",
     "information_of",
     "quantity_named",
