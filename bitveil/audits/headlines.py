@@ -60,10 +60,12 @@ def headline(
         Some rule differs by at least 4.1.
     """
 
-    return _upper(interval, groups_compared(groups), among), _lower(interval.least)
+    return _upper_sentence(interval, groups_compared(groups), among), _lower_sentence(
+        interval.least
+    )
 
 
-def _upper(interval: Interval, who: str, among: str) -> Sentence:
+def _upper_sentence(interval: Interval, who: str, among: str) -> Sentence:
     bound, start = interval.certificate.bound, f"{among[:1].upper()}{among[1:]}, " * bool(among)
     if bound >= _ALL:
         some = "some rule" if among else "Some rule"
@@ -82,7 +84,7 @@ def _upper(interval: Interval, who: str, among: str) -> Sentence:
     )
 
 
-def _lower(least: float) -> Sentence:
+def _lower_sentence(least: float) -> Sentence:
     if float(at_least(least)) <= 0:
         return Sentence("Whether there is any difference cannot be told from these rows.")
 

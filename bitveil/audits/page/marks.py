@@ -109,6 +109,7 @@ class Mark(Shaped):
         series: Which shape and colour a dot has.
         says: Its tooltip.
         kind: What a band is: `"band"` or `"whisker"`; `"hollow"` for a dot that is not filled.
+        down: How far down its row it is, as a share of the row's height.
     """
 
     value: float
@@ -116,6 +117,7 @@ class Mark(Shaped):
     end: float | None = None
     series: int = 0
     kind: str = ""
+    down: float = 0.5
 
 
 @dataclass(frozen=True)
