@@ -21,6 +21,7 @@ from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
+from bitveil.notebooks import NotebookMixin
 from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
@@ -31,7 +32,7 @@ from bitveil.workers import one_thread
 __all__ = ["InvariantEncoder"]
 
 
-class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
+class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimator):
     """A code of a few bits for each row, useful for a target, that hides a sensitive attribute.
 
     Set one goal. `max_gap=0.10` holds rows back and fits a code whose gap, whatever classifier

@@ -9,9 +9,10 @@ import pytest
 from audit_pages import Parsed, full_audit, rows_of
 from bitveil.audits import audit, html_report
 from bitveil.audits.page.figures import figures
-from bitveil.audits.page.marks import at_least, at_most, axis_of, bits_at_most
+from bitveil.audits.page.marks import axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.patterns import Pattern
+from bitveil.audits.rounding import at_least, at_most, bits_at_most
 from bitveil.certificates import EQUAL_OPPORTUNITY_GAP, EQUALISED_ODDS_GAP
 from worlds import audit_named, noisy_copy, parity_trap
 

@@ -7,15 +7,18 @@ from bitveil.audits.attacks import attack, repeated_draw_attack, search_attack, 
 from bitveil.audits.fairness import Difference, fairness_differences
 from bitveil.audits.meaning import Meaning
 from bitveil.audits.page import html_report
+from bitveil.audits.prices import Answers, Price
 from bitveil.audits.probes import Probe, Split
 from bitveil.audits.record import Audit
 from bitveil.audits.runner import audit, audit_table
 from bitveil.audits.uses import Use, use
 
 __all__ = [
+    "Answers",
     "Audit",
     "Difference",
     "Meaning",
+    "Price",
     "Probe",
     "Split",
     "Use",

@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
 
 from bitveil.audits.attacks import Comparison
+from bitveil.audits.glance import audit_glance
 from bitveil.audits.meaning import Meaning
+from bitveil.audits.prices import Price
 from bitveil.audits.probes import Probe
 from bitveil.audits.uses import Use
 from bitveil.audits.verdicts import Verdict, judge
@@ -134,7 +136,11 @@ class Audit:
         path: The encoders among which this one was chosen, if they are known.
         notes: What a reader must know about this audit.
         made: How to repeat it.
+        price: What a model that sees all columns reaches on the same rows, beside the code; None
+            where it is not known.
         schema: The version of the JSON.
+        target_values: The values of the target. With two of them, fairness metrics call the second
+            one positive.
     """
 
     n_rows: int
@@ -173,6 +179,8 @@ class Audit:
     path: tuple[PathStep, ...]
     notes: tuple[str, ...]
     made: Made
+    price: Price | None = None
+    target_values: tuple[Any, ...] = ()
     schema: str = SCHEMA
 
     @property
@@ -236,6 +244,11 @@ class Audit:
         """The same as JSON."""
 
         return json.dumps(self.to_dict(), default=str)
+
+    def _repr_html_(self) -> str:
+        """What a notebook shows: see `bitveil.audits.glance`."""
+
+        return audit_glance(self)
 
     def __str__(self) -> str:
         lines = [[printable(word, most=None) for word in line] for line in self._lines()]

@@ -286,6 +286,7 @@ def _audit(
         path=tuple(map(_path_step, path)),
         notes=(*notes_on(whole, uses, asked.criterion), *notes),
         made=whole.made(attackers),
+        target_values=() if target is None else tuple(target.values.tolist()),
     )
 
 

@@ -7,13 +7,16 @@ from functools import partial
 import numpy as np
 from numpy.typing import NDArray
 
-from bitveil.audits.fairness import Difference, fairness_differences, parity_gap
+from bitveil.audits.fairness import Difference, fairness_differences, gap_interval, parity_gap
 from bitveil.audits.families import Configuration
 from bitveil.audits.probes import Guesses, Probe, Split, check_lengths
 from bitveil.certificates.upper import Certificate
 from bitveil.workers import run
 
 __all__ = ["Use", "use"]
+
+_RESAMPLES = 200
+"""How often the scored rows are resampled for the intervals of gaps."""
 
 
 @dataclass(frozen=True)
@@ -24,11 +27,13 @@ class Use:
         probe: Its scores.
         gap: The largest difference between two groups in how often they get any one answer.
         differences: The fairness metrics, if they were requested.
+        gap_interval: The bootstrap interval of 95 % of the gap, over the scored rows.
     """
 
     probe: Probe
     gap: float
     differences: tuple[Difference, ...] = ()
+    gap_interval: tuple[float, float] | None = None
 
 
 def use(
@@ -52,7 +57,8 @@ def use(
         fairness: Whether fairness metrics are computed, which needs fairlearn.
         positive: The label that they take as positive.
         certificates: Certificates of the same code, whose bounds are shown beside the metrics.
-        n_boot: How often the scored rows are resampled for bootstrap intervals; 0: no intervals.
+        n_boot: How often the scored rows are resampled for bootstrap intervals of the scores; 0:
+            no such intervals. Gaps always have intervals.
         random_state: The seed of the resampling.
         n_jobs: How many families are trained at once; None: one.
 
@@ -75,10 +81,11 @@ def use(
                 split.scored_labels == positive,
                 groups,
                 certificates=certificates,
-                n_boot=n_boot,
+                n_boot=n_boot or _RESAMPLES,
                 random_state=random_state,
             )
         probe = guesses.probe(n_boot, random_state)
-        found.append(Use(probe, parity_gap(answers, groups), differences))
+        interval = gap_interval(answers, groups, n_boot=_RESAMPLES, random_state=random_state)
+        found.append(Use(probe, parity_gap(answers, groups), differences, interval))
 
     return found

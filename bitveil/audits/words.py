@@ -5,7 +5,9 @@ from typing import Any
 
 from bitveil.columns.printing import printable
 
-__all__ = ["and_listed", "group_name", "rows_with_code"]
+__all__ = ["and_listed", "group_name", "rows_with_code", "those_with"]
+
+_LIMITS = ((">=", "of at least"), ("<=", "of at most"), (">", "above"), ("<", "below"))
 
 
 def group_name(group: Any) -> str:
@@ -50,3 +52,19 @@ def and_listed(words: Sequence[str]) -> str:
     """
 
     return " and ".join([part for part in (", ".join(words[:-1]), *words[-1:]) if part])
+
+
+def those_with(target: object, value: object) -> str:
+    """The rows with one value of the target.
+
+    Example:
+        >>> those_with("income", ">50K"), those_with("hired", "yes")
+        ('those with income above 50K', 'those whose hired is yes')
+    """
+
+    text = printable(value)
+    for sign, words in _LIMITS:
+        if text.startswith(sign):
+            return f"those with {printable(target)} {words} {text[len(sign) :].strip()}"
+
+    return f"those whose {printable(target)} is {text}"

@@ -1,8 +1,9 @@
-"""Printing: text from the data that a terminal or a browser can show without obeying it."""
+"""Printing: text from the data that a terminal, a browser or Markdown shows without obeying it."""
 
+import re
 import unicodedata
 
-__all__ = ["printable"]
+__all__ = ["as_markdown", "printable"]
 
 _INVISIBLE = (
     "Cc",
@@ -41,3 +42,21 @@ def _escaped(character: str) -> str:
     invisible = unicodedata.category(character) in _INVISIBLE and character not in _JOINERS
 
     return character.encode("unicode_escape").decode() if invisible else character
+
+
+def as_markdown(value: object, *, most: int | None = 80) -> str:
+    """Text from the data as Markdown that shows it as it is: no link, no markup, no HTML.
+
+    Arguments:
+        value: Text, or anything that can be made text.
+        most: The largest number of characters before they are escaped; None: no limit.
+
+    Example:
+        >>> print(as_markdown("<b>|[a](b)"), as_markdown("a_b"), as_markdown("me@here"))
+        &lt;b&gt;\\|\\[a\\]\\(b\\) a\\_b me&#64;here
+    """
+
+    text = printable(value, most=most).replace("&", "&amp;")
+    text = re.sub(r"([\\`*_{}\[\]()#+.!|~$:=-])", r"\\\1", text)
+
+    return text.replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")

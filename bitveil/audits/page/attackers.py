@@ -1,116 +1,130 @@
 """The figure of attackers: what they reach, beside the certificate."""
 
 import re
+from typing import NamedTuple
 
-from bitveil.audits.page.labels import POINTS, interval_text, probe_text
-from bitveil.audits.page.marks import (
-    DataTable,
-    Line,
-    Mark,
-    Row,
-    RowPlot,
-    at_least,
-    at_most,
-    axis_of,
-)
+from bitveil.audits.page.labels import POINTS, interval_text, merged
+from bitveil.audits.page.marks import DataTable, Line, Mark, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.probes import Probe
+from bitveil.audits.rounding import at_most, points
+from bitveil.certificates.compared import slack
 
 __all__ = ["attackers_of"]
 
 _ASKED_AGAIN = (
     " Hollow marks are attackers that saw several draws of each row, or its logits. They show "
-    "what an attacker could learn from asking twice if codes were not frozen. The certificate "
+    "what an attacker could learn by asking twice if codes were not frozen. The certificate "
     "covers one draw."
 )
+
+
+class _Reached(NamedTuple):
+    """What an attacker reaches: measured, and between two bounds on new rows.
+
+    Attributes:
+        name: What it is called.
+        probe: Its scores.
+        noise: How far the measured gap may be from the gap on new rows, to either side.
+        verdict: Whether the certificate covers it, and whether it keeps to it.
+    """
+
+    name: str
+    probe: Probe
+    noise: float
+    verdict: str
+
+    @property
+    def low(self) -> float:
+        """The lower end of its interval."""
+
+        k = len(self.probe.sizes)  # whoever always guesses wrong has this gap
+
+        return max(-1 / (k - 1), self.probe.gap - self.noise)
+
+    @property
+    def high(self) -> float:
+        """The upper end of its interval."""
+
+        return min(1.0, self.probe.gap + self.noise)
+
+    @property
+    def covered(self) -> bool:
+        """Whether it saw one draw, so that the certificate covers it."""
+
+        return self.verdict != "not covered"
+
+    @property
+    def text(self) -> str:
+        """Its gap, with both ends."""
+
+        return f"{points(self.probe.gap)} ({points(self.low)} to {points(self.high)})"
 
 
 def attackers_of(view: View) -> RowPlot:
     """The gaps that trained attackers reach, beside the certified one."""
 
     found = view.audit
-    checks = {check.family: check for check in found.checks[: len(found.attackers)]}
-    exact = view.parity.certificate.estimate
-    rows = [
-        Row(
-            "best possible",
-            f"{100 * exact:.1f} points",
-            (
-                Mark(
-                    exact,
-                    f"exact for these rows: {100 * exact:.1f} points",
-                    series=2,
-                ),
-            ),
-            "exact for these rows, too large for new ones",
-        )
-    ]
-    for probe in found.attackers:
-        least = max(0.0, probe.gap - checks[probe.family].noise)
-        says = f"{probe_text(probe)}; at least {at_least(least)} points on new rows"
-        marks = (
-            Mark(least, says, end=max(0.0, probe.gap), kind="whisker"),
-            Mark(max(0.0, probe.gap), f"{probe.family}: {says}"),
-        )
-        rows.append(Row(probe.family, probe_text(probe), marks, _made_settings(probe)))
-    for seen, probe in found.repeated_draws.items():
-        covered = seen == "1 draw"
-        mark = Mark(
-            max(0.0, probe.gap),
-            f"{seen}: {probe_text(probe)}",
-            series=1,
-            kind="" if covered else "hollow",
-        )
-        rows.append(
-            Row(f"boosting, {seen}", probe_text(probe), (mark,), "" if covered else "not covered")
-        )
-    bound = view.parity.certificate.bound
-    reached = [mark.value for row in rows for mark in row.marks]
+    reached = _all_reached(view)
+    exact, bound = view.parity.certificate.estimate, view.parity.certificate.bound
+    best = Row(
+        "best rule for these rows",
+        f"{points(exact)} points",
+        (Mark(exact, f"exact for these rows: {points(exact)} points", series=2),),
+        "knows the groups of all rows",
+    )
+    rows = (best, *merged([_attacker_row(each) for each in reached]))
+    values = [exact, bound, *(end for each in reached for end in (each.low, each.high))]
+    low = 0.0 if min(values) >= 0 else None
 
     return RowPlot(
         f"{view.key}-attackers",
         f"How well attackers guess {view.attribute}",
-        "Each attacker guesses the group from the code. The mark shows how much its answers "
-        "differ between the groups, on rows that it was not trained on. The thin line goes down "
-        "to its lower bound on new rows." + _ASKED_AGAIN * bool(found.repeated_draws),
-        axis_of([*reached, bound], "points", POINTS.label, low=0.0),
-        tuple(rows),
-        _attackers_table(view),
+        "Each attacker guesses the group from the code. The mark is how much its answers differ "
+        "between the groups, on rows that it was not trained on; below 0 it does worse than a "
+        "blind guess. The line is where this lies on new rows: each end is wrong for any of the "
+        f"attackers with probability at most {found.certificate.delta:g}. Attackers are scored on "
+        "half of the rows, so chance can lift one above the best rule for all of them."
+        + _ASKED_AGAIN
+        * bool(found.repeated_draws),
+        axis_of(values, "points", POINTS.label, low=low),
+        rows,
+        _attackers_table(reached),
         (Line(bound, f"certified: at most {at_most(bound)}{view.doubt}"),),
-        other=POINTS,
     )
 
 
-def _attackers_table(view: View) -> DataTable:
-    found = view.audit
-    checks = {check.family: check for check in found.checks[: len(found.attackers)]}
-    rows = []
-    for probe in found.attackers:
-        check = checks[probe.family]
-        rows.append(
-            (
-                probe.family,
-                f"{probe.balanced_accuracy:.3f}",
-                f"{probe.accuracy:.3f}",
-                f"{probe.auc:.3f}{interval_text(probe.auc_interval)}",
-                f"{100 * probe.gap:.1f}",
-                f"{100 * check.noise:.1f}",
-                "yes" if check.holds else "NO",
-            )
-        )
-    for seen, probe in found.repeated_draws.items():
-        rows.append(
-            (
-                f"boosting, {seen}",
-                f"{probe.balanced_accuracy:.3f}",
-                f"{probe.accuracy:.3f}",
-                f"{probe.auc:.3f}",
-                f"{100 * probe.gap:.1f}",
-                "",
-                "" if seen == "1 draw" else "not covered",
-            )
-        )
+def _all_reached(view: View) -> list[_Reached]:
+    """All attackers: those that see the codes, and those that ask again."""
 
+    found = view.audit
+    checks = found.checks[: len(found.attackers)]
+    reached = [
+        _Reached(probe.family, probe, check.noise, "yes" if check.holds else "NO")
+        for probe, check in zip(found.attackers, checks, strict=True)
+    ]
+    for seen, probe in found.repeated_draws.items():
+        k, delta = len(probe.sizes), found.certificate.delta / len(found.repeated_draws)
+        noise = slack(probe.sizes, delta) / (k - 1)
+        verdict = "one draw" if seen == "1 draw" else "not covered"
+        reached.append(_Reached(f"boosting, {seen}", probe, noise, verdict))
+
+    return reached
+
+
+def _attacker_row(each: _Reached) -> Row:
+    series, kind = (0, "") if each.covered else (1, "hollow")
+    says = f"{each.text} points, AUC {each.probe.auc:.3f}"
+    marks = (
+        Mark(each.low, says, end=each.high, kind="whisker"),
+        Mark(each.probe.gap, f"{each.name}: {says}", series=series, kind=kind),
+    )
+    note = "not covered" if not each.covered else _made_settings(each.probe)
+
+    return Row(each.name, f"{each.text} points", marks, note)
+
+
+def _attackers_table(reached: list[_Reached]) -> DataTable:
     return DataTable(
         (
             "Attacker",
@@ -118,10 +132,21 @@ def _attackers_table(view: View) -> DataTable:
             "Accuracy",
             "AUC",
             "As a gap, points",
-            "Noise, points",
+            "On new rows, points",
             "Within the certificate",
         ),
-        tuple(rows),
+        tuple(
+            (
+                each.name,
+                f"{each.probe.balanced_accuracy:.3f}",
+                f"{each.probe.accuracy:.3f}",
+                f"{each.probe.auc:.3f}{interval_text(each.probe.auc_interval)}",
+                points(each.probe.gap),
+                f"{points(each.low)} to {points(each.high)}",
+                each.verdict,
+            )
+            for each in reached
+        ),
     )
 
 

@@ -3,18 +3,9 @@
 from collections.abc import Sequence
 
 from bitveil.audits.page.labels import POINTS, band, between, dot
-from bitveil.audits.page.marks import (
-    DataTable,
-    Point,
-    PointPlot,
-    Row,
-    RowPlot,
-    at_least,
-    at_most,
-    axis_of,
-    percent,
-)
+from bitveil.audits.page.marks import DataTable, Point, PointPlot, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
+from bitveil.audits.rounding import at_least, at_most, percent
 
 __all__ = ["compared"]
 

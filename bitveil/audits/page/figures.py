@@ -6,19 +6,9 @@ from collections.abc import Sequence
 from bitveil.audits.page.answers import differences_of, use_of
 from bitveil.audits.page.attackers import attackers_of
 from bitveil.audits.page.labels import POINTS, band, between, dot
-from bitveil.audits.page.marks import (
-    DataTable,
-    Mark,
-    Point,
-    PointPlot,
-    Row,
-    RowPlot,
-    at_least,
-    at_most,
-    axis_of,
-    percent,
-)
+from bitveil.audits.page.marks import DataTable, Mark, Point, PointPlot, Row, RowPlot, axis_of
 from bitveil.audits.page.view import GROUPS, View
+from bitveil.audits.rounding import at_least, at_most, percent, points
 from bitveil.audits.words import group_name
 from bitveil.columns.printing import printable
 
@@ -58,9 +48,8 @@ def _leakage(view: View) -> RowPlot:
     return RowPlot(
         f"{view.key}-leakage",
         f"How much answers can differ {view.between}",
-        "The right end of the band is the upper bound: no classifier has a larger gap. The left "
-        "end is the lower bound: some classifier reaches it. The dot is the largest gap on the "
-        "rows of the audit." + _REFUTED * bool(view.audit.broken),
+        "No rule has a gap beyond the right end of the band. Some rule reaches the left end. The "
+        "dot is the largest gap on the rows of the audit." + _REFUTED * bool(view.audit.broken),
         POINTS,
         tuple(rows),
         DataTable(
@@ -75,7 +64,7 @@ def _leakage(view: View) -> RowPlot:
                 (
                     row.label,
                     at_least(i.least),
-                    f"{100 * i.certificate.estimate:.1f}",
+                    points(i.certificate.estimate),
                     at_most(i.certificate.bound) + view.doubt,
                     f"{i.certificate.delta:g}",
                 )
@@ -220,11 +209,11 @@ def _path(view: View) -> PointPlot | None:
         False: ("failed or not tested", 1, "hollow"),
         None: ("not certified", 2, ""),
     }
-    points = tuple(
+    marks = tuple(
         Point(
             step.gap,
             height,
-            f"gap {100 * step.gap:.1f} points, {label} {said(height)}: {kinds[step.certified][0]}",
+            f"gap {points(step.gap)} points, {label} {said(height)}: {kinds[step.certified][0]}",
             series=kinds[step.certified][1],
             kind=kinds[step.certified][2],
         )
@@ -238,7 +227,7 @@ def _path(view: View) -> PointPlot | None:
         "on the rows for certification.",
         axis_of([step.gap for step in steps], "points", "gap, percentage points", low=0.0),
         axis_of(heights, unit, label, most=1.0 if scored else math.inf),
-        points,
+        marks,
         DataTable(
             (
                 "Trained for a gap of, points",
@@ -249,7 +238,7 @@ def _path(view: View) -> PointPlot | None:
             tuple(
                 (
                     "" if step.limit is None else f"{100 * step.limit:.1f}",
-                    f"{100 * step.gap:.1f}",
+                    points(step.gap),
                     said(height),
                     kinds[step.certified][0],
                 )

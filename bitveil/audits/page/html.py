@@ -5,16 +5,20 @@ file would be 4.5 MB, draw nothing on paper or without a script, and have no tab
 The page forbids itself every request (content security policy) and escapes all text of the data.
 """
 
+import datetime
 from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
+from bitveil.audits.page.answers import price_of
 from bitveil.audits.page.compared import compared
 from bitveil.audits.page.environment import integrity, page_environment
 from bitveil.audits.page.figures import figures
-from bitveil.audits.page.marks import SHAPES, at_least, at_most, bits_at_most, percent
+from bitveil.audits.page.marks import SHAPES
+from bitveil.audits.page.promise import promise_of
 from bitveil.audits.page.view import SMALL, View
 from bitveil.audits.record import Audit
+from bitveil.audits.rounding import at_least, at_most, bits_at_most, percent
 from bitveil.audits.words import group_name
 from bitveil.columns.printing import printable
 
@@ -27,6 +31,11 @@ def html_report(
     title: str | None = None,
     sources: Sequence[str] = (),
     small_cells: bool = False,
+    limit: float | None = None,
+    quantity: str | None = None,
+    data: str = "",
+    command: str = "",
+    date: datetime.date | None = None,
 ) -> str:
     """One page about an audit, or about several that are compared. It opens offline.
 
@@ -36,9 +45,16 @@ def html_report(
         sources: Where the rows came from, line by line, such as files with their checksums.
         small_cells: Whether codes and patterns of fewer than 10 rows are listed with their group.
             Anyone who has the published codes could then tell the group of single rows.
+        limit: The limit that the verdict is about: see `Audit.check`; None: the goal of the fit,
+            if there is one.
+        quantity: The limited quantity; None: the gap that comes first.
+        data: What the rows are called, such as `"applicants of 2026"`.
+        command: The command that made the page.
+        date: The day of the audit; None: today.
 
     Raises:
-        ValueError: If there is no audit.
+        ValueError: If there is no audit, the limit is out of range, or an audit does not bound
+            the quantity.
     """
 
     if not audits:
@@ -54,6 +70,7 @@ def html_report(
         short=printable,
     )
     environment.globals.update(shapes=SHAPES, small=SMALL)
+    day = date or datetime.date.today()
     views = [
         View(f"a{i}", printable(label) if len(found) > 1 else "", audit, small_cells)
         for i, (label, audit) in enumerate(found.items())
@@ -64,6 +81,9 @@ def html_report(
     return environment.get_template("page.html").render(
         views=views,
         plots={view.key: figures(view) for view in views},
+        prices={view.key: price_of(view) for view in views},
+        promises={view.key: promise_of(view, limit, quantity, day) for view in views},
+        origin={"data": data, "command": command, "date": f"{day.day} {day:%B %Y}"},
         title=title or _title(views),
         sources=list(sources),
         style=style,
@@ -81,6 +101,9 @@ def _title(views: Sequence[View]) -> str:
 
 
 def _shown(value: Any) -> Any:
-    """Text of the data as the page shows it: control characters are spelled out."""
+    """Text of the data as the page shows it: control characters are spelled out.
 
-    return printable(value, most=None) if type(value) is str else value
+    A number and its percent sign stay on one line.
+    """
+
+    return printable(value, most=None).replace(" %", "\u00a0%") if type(value) is str else value

@@ -1,10 +1,13 @@
 """Labels that several figures share."""
 
-from bitveil.audits.page.marks import Axis, Mark, at_least, at_most, percent
-from bitveil.audits.probes import Probe
+from collections.abc import Sequence
+from dataclasses import replace
+
+from bitveil.audits.page.marks import Axis, Mark, Row
+from bitveil.audits.rounding import at_least, at_most, points
 from bitveil.certificates.lower import Interval
 
-__all__ = ["POINTS", "band", "between", "dot", "interval_text", "points_text", "probe_text"]
+__all__ = ["POINTS", "band", "between", "dot", "interval_text", "merged", "points_text"]
 
 POINTS = Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "points", "percentage points")
 
@@ -22,23 +25,17 @@ def band(interval: Interval) -> Mark:
 
 
 def dot(interval: Interval) -> Mark:
-    """The measured value of a quantity."""
+    """The measured value of a gap."""
 
     estimate = interval.certificate.estimate
 
-    return Mark(estimate, f"measured: {percent(estimate)}")
+    return Mark(estimate, f"measured: {points(estimate)} points")
 
 
 def between(interval: Interval) -> str:
     """Both bounds on a gap, as text."""
 
     return f"{at_least(interval.least)} to {at_most(interval.certificate.bound)} points"
-
-
-def probe_text(probe: Probe) -> str:
-    """The scores of an attacker."""
-
-    return f"{100 * probe.gap:.1f} points, AUC {probe.auc:.3f}"
 
 
 def interval_text(interval: tuple[float, float] | None) -> str:
@@ -50,4 +47,22 @@ def interval_text(interval: tuple[float, float] | None) -> str:
 def points_text(share: float | None) -> str:
     """A share in points, or that there were no rows."""
 
-    return "no rows" if share is None else f"{100 * share:.1f}"
+    return "no rows" if share is None else points(share)
+
+
+def merged(rows: Sequence[Row]) -> tuple[Row, ...]:
+    """Rows with the same numbers as one row that names them all.
+
+    Example:
+        >>> rows = [Row("linear", "0.3", ()), Row("mlp", "0.4", ()), Row("forest", "0.3", ())]
+        >>> [row.label for row in merged(rows)]
+        ['linear, forest', 'mlp']
+    """
+
+    found: dict[tuple[str, tuple[tuple[float, float | None], ...]], Row] = {}
+    for row in rows:
+        key = row.text, tuple((mark.value, mark.end) for mark in row.marks)
+        same = found.get(key)
+        found[key] = row if same is None else replace(same, label=f"{same.label}, {row.label}")
+
+    return tuple(found.values())

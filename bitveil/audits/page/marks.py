@@ -18,11 +18,7 @@ __all__ = [
     "PointPlot",
     "Row",
     "RowPlot",
-    "at_least",
-    "at_most",
     "axis_of",
-    "bits_at_most",
-    "percent",
 ]
 
 SHAPES = (
@@ -113,6 +109,7 @@ class Mark(Shaped):
         series: Which shape and colour a dot has.
         says: Its tooltip.
         kind: What a band is: `"band"` or `"whisker"`; `"hollow"` for a dot that is not filled.
+        down: How far down its row it is, as a share of the row's height.
     """
 
     value: float
@@ -120,6 +117,7 @@ class Mark(Shaped):
     end: float | None = None
     series: int = 0
     kind: str = ""
+    down: float = 0.5
 
 
 @dataclass(frozen=True)
@@ -274,32 +272,3 @@ def _round_step(step: float) -> float:
     power = 10 ** math.floor(math.log10(step))
 
     return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= step * (1 - 1e-9))
-
-
-def at_most(share: float) -> str:
-    """A share in points, rounded up: an upper bound must not look smaller than it is.
-
-    Example:
-        >>> at_most(0.09431), at_least(0.09439), at_most(0.1)
-        ('9.5', '9.4', '10')
-    """
-
-    return f"{math.ceil(round(1000 * share, 6)) / 10:.4g}"
-
-
-def at_least(share: float) -> str:
-    """A share in points, rounded down."""
-
-    return f"{math.floor(round(1000 * share, 6)) / 10:.4g}"
-
-
-def bits_at_most(bits: float) -> str:
-    """An information in bits, rounded up to three decimals."""
-
-    return f"{math.ceil(round(1000 * bits, 6)) / 1000:.3f}"
-
-
-def percent(share: float) -> str:
-    """A share as it was measured."""
-
-    return f"{100 * share:.1f} %"

@@ -6,6 +6,13 @@ from dataclasses import dataclass
 
 from bitveil.audits.attacks import Comparison
 from bitveil.audits.given import BLANK
+from bitveil.audits.headlines import (
+    Sentence,
+    among_those,
+    certainty,
+    groups_compared,
+    headline,
+)
 from bitveil.audits.meaning import CodeShares
 from bitveil.audits.page.marks import Axis, DataTable, Mark, axis_of
 from bitveil.audits.parts import Part
@@ -22,6 +29,9 @@ from bitveil.certificates.quantities import (
 from bitveil.columns.printing import printable
 
 __all__ = ["GROUPS", "SMALL", "View"]
+
+NAMED = 30
+"""A pattern of fewer rows is not named at the head of the page."""
 
 SMALL = 10
 """Codes and patterns of fewer rows are not listed: they could reveal the group of single rows."""
@@ -105,9 +115,7 @@ class View:
     def among(self, interval: Interval) -> str:
         """The rows that a gap compares, as the start of a sentence; empty if it compares all."""
 
-        positive = self.audit.positive
-        value = "the positive one" if positive is None else printable(positive)
-        words = interval.certificate.quantity.among(self.target, value)
+        words = among_those(interval, self.audit.target, self.audit.positive)
 
         return words[:1].upper() + words[1:]
 
@@ -177,16 +185,39 @@ class View:
     def compared(self) -> str:
         """Which groups are treated differently if there is a gap."""
 
-        if len(self.groups) == 2:
-            return f"{self.groups[0]} and {self.groups[1]}"
-
-        return f"any two of the {len(self.groups)} groups"
+        return groups_compared(self.audit.groups)
 
     @property
     def certainty(self) -> str:
         """The probability with which a bound holds."""
 
-        return f"{100 * (1 - self.headline.certificate.delta):g} %"
+        return certainty(self.headline.certificate.delta)
+
+    @property
+    def sentences(self) -> tuple[Sentence, Sentence]:
+        """The first sentences: about the upper bound and about the lower bound."""
+
+        among = among_those(self.headline, self.audit.target, self.audit.positive)
+
+        return headline(self.headline, self.audit.groups, among)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether the codes are those of an encoder that bitveil fitted."""
+
+        return bool(self.audit.path)
+
+    @property
+    def drawn(self) -> bool:
+        """Whether the codes are known to be draws, so that another draw is possible."""
+
+        return self.fitted or self.audit.certificate.draws == "soft"
+
+    @property
+    def outstanding(self) -> Pattern | None:
+        """The pattern that is named first: the first of enough rows."""
+
+        return next((p for p in self.audit.meaning.patterns if p.rows >= NAMED), None)
 
     @property
     def are_bits(self) -> bool:
@@ -230,7 +261,9 @@ class View:
         if certificate.draws == "hard":
             return f"{drawn:.1f} points"
 
-        return f"{drawn:.1f} points as drawn, {100 * certificate.estimate:.1f} over all draws"
+        over = 100 * certificate.estimate
+
+        return f"{drawn:.1f} points as drawn, {over:.1f} on average over all draws"
 
     @property
     def parts(self) -> tuple[Part, ...]:

@@ -112,6 +112,7 @@
       for (const other of all(document, `[data-codes="${button.dataset.codes}"]`)) other.setAttribute("aria-pressed", "false");
       button.setAttribute("aria-pressed", String(on));
       if (on) figure.classList.add("all");
+      for (let part = figure.closest("details"); on && part; part = part.parentElement.closest("details")) part.open = true;
       for (const row of all(figure, ".row:not(.axis)")) {
         const has = match.every(([place, bit]) => row.dataset.code[place] === bit);
         row.classList.toggle("lit", on && has);
@@ -121,10 +122,26 @@
     });
   }
 
-  let opened = [];
-  addEventListener("beforeprint", () => {
-    opened = all(document, "details:not([open])");
-    for (const each of opened) each.open = true;
-  });
-  addEventListener("afterprint", () => { for (const each of opened) each.open = false; });
+  // A link to something in a closed part opens it.
+  function reveal() {
+    const wanted = location.hash.length > 1 && document.getElementById(decodeURIComponent(location.hash.slice(1)));
+    if (!wanted) return;
+    for (let part = wanted.closest("details"); part; part = part.parentElement.closest("details")) part.open = true;
+    const own = wanted.querySelector(":scope > details.deep");
+    if (own) own.open = true;
+    wanted.scrollIntoView();
+  }
+  addEventListener("hashchange", reveal);
+  reveal();
+
+  // Tables that are wider than the page say so.
+  function measure() {
+    for (const wide of all(document, ".wide")) {
+      const box = wide.querySelector(".scroll");
+      wide.classList.toggle("over", box.scrollWidth > box.clientWidth + 1);
+    }
+  }
+  addEventListener("resize", measure);
+  document.addEventListener("toggle", measure, true);
+  measure();
 })();
