@@ -1,7 +1,7 @@
 """The overview of the benchmark: one figure and one table for all data sets."""
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +33,7 @@ COLUMNS = 3
 SIZE_OF_PANEL = (3.0, 1.5)  # inches
 
 
-def overview(records: list[dict[str, Any]]) -> Iterator[Block]:
+def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     """The overview: what is compared, the figure, the table, and how to read them.
 
     Arguments:

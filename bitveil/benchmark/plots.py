@@ -46,7 +46,7 @@ LINE_COLOURS = {
 }
 """The colours of some methods. All others are thin and grey."""
 
-SVG_STYLE = {"svg.hashsalt": "bitveil"}
+SVG_STYLE: Any = {"svg.hashsalt": "bitveil"}
 """Without a salt, and a fixed date, the same figure would have other bytes each time."""
 
 AT = (0.05, 0.10, 0.20)
