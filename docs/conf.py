@@ -1,19 +1,35 @@
+import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parent / "_extensions"))
+
 project = "bitveil"
 author = "The bitveil developers"
 copyright = "2026, the bitveil developers"
 extensions = [
     "myst_parser",
     "sphinx.ext.autodoc",
-    "sphinx.ext.mathjax",
+    "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "formulas",
+    "summaries",
 ]
+myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "bitveil"
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_templates"]
+templates_path = ["_templates"]
+html_static_path = ["_static"]
+html_css_files = ["figures.css"]
+html_math_renderer = "mathml"
 
 # Docstrings quote code in single backticks, as Markdown does.
 default_role = "code"
+# A page for each module and each object, made at every build from `__all__`.
+autosummary_generate = True
+autosummary_ignore_module_all = False
+autosummary_imported_members = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
 napoleon_custom_sections = ["Source"]

@@ -12,11 +12,12 @@ import pytest
 from benchmark_records import against, record
 from bitveil.benchmark import protocol, scoring
 from bitveil.benchmark import run as running
-from bitveil.benchmark.document import PageTable, markdown
+from bitveil.benchmark.document import Figure, PageTable, markdown
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.methods import METHODS, Method, Sweep
+from bitveil.benchmark.overview import draw_overview
 from bitveil.benchmark.protocol import problem, split
-from bitveil.benchmark.report import blocks, write
+from bitveil.benchmark.report import pages, write
 from bitveil.benchmark.run import Cell, Plan, cells, read_results
 from bitveil.benchmark.standings import least_certified
 from bitveil.datasets import catalogue, make_gaussian_groups
@@ -153,13 +154,13 @@ def test_records_without_processor_time_count_by_the_clock(toys, tmp_path):
 
 
 def said(records):
-    return markdown("T", list(blocks(records)))
+    return "".join(markdown(page.title, page.blocks) for page in pages(records))
 
 
 def losses(records):
-    """The table of what others do better."""
+    """The table of what others do better, on the last page."""
 
-    text = said(records).split("## Where a baseline is better")[1].split("\n## ")[0]
+    text = markdown("T", pages(records)[-1].blocks)
     return [line for line in text.splitlines() if line.startswith("| toy")]
 
 
@@ -230,15 +231,75 @@ def test_the_same_records_give_the_same_bytes(tmp_path):
     for name in ("one", "two"):
         write(records, tmp_path / name)
     one, two = (
-        {path.name: path.read_bytes() for path in sorted((tmp_path / name).iterdir())}
+        {path.name: path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*"))}
         for name in ("one", "two")
     )
 
     assert one == two
-    assert len(one) == 5
+    assert sorted(one) == [
+        *("benchmark.md", "losses.md", "overview.svg", "protocol.md", "report.html"),
+        *("toy-attack.svg", "toy-certified.svg", "toy-classifiers.svg", "toy.md"),
+    ]
     page = one["report.html"].decode()
     assert "http://" not in page.replace("http://www.w3.org", "")
-    assert page.count("<img ") == 3
+    assert page.count("<img ") == 4
+
+
+def test_every_data_set_has_a_page_and_the_losses_come_last():
+    found = pages([*against(), *(r | {"dataset": "other"} for r in against())])
+
+    assert [page.name for page in found] == ["benchmark", "other", "toy", "protocol", "losses"]
+    for page in found[1:3]:
+        text = markdown(page.title, page.blocks)
+        (another,) = {"toy", "other"} - {page.title}
+        assert f"## {page.title}: certified" in text
+        assert f"{another}: " not in text
+
+
+def test_the_overview_has_one_figure_and_one_table():
+    records = against("paper", accuracy=0.8, ours=0.7)
+    overview = pages(records)[0]
+    (table,) = [block for block in overview.blocks if isinstance(block, PageTable)]
+
+    assert sum(isinstance(block, Figure) for block in overview.blocks) == 1
+    assert table.head[0] == "data set"
+    assert table.head[-1] == "no protection"
+    (row,) = table.rows
+    assert dict(zip(table.head, row, strict=True)) == {
+        **{"data set": "toy", "majority class": "50.0", "bitveil, exact": "70.0"},
+        **{"information of single neurons": "**80.0**", "no protection": "90.0"},
+    }
+
+
+def test_an_overview_of_codes_that_nothing_certifies():
+    records = [record(0.7, 0.5), record(0.9, 0.5, method="unprotected", bound=False)]
+    (table,) = [block for block in pages(records)[0].blocks if isinstance(block, PageTable)]
+
+    assert table.rows == (("toy", "50.0", "–", "90.0"),)
+
+
+def test_an_overview_without_bounds_or_protection_still_says_what_it_has():
+    (table,) = [
+        block
+        for block in pages([record(0.7, 0.1, method="fcrl", bound=False)])[0].blocks
+        if isinstance(block, PageTable)
+    ]
+
+    assert table.rows == (("toy", "50.0", "–"),)
+
+
+def test_the_overview_draws_a_panel_for_each_data_set():
+    pytest.importorskip("matplotlib")
+    other = [r | {"dataset": "other"} for r in against("paper")]
+    drawing = draw_overview(done([*against("paper"), *other]))
+    panels = [axes for axes in drawing.axes if axes.get_title(loc="left")]
+
+    assert [axes.get_title(loc="left") for axes in panels] == ["other", "toy"]
+    for axes in panels:
+        heights = [line.get_ydata() for line in axes.lines]
+        assert any(np.allclose(y, 0.5) for y in heights)  # the majority class
+        assert any(np.allclose(y, 0.9) for y in heights)  # no protection
+        assert any(np.nanmax(y) == pytest.approx(0.8) for y in heights)  # the paper
 
 
 def test_text_of_records_cannot_become_markup():

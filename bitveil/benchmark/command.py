@@ -192,7 +192,7 @@ def report(
     records: Folder = Path("bench"),
     out: Annotated[Path, typer.Option(help="The folder to write.")] = Path("bench"),
 ) -> None:
-    """Write the report on records: report.html, benchmark.md, and their figures.
+    """Write the report on records: report.html, benchmark.md, and the folder benchmark.
 
     `bitveil bench report --records bench --out bench`
     """

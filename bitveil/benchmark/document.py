@@ -11,7 +11,18 @@ from typing import ClassVar
 
 from bitveil.audits.page.environment import integrity, page_environment
 
-__all__ = ["Block", "Figure", "Heading", "Items", "PageTable", "Text", "html", "markdown"]
+__all__ = [
+    "Block",
+    "Figure",
+    "Heading",
+    "Items",
+    "Page",
+    "PageTable",
+    "Text",
+    "html",
+    "linked",
+    "markdown",
+]
 
 
 @dataclass(frozen=True)
@@ -76,8 +87,64 @@ class Figure:
 Block = Heading | Text | Items | PageTable | Figure
 
 
-def markdown(title: str, blocks: Sequence[Block]) -> str:
+@dataclass(frozen=True)
+class Page:
+    """A page of a document of several.
+
+    Attributes:
+        name: The name of its file, without its ending.
+        title: Its title.
+        blocks: Its blocks. Their headings are of level 2 and below.
+    """
+
+    name: str
+    title: str
+    blocks: tuple[Block, ...]
+
+    @property
+    def section(self) -> tuple[Block, ...]:
+        """The page as a section of a larger one: its title is a heading, and others are below.
+
+        Example:
+            >>> Page("one", "One", (Heading("Part"),)).section
+            (Heading(text='One', level=2), Heading(text='Part', level=3))
+        """
+
+        lowered = (
+            Heading(block.text, block.level + 1) if isinstance(block, Heading) else block
+            for block in self.blocks
+        )
+
+        return (Heading(self.title), *lowered)
+
+
+def linked(pages: Sequence[Page], folder: str) -> str:
+    """Links to pages in a folder, in Markdown, and the same pages for Sphinx's contents.
+
+    Example:
+        >>> print(linked([Page("one", "First", ())], "rest"), end="")
+        - [First](rest/one.md)
+        <BLANKLINE>
+        ```{toctree}
+        :hidden:
+        <BLANKLINE>
+        rest/one
+        ```
+    """
+
+    links = "\n".join(f"- [{page.title}]({folder}/{page.name}.md)" for page in pages)
+    contents = "\n".join(f"{folder}/{page.name}" for page in pages)
+
+    return f"{links}\n\n```{{toctree}}\n:hidden:\n\n{contents}\n```\n"
+
+
+def markdown(title: str, blocks: Sequence[Block], *, figures: str = "") -> str:
     """The document as Markdown.
+
+    Arguments:
+        title: Its title.
+        blocks: Its blocks.
+        figures: The folder of its figures, with a slash at the end; empty: beside the document.
 
     Example:
         >>> print(markdown("Title", [PageTable(("a", "b"), (("1", "x|y"),))]), end="")
@@ -88,10 +155,10 @@ def markdown(title: str, blocks: Sequence[Block]) -> str:
         | 1 | x\\|y |
     """
 
-    return "\n\n".join([f"# {title}", *map(_markdown, blocks)]) + "\n"
+    return "\n\n".join([f"# {title}", *(_markdown(block, figures) for block in blocks)]) + "\n"
 
 
-def _markdown(block: Block) -> str:
+def _markdown(block: Block, figures: str) -> str:
     match block:
         case Heading(text, level):
             return f"{'#' * level} {text}"
@@ -100,7 +167,7 @@ def _markdown(block: Block) -> str:
         case Items(items):
             return "\n".join(f"- {item}" for item in items)
         case Figure(file, alt):
-            return f"![{alt}]({file})"
+            return f"![{alt}]({figures}{file})"
         case PageTable(head, rows):
             return "\n".join(map(_row, [head, ("---",) * len(head), *rows]))
 

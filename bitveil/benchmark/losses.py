@@ -6,42 +6,39 @@ from typing import Any
 
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Heading, PageTable, Text
+from bitveil.benchmark.document import Block, PageTable, Text
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.plots import ranked, title
 from bitveil.benchmark.sections import NAMES, OUTSIDE, TREES, label, of_splits
 from bitveil.benchmark.standings import beaten, certified_accuracy, standing, standings
 
-__all__ = ["losses"]
+__all__ = ["losses", "losses_counted"]
 
 _PLACE = ["dataset", "kind", "level"]
 
 
 def losses(table: pd.DataFrame) -> Iterator[Block]:
-    """Every number in which another method is higher than one of bitveil's."""
+    """Every number in which another method is higher than one of bitveil's.
 
-    yield Heading("Where a baseline is better than bitveil")
-    ours = [str(m) for m in table["method"].unique() if str(m).startswith("bitveil")]
+    Arguments:
+        table: The finished records: see `fronts.done`.
+    """
+
+    ours = _ours(table)
+    yield Text(losses_counted(table))
     if not ours:
-        yield Text("These records contain no method of bitveil.")
         return
     stands = _standings(table, ours)
     found = beaten(stands, ours)
-    competing = found[found["method"].map(ranked).astype(bool)]
-    places = _places(stands[stands["value"].notna()])
     yield Text(
-        f"We compare {places} numbers. For every data set these are three areas, the accuracies "
-        "at every level of the three kinds of gaps, and the accuracies of trees with FARE's own "
-        "bound against bitveil with the corrected one. The table lists every number in which "
-        "another method is higher than bitveil, even by a little. A method that cannot reach a "
-        "level counts as lower than one that can. In "
-        f"**{_places(competing[competing['all'].astype(bool)])} of {places}** numbers a competing "
-        "method is better than every form of bitveil that ran, in "
-        f"{_places(competing[competing['clear'].astype(bool)])} of these by more than the "
-        "standard deviations of both over splits. In "
-        f"{_places(competing)} it is better than at least one form. If we include the methods "
-        f"outside the ranking, these counts are {_places(found[found['all'].astype(bool)])}, "
-        f"{_places(found[found['clear'].astype(bool)])} and {_places(found)}."
+        "For every data set we compare three areas, the accuracies at every level of the three "
+        "kinds of gaps, and the accuracies of trees with FARE's own bound against bitveil with "
+        "the corrected one. The table lists every number in which another method is higher than "
+        "bitveil, even by a little. A method that cannot reach a level counts as lower than one "
+        f"that can. If we include the methods outside the ranking ({OUTSIDE}), another method is "
+        f"better than every form of bitveil in {_places(found[found['all'].astype(bool)])} "
+        f"numbers, in {_places(found[found['clear'].astype(bool)])} of them clearly, and better "
+        f"than at least one form in {_places(found)}."
     )
     if found.empty:
         return
@@ -61,6 +58,31 @@ def losses(table: pd.DataFrame) -> Iterator[Block]:
         "Areas, and accuracies in %. Bold: better than every form of bitveil. "
         f"{OUTSIDE}: outside the ranking. In brackets: the number of splits, if not all."
     )
+
+
+def losses_counted(table: pd.DataFrame) -> str:
+    """In how many numbers a competing method is better than bitveil, as sentences."""
+
+    ours = _ours(table)
+    if not ours:
+        return "These records contain no method of bitveil."
+    stands = _standings(table, ours)
+    found = beaten(stands, ours)
+    competing = found[found["method"].map(ranked).astype(bool)]
+    places = _places(stands[stands["value"].notna()])
+
+    return (
+        f"We compare {places} numbers. In "
+        f"**{_places(competing[competing['all'].astype(bool)])} of {places}** a competing method "
+        "is better than every form of bitveil that ran, in "
+        f"{_places(competing[competing['clear'].astype(bool)])} of these by more than the "
+        f"standard deviations of both over splits. In {_places(competing)} it is better than at "
+        "least one form."
+    )
+
+
+def _ours(table: pd.DataFrame) -> list[str]:
+    return [str(m) for m in table["method"].unique() if str(m).startswith("bitveil")]
 
 
 def _standings(table: pd.DataFrame, ours: list[str]) -> pd.DataFrame:

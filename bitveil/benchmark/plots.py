@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-__all__ = ["GAPS", "draw_all", "draw_fronts", "ranked", "title"]
+__all__ = [
+    "GAPS",
+    "LINE_COLOURS",
+    "SVG_STYLE",
+    "draw_all",
+    "draw_fronts",
+    "fronts",
+    "ranked",
+    "title",
+]
 
 GAPS: dict[Gap, tuple[str, str]] = {
     "bound": ("certified", "certified gap (at most)"),
@@ -36,6 +45,9 @@ LINE_COLOURS = {
     UNPROTECTED: "#a6448b",
 }
 """The colours of some methods. All others are thin and grey."""
+
+SVG_STYLE: Any = {"svg.hashsalt": "bitveil"}
+"""Without a salt, and a fixed date, the same figure would have other bytes each time."""
 
 AT = (0.05, 0.10, 0.20)
 """The gaps at which intervals are drawn."""
@@ -84,9 +96,8 @@ def draw_all(table: pd.DataFrame, folder: Path) -> Iterator[Path]:
     matplotlib = _matplotlib()
     for dataset in table["dataset"].unique():
         for gap, (name, _) in GAPS.items():
-            path = folder / f"benchmark-{dataset}-{name}.svg"
-            # Without a salt and a fixed date, the same figure would have other bytes each time.
-            with matplotlib.rc_context({"svg.hashsalt": "bitveil"}):
+            path = folder / f"{dataset}-{name}.svg"
+            with matplotlib.rc_context(SVG_STYLE):
                 draw_fronts(table, str(dataset), gap).savefig(path, metadata={"Date": None})
             yield path
 

@@ -12,22 +12,38 @@ from typing import Any
 
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Heading, Items, PageTable, Text, html, markdown
+from bitveil.benchmark.document import (
+    Block,
+    Heading,
+    Items,
+    Page,
+    PageTable,
+    Text,
+    html,
+    linked,
+    markdown,
+)
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
+from bitveil.benchmark.overview import overview, save_overview
 from bitveil.benchmark.plots import draw_all, ranked, title
 from bitveil.benchmark.published import beside
 from bitveil.benchmark.run import Plan
 from bitveil.benchmark.sections import sections
 
-__all__ = ["blocks", "write"]
+__all__ = ["pages", "write"]
 
 TITLE = "The benchmark"
+PAGES = "benchmark"  # the folder of all pages but the first
 
 
 def write(records: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
-    """Write `report.html`, `benchmark.md` and the figures into a folder.
+    """Write the report into a folder, in two forms, with its figures.
+
+    `report.html` is everything in one page. `benchmark.md` is the overview, and the folder
+    `benchmark` has a page for each data set, one about the protocol, one with all losses, and the
+    figures.
 
     Arguments:
         records: The records: see `bitveil.benchmark.run.read_results`.
@@ -47,29 +63,49 @@ def write(records: Sequence[dict[str, Any]], folder: Path) -> list[Path]:
             f"A report expects at least one finished record, got {len(records)} records, none of "
             "them finished. Their `error` says what failed."
         )
-    folder.mkdir(parents=True, exist_ok=True)
-    drawn = list(draw_all(table, folder))
-    content = list(blocks(records))
-    page = html(TITLE, content, {path.name: path.read_bytes() for path in drawn})
-    texts = {"report.html": page, "benchmark.md": markdown(TITLE, content)}
-    for name, text in texts.items():
-        (folder / name).write_text(text, encoding="utf-8")
+    inside = folder / PAGES
+    inside.mkdir(parents=True, exist_ok=True)
+    drawn = [*draw_all(table, inside), save_overview(table, inside)]
+    first, *others = pages(records)
+    content = [*first.blocks, *(block for page in others for block in page.section)]
+    texts = {
+        folder / "report.html": html(TITLE, content, {d.name: d.read_bytes() for d in drawn}),
+        folder / f"{first.name}.md": f"{markdown(TITLE, first.blocks, figures=f'{PAGES}/')}\n"
+        + linked(others, PAGES),
+        **{inside / f"{page.name}.md": markdown(page.title, page.blocks) for page in others},
+    }
+    for path, text in texts.items():
+        path.write_text(text, encoding="utf-8")
 
-    return [*(folder / name for name in texts), *drawn]
+    return [*texts, *drawn]
 
 
-def blocks(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    """All blocks of the report."""
+def pages(records: Sequence[dict[str, Any]]) -> list[Page]:
+    """All pages of the report: the overview, the data sets, the protocol, and the losses."""
 
     table = done(records)
-    yield from _protocol(records, table)
-    yield from losses(table)
-    for dataset in table["dataset"].unique():
-        yield from sections([record for record in records if record["dataset"] == dataset])
-    yield from beside(table)
-    yield from _failures(records)
-    yield from _made(records)
-    yield from _silent()
+    each = [
+        Page(
+            str(dataset),
+            str(dataset),
+            tuple(sections([r for r in records if r["dataset"] == dataset])),
+        )
+        for dataset in sorted(table["dataset"].unique())
+    ]
+    protocol = (
+        *_protocol(records, table),
+        *beside(table),
+        *_failures(records),
+        *_made(records),
+        *_silent(),
+    )
+
+    return [
+        Page("benchmark", TITLE, tuple(overview(records))),
+        *each,
+        Page("protocol", "How the benchmark was made", protocol),
+        Page("losses", "Where a baseline is better than bitveil", tuple(losses(table))),
+    ]
 
 
 def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterator[Block]:
@@ -77,7 +113,7 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
     yield Text(
         f"{len(records)} records of {len(_by_cell(records))} cells. A cell is one method on one "
         "split of one data set. A record is one configuration of a cell. `bitveil bench report` "
-        "makes this page from the records, and `bitveil bench run` makes the records."
+        "makes these pages from the records, and `bitveil bench run` makes the records."
     )
     yield Items(
         (
@@ -166,7 +202,7 @@ def _planned(record: dict[str, Any]) -> int:
 
 
 def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    yield Heading("How it was made")
+    yield Heading("Versions, machines and settings")
     table = pd.DataFrame(records)
     dates = sorted(table["date"].unique())
     packages = ("bitveil", "python", "torch", "scikit-learn", "numpy")

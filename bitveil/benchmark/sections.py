@@ -75,7 +75,6 @@ def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
         f"{n:,} {g}" for g, n in zip(least["groups"], least["rows"], strict=True)
     )
     floor = math.floor(1e4 * least["all"]) / 1e4
-    yield Heading(dataset)
     yield Text(
         f"{row['rows_fit']:,} rows for fitting, {row['rows_select']:,} for selection, "
         f"{row['rows_certify']:,} for certification and {row['rows_test']:,} for the test. Of the "
@@ -85,14 +84,14 @@ def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     yield Text(
         f"With these rows for certification ({by_group}) and {least['configurations']} "
         f"configurations **no gap below {floor:.4f} can be certified**, for any code. bitveil "
-        "refuses smaller goals. With a single configuration the limit would be "
+        "refuses smaller goals today. With a single configuration the limit would be "
         f"{least['alone']:.4f}."
     )
 
 
 def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     found = certified_accuracy(rows)
-    yield Heading(f"{dataset}: certified", 3)
+    yield Heading(f"{dataset}: certified")
     if found.empty:
         yield Text("No method in these records has codes that can be certified.")
         return
@@ -184,14 +183,14 @@ def _figure(dataset: str, gap: Gap) -> Figure:
     name, along = GAPS[gap]
 
     return Figure(
-        f"benchmark-{dataset}-{name}.svg",
+        f"{dataset}-{name}.svg",
         f"Accuracy on the test rows of {dataset} against the {along}, a line for each method",
     )
 
 
 def _area_table(rows: pd.DataFrame) -> Iterator[Block]:
     found = areas(rows, unprotected=UNPROTECTED, intervals=True)
-    yield Heading(f"{rows['dataset'].iloc[0]}: areas", 3)
+    yield Heading(f"{rows['dataset'].iloc[0]}: areas")
     if found.empty:
         yield Text(
             f"There are no areas. They need records of `{UNPROTECTED}`, with an accuracy at least "
@@ -234,7 +233,7 @@ def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str
 def _measured_gaps(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
     """The accuracies at measured gaps."""
 
-    yield Heading(f"{dataset}: attackers and classifiers", 3)
+    yield Heading(f"{dataset}: attackers and classifiers")
     kinds: tuple[Gap, Gap] = ("attack_gap", "gap")
     for gap in kinds:
         found = reached(rows, gap)
@@ -253,7 +252,7 @@ def _chosen_models(rows: pd.DataFrame) -> Iterator[Block]:
     """All scores of the models chosen at one level."""
 
     dataset = rows["dataset"].iloc[0]
-    yield Heading(f"{dataset}: models within an attack gap of {LEVEL:.2f}", 3)
+    yield Heading(f"{dataset}: models within an attack gap of {LEVEL:.2f}")
     free = chosen(rows[rows["method"] == UNPROTECTED], "attack_gap", math.inf)
     picked = chosen(rows, "attack_gap", LEVEL)
     order = _best_first(rows, picked["method"].unique())
@@ -320,7 +319,7 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
     more = (some["test_information_bits"] > some["test_neuron_bits"]).sum()
     columns = ["test_neuron_bits", "test_information_bits", "test_variation", "test_attack_gap"]
     means = some.groupby("gamma")[[*columns, "test_attack_auc", "test_accuracy"]].mean()
-    yield Heading(f"{rows['dataset'].iloc[0]}: the paper in its own terms", 3)
+    yield Heading(f"{rows['dataset'].iloc[0]}: the paper in its own terms")
     yield PageTable(
         (
             *("γ", "sum over single bits", "joint bits", "total variation", "attack gap"),
@@ -345,7 +344,7 @@ def _leak(rows: pd.DataFrame) -> Iterator[Block]:
 
 def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     table = pd.DataFrame(records)
-    yield Heading(f"{records[0]['dataset']}: seconds", 3)
+    yield Heading(f"{records[0]['dataset']}: seconds")
     lines = []
     for method, rows in table.groupby("method", sort=False):
         ended = rows[rows["status"] == "done"]
