@@ -75,7 +75,7 @@ class Leak:
         return (
             f"{_capital(self.column)} tells {self.attribute}: guessed from other rows with {same} "
             f"value, {self.right:.1%} of {self.n_rows} rows are right, and {self.without:.1%} "
-            f"without it. Drop it, unless the encoder may use {self.attribute} itself."
+            f"without it. If it only states {self.attribute} in other words, drop it."
         )
 
 
@@ -96,7 +96,7 @@ def leaks(schema: Schema, sample: Sample, rows: NDArray[np.int64], seed: int = 0
         rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_CHECKED, replace=False))
     attributes = [(name, labels[rows]) for name, _, labels in _attributes(schema, sample.s)]
     found = []
-    for name, column in _columns(sample.table, rows):
+    for name, column in _named_columns(sample.table, rows):
         read = _read_values(column)
         for attribute, labels in attributes:
             found.append(_most_telling(name, read, attribute, labels))
@@ -195,7 +195,9 @@ def _called(name: Any, place: int, width: int) -> str:
     return "the sensitive attribute" if width == 1 else f"sensitive column {place}"
 
 
-def _columns(table: Table, rows: NDArray[np.int64]) -> Iterator[tuple[str, "pd.Series[Any]"]]:
+def _named_columns(
+    table: Table, rows: NDArray[np.int64]
+) -> Iterator[tuple[str, "pd.Series[Any]"]]:
     """Some rows of each column, by its name."""
 
     if isinstance(table, pd.DataFrame):
@@ -231,19 +233,21 @@ def look_alikes(schema: Schema, sample: Sample) -> list[str]:
     matters of spelling.
     """
 
-    said = []
+    said: list[str] = []
     for name, values, numbers in _attributes(schema, sample.s):
-        said += _alike(f"{name} has groups", values, numbers)
+        said += _look_alike_sentences(f"{name} has groups", values, numbers)
     kinds = zip(schema.target.names, schema.target.kinds, strict=True)
     names = [name for name, kind in kinds if kind == "classes"]
     for name, classes, labels in zip(names, schema.target.classes, sample.labels.T, strict=True):
         of = "the target" if name in (None, 0) else _quoted_name(name)
-        said += _alike(f"{of} has classes", classes.tolist(), labels[labels >= 0])
+        said += _look_alike_sentences(f"{of} has classes", classes.tolist(), labels[labels >= 0])
 
     return said
 
 
-def _alike(start: str, values: Sequence[Any], numbers: NDArray[np.int64]) -> Iterator[str]:
+def _look_alike_sentences(
+    start: str, values: Sequence[Any], numbers: NDArray[np.int64]
+) -> Iterator[str]:
     sizes, forms = np.bincount(numbers, minlength=len(values)), defaultdict(list)
     for value, size in zip(values, sizes, strict=True):
         if isinstance(value, str):
