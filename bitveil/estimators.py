@@ -21,6 +21,7 @@ from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
+from bitveil.quotes import quoted
 from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
@@ -407,7 +408,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         check_is_fitted(self, "coder_")
         if self.random_state is not None and self.coder_.key != self.key:
             warn(
-                f"The key of the draws follows from `random_state={self.random_state!r}`: whoever "
+                f"The key of the draws follows from `random_state={quoted(self.random_state)}`: "
+                "whoever "
                 "guesses that can undo the noise. Before you publish codes, fit without it."
             )
         parts = Parts(manifest(self), tensors(self), self.coder_.features, self.coder_.key)

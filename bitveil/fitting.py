@@ -30,6 +30,7 @@ from bitveil.group_tables import GroupTables
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding, network_digest
 from bitveil.processes import check_same_work, is_first, is_launched
+from bitveil.quotes import quoted
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
@@ -207,7 +208,7 @@ def _check_seed(settings: Settings) -> None:
     if settings.training.devices > 1 and is_launched() and not isinstance(seed, int | np.integer):
         raise ValueError(
             "A fit in several processes (`devices` above 1, under a launcher) needs a whole "
-            f"number as `random_state`, so that all do the same, got {seed!r}."
+            f"number as `random_state`, so that all do the same, got {quoted(seed)}."
         )
 
 

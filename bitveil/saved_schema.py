@@ -12,6 +12,7 @@ from bitveil.columns.kinds import KINDS, Kinds
 from bitveil.columns.targets import Target
 from bitveil.columns.values import from_json
 from bitveil.inspection import checked_record, fits
+from bitveil.quotes import quoted
 from bitveil.schema import Schema
 
 __all__ = ["SCHEMA_PARTS", "read_record", "read_schema", "typed"]
@@ -108,6 +109,6 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     """
 
     if not fits(value, kind):
-        raise ValueError(f"`{name}` expects {kind}, got {value!r}")
+        raise ValueError(f"`{name}` expects {kind}, got {quoted(value)}")
 
     return value

@@ -15,6 +15,7 @@ from bitveil.columns.names import check_names
 from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
 from bitveil.features import Features
+from bitveil.quotes import quoted
 
 __all__ = ["Schema", "column_names"]
 
@@ -173,13 +174,15 @@ class Schema:
         if missing or unknown:
             raise ValueError(
                 "Expected the columns that the encoder was fitted on; missing are "
-                f"{missing}, unknown are {unknown}."
+                f"{quoted(missing)}, unknown are {quoted(unknown)}."
             )
         if left_out := kinds.left_out(table):
-            warn(f"Columns without a value when they were fitted are left out: {left_out}.")
+            warn(
+                f"Columns without a value when they were fitted are left out: {quoted(left_out)}."
+            )
         read = kinds.read(table)
         if unseen := features.unseen(read):
-            warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
+            warn(f"Values that were not fitted count as none of the known ones: {quoted(unseen)}.")
 
         return read
 

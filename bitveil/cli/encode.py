@@ -11,6 +11,7 @@ from bitveil.cli.messages import note, say
 from bitveil.cli.options import Data, Encoder, Force, Id
 from bitveil.cli.progress import Progress, expected_rows, progress
 from bitveil.cli.tables import check_columns, open_rows
+from bitveil.quotes import quoted
 
 if TYPE_CHECKING:
     from bitveil.code_files import Encoded
@@ -98,8 +99,8 @@ def _print_encoded(done: "Encoded", output: Path, n_bits: int, *, blanks: bool) 
         )
     if done.in_folders:
         note(
-            f"The rows stand in the order of their folders, which gives {list(done.in_folders)} "
-            "away. Shuffle them before you publish them."
+            f"The rows stand in the order of their folders, which gives "
+            f"{quoted(list(done.in_folders))} away. Shuffle them before you publish them."
         )
     if done.n_found:
         note(f"{done.n_found} of these rows were finished before an interruption.")

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
 
     from bitveil.sources import Source
 
+from bitveil.quotes import quoted
+
 __all__ = [
     "check_columns",
     "columns_of",
@@ -27,8 +29,10 @@ def require(table: "pd.DataFrame", names: Sequence[str | None], file: Path) -> N
     for name in names:
         if name is not None and name not in table:
             near = difflib.get_close_matches(name, map(str, table.columns), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has {list(table.columns)}."
-            raise ValueError(f"{file} has no column {name!r}.{hint}")
+            hint = (
+                f" Did you mean {quoted(near[0])}?" if near else f" It has {list(table.columns)}."
+            )
+            raise ValueError(f"{file} has no column {quoted(name)}.{hint}")
 
 
 def columns_of(table: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame | pd.Series[Any]":
@@ -83,7 +87,9 @@ def ids_of(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[An
     except ValueError as error:
         raise ValueError(f"{file}: " + str(error).replace("`ids`", f"--id {name}")) from error
     if len(set(names)) < len(names):
-        raise ValueError(f"{file}: some rows share an id in the column {name!r}. Ids must differ.")
+        raise ValueError(
+            f"{file}: some rows share an id in the column {quoted(name)}. Ids must differ."
+        )
 
     return table[name]
 
@@ -117,6 +123,8 @@ def join(
             f"{first} and {second} do not hold the same rows: {alone} ids are in one of them only."
         )
     if both := [name for name in names if name in codes]:
-        raise ValueError(f"{first} and {second} both have {both}. Remove them from one table.")
+        raise ValueError(
+            f"{first} and {second} both have {quoted(both)}. Remove them from one table."
+        )
 
     return codes.merge(attributes[[id_, *names]], on=id_, validate="one_to_one")

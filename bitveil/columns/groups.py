@@ -13,6 +13,7 @@ from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, as_frame, number_labels
 from bitveil.columns.names import check_names
 from bitveil.columns.values import check_values, plain
+from bitveil.quotes import quoted
 
 __all__ = ["CONTINUOUS", "Grouping"]
 
@@ -121,8 +122,8 @@ class Grouping:
             row = int(np.argmax(found < 0))
             lost = [values[of[row]] for values, of in zip(parts, numbers, strict=True)]
             raise ValueError(
-                f"`{name}` has a group that was not fitted: {tuple(lost)}. Known are "
-                f"{self.values.tolist()}."
+                f"`{name}` has a group that was not fitted: {quoted(tuple(lost))}. Known are "
+                f"{quoted(self.values.tolist())}."
             )
 
         return found
@@ -152,8 +153,8 @@ class Grouping:
         unknown = sorted(set(_tuples(cut).tolist()) - known, key=str)
         if unknown:
             raise ValueError(
-                f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
-                f"{sorted(known, key=str)}."
+                f"`{name}` has groups that were not fitted: {quoted(unknown[:5])}. Known are "
+                f"{quoted(sorted(known, key=str))}."
             )
 
         return cut
@@ -166,8 +167,8 @@ class Grouping:
         both_named = _have_names(frame) and _have_names(self.columns)
         if len(frame.columns) != len(self.columns) or both_named:
             raise ValueError(
-                f"`{name}` expects the {len(self.columns)} columns {list(self.columns)}, got "
-                f"{list(frame)}."
+                f"`{name}` expects the {len(self.columns)} columns {quoted(list(self.columns))}, "
+                f"got {quoted(list(frame))}."
             )
 
         return frame
@@ -189,7 +190,7 @@ def _group_edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...] | Non
         return None
     known = column.dropna().to_numpy(float)
     if not np.isfinite(known).all():
-        raise ValueError(f"Expected finite numbers in {column.name!r}, got infinities.")
+        raise ValueError(f"Expected finite numbers in {quoted(column.name)}, got infinities.")
 
     return quantile_edges(known, bins, method="higher")
 
@@ -214,7 +215,8 @@ def _with_missing(name: Any, column: "pd.Series[Any]") -> "pd.Series[Any]":
     texts = column.astype(object).map(bound_text)
     if (texts[known] == MISSING).any():
         raise ValueError(
-            f"The column {name!r} has rows whose value is {MISSING!r}, which is also the name of "
+            f"The column {quoted(name)} has rows whose value is {quoted(MISSING)}, which is also "
+            "the name of "
             "the group of rows without a value. Rename that value, for example to 'not given'."
         )
 

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.columns.values import plain, plain_array
+from bitveil.quotes import quoted
 
 __all__ = ["AS_TEXT", "MOST_VALUES", "Labels", "as_frame", "number_labels"]
 
@@ -57,7 +58,8 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
     labels = _label(name, frame)
     if len(labels.values) < 2:
         raise ValueError(
-            f"`{name}` has one value only, {labels.values.tolist()}: nothing to tell apart."
+            f"`{name}` has one value only, {quoted(labels.values.tolist())}: nothing to tell "
+            "apart."
         )
     if most is not None and len(labels.values) > most:
         raise ValueError(
@@ -94,7 +96,9 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
         )
     frame = pd.DataFrame(column) if np.ndim(column) == 2 else pd.Series(column).to_frame()
     if frame.columns.has_duplicates:
-        raise ValueError(f"`{name}` expects columns with different names, got {list(frame)}.")
+        raise ValueError(
+            f"`{name}` expects columns with different names, got {quoted(list(frame))}."
+        )
     if len(frame) != n:
         raise ValueError(
             f"`{name}` expects one value for each of the {n} rows, got {len(frame)} values."
