@@ -229,7 +229,8 @@ def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
 
     return (
         f"`sensitive_features`: too few rows of {quoted(lacking[:5])} to have some of them in the "
-        f"rows to {part}. Join rare groups, or bring more of their rows."
+        f"rows to {part}. Join rare groups (`join_rare`), leave those rows out, or bring more of "
+        "them."
     )
 
 

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.cautions import warn
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import Kinds
 from bitveil.columns.labels import MOST_VALUES, as_frame
@@ -88,7 +89,7 @@ class Schema:
             missing=missing_sensitive,
             most=MOST_VALUES,
         )
-        sensitive = column_names(sensitive_features)
+        sensitive = column_names(Attribute.of(sensitive_features).table)
         schema = cls(tuple(table.shape[1:]), names, _name(y), sensitive, kinds, target, grouping)
 
         return schema, table, labels, values, groups

@@ -64,8 +64,8 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
     if most is not None and len(labels.values) > most:
         raise ValueError(
             f"`{name}` has {len(labels.values)} different values, more than the {most} that count "
-            "as groups. Cut numbers into bins, for example with `pandas.qcut`; if these are "
-            "identifiers, choose another column."
+            "as groups. Join rare values, or cut numbers into bins, for example with "
+            "`pandas.qcut`. If these are identifiers, choose another column."
         )
 
     return labels
@@ -85,6 +85,11 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
         1    4
     """
 
+    if hasattr(column, "join_rare"):
+        raise ValueError(
+            f"`{name}` got an `Attribute`, which only the fit of an encoder takes. Give its "
+            "columns alone: the fitted encoder remembers how it groups them."
+        )
     if hasattr(column, "to_pandas"):  # polars
         column = column.to_pandas()
     if not isinstance(column, pd.Series | pd.DataFrame) and hasattr(column, "__array__"):
