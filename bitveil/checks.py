@@ -7,6 +7,8 @@ from typing import Any
 
 import numpy as np
 
+from bitveil.quotes import quoted
+
 __all__ = ["check_choice", "check_number", "check_probability", "check_roles", "check_whole"]
 
 
@@ -22,7 +24,7 @@ def check_choice(name: str, value: Any, known: Iterable[str]) -> None:
 
     known = list(known)
     if not isinstance(value, str) or value not in known:
-        raise ValueError(f"`{name}` expects one of {known}, got {value!r}.")
+        raise ValueError(f"`{name}` expects one of {known}, got {quoted(value)}.")
 
 
 def check_whole(name: str, value: Any, least: int) -> None:
@@ -37,7 +39,7 @@ def check_whole(name: str, value: Any, least: int) -> None:
 
     whole = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not whole or value < least:
-        raise ValueError(f"`{name}` expects a whole number from {least} on, got {value!r}.")
+        raise ValueError(f"`{name}` expects a whole number from {least} on, got {quoted(value)}.")
 
 
 def check_number(
@@ -75,7 +77,7 @@ def check_number(
     number = float(value) if isinstance(value, Real) else math.nan
     if not (math.isfinite(number) and number > above and least <= number <= most):
         raise ValueError(
-            f"`{name}` expects {unit}{_range_text(least, most, above)}, got {value!r}."
+            f"`{name}` expects {unit}{_range_text(least, most, above)}, got {quoted(value)}."
         )
 
 
@@ -90,7 +92,7 @@ def check_probability(name: str, value: Any) -> None:
     """
 
     if not isinstance(value, Real) or not 0 < float(value) < 1:
-        raise ValueError(f"`{name}` expects a probability between 0 and 1, got {value!r}.")
+        raise ValueError(f"`{name}` expects a probability between 0 and 1, got {quoted(value)}.")
 
 
 def _range_text(least: float, most: float, above: float) -> str:
@@ -113,4 +115,4 @@ def check_roles(names: Sequence[str | None]) -> None:
     """
 
     if twice := sorted({name for name in names if name and names.count(name) > 1}):
-        raise ValueError(f"Each column has one role, got {twice} more than once.")
+        raise ValueError(f"Each column has one role, got {quoted(twice)} more than once.")

@@ -29,6 +29,7 @@ from bitveil.jobs import (
     pieces_of,
     publish,
 )
+from bitveil.quotes import quoted
 from bitveil.sources import Piece, Source, open_source
 from bitveil.streams import check_published, encode_marked, feature_names
 from bitveil.tallies import repeated
@@ -113,7 +114,8 @@ def encode_to(
     kept = _sensitive_folders(source, model)
     if kept and place.suffix not in _ENDINGS:
         raise ValueError(
-            f"The names of the folders in {source.name} give the sensitive columns {list(kept)}, "
+            f"The names of the folders in {source.name} give the sensitive columns "
+            f"{quoted(list(kept))}, "
             "and the names of the outputs would, too. Write one file for all rows."
         )
     found = Reported(report)
@@ -296,6 +298,8 @@ def _check_draws(marks: NDArray[np.uint64], ids: str | None, name: str) -> int:
         counts = np.unique(marks, return_counts=True)[1]
         return int(counts[counts > 1].sum())
     if repeated(marks):
-        raise ValueError(f"{name}: some rows share an id in the column {ids!r}. Ids must differ.")
+        raise ValueError(
+            f"{name}: some rows share an id in the column {quoted(ids)}. Ids must differ."
+        )
 
     return 0

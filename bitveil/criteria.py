@@ -8,6 +8,8 @@
 
 from typing import Literal, TypeAlias, get_args
 
+from bitveil.quotes import quoted
+
 __all__ = ["CRITERIA", "Criterion", "compared_strata", "compares_within_strata", "has_opportunity"]
 
 Criterion: TypeAlias = Literal["independence", "separation", "equal_opportunity"]
@@ -47,7 +49,9 @@ def compared_strata(criterion: Criterion, n_strata: int, positive: int = 0) -> s
     if criterion == "separation":
         return slice(0, n_strata)
     if not has_opportunity(criterion):
-        raise ValueError(f"`criterion` expects one of {CRITERIA[1:]} here, got {criterion!r}.")
+        raise ValueError(
+            f"`criterion` expects one of {CRITERIA[1:]} here, got {quoted(criterion)}."
+        )
     if not 0 <= positive < n_strata:
         raise ValueError(
             f"`positive` expects the number of a target from 0 to {n_strata - 1}, got {positive}."

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from typing import Any, Literal, Self
 
 import numpy as np
@@ -22,6 +22,7 @@ from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
 from bitveil.notebooks import NotebookMixin
+from bitveil.quotes import quoted
 from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
@@ -203,7 +204,8 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
             X: The table, with shape (n, columns): a DataFrame, or numbers, also as a sparse
                 matrix; or images. The sensitive attribute should not be among its columns.
             y: The target, in one column or several, or None.
-            sensitive_features: The attribute, in one column, or several that are taken together.
+            sensitive_features: The attribute, in one column, or several that are taken together;
+                or a `bitveil.columns.attribute.Attribute`, which joins rare groups.
             sample_weight: How much each row counts, in every term. A certificate then describes
                 the weighted population: the rows for certification are thinned in proportion to
                 their weights, and weights above the largest of the other rows count as that one.
@@ -246,6 +248,8 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         features: Sequence[str] | None = None,
         ids: str | None = None,
         most: int = SAMPLE,
+        join_rare: int = 0,
+        cut_numbers: bool = False,
         progress: OnBatch | None = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
@@ -262,6 +266,9 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
             features: What the encoder sees; None: all other columns.
             ids: The column that names each row, or None.
             most: About how many rows are fitted and selected on.
+            join_rare: Groups of fewer rows are joined into one, if all rows are fitted on; 0:
+                none. See `bitveil.columns.attribute`.
+            cut_numbers: Whether sensitive numbers of few values are cut into bins, too.
             progress: Called with what is being done and the number of rows of each batch.
 
         Raises:
@@ -281,7 +288,11 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         """
 
         source = open_source(data)
-        roles = FitRoles.of(source, sensitive, target, features, ids)
+        roles = replace(
+            FitRoles.of(source, sensitive, target, features, ids),
+            join_rare=join_rare,
+            cut_numbers=cut_numbers,
+        )
         self._forget()
         with one_thread():
             self.adopt(fit_source(self.settings(), source, roles, most=most, progress=progress))
@@ -415,7 +426,8 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         check_is_fitted(self, "coder_")
         if self.random_state is not None and self.coder_.key != self.key:
             warn(
-                f"The key of the draws follows from `random_state={self.random_state!r}`: whoever "
+                f"The key of the draws follows from `random_state={quoted(self.random_state)}`: "
+                "whoever "
                 "guesses that can undo the noise. Before you publish codes, fit without it."
             )
         parts = Parts(manifest(self), tensors(self), self.coder_.features, self.coder_.key)

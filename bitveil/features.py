@@ -23,6 +23,7 @@ from bitveil.checks import check_choice
 from bitveil.columns.table import Table
 from bitveil.learners import check_posteriors
 from bitveil.posteriors import Posterior, PosteriorScore, fit_posterior, probabilities
+from bitveil.quotes import quoted
 
 __all__ = ["Features"]
 
@@ -138,7 +139,7 @@ class Features(BaseEstimator):
     def _fit_images(self, X: NDArray[Any]) -> NDArray[np.float32]:
         if self.kind != "raw":
             raise ValueError(
-                f"Images have raw features only, got `features={self.kind!r}`. Use "
+                f"Images have raw features only, got `features={quoted(self.kind)}`. Use "
                 "`features='raw'`, or make a table of them."
             )
         channel = (0, *range(2, X.ndim)) if X.ndim > 3 else tuple(range(X.ndim))
@@ -351,7 +352,7 @@ def _with_text_names(X: Table) -> Table:
         return X
     named = X.set_axis([str(name) for name in X], axis=1)
     if named.columns.has_duplicates:
-        raise ValueError(f"Expected columns whose names differ as text, got {list(X)}.")
+        raise ValueError(f"Expected columns whose names differ as text, got {quoted(list(X))}.")
 
     return named.assign(**{named.columns[j]: _storable(named.iloc[:, j]) for j in foreign})
 
@@ -377,8 +378,8 @@ def _check_numbers(X: pd.DataFrame, numeric: list[Any]) -> None:
         text = known[pd.to_numeric(known, errors="coerce").isna()]
         if len(text):
             raise ValueError(
-                f"Column {name!r} held numbers when it was fitted, got {text.iloc[0]!r} in "
-                f"{len(text)} rows. Correct them, or leave them missing."
+                f"Column {quoted(name)} held numbers when it was fitted, got "
+                f"{quoted(text.iloc[0])} in {len(text)} rows. Correct them, or leave them missing."
             )
 
 

@@ -34,6 +34,7 @@ from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
 from bitveil.pricing import fit_price
 from bitveil.processes import check_same_work, is_first, is_launched
+from bitveil.quotes import quoted
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
@@ -223,7 +224,7 @@ def _check_seed(settings: Settings) -> None:
     if settings.training.devices > 1 and is_launched() and not isinstance(seed, int | np.integer):
         raise ValueError(
             "A fit in several processes (`devices` above 1, under a launcher) needs a whole "
-            f"number as `random_state`, so that all do the same, got {seed!r}."
+            f"number as `random_state`, so that all do the same, got {quoted(seed)}."
         )
 
 

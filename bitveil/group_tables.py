@@ -20,6 +20,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bitveil.criteria import Criterion, compared_strata, compares_within_strata
+from bitveil.quotes import quoted
 from bitveil.shapes import Groups, Indices, Logits, Weights
 from bitveil.tables import (
     check_cells,
@@ -352,7 +353,7 @@ class GroupTables:
             ) from error
         if said.get("format") != TABLES_FORMAT or not {"known", "rows"} <= names:
             raise ValueError(
-                f"{file} expects the format {TABLES_FORMAT!r}, got {json.dumps(said)} with "
+                f"{file} expects the format {quoted(TABLES_FORMAT)}, got {json.dumps(said)} with "
                 f"{sorted(names)}. `GroupTables.save` writes such files."
             )
         tables = cls(parts["known"], parts.get("unknown"), parts["rows"], parts.get("codes"))

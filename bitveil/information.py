@@ -27,6 +27,7 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from bitveil.quotes import quoted
 from bitveil.shapes import Counts, NeuronTables
 
 __all__ = [
@@ -410,7 +411,7 @@ def group_prior(sizes: Float[Tensor, "*batch k"], prior: Prior) -> Float[Tensor,
         return sizes / positive(sizes.sum(-1, keepdim=True))
     raise ValueError(
         "`prior` expects 'empirical', 'uniform' or a tensor with one weight for each group, got "
-        f"{prior!r}."
+        f"{quoted(prior)}."
     )
 
 

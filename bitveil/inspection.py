@@ -21,6 +21,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 from torch import Tensor
 
+from bitveil.quotes import quoted
+
 __all__ = [
     "Shapes",
     "blaming",
@@ -82,12 +84,12 @@ def checked_record(form: Callable[..., Form], content: Any) -> Form:
     """
 
     if not isinstance(content, dict):
-        raise ValueError(f"Expected the fields of a {form.__name__}, got {content!r}.")
+        raise ValueError(f"Expected the fields of a {form.__name__}, got {quoted(content)}.")
     hints = get_type_hints(form)
     for name, value in content.items():
         if name in hints and not fits(value, hints[name]):
             kind = getattr(hints[name], "__name__", hints[name])
-            raise ValueError(f"`{name}` of a {form.__name__} expects {kind}, got {value!r}.")
+            raise ValueError(f"`{name}` of a {form.__name__} expects {kind}, got {quoted(value)}.")
     if unknown := sorted(set(content) - {field.name for field in fields(form)}):  # type: ignore[arg-type]
         raise ValueError(f"A {form.__name__} has no {unknown}.")
 

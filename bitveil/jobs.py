@@ -75,7 +75,8 @@ def described(coder: Coder, source: Source, *options: Any) -> str | None:
     stats = [(path.resolve(), path.stat()) for path in source.files]
     files = [[str(path), stat.st_size, stat.st_mtime_ns] for path, stat in stats]
     encoder = [coder.digest, coder.share]
-    said = json.dumps([_LAYOUT, encoder, files, options])
+    written = [source.form.separator, source.form.encoding]
+    said = json.dumps([_LAYOUT, encoder, files, written, options])
 
     return hashlib.blake2b(said.encode(), digest_size=16).hexdigest()
 

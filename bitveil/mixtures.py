@@ -56,6 +56,7 @@ from bitveil.frozen import (
 )
 from bitveil.group_tables import GroupTables
 from bitveil.model_audits import check_new
+from bitveil.quotes import quoted
 from bitveil.repeats import check_ids
 from bitveil.settings import LISTED
 from bitveil.shares import largest_share, mixed_table, refused
@@ -452,7 +453,7 @@ def _checked_shares(shares: ArrayLike, n: int) -> NDArray[np.float64]:
     if not numbers or not (found >= 0).all() or not abs(found.sum() - 1) < 1e-6:
         raise ValueError(
             f"`shares` expects one number for each of the {n} encoders, none below 0, that sum to "
-            f"1, got {shares!r}."
+            f"1, got {quoted(shares)}."
         )
 
     return found / found.sum()

@@ -16,6 +16,7 @@ from bitveil.columns.table import Table
 from bitveil.criteria import Criterion, compares_within_strata, has_opportunity
 from bitveil.frozen import name_digests, row_digests
 from bitveil.pricing import AuditedRows, audit_price
+from bitveil.quotes import quoted
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
 from bitveil.workers import one_thread
@@ -217,7 +218,7 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
     notes += model.remarks_
     if target is None and compares_within_strata(model.criterion):
         notes.append(
-            f"The encoder was fitted for the criterion {model.criterion!r}, which needs the "
+            f"The encoder was fitted for the criterion {quoted(model.criterion)}, which needs the "
             "target. Without `y` the audit certifies the parity gap."
         )
     if target is not None and np.ndim(target) == 1 and len(fitted.kinds) > 1:

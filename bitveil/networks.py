@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from bitveil.layers import conv_encoder, stochastic_layers, table_encoder
+from bitveil.quotes import quoted
 from bitveil.tasks import DecoderTask, Term, input_task, task_information
 
 __all__ = ["Decoding", "Encoding", "network_digest"]
@@ -159,7 +160,7 @@ def _copied(name: str, given: Any) -> nn.Module:
     """A copy of the user's network, in single precision."""
 
     if not isinstance(given, nn.Module):
-        raise ValueError(f"`{name}` expects a torch module, got {given!r}.")
+        raise ValueError(f"`{name}` expects a torch module, got {quoted(given)}.")
 
     return deepcopy(given).float()
 

@@ -14,6 +14,7 @@ from bitveil.columns.bins import bin_numbers, quantile_edges
 from bitveil.columns.table import Table
 from bitveil.criteria import Criterion, compares_within_strata
 from bitveil.group_tables import GroupTables
+from bitveil.quotes import quoted
 from bitveil.repeats import check_copies
 
 __all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
@@ -231,13 +232,14 @@ def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
 
     if by_weight:
         return (
-            f"`sample_weight`: the rows of {lacking[:5]} weigh 0, or so little that none of them "
-            f"counts among the rows to {part}. Give them more weight, or leave them out."
+            f"`sample_weight`: the rows of {quoted(lacking[:5])} weigh 0, or so little that none "
+            f"of them counts among the rows to {part}. Give them more weight, or leave them out."
         )
 
     return (
-        f"`sensitive_features`: too few rows of {lacking[:5]} to have some of them in the rows to "
-        f"{part}. Join rare groups, or bring more of their rows."
+        f"`sensitive_features`: too few rows of {quoted(lacking[:5])} to have some of them in the "
+        f"rows to {part}. Join rare groups (`join_rare`), leave those rows out, or bring more of "
+        "them."
     )
 
 

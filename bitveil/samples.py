@@ -22,6 +22,7 @@ from sklearn.utils import check_random_state
 
 from bitveil.checks import check_roles
 from bitveil.coder import draw_names
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.cells import as_text
 from bitveil.criteria import compares_within_strata
 from bitveil.features import Features
@@ -69,12 +70,16 @@ class FitRoles:
         sensitive: The sensitive columns.
         targets: The columns of the target; none for no target.
         ids: The column that names each row, or None.
+        join_rare: Groups of fewer rows are joined: see `bitveil.columns.attribute`.
+        cut_numbers: Whether numbers of few values are cut into bins, too.
     """
 
     features: tuple[str, ...]
     sensitive: tuple[str, ...]
     targets: tuple[str, ...]
     ids: str | None
+    join_rare: int = 0
+    cut_numbers: bool = False
 
     @classmethod
     def of(
@@ -157,11 +162,16 @@ def fit_source(
             "A sample is fitted, and the other rows certify it: set a goal, `max_gap` or "
             "`max_information`."
         )
+    if roles.join_rare:
+        raise ValueError(
+            f"`join_rare={roles.join_rare}` needs all rows in memory, and {int(chosen.sum())} of "
+            f"{len(chosen)} would be a sample. Join the values in the data, or take all rows."
+        )
     several = len(roles.targets) > 1 and compares_within_strata(settings.criterion)
     if several:
         raise ValueError(
             f"`criterion={settings.criterion!r}` with several targets can be certified only on "
-            "rows that fit into memory: use `fit`, or one target."
+            "rows that fit into memory: give fewer rows, or one target."
         )
     table = read_sample(source, roles, chosen, progress)
     others = partial(_rest, source, roles, chosen, progress)
@@ -191,7 +201,7 @@ def _fitted(
         settings,
         table[list(roles.features)],
         one_or_several(table, roles.targets),
-        one_or_several(table, roles.sensitive),
+        Attribute(one_or_several(table, roles.sensitive), roles.join_rare, roles.cut_numbers),
         ids=None if roles.ids is None else table[roles.ids],
         others=others,
     )

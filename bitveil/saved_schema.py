@@ -7,11 +7,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitveil.columns.attribute import joined_value
 from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import KINDS, Kinds
 from bitveil.columns.targets import Target
 from bitveil.columns.values import from_json
 from bitveil.inspection import checked_record, fits
+from bitveil.quotes import quoted
 from bitveil.schema import Schema
 
 __all__ = ["SCHEMA_PARTS", "read_record", "read_schema", "typed"]
@@ -74,8 +76,22 @@ def _grouping(content: Any) -> Grouping:
     values = grouping.values.tolist()
     if width > 1 and not all(isinstance(v, tuple) and len(v) == width for v in values):
         raise ValueError("its groups have other columns than its grouping")
+    _check_joined(grouping.joined, values, width)
 
     return grouping
+
+
+def _check_joined(joined: tuple[Any, ...], values: list[Any], width: int) -> None:
+    """Refuse joined groups that do not belong to the groups."""
+
+    parts = [value if width > 1 else (value,) for value in joined]
+    texts = all(
+        isinstance(part, tuple) and len(part) == width and all(type(v) is str for v in part)
+        for part in parts
+    )
+    one = values.count(joined_value(width)) == 1
+    if joined and not (texts and one and len(set(joined)) == len({*joined} - {*values})):
+        raise ValueError("its joined groups do not belong to its grouping")
 
 
 def _check_distinct(values: NDArray[Any]) -> None:
@@ -108,6 +124,6 @@ def typed(name: str, value: Any, kind: Any) -> Any:
     """
 
     if not fits(value, kind):
-        raise ValueError(f"`{name}` expects {kind}, got {value!r}")
+        raise ValueError(f"`{name}` expects {kind}, got {quoted(value)}")
 
     return value

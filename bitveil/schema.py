@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.cautions import warn
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import Kinds
 from bitveil.columns.labels import MOST_VALUES, as_frame
@@ -15,6 +16,7 @@ from bitveil.columns.names import check_names
 from bitveil.columns.table import Table, as_pandas, check_table
 from bitveil.columns.targets import Kind, Target
 from bitveil.features import Features
+from bitveil.quotes import quoted
 
 __all__ = ["Schema", "column_names"]
 
@@ -87,7 +89,7 @@ class Schema:
             missing=missing_sensitive,
             most=MOST_VALUES,
         )
-        sensitive = column_names(sensitive_features)
+        sensitive = column_names(Attribute.of(sensitive_features).table)
         schema = cls(tuple(table.shape[1:]), names, _name(y), sensitive, kinds, target, grouping)
 
         return schema, table, labels, values, groups
@@ -173,13 +175,15 @@ class Schema:
         if missing or unknown:
             raise ValueError(
                 "Expected the columns that the encoder was fitted on; missing are "
-                f"{missing}, unknown are {unknown}."
+                f"{quoted(missing)}, unknown are {quoted(unknown)}."
             )
         if left_out := kinds.left_out(table):
-            warn(f"Columns without a value when they were fitted are left out: {left_out}.")
+            warn(
+                f"Columns without a value when they were fitted are left out: {quoted(left_out)}."
+            )
         read = kinds.read(table)
         if unseen := features.unseen(read):
-            warn(f"Values that were not fitted count as none of the known ones: {unseen}.")
+            warn(f"Values that were not fitted count as none of the known ones: {quoted(unseen)}.")
 
         return read
 

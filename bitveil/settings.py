@@ -11,6 +11,7 @@ from bitveil.criteria import CRITERIA, Criterion, compares_within_strata, has_op
 from bitveil.frozen import check_key
 from bitveil.goals import Goal, Weight
 from bitveil.measures import MEASURES
+from bitveil.quotes import quoted
 from bitveil.tasks import Term, task_accuracy, task_information, task_usefulness
 from bitveil.training import Training
 
@@ -134,7 +135,9 @@ class Settings:
             )
         classes = target.classes[0].tolist()
         if self.positive is not None and self.positive not in classes:
-            raise ValueError(f"`positive` expects one of {classes}, got {self.positive!r}.")
+            raise ValueError(
+                f"`positive` expects one of {quoted(classes)}, got {quoted(self.positive)}."
+            )
 
         return len(classes) - 1 if self.positive is None else classes.index(self.positive)
 
@@ -184,13 +187,13 @@ class Settings:
             )
         if self.targets != "auto" and self.task in ("reconstruction", "information"):
             raise ValueError(
-                f"{name} predicts its target, got `task={self.task!r}`. For codes without "
+                f"{name} predicts its target, got `task={quoted(self.task)}`. For codes without "
                 "predictions use `InvariantEncoder`."
             )
         if y is None and (compares_within_strata(self.criterion) or self.task in ON_TARGET):
             raise ValueError(
-                f"`criterion={self.criterion!r}` and `task={self.task!r}` need a target, got "
-                "`y=None`."
+                f"`criterion={quoted(self.criterion)}` and `task={quoted(self.task)}` need a "
+                "target, got `y=None`."
             )
 
     def _check_ignored(self) -> None:
@@ -204,9 +207,9 @@ class Settings:
         decodes = self.training.decoder is not None or not self.listed
         if decodes and self.task in ("target_accuracy", "target_information"):
             raise ValueError(
-                f"`task={self.task!r}` needs codes that are listed and have no decoder, got "
-                f"n_bits={self.n_bits}, decoder={self.training.decoder!r}. A decoder learns by "
-                "its cross-entropy: use `task='target'`."
+                f"`task={quoted(self.task)}` needs codes that are listed and have no decoder, got "
+                f"n_bits={self.n_bits}, decoder={quoted(self.training.decoder)}. A decoder learns "
+                "by its cross-entropy: use `task='target'`."
             )
 
     def _check_goal(self) -> None:
@@ -230,10 +233,12 @@ class Settings:
         ):
             raise ValueError(
                 "`checkpoint` needs a whole number as `random_state`: without one the fit cannot "
-                f"be started again in the same way, got {self.random_state!r}."
+                f"be started again in the same way, got {quoted(self.random_state)}."
             )
 
 
 def _check_n_jobs(n_jobs: Any) -> None:
     if n_jobs is not None and (not isinstance(n_jobs, int | np.integer) or n_jobs == 0):
-        raise ValueError(f"`n_jobs` expects how many cores to use, -1 for all, got {n_jobs!r}.")
+        raise ValueError(
+            f"`n_jobs` expects how many cores to use, -1 for all, got {quoted(n_jobs)}."
+        )

@@ -10,7 +10,6 @@ Columns come as they are stored: Arrow's types from Parquet, and text from CSV. 
 mean is up to the encoder that reads them: see `bitveil.columns.kinds`.
 """
 
-import difflib
 import glob
 import os
 import sys
@@ -22,6 +21,9 @@ from itertools import chain
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import unquote
+
+from bitveil.delimited import CsvForm, lacks_columns
+from bitveil.quotes import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -64,6 +66,7 @@ class Source:
         n_rows: How many rows it has, if that is known before it is read.
         files: The files, in order.
         pieces: Goes through the pieces. Streams can be read once only.
+        form: How CSV files are written.
     """
 
     name: str
@@ -71,13 +74,14 @@ class Source:
     n_rows: int | None
     files: tuple[Path, ...]
     pieces: Callable[[], Iterator[Piece]] = field(repr=False)
+    form: CsvForm = field(default_factory=CsvForm)
 
     def require(self, names: Iterable[str | None]) -> None:
         """Refuse names without a column, and propose the most similar column."""
 
         for name in names:
             if name is not None and name not in self.columns:
-                raise ValueError(_lacks(self.name, [name], self.columns))
+                raise ValueError(lacks_columns(self.name, [name], self.columns))
 
     def batches(self, names: Sequence[str]) -> "Iterator[pa.RecordBatch]":
         """The named columns of all rows, batch by batch."""
@@ -87,7 +91,7 @@ class Source:
         return chain.from_iterable(piece.batches(names) for piece in self.pieces())
 
 
-def open_source(data: Any) -> Source:
+def open_source(data: Any, form: CsvForm | None = None) -> Source:
     """Open data of any size, and check what can be checked before it is read.
 
     Arguments:
@@ -96,10 +100,12 @@ def open_source(data: Any) -> Source:
             as `"people/*.parquet"`; `"-"` for a stream of Arrow's IPC format on the standard
             input; a table or a reader of another library; record batches; or a source, which is
             returned as it is.
+        form: How CSV files are written; None: with commas, in UTF-8.
 
     Raises:
         OSError: If there is no such file, or no file in the folder.
-        ValueError: If a file cannot be read, has no rows, or lacks columns that others have.
+        ValueError: If a file cannot be read, has no rows, or lacks columns that others have; if a
+            form is given for other data than CSV files.
 
     Example:
         >>> folder = getfixture("tmp_path")
@@ -112,10 +118,12 @@ def open_source(data: Any) -> Source:
 
     if isinstance(data, Source):
         return data
-    if isinstance(data, str) and data == "-":
+    form = form or CsvForm()
+    if isinstance(data, str | os.PathLike) and os.fspath(data) != "-":
+        return _of_files(os.fspath(data), form)
+    form.check_used(Path("the standard input" if isinstance(data, str) else "the table"))
+    if isinstance(data, str):
         return _of_stream(sys.stdin.buffer)
-    if isinstance(data, str | os.PathLike):
-        return _of_files(os.fspath(data))
 
     return _of_batches(data)
 
@@ -130,15 +138,6 @@ def is_large(place: str | os.PathLike[str]) -> bool:
         return (open_source(path).n_rows or 0) > _LARGE
 
     return path.is_dir() or glob.has_magic(os.fspath(place))
-
-
-def _lacks(name: str, missing: Sequence[str], columns: Sequence[str]) -> str:
-    if len(missing) > 1:
-        return f"{name} lacks the columns {list(missing)}. It has {list(columns)}."
-    near = difflib.get_close_matches(missing[0], columns, n=1)
-    hint = f" Did you mean {near[0]!r}?" if near else f" It has {list(columns)}."
-
-    return f"{name} has no column {missing[0]!r}.{hint}"
 
 
 def frame_of(batch: "pa.RecordBatch", names: Sequence[str]) -> "pd.DataFrame":
@@ -166,20 +165,22 @@ class _File:
         columns: The names of its columns.
         keys: The columns that the names of its folders give, with their values.
         n_rows: How many rows it has; None if only reading can tell.
+        form: How it is written, if it is a CSV file.
     """
 
     path: Path
     columns: list[str]
     keys: Mapping[str, Any]
     n_rows: int | None
+    form: CsvForm
 
 
-def _of_files(place: str) -> Source:
-    found = [_opened(path, keys) for path, keys in _listed(place)]
+def _of_files(place: str, form: CsvForm) -> Source:
+    found = [_opened(path, keys, form) for path, keys in _listed(place)]
     for file in found[1:]:
         if missing := [name for name in found[0].columns if name not in file.columns]:
             raise ValueError(
-                f"{_lacks(str(file.path), missing, file.columns)} {found[0].path} has "
+                f"{lacks_columns(str(file.path), missing, file.columns)} {found[0].path} has "
                 f"{'it' if len(missing) == 1 else 'them'}: all files need the same columns."
             )
     sizes = [file.n_rows for file in found]
@@ -190,6 +191,7 @@ def _of_files(place: str) -> Source:
         None if None in sizes else sum(size for size in sizes if size is not None),
         tuple(file.path for file in found),
         lambda: _as_pieces(chain.from_iterable(map(_pieces_of, found))),
+        form,
     )
 
 
@@ -244,19 +246,22 @@ def _keys(path: Path, folder: Path) -> dict[str, Any]:
     return {name: None if value == _NO_VALUE else unquote(value) for name, _, value in parts}
 
 
-def _opened(path: Path, keys: Mapping[str, Any]) -> _File:
+def _opened(path: Path, keys: Mapping[str, Any], form: CsvForm) -> _File:
     """A file whose columns are known. Files without rows are refused."""
 
+    form.check_used(path)
     try:
-        columns, n_rows = (_csv_head if path.suffix == ".csv" else _parquet_head)(path)
+        columns, n_rows = _csv_head(path, form) if path.suffix == ".csv" else _parquet_head(path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {form.said(error, path)}") from error
     if n_rows == 0:
         raise ValueError(f"{path} has no rows.")
     if both := [name for name in keys if name in columns]:
-        raise ValueError(f"{path} has columns that the names of its folders give too: {both}.")
+        raise ValueError(
+            f"{path} has columns that the names of its folders give too: {quoted(both)}."
+        )
 
-    return _File(path, [*columns, *keys], keys, n_rows)
+    return _File(path, [*columns, *keys], keys, n_rows, form)
 
 
 def _parquet_head(path: Path) -> tuple[list[str], int]:
@@ -271,20 +276,23 @@ def _parquet_head(path: Path) -> tuple[list[str], int]:
     return names, n_rows
 
 
-def _csv_head(path: Path) -> tuple[list[str], int | None]:
+def _csv_head(path: Path, form: CsvForm) -> tuple[list[str], int | None]:
     import pandas as pd
 
-    head = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False)
-    names = head.iloc[0].tolist()
+    settings: dict[str, Any] = {"dtype": str, "keep_default_na": False, **form.pandas}
+    names = pd.read_csv(path, header=None, nrows=1, **settings).iloc[0].tolist()
+    form.check_names(names)
     _check_twice([name for name in names if name])
-    first = next(_csv_frames(path, len(names), 1), None)
+    first = next(_csv_frames(path, len(names), 1, form), None)
 
     return names, 0 if first is None or first.empty else None
 
 
 def _check_twice(names: Sequence[str]) -> None:
     if twice := sorted({name for name in names if names.count(name) > 1}):
-        raise ValueError(f"columns need different names, but {twice} appear more than once.")
+        raise ValueError(
+            f"columns need different names, but {quoted(twice)} appear more than once."
+        )
 
 
 def _pieces_of(
@@ -307,7 +315,9 @@ def _blaming(
             for batch in read([name for name in names if name not in file.keys]):
                 yield _with_keys(batch, file.keys, names)
         except (ValueError, OSError) as error:
-            raise ValueError(f"{file.path} cannot be read: {error}") from error
+            raise ValueError(
+                f"{file.path} cannot be read: {file.form.said(error, file.path)}"
+            ) from error
 
     return batches
 
@@ -346,20 +356,23 @@ def _parquet_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.R
 def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.RecordBatch]]]":
     """Blocks of a CSV file. It can be read only from the start, but a block can be left out."""
 
-    frames = _csv_frames(file.path, len(file.columns) - len(file.keys), _BLOCK)
+    frames = _csv_frames(file.path, len(file.columns) - len(file.keys), _BLOCK, file.form)
     try:
         for frame in frames:
             yield partial(_text_batches, frame)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{file.path} cannot be read: {error}") from error
+        raise ValueError(
+            f"{file.path} cannot be read: {file.form.said(error, file.path)}"
+        ) from error
 
 
-def _csv_frames(path: Path, n_columns: int, block: int) -> "Iterator[pd.DataFrame]":
+def _csv_frames(path: Path, n_columns: int, block: int, form: CsvForm) -> "Iterator[pd.DataFrame]":
     """Blocks of text, read as `bitveil.columns.files` reads a whole file."""
 
     import pandas as pd
 
     settings: dict[str, Any] = {"index_col": False, "dtype": str, "keep_default_na": False}
+    settings |= form.pandas
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
@@ -433,7 +446,7 @@ class _Batches:
         for number, batch in enumerate(chain([self.first], self.others)):
             names = [name for name in self.schema.names if name not in batch.schema.names]
             if names:
-                raise ValueError(_lacks(f"Batch {number}", names, batch.schema.names))
+                raise ValueError(lacks_columns(f"Batch {number}", names, batch.schema.names))
             yield batch
 
 

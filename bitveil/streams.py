@@ -27,6 +27,7 @@ from bitveil.columns.targets import Target
 from bitveil.criteria import compares_within_strata
 from bitveil.estimators import InvariantEncoder
 from bitveil.group_tables import GroupTables
+from bitveil.quotes import quoted
 from bitveil.samples import listed_names
 from bitveil.sources import Source, frame_of, open_source
 from bitveil.tallies import Counted, Marks, Tally
@@ -125,7 +126,7 @@ def _check_attributes(
         if names and other(pd.DataFrame(columns=list(names))):
             raise ValueError(
                 f"Rows that come in batches are counted by the fitted `{said}` columns, got "
-                f"{list(names)}. Audit other columns on a table in memory: `model.audit`."
+                f"{quoted(list(names))}. Audit other columns on a table in memory: `model.audit`."
             )
 
 
@@ -200,7 +201,7 @@ def check_published(model: InvariantEncoder, ids: str | None) -> None:
 
     if ids in model.get_feature_names_out():
         raise ValueError(
-            f"A published column has the name of the column {ids!r}, too. Rename the ids."
+            f"A published column has the name of the column {quoted(ids)}, too. Rename the ids."
         )
 
 

@@ -35,6 +35,7 @@ from bitveil.entropies import group_entropy
 from bitveil.frozen import row_digests
 from bitveil.group_tables import TABLES_FORMAT, GroupTables
 from bitveil.information import BITS, mutual_information, total_variation
+from bitveil.quotes import quoted
 from bitveil.repeats import UsedRows, check_repeats
 
 __all__ = ["Counted", "CountedPart", "Marks", "Tally", "repeated"]
@@ -291,7 +292,7 @@ class Tally:
         for each in fields(Counted):
             ours, theirs = getattr(self.counted, each.name), getattr(other.counted, each.name)
             if ours != theirs:
-                said = "" if each.name == "encoder" else f": {ours!r} and {theirs!r}"
+                said = "" if each.name == "encoder" else f": {quoted(ours)} and {quoted(theirs)}"
                 raise ValueError(
                     f"Tallies add up if all belong to one encoder and count the same. They differ "
                     f"in `{each.name}`{said}."

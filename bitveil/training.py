@@ -19,6 +19,7 @@ from bitveil.checks import check_choice, check_number, check_whole
 from bitveil.networks import network_digest
 from bitveil.objectives import Objective, Terms
 from bitveil.processes import STRATEGIES, accelerator_number, check_devices, in_team
+from bitveil.quotes import quoted
 from bitveil.shared_batches import check_shareable, shared_batch
 from bitveil.teams import Team
 
@@ -127,14 +128,14 @@ class Training(BaseEstimator):
         if not all(isinstance(width, int | np.integer) and width > 0 for width in widths):
             raise ValueError(
                 "`hidden` expects the widths of layers, whole numbers from 1 on, as (64, 64), got "
-                f"{self.hidden!r}."
+                f"{quoted(self.hidden)}."
             )
         check_choice("engine", self.engine, ("auto", "exact", "sampled"))
         check_whole("devices", self.devices, 1)
         check_choice("strategy", self.strategy, STRATEGIES)
         check_devices(self.devices, self.strategy)
         if not isinstance(self.balanced, bool | np.bool_):
-            raise ValueError(f"`balanced` expects True or False, got {self.balanced!r}.")
+            raise ValueError(f"`balanced` expects True or False, got {quoted(self.balanced)}.")
 
     def train(
         self,

@@ -32,6 +32,7 @@ from torch.autograd.function import once_differentiable
 
 from bitveil.codes import check_logits, draw
 from bitveil.information import Prior, group_prior, mutual_information, positive
+from bitveil.quotes import quoted
 from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import MAX_CELLS, check_groups, joint_table
 from bitveil.teams import Team
@@ -201,7 +202,7 @@ def joint_information(
     """
 
     if engine not in ("auto", "exact", "sampled"):
-        raise ValueError(f"`engine` expects 'auto', 'exact' or 'sampled', got {engine!r}.")
+        raise ValueError(f"`engine` expects 'auto', 'exact' or 'sampled', got {quoted(engine)}.")
     if engine == "auto":
         engine = _engine(logits, k, memory)
     if engine == "exact":

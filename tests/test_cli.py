@@ -18,14 +18,19 @@ from builders import fit_words as fit
 def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
     code, out, err = command_line(*fit("people.csv", "new", "--bits", "2", "--json"))
     found, loaded = json.loads(out), load("new")
+    (score,) = found.pop("scores")
 
     assert (code, err) == (0, "")
+    assert (score["target"], score["measure"], score["use"]) == ("hired", "accuracy", "select")
+    assert score["n_rows"] == 114
+    assert 0 <= score["value"] <= 1
     assert found == {
         "output": "new",
         "target": ["hired"],
         "sensitive": ["sex"],
         "features": ["skill", "height", "age", "job", "size", "member", "planet", "notes"],
         "rows": {"fit": 286, "select": 114},
+        "joined_groups": [],
         "n_bits": 2,
         "certified_gap": None,
         "certified": None,

@@ -260,9 +260,9 @@ def test_places_that_cannot_be_written_are_said_before_anything_is_made(
 def test_codes_that_appear_meanwhile_are_not_written_over(bitveil, place, monkeypatch):
     opened = sources.open_source
 
-    def meanwhile(data):
+    def meanwhile(data, form):
         (place / "codes.csv").write_text("theirs")
-        return opened(data)
+        return opened(data, form)
 
     monkeypatch.setattr(sources, "open_source", meanwhile)
     code, _, err = bitveil("encode", "encoder", "people.csv", "-o", "codes.csv")

@@ -18,6 +18,8 @@ from sklearn.neural_network import MLPClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import PolynomialFeatures, StandardScaler
 
+from bitveil.quotes import quoted
+
 __all__ = [
     "FAMILIES",
     "QUICK_FAMILIES",
@@ -116,7 +118,9 @@ class Configuration(NamedTuple):
         """An unfitted classifier."""
 
         if self.family not in FAMILIES:
-            raise ValueError(f"`families` expects some of {list(FAMILIES)}, got {self.family!r}.")
+            raise ValueError(
+                f"`families` expects some of {list(FAMILIES)}, got {quoted(self.family)}."
+            )
         return FAMILIES[self.family](**self.settings)
 
     def __str__(self) -> str:
@@ -154,7 +158,9 @@ def fit_family(chosen: Configuration, seen: NDArray[Any], labels: NDArray[np.int
 
     found, numbered = np.unique(labels, return_inverse=True)
     if len(found) < 2:
-        raise ValueError(f"A probe separates labels, but all rows for training have {found}.")
+        raise ValueError(
+            f"A probe separates labels, but all rows for training have {quoted(found)}."
+        )
     model, (rows, numbers) = chosen.make(), distinct(seen)
     narrow = len(rows) * len(found) < len(seen)
     if chosen.family == "neighbours":

@@ -21,6 +21,7 @@ from bitveil.columns.labels import MOST_VALUES, Labels, as_frame, number_labels
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
 from bitveil.entropies import group_entropy
 from bitveil.information import BITS, attack_accuracy, mutual_information
+from bitveil.quotes import quoted
 from bitveil.workers import one_thread
 
 __all__ = ["audit", "audit_table"]
@@ -203,7 +204,9 @@ def _checked_counts(
             f"{counts.shape[1]} codes, got {len(names)} and {len(values)}."
         )
     if empty := [name for name, size in zip(names, counts.sum(1), strict=True) if not size]:
-        raise ValueError(f"`audit_table`: the groups {empty} have no rows. Leave them out.")
+        raise ValueError(
+            f"`audit_table`: the groups {quoted(empty)} have no rows. Leave them out."
+        )
 
     return counts.astype(np.int64)
 
@@ -317,12 +320,12 @@ def _positive(criterion: Criterion, positive: Any, target: Labels | None) -> int
     if not compares_within_strata(criterion):
         return None
     if target is None:
-        raise ValueError(f"`criterion={criterion!r}` compares rows of one target: give `y`.")
+        raise ValueError(f"`criterion={quoted(criterion)}` compares rows of one target: give `y`.")
     values = target.values.tolist()
     if gap_of(criterion).positive is None:
         return None
     if positive is not None and positive not in values:
-        raise ValueError(f"`positive` expects one of {values}, got {positive!r}.")
+        raise ValueError(f"`positive` expects one of {quoted(values)}, got {quoted(positive)}.")
 
     return len(values) - 1 if positive is None else values.index(positive)
 
@@ -355,4 +358,4 @@ def _path_step(step: Any) -> PathStep:
 
 def _check_choice(name: str, value: Any, known: Sequence[str]) -> None:
     if value not in known:
-        raise ValueError(f"`{name}` expects one of {list(known)}, got {value!r}.")
+        raise ValueError(f"`{name}` expects one of {list(known)}, got {quoted(value)}.")

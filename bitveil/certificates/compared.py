@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.certificates.slacks import least_slack
+from bitveil.quotes import quoted
 
 __all__ = ["Compared", "UncertifiableError", "check_delta", "check_draws", "check_sizes", "slack"]
 
@@ -73,7 +74,7 @@ def check_draws(draws: str) -> None:
     """Refuse to count what is neither."""
 
     if draws not in ("soft", "hard"):
-        raise ValueError(f"`draws` expects 'soft' or 'hard', got {draws!r}.")
+        raise ValueError(f"`draws` expects 'soft' or 'hard', got {quoted(draws)}.")
 
 
 def check_sizes(sizes: Sequence[int]) -> None:

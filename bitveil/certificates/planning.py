@@ -11,6 +11,7 @@ from bitveil.certificates.compared import check_delta, check_draws, check_sizes,
 from bitveil.certificates.quantities import PARITY_GAP, Quantity
 from bitveil.certificates.upper import certify
 from bitveil.group_tables import GroupTables
+from bitveil.quotes import quoted
 
 __all__ = ["least_bound", "least_gap", "rows_needed"]
 
@@ -96,7 +97,7 @@ def rows_needed(
     if not gap > 0 or len(shares) < 2 or not min(shares) > 0:
         raise ValueError(
             "`rows_needed` expects a gap above 0 and the shares of at least two groups, all above "
-            f"0, got {gap} and {list(shares)}."
+            f"0, got {gap} and {quoted(list(shares))}."
         )
     smallest = [share / sum(shares) for share in sorted(shares)[:2]]
 

@@ -17,6 +17,7 @@ from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
 from bitveil.entropies import group_entropy
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, Prior, attack_accuracy, doeblin_coefficient, given_group
+from bitveil.quotes import quoted
 
 __all__ = [
     "BALANCED_ATTACK_ACCURACY",
@@ -180,8 +181,9 @@ def quantity_named(quantity: Any, criterion: Any, positive: Any, prior: Any) -> 
     )
     if not own or criterion not in CRITERIA or not known or not (positive is None or numbered):
         raise ValueError(
-            f"There is no quantity {quantity!r} by {criterion!r} with positive = {positive!r} and "
-            f"prior = {prior!r}. The quantities are {[each.name for each in QUANTITIES]}."
+            f"There is no quantity {quoted(quantity)} by {quoted(criterion)} with positive = "
+            f"{quoted(positive)} and "
+            f"prior = {quoted(prior)}. The quantities are {[each.name for each in QUANTITIES]}."
         )
     assert entry is not None
 
@@ -202,7 +204,7 @@ def gap_of(criterion: Criterion, positive: int = 1) -> Quantity:
 
     gaps = [each for each in QUANTITIES if each.unit == "gap" and each.criterion == criterion]
     if not gaps:
-        raise ValueError(f"`criterion` expects one of {CRITERIA}, got {criterion!r}.")
+        raise ValueError(f"`criterion` expects one of {CRITERIA}, got {quoted(criterion)}.")
 
     return gaps[0] if gaps[0].positive is None else replace(gaps[0], positive=positive)
 

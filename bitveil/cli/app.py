@@ -1,7 +1,7 @@
 """All commands under one name, and what happens to their warnings and errors."""
 
 import warnings
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -24,6 +24,31 @@ commands = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        from bitveil import __version__
+
+        print(f"bitveil {__version__}")
+        raise typer.Exit
+
+
+@commands.callback()
+def _options(
+    _: Annotated[
+        bool,
+        typer.Option(
+            "--version",
+            callback=_print_version,
+            is_eager=True,
+            help="Print the version, and exit.",
+        ),
+    ] = False,
+) -> None:
+    pass
+
+
 commands.command("demo")(demo_command)
 commands.command("fit")(fit_command)
 commands.command("encode")(encode_command)

@@ -3,11 +3,13 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from bitveil.checks import check_whole
 from bitveil.cli.checks import (
     check_alone,
     check_encoders,
@@ -15,9 +17,10 @@ from bitveil.cli.checks import (
     check_output,
     check_suffix,
 )
-from bitveil.cli.messages import CAVEAT, listed, say
-from bitveil.cli.options import Force, Id, Json
+from bitveil.cli.messages import CAVEAT, in_options, listed, say
+from bitveil.cli.options import Encoding, Force, Id, Json, Sep
 from bitveil.cli.subjects import Attackers, Question, audit_codes, audit_counts, audit_encoder
+from bitveil.delimited import CsvForm
 
 if TYPE_CHECKING:
     from bitveil.audits import Audit
@@ -101,6 +104,15 @@ def audit_command(
     ] = False,
     force: Force = False,
     id_: Id = None,
+    bins: Annotated[
+        int | None,
+        typer.Option(
+            help="With --codes: cut sensitive numbers of more values than this into so many "
+            "groups, at quantiles of these rows. An encoder keeps the bins of its fit."
+        ),
+    ] = None,
+    sep: Sep = None,
+    encoding: Encoding = None,
     json_: Json = False,
 ) -> None:
     """Measure what codes reveal about a sensitive column.
@@ -113,14 +125,17 @@ def audit_command(
     refuses rows that the encoder knows.
     """
 
-    check_needed("--codes", codes, {"--column": column})
+    check_needed("--codes", codes, {"--column": column, "--bins": bins})
     check_needed("--report", report, {"--small-cells": small_cells, "--force": force})
     if report is not None:
         read = [path for path in (model, file, codes, counts, *(against or [])) if path]
         check_suffix(report, ".html")
         check_output(report, read, force=force)
     attackers = attackers or ("quick" if report is None else "all")
-    asked = Question(target, list(sensitive or []), delta, attackers, id_)
+    if bins is not None:
+        check_whole("bins", bins, 2)
+    form = CsvForm(sep, encoding)
+    asked = Question(target, list(sensitive or []), delta, attackers, id_, form, bins)
     rows = ""
     if counts is not None:
         others = {"--codes": codes, "--against": against, "--id": id_}
@@ -140,8 +155,9 @@ def audit_command(
         rows = f", measured on the rows of {file}"
     else:
         raise ValueError("Name an encoder and a table of rows, or use --codes or --counts.")
+    found = {name: _in_options(one) for name, one in found.items()}
     if report is not None:
-        _write_report(report, found, sources, force=force, small_cells=small_cells)
+        _write_report(report, found, sources, form, force=force, small_cells=small_cells)
     if json_:
         print(_audit_as_json(found))
     else:
@@ -155,6 +171,7 @@ def _write_report(
     report: Path,
     found: "Mapping[str, Audit]",
     sources: Sequence[Path],
+    form: CsvForm,
     *,
     force: bool,
     small_cells: bool,
@@ -168,12 +185,18 @@ def _write_report(
     files = [
         each
         for path in sources
-        for each in (open_source(str(path)).files if is_large(path) else [path])
+        for each in (open_source(str(path), form).files if is_large(path) else [path])
     ]
     lines = [f"{path}, SHA-256 {_file_checksum(path)}" for path in files]
     content = html_report(found, sources=lines, small_cells=small_cells)
     with staged(report, overwrite=force) as path:
         path.write_text(content, encoding="utf-8")
+
+
+def _in_options(one: "Audit") -> "Audit":
+    """The same audit, whose notes name options of the command line."""
+
+    return replace(one, notes=tuple(map(in_options, one.notes)))
 
 
 def _file_checksum(path: Path) -> str:

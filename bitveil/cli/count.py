@@ -7,9 +7,10 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import listed, note, print_table
-from bitveil.cli.options import Data, Encoder, Force, Id
+from bitveil.cli.options import Data, Encoder, Encoding, Force, Id, Sep
 from bitveil.cli.progress import Progress, expected_rows, progress
 from bitveil.cli.tables import check_columns, open_rows
+from bitveil.delimited import CsvForm
 
 if TYPE_CHECKING:
     from bitveil.tallies import Tally
@@ -36,6 +37,8 @@ def count_command(
         typer.Option(help="A sensitive column. Can be repeated. Default: the fitted ones."),
     ] = None,
     force: Force = False,
+    sep: Sep = None,
+    encoding: Encoding = None,
     shown: Progress = False,
 ) -> None:
     """Count the codes of new rows by group, for `bitveil merge`, which certifies them.
@@ -52,10 +55,11 @@ def count_command(
     from bitveil.count_files import count_to
     from bitveil.models import load
 
+    form = CsvForm(sep, encoding)
     check_suffix(output, ".counts")
     check_output(output, [Path(data), model], force=force)
     encoder = load(model)
-    source = open_rows(data)
+    source = open_rows(data, form)
     check_output(output, source.files, force=True)  # a pattern is known only now
     check_columns(encoder, source, model, id_, *(target or []), *(sensitive or []))
     with progress(expected_rows(source), always=shown) as report:

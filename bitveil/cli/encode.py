@@ -8,9 +8,11 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import note, say
-from bitveil.cli.options import Data, Encoder, Force, Id
+from bitveil.cli.options import Data, Encoder, Encoding, Force, Id, Sep
 from bitveil.cli.progress import Progress, expected_rows, progress
 from bitveil.cli.tables import check_columns, open_rows
+from bitveil.delimited import CsvForm
+from bitveil.quotes import quoted
 
 if TYPE_CHECKING:
     from bitveil.code_files import Encoded
@@ -35,13 +37,15 @@ def encode_command(
     ],
     id_: Id = None,
     force: Force = False,
+    sep: Sep = None,
+    encoding: Encoding = None,
     shown: Progress = False,
 ) -> None:
     """Write the codes of rows. The codes are frozen: the same row gets the same code.
 
     The command uses only the columns that the encoder was fitted on. What it writes has a column
     for each bit, after the column of --id. If the encoder leaves rows blank, the last column is 1
-    for these rows.
+    for these rows. A .csv is written with commas and in UTF-8, whatever was read.
 
     The rows may be more than fit into memory. They are read piece by piece, and each row group of
     Parquet becomes a row group. Only eight bytes a row stay in memory, to find repeated ids.
@@ -54,16 +58,21 @@ def encode_command(
 
     from bitveil.models import load
 
-    streamed = str(output) == "-"
+    form, streamed = CsvForm(sep, encoding), str(output) == "-"
     if not streamed:
         _check_place(output, data, model, force=force)
     encoder = load(model)
-    source = open_rows(data)
+    source = open_rows(data, form)
     if not streamed:
         check_output(output, source.files, force=True)  # a pattern is known only now
     check_columns(encoder, source, model, id_)
     with progress(expected_rows(source), always=shown) as report:
         done = _encode(encoder, source, output, ids=id_, report=report, force=force)
+    if id_ is not None:
+        note(
+            f"The column {id_} says whose code each row is. Publish it only if nobody else knows "
+            "who has which id; otherwise take it out first."
+        )
     _print_encoded(done, output, encoder.n_bits, blanks=encoder.share_ < 1)
 
 
@@ -98,8 +107,8 @@ def _print_encoded(done: "Encoded", output: Path, n_bits: int, *, blanks: bool) 
         )
     if done.in_folders:
         note(
-            f"The rows stand in the order of their folders, which gives {list(done.in_folders)} "
-            "away. Shuffle them before you publish them."
+            f"The rows stand in the order of their folders, which gives "
+            f"{quoted(list(done.in_folders))} away. Shuffle them before you publish them."
         )
     if done.n_found:
         note(f"{done.n_found} of these rows were finished before an interruption.")

@@ -9,14 +9,34 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.messages import listed, note, print_table, say
-from bitveil.cli.options import Id, Json, RowsFile
+from bitveil.cli.messages import in_options, listed, note, print_table, say
+from bitveil.cli.options import (
+    Criterion,
+    Encoding,
+    Id,
+    JoinRare,
+    Json,
+    MissingGroup,
+    RowsFile,
+    Sep,
+)
+from bitveil.cli.scores import (
+    Score,
+    described_scores,
+    scored_use,
+    scores_of,
+    scores_of_source,
+)
 from bitveil.cli.tables import columns_of, ids_of, require
+from bitveil.delimited import CsvForm
+from bitveil.quotes import quoted
 
 if TYPE_CHECKING:
     import pandas as pd
 
 __all__ = ["fit_command", "kind_of_encoder"]
+
+_FEW_CODES = 0.9  # if fewer rows than this get a code, a line says how to find out why
 
 
 def fit_command(
@@ -36,13 +56,7 @@ def fit_command(
         float | None,
         typer.Option(help="A goal in bits about the sensitive column instead of a gap."),
     ] = None,
-    criterion: Annotated[
-        Literal["independence", "separation", "equal_opportunity"],
-        typer.Option(
-            help="What the gap compares: independence (parity), separation (equalised odds) or "
-            "equal_opportunity."
-        ),
-    ] = "independence",
+    criterion: Criterion = "independence",
     delta: Annotated[
         float, typer.Option(help="The probability that the certificate may be wrong.")
     ] = 0.05,
@@ -59,20 +73,31 @@ def fit_command(
     ] = None,
     bits: Annotated[int, typer.Option(help="The number of bits of a code.")] = 4,
     bins: Annotated[
-        int,
-        typer.Option(help="The number of groups that a sensitive column of numbers is cut into."),
-    ] = 5,
-    missing: Annotated[
-        bool,
-        typer.Option("--missing-group", help="Treat missing sensitive values as a group."),
-    ] = False,
+        int | None,
+        typer.Option(
+            help="The number of groups that a sensitive column of numbers is cut into. Default: 5 "
+            "for a column of more than 20 different values, and others stay as they are. If you "
+            "give it, every column of numbers with more values than this is cut.",
+        ),
+    ] = None,
+    join_rare: JoinRare = None,
+    missing: MissingGroup = False,
     weight: Annotated[
         str | None, typer.Option(help="The column that says how much each row counts.")
+    ] = None,
+    features: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="A column that the encoder sees. Can be repeated. Default: all columns without "
+            "another role."
+        ),
     ] = None,
     drop: Annotated[
         list[str] | None, typer.Option(help="A column to leave out. Can be repeated.")
     ] = None,
     id_: Id = None,
+    sep: Sep = None,
+    encoding: Encoding = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -91,8 +116,9 @@ def fit_command(
     """Fit an encoder, certify it if you set a goal, and save it as a folder.
 
     Every column is a feature, except the targets, the sensitive columns and those of --id,
-    --weight and --drop. Drop columns that state a sensitive one in other words. A target with
-    fractions, or with more than 50 different numbers, counts as a number; others are classes.
+    --weight and --drop; or name the features with --features. Leave out columns that state a
+    sensitive one in other words. A target with fractions, or with more than 50 different numbers,
+    counts as a number; others are classes. `bitveil plan` says what your rows can certify.
     """
 
     from bitveil.sources import is_large
@@ -109,61 +135,106 @@ def fit_command(
         "delta": delta,
         "on_unmet": on_unmet,
         "strength": strength,
-        "bins": bins,
+        "bins": 5 if bins is None else bins,
         "missing_sensitive": "group" if missing else "error",
         "random_state": seed,
         "training": Training(verbose=int(not json_)),
     }
-    roles = _Roles(target, sensitive, drop or [], id_, weight)
+    roles = _Roles(target, sensitive, features or [], drop or [], id_, weight)
+    wish = {"join_rare": join_rare or 0, "cut_numbers": bins is not None}
+    form = CsvForm(sep, encoding)
     if sample is not None or is_large(file):
-        model = _fit_source(file, roles, settings, sample)
+        model, scores = _fit_source(file, form, roles, settings, wish, sample)
     else:
-        model = _fit_table(file, roles, settings)
+        model, scores = _fit_table(file, form, roles, settings, wish)
     model.save(output)
     show = _print_json if json_ else _print
-    show(model, output, target, sensitive)
+    show(model, output, roles, scores)
 
 
 class _Roles(NamedTuple):
-    """The columns that are no features."""
+    """The columns that a command names."""
 
     target: list[str]
     sensitive: list[str]
+    features: list[str]
     drop: list[str]
     id: str | None
     weight: str | None
 
     @property
     def apart(self) -> list[str]:
-        """All of them."""
+        """All that are no features."""
 
         single = [name for name in (self.id, self.weight) if name is not None]
 
         return [*self.target, *self.sensitive, *self.drop, *single]
 
+    def check(self, columns: Sequence[str]) -> None:
+        """Refuse a column with two roles, and a table that has no feature."""
 
-def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
+        if both := [name for name in self.features if name in self.drop]:
+            raise ValueError(
+                f"--features and --drop both name {quoted(both)}. Keep a column, or drop it."
+            )
+        check_roles([*self.apart, *self.features])
+        if not self.seen(columns):
+            raise ValueError("No column is left for the encoder to see: all of them have a role.")
+
+    def seen(self, columns: Sequence[str]) -> list[str]:
+        """The features, in the order of the table."""
+
+        if self.features:
+            return [name for name in columns if name in self.features]
+
+        return [name for name in columns if name not in self.apart]
+
+
+def _fit_table(
+    file: Path, form: CsvForm, roles: _Roles, settings: dict[str, Any], wish: dict[str, Any]
+) -> tuple[Any, list[Score]]:
     """Fit on a table that is read at once."""
 
+    from bitveil.columns.attribute import Attribute
     from bitveil.columns.files import read_table
 
     weighted = [] if roles.weight is None else [roles.weight]
-    table = read_table(file, typed=[*roles.target, *roles.sensitive, *weighted])
-    require(table, roles.apart, file)
-    check_roles(roles.apart)
-    missing = settings["missing_sensitive"] == "group"
-    _check_groups(table, roles.sensitive, settings["bins"], missing)
-
-    return kind_of_encoder(table, roles.target)(**settings).fit(
-        table.drop(columns=roles.apart),
+    table = read_table(file, typed=[*roles.target, *roles.sensitive, *weighted], form=form)
+    require(table, [*roles.apart, *roles.features], file)
+    names: list[Any] = list(table)
+    roles.check(names)
+    _check_groups(table, roles.sensitive, settings, wish)
+    ids = ids_of(table, roles.id, file)
+    model = kind_of_encoder(table, roles.target)(**settings).fit(
+        table[roles.seen(names)],
         columns_of(table, roles.target),
-        sensitive_features=table[roles.sensitive],
+        sensitive_features=Attribute(table[roles.sensitive], **wish),
         sample_weight=None if roles.weight is None else table[roles.weight],
-        ids=ids_of(table, roles.id, file),
+        ids=ids,
+    )
+    use = scored_use(model)
+    rows = model.rows_[use]
+    weights = None if roles.weight is None else table[roles.weight].to_numpy(float)[rows]
+    scores = scores_of(
+        model,
+        table.iloc[rows],
+        roles.target,
+        None if ids is None else ids.iloc[rows],
+        use,
+        None if use == "certify" else weights,  # rows that certify are thinned by weight already
     )
 
+    return model, scores
 
-def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int | None) -> Any:
+
+def _fit_source(
+    file: Path,
+    form: CsvForm,
+    roles: _Roles,
+    settings: dict[str, Any],
+    wish: dict[str, Any],
+    sample: int | None,
+) -> tuple[Any, list[Score]]:
     """Fit on a sample of files of any size, and certify on the other rows."""
 
     from bitveil.samples import SAMPLE, first_rows
@@ -175,20 +246,22 @@ def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int
         )
     if sample is not None and sample < 2:
         raise ValueError(f"--sample expects a number of rows from 2 on, got {sample}.")
-    source = open_source(str(file))
-    source.require(roles.apart)
-    check_roles(roles.apart)
+    source = open_source(str(file), form)
+    source.require([*roles.apart, *roles.features])
+    roles.check(source.columns)
     estimator = kind_of_encoder(first_rows(source, roles.target), roles.target)
-
-    return estimator(**settings).fit_source(
+    model = estimator(**settings).fit_source(
         source,
         target=roles.target,
         sensitive=roles.sensitive,
-        features=[name for name in source.columns if name not in roles.apart],
+        features=roles.seen(source.columns),
         ids=roles.id,
         most=SAMPLE if sample is None else sample,
         progress=_stages(),
+        **wish,
     )
+
+    return model, scores_of_source(model, source, roles.target, roles.id)
 
 
 def _stages() -> "Callable[[str, int], None]":
@@ -234,44 +307,65 @@ def _check_goal(*goals: float | None) -> None:
         raise ValueError(f"Set one goal only, got {' and '.join(given)}.")
 
 
-def _check_groups(table: "pd.DataFrame", sensitive: list[str], bins: int, missing: bool) -> None:
+def _check_groups(
+    table: "pd.DataFrame", sensitive: list[str], settings: dict[str, Any], wish: dict[str, Any]
+) -> None:
     """Refuse columns that make no groups before anything is fitted. The error names the column."""
 
+    from bitveil.columns.attribute import Attribute
     from bitveil.columns.groups import Grouping
     from bitveil.columns.labels import MOST_VALUES
 
+    joined = wish["join_rare"] > 0
+    one = wish if len(sensitive) == 1 else wish | {"join_rare": 0}
     for name in sensitive:
-        Grouping.fit(
-            f"--sensitive {name}",
-            table[name],
-            bins=bins,
-            missing="group" if missing else "error",
-            most=MOST_VALUES,
-        )
+        try:
+            Grouping.fit(
+                f"--sensitive {name}",
+                Attribute(table[name], **one),
+                bins=settings["bins"],
+                missing=settings["missing_sensitive"],
+                most=None if joined and len(sensitive) > 1 else MOST_VALUES,
+            )
+        except ValueError as error:
+            raise ValueError(_with_options(str(error))) from error
 
 
-def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
+def _with_options(said: str) -> str:
+    """An error on a sensitive column that names the options which help."""
+
+    said = said.replace("Join rare values", "Join rare values with --join-rare")
+    said = said.replace("cut numbers into bins", "cut numbers into bins with --bins")
+
+    return said.replace(
+        "such as 'unknown'.", "such as 'unknown', or make them a group with --missing-group."
+    )
+
+
+def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]) -> None:
     certificate = model.certificate_
     found = {
         "output": str(output),
-        "target": target,
-        "sensitive": sensitive,
+        "target": roles.target,
+        "sensitive": roles.sensitive,
         "features": model.feature_names_in_,
         "rows": {name: len(rows) for name, rows in model.rows_.items()},
+        "joined_groups": list(model.schema_.grouping.joined),
         "n_bits": model.n_bits,
+        "scores": [score._asdict() for score in scores],
         "certified_gap": certificate and certificate.bound,
         "certified": certificate and certificate.quantity.name,
         "delta": certificate and certificate.delta,
         "share": model.share_,
         "slack": certificate and _slack(model),
-        "remarks": list(model.remarks_),
+        "remarks": [in_options(remark) for remark in model.remarks_],
     }
     print(json.dumps(found))
 
 
-def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
+def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]) -> None:
     lines = {
-        "target, sensitive": f"{listed(target)}; {listed(sensitive)}",
+        "target, sensitive": f"{listed(roles.target)}; {listed(roles.sensitive)}",
         "features": listed(model.feature_names_in_ or []),
         "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
         "certificate": str(model.certificate_ or "none, because no goal was set"),
@@ -279,9 +373,19 @@ def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) ->
     if model.certificate_ is not None:
         unit = "" if model.certificate_.entropy is None else " bits"
         lines["slack"] = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
+    lines["predictions"] = described_scores(scores)
+    if joined := model.schema_.grouping.joined:
+        from bitveil.audits.words import group_name
+
+        groups = "; ".join(map(group_name, joined))
+        lines["joined groups"] = f"{groups} are one group, 'other (joined)'"
     print_table(f"Encoder in {output}", lines)
     for remark in model.remarks_:
-        say(remark)
+        say(in_options(remark))
+    if model.share_ < _FEW_CODES:
+        say(
+            "`bitveil plan` says which gap these rows can certify, and which groups are in the way."
+        )
 
 
 def _slack(model: Any) -> float:

@@ -1,6 +1,7 @@
 """What the command line prints: lines, tables, notes, and errors in words of its options."""
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -10,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["CAVEAT", "errors_as_lines", "listed", "note", "print_table", "say"]
+__all__ = ["CAVEAT", "errors_as_lines", "in_options", "listed", "note", "print_table", "say"]
 
 CAVEAT = """These numbers do not cover rows that were used in fitting, another population, two
 draws for one row, or someone who knows other columns of the row besides its code."""
@@ -25,7 +26,9 @@ _OPTIONS = {
     "codes": "--codes",
     "criterion": "--criterion",
     "delta": "--delta",
+    "encoding": "--encoding",
     "ids": "--id",
+    "join_rare": "--join-rare",
     "max_gap": "--max-gap",
     "max_information": "--max-information",
     "missing_sensitive": "--missing-group",
@@ -33,8 +36,11 @@ _OPTIONS = {
     "on_unmet": "--on-unmet",
     "random_state": "--seed",
     "sample_weight": "--weight",
+    "sensitive": "--sensitive",
     "sensitive_features": "--sensitive",
+    "sep": "--sep",
     "strength": "--strength",
+    "target": "--target",
     "y": "--target",
 }
 """The options that set the library's arguments."""
@@ -43,9 +49,22 @@ _PYTHON = (
     (", or let them count for the sensitive attribute only: `missing_target='unlabelled'`", ""),
     (", or use `features='raw'`", ""),
     (", for example with `pandas.qcut`", ""),
+    (", for example with `.map(bytes.hex)`", ""),
     (", for example with `.astype(str)`", ""),
     (": `.astype(str)`", ""),
     (" For expected counts use `certify`.", ""),
+    (": `model.audit`", ""),
+    ("In `fit`", "In `bitveil fit`"),
+    ("in `fit`", "in `bitveil fit`"),
+    ("`audit` expects", "`bitveil audit` expects"),
+    (
+        " `load(..., accept_versions=True)` loads it if the bits of its specimens are the same. "
+        "Or install",
+        " Install",
+    ),
+    (", as `load(directory, encoder=...)`. The weights are put into a copy", ", from Python"),
+    (", as `load(directory, decoder=...)`. The weights are put into a copy", ", from Python"),
+    ("`audit_table` expects", "--counts expects"),
     ("Use `InvariantRegressor`, or cut", "Cut"),
     ("`missing_sensitive='group'`", "--missing-group"),
     ("(delta = ", "(--delta "),
@@ -61,14 +80,14 @@ def errors_as_lines() -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        say(f"bitveil: {_in_options(str(error))}", file=sys.stderr)
+        say(f"bitveil: {in_options(str(error))}", file=sys.stderr)
         raise SystemExit(2) from error
 
 
 def note(message: str) -> None:
     """Print a note on the error stream."""
 
-    say(f"bitveil: note: {_in_options(message)}", file=sys.stderr)
+    say(f"bitveil: note: {in_options(message)}", file=sys.stderr)
 
 
 def say(words: str, *, file: Any = None) -> None:
@@ -106,8 +125,13 @@ def _plain_text(words: str) -> Text:
     return Text(printable(words, most=None))
 
 
-def _in_options(message: str) -> str:
-    """A message of the library that names options instead of Python's arguments."""
+def in_options(message: str) -> str:
+    """A message of the library that names options instead of Python's arguments.
+
+    Example:
+        >>> in_options("Try `sep=';'` and `bins=3`, or a longer `delta`.")
+        "Try --sep ';' and --bins 3, or a longer --delta."
+    """
 
     for python, here in _PYTHON:
         message = message.replace(python, here)
@@ -120,4 +144,4 @@ def _option(found: re.Match[str]) -> str:
     if option is None:
         return found[0]
 
-    return option if found[2] is None else f"{option} {found[2].strip(chr(39))}"
+    return option if not found[2] else f"{option} {shlex.quote(found[2].strip(chr(39)))}"

@@ -1,11 +1,23 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Data", "Encoder", "Force", "Id", "Json", "RowsFile"]
+__all__ = [
+    "Criterion",
+    "Data",
+    "Encoder",
+    "Encoding",
+    "Force",
+    "Id",
+    "JoinRare",
+    "Json",
+    "MissingGroup",
+    "RowsFile",
+    "Sep",
+]
 
 RowsFile = Annotated[
     Path,
@@ -32,5 +44,35 @@ Id = Annotated[
     typer.Option(
         "--id",
         help="The column that identifies each row. The draw of a row then depends only on it.",
+    ),
+]
+Sep = Annotated[
+    str | None,
+    typer.Option(
+        help="The character that separates the fields of .csv files that are read, such as ';', "
+        "or the word tab. Default: a comma."
+    ),
+]
+Encoding = Annotated[
+    str | None,
+    typer.Option(
+        help="The encoding of .csv files that are read, such as cp1252 or utf-16. Default: utf-8."
+    ),
+]
+JoinRare = Annotated[
+    int | None,
+    typer.Option(
+        help="Join all groups of fewer rows than this into one, called 'other (joined)'. Several "
+        "sensitive columns are taken together: a group is a combination of their values."
+    ),
+]
+MissingGroup = Annotated[
+    bool, typer.Option("--missing-group", help="Treat missing sensitive values as a group.")
+]
+Criterion = Annotated[
+    Literal["independence", "separation", "equal_opportunity"],
+    typer.Option(
+        help="What the gap compares: independence (parity), separation (equalised odds) or "
+        "equal_opportunity."
     ),
 ]

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from bitveil.checks import check_roles
 from bitveil.cli.tables import columns_of, features_of, ids_of, join, require
+from bitveil.delimited import CsvForm
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,6 +28,8 @@ class Question:
         delta: The probability that the certificate may be wrong; None: the default.
         attackers: The attackers to train.
         id: The column that identifies rows.
+        form: How .csv files are written.
+        bins: How many groups sensitive numbers beside codes are cut into; None: they are not.
     """
 
     target: str | None
@@ -34,6 +37,8 @@ class Question:
     delta: float | None
     attackers: Attackers
     id: str | None
+    form: CsvForm
+    bins: int | None = None
 
     @property
     def roles(self) -> list[str]:
@@ -67,7 +72,7 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
         )
     check_roles([*sensitive, asked.target, asked.id])
     targets = [asked.target] if asked.target else [*encoder.schema_.target.names]
-    table = read_table(file, typed=[*sensitive, *targets])
+    table = read_table(file, typed=[*sensitive, *targets], form=asked.form)
     require(table, [*sensitive, asked.target], file)
     known = bool(targets) and all(name in table for name in targets)
 
@@ -87,7 +92,7 @@ def _audit_files(encoder: Any, file: Path, asked: Question) -> "Audit":
     from bitveil.sources import open_source
     from bitveil.stream_audits import audit_source
 
-    source = open_source(str(file))
+    source = open_source(str(file), asked.form)
     with progress(expected_rows(source), always=False) as report:
         return audit_source(
             encoder,
@@ -115,14 +120,14 @@ def audit_codes(codes: Path, file: Path | None, columns: list[str], asked: Quest
     _check_codes(file, columns, asked)
     table = _coded_rows(codes, file, columns, asked)
     require(table, asked.roles, file or codes)
-    _check_sensitive(table[asked.sensitive])
+    groups = _grouped(table[asked.sensitive], asked.bins)
     published = columns or [str(name) for name in table if name not in {*asked.roles, asked.id}]
     if not published:
         raise ValueError(f"{codes} has no column left that could be a code.")
 
     return audit(
         columns_of(table, published),
-        columns_of(table, asked.sensitive),
+        columns_of(groups, asked.sensitive),
         table[asked.target] if asked.target else None,
         ids=ids_of(table, asked.id, file or codes),
         **asked.settings,
@@ -143,7 +148,7 @@ def audit_counts(file: Path, asked: Question) -> "Audit":
         raise ValueError(
             "--counts needs exactly one --sensitive, the column of the groups, and no --target."
         )
-    table = read_table(file)
+    table = read_table(file, form=asked.form)
     require(table, asked.sensitive, file)
 
     return audit_table(table.set_index(asked.sensitive[0]), **asked.settings)
@@ -167,7 +172,7 @@ def _coded_rows(
 
     from bitveil.columns.files import read_table
 
-    table = read_table(codes, untyped=[asked.id])
+    table = read_table(codes, untyped=[asked.id], form=_form_of(codes, file, asked))
     require(table, [*columns, asked.id], codes)
     if file is None:
         return table
@@ -176,15 +181,44 @@ def _coded_rows(
             f"{codes} and {file} can only be joined by a column of ids that both have. Name it "
             "with --id."
         )
-    attributes = read_table(file, untyped=[asked.id])
+    attributes = read_table(file, untyped=[asked.id], form=_form_of(file, codes, asked))
 
     return join(table, attributes, asked.id, asked.roles, (codes, file))
 
 
-def _check_sensitive(columns: "pd.DataFrame") -> None:
-    """Refuse sensitive columns that make no groups. The error names the column."""
+def _form_of(file: Path, other: Path | None, asked: Question) -> CsvForm:
+    """How a file is written, if the form is about it: the other one may be the .csv."""
 
-    from bitveil.columns.labels import number_labels
+    about_other = file.suffix != ".csv" and other is not None and other.suffix == ".csv"
 
-    for name in columns:
-        number_labels(f"--sensitive {name}", columns[name], len(columns))
+    return CsvForm() if about_other else asked.form
+
+
+def _grouped(columns: "pd.DataFrame", bins: int | None) -> "pd.DataFrame":
+    """Sensitive columns whose numbers are cut into bins, if that is asked for.
+
+    Columns that make no groups are refused. The error names the column.
+    """
+
+    import pandas as pd
+
+    from bitveil.columns.attribute import Attribute
+    from bitveil.columns.groups import Grouping
+    from bitveil.columns.labels import MOST_VALUES, number_labels
+
+    cut = {}
+    for name, column in columns.items():
+        said = f"--sensitive {name}"
+        if bins is None:
+            try:
+                number_labels(said, column, len(columns), most=MOST_VALUES)
+            except ValueError as error:
+                words = str(error).replace("cut numbers into bins", "cut numbers with --bins")
+                raise ValueError(words) from error
+            cut[name] = column
+        else:
+            whole = Attribute(column, cut_numbers=True)
+            grouping, _ = Grouping.fit(said, whole, bins=bins, missing="error", most=MOST_VALUES)
+            cut[name] = grouping.cut(said, column).iloc[:, 0]
+
+    return pd.DataFrame(cut)

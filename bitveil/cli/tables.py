@@ -1,7 +1,6 @@
 """Columns of a user's table: those that a command names, and those that an encoder needs."""
 
-import difflib
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +8,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from bitveil.sources import Source
+
+from bitveil.delimited import CsvForm, lacks_columns
+from bitveil.quotes import quoted
 
 __all__ = [
     "check_columns",
@@ -26,9 +28,7 @@ def require(table: "pd.DataFrame", names: Sequence[str | None], file: Path) -> N
 
     for name in names:
         if name is not None and name not in table:
-            near = difflib.get_close_matches(name, map(str, table.columns), n=1)
-            hint = f" Did you mean {near[0]!r}?" if near else f" It has {list(table.columns)}."
-            raise ValueError(f"{file} has no column {name!r}.{hint}")
+            raise ValueError(lacks_columns(str(file), [name], list(table.columns)))
 
 
 def columns_of(table: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame | pd.Series[Any]":
@@ -40,12 +40,12 @@ def columns_of(table: "pd.DataFrame", names: Sequence[str]) -> "pd.DataFrame | p
 def features_of(encoder: Any, table: "pd.DataFrame", model: Path, file: Path) -> "pd.DataFrame":
     """The columns that the encoder was fitted on."""
 
-    _check_features(encoder, table, model, file)
+    _check_features(encoder, [str(name) for name in table], model, file)
 
     return table[encoder.feature_names_in_]
 
 
-def _check_features(encoder: Any, columns: Container[str], model: Path, file: Any) -> None:
+def _check_features(encoder: Any, columns: Sequence[str], model: Path, file: Any) -> None:
     if encoder.feature_names_in_ is None:
         raise ValueError(
             f"{model} was fitted on an array, whose columns have no names. Use it from Python."
@@ -55,12 +55,12 @@ def _check_features(encoder: Any, columns: Container[str], model: Path, file: An
         raise ValueError(f"{file} lacks columns that the encoder was fitted on: {missing}.")
 
 
-def open_rows(data: str) -> "Source":
+def open_rows(data: str, form: CsvForm) -> "Source":
     """Open rows of any number: files, or the standard input."""
 
     from bitveil import sources
 
-    return sources.open_source(data)
+    return sources.open_source(data, form)
 
 
 def check_columns(encoder: Any, source: "Source", model: Path, *others: str | None) -> None:
@@ -83,7 +83,9 @@ def ids_of(table: "pd.DataFrame", name: str | None, file: Path) -> "pd.Series[An
     except ValueError as error:
         raise ValueError(f"{file}: " + str(error).replace("`ids`", f"--id {name}")) from error
     if len(set(names)) < len(names):
-        raise ValueError(f"{file}: some rows share an id in the column {name!r}. Ids must differ.")
+        raise ValueError(
+            f"{file}: some rows share an id in the column {quoted(name)}. Ids must differ."
+        )
 
     return table[name]
 
@@ -117,6 +119,8 @@ def join(
             f"{first} and {second} do not hold the same rows: {alone} ids are in one of them only."
         )
     if both := [name for name in names if name in codes]:
-        raise ValueError(f"{first} and {second} both have {both}. Remove them from one table.")
+        raise ValueError(
+            f"{first} and {second} both have {quoted(both)}. Remove them from one table."
+        )
 
     return codes.merge(attributes[[id_, *names]], on=id_, validate="one_to_one")

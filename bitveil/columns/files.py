@@ -8,6 +8,9 @@ from typing import Any
 
 import pandas as pd
 
+from bitveil.delimited import CsvForm
+from bitveil.quotes import quoted
+
 __all__ = ["read_table"]
 
 
@@ -16,6 +19,7 @@ def read_table(
     *,
     typed: Sequence[str] | None = None,
     untyped: Sequence[str | None] = (),
+    form: CsvForm | None = None,
 ) -> pd.DataFrame:
     """Read the rows of a file as they are stored: text from CSV, and Arrow's types from Parquet.
 
@@ -26,10 +30,11 @@ def read_table(
         path: A file that ends in .csv or .parquet.
         typed: The columns for which pandas finds types; None: all.
         untyped: Columns that stay as they are stored, whatever `typed` says.
+        form: How a CSV file is written; None: with commas, in UTF-8.
 
     Raises:
         OSError: If there is no such file.
-        ValueError: If it cannot be read, or has no rows.
+        ValueError: If it cannot be read, or has no rows; if a form is given for a Parquet file.
 
     Example:
         >>> path = getfixture("tmp_path") / "people.csv"
@@ -38,15 +43,16 @@ def read_table(
         ([31, 42], '007')
     """
 
-    path = Path(path)
+    path, form = Path(path), form or CsvForm()
     _check_file(path)
+    form.check_used(path)
     try:
-        table, find_types = _read_csv(path) if path.suffix == ".csv" else _read_parquet(path)
+        table, find_types = _read_csv(path, form) if path.suffix == ".csv" else _read_parquet(path)
         wanted: list[Any] = [name for name in table if typed is None or name in typed]
         if names := [name for name in wanted if name not in untyped]:
             table[names] = find_types(names)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {error}") from error
+        raise ValueError(f"{path} cannot be read: {form.said(error, path)}") from error
     if table.empty:
         raise ValueError(f"{path} has no rows.")
 
@@ -62,23 +68,32 @@ def _check_file(path: Path) -> None:
         raise FileNotFoundError(f"There is no file {path}.")
 
 
-def _read_csv(path: Path) -> tuple[pd.DataFrame, Callable[[list[str]], pd.DataFrame]]:
+def _read_csv(
+    path: Path, form: CsvForm
+) -> tuple[pd.DataFrame, Callable[[list[str]], pd.DataFrame]]:
     """A table of text, and a function that reads some of its columns with types."""
 
-    header = pd.read_csv(path, header=None, nrows=1, dtype=str, keep_default_na=False).iloc[0]
+    text: dict[str, Any] = {"dtype": str, "keep_default_na": False, **form.pandas}
+    header = pd.read_csv(path, header=None, nrows=1, **text).iloc[0]
+    form.check_names(header.tolist())
     if twice := sorted(set(header[header.duplicated() & (header != "")])):
-        raise ValueError(f"columns need different names, but {twice} appear more than once.")
+        raise ValueError(
+            f"columns need different names, but {quoted(twice)} appear more than once."
+        )
     with warnings.catch_warnings():
         warnings.simplefilter("error", pd.errors.ParserWarning)
         try:
-            table = pd.read_csv(path, index_col=False, dtype=str, keep_default_na=False)
+            table = pd.read_csv(path, index_col=False, **text)
         except pd.errors.ParserWarning as error:
             raise ValueError(
                 f"its rows have more fields than the {len(header)} names in its first line. Do "
                 "rows end in a comma, or is a name missing?"
             ) from error
 
-    return table, lambda names: pd.read_csv(path, index_col=False, usecols=names)[names]
+    def typed(names: list[str]) -> pd.DataFrame:
+        return pd.read_csv(path, index_col=False, usecols=names, **form.pandas)[names]
+
+    return table, typed
 
 
 def _read_parquet(path: Path) -> tuple[pd.DataFrame, Callable[[list[str]], pd.DataFrame]]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from bitveil.columns.bins import bin_names, bin_numbers
 from bitveil.columns.kinds import Kinds
+from bitveil.quotes import quoted
 
 __all__ = ["fitted_numbers"]
 
@@ -88,6 +89,6 @@ def _read_alike(
 def _check_known(name: str, unknown: "pd.Series[Any]", values: Sequence[Any]) -> None:
     if len(unknown):
         raise ValueError(
-            f"`{name}` has values that were not fitted: {unknown.unique().tolist()[:5]}. Known "
-            f"are {list(values)}."
+            f"`{name}` has values that were not fitted: {quoted(unknown.unique().tolist()[:5])}. "
+            f"Known are {quoted(list(values))}."
         )

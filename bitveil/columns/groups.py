@@ -8,11 +8,13 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.columns.attribute import Attribute, as_joined, joined_value, rare_values, tuples_of
 from bitveil.columns.bins import binned, bound_text, quantile_edges
 from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, as_frame, number_labels
 from bitveil.columns.names import check_names
-from bitveil.columns.values import check_values, plain
+from bitveil.columns.values import check_values
+from bitveil.quotes import quoted
 
 __all__ = ["CONTINUOUS", "Grouping"]
 
@@ -29,13 +31,14 @@ class Grouping:
 
     Several columns are taken together, and their values are tuples. A column of numbers with more
     than `CONTINUOUS` different values is cut at quantiles, and its values are the names of the
-    bins.
+    bins. Rare groups can be joined into one: see `bitveil.columns.attribute`.
 
     Attributes:
         columns: The names of the columns.
         edges: Where each column is cut; None for a column that is not.
         textual: Whether each column is read as text, because some of its values were missing.
         values: The values of the groups, in order.
+        joined: The values, as text, that make up the joined group; none where none was joined.
 
     Example:
         >>> ages = pd.DataFrame({"age": np.arange(100), "sex": ["f", "m"] * 50})
@@ -50,6 +53,7 @@ class Grouping:
     edges: tuple[tuple[float, ...] | None, ...]
     textual: tuple[bool, ...]
     values: NDArray[Any]
+    joined: tuple[Any, ...] = ()
 
     @classmethod
     def fit(
@@ -66,27 +70,32 @@ class Grouping:
 
         Arguments:
             name: What errors call the attribute.
-            column: An array, a Series, or a DataFrame with one or more columns.
+            column: An array, a Series, or a DataFrame with one or more columns; or an `Attribute`.
             n: The number of rows that is expected; None: any number.
             bins: The number of bins that a column of numbers is cut into.
             missing: `"group"` puts the rows without a value into a group of their own.
             most: The largest number of groups that is allowed.
         """
 
-        frame = as_frame(name, column, len(column) if n is None else n)
-        edges = tuple(_group_edges(frame[each], bins) for each in frame)
+        attribute = Attribute.of(column)
+        frame = as_frame(name, attribute.table, len(attribute.table) if n is None else n)
+        most_whole = bins if attribute.cut_numbers else CONTINUOUS
+        edges = tuple(_group_edges(name, frame[each], bins, most_whole) for each in frame)
         textual = tuple(missing == "group" and bool(frame[each].isna().any()) for each in frame)
-        cut = _cut(frame, edges, textual)
+        cut, joined = _cut(frame, edges, textual), ()
+        if attribute.join_rare:
+            joined = rare_values(name, cut, attribute.join_rare)
+            cut = as_joined(cut, joined) if joined else cut
         values, numbers = number_labels(name, cut, len(frame), most=most)
         check_names(name, frame)
         check_values(f"`{name}` has groups", values.tolist(), AS_TEXT)
 
-        return cls(tuple(frame), edges, textual, values), numbers
+        return cls(tuple(frame), edges, textual, values, joined), numbers
 
     def labels(self, name: str, column: Any) -> NDArray[Any]:
         """The values of other rows, cut where the fitted ones were: see `cut`."""
 
-        return _tuples(self.cut(name, column))
+        return tuples_of(self.cut(name, column))
 
     def numbers(self, name: str, column: Any) -> NDArray[np.int64]:
         """The number of each row's group, whatever types its values are stored in.
@@ -113,7 +122,7 @@ class Grouping:
         ]
         known = np.full([len(values) for values in parts], -1, dtype=np.int64)
         places = [{value: i for i, value in enumerate(values)} for values in parts]
-        for number, value in enumerate(self.values.tolist()):
+        for value, number in self._numbered():
             value = value if len(parts) > 1 else (value,)
             known[tuple(at[each] for at, each in zip(places, value, strict=True))] = number
         found = known[tuple(numbers)]
@@ -121,8 +130,8 @@ class Grouping:
             row = int(np.argmax(found < 0))
             lost = [values[of[row]] for values, of in zip(parts, numbers, strict=True)]
             raise ValueError(
-                f"`{name}` has a group that was not fitted: {tuple(lost)}. Known are "
-                f"{self.values.tolist()}."
+                f"`{name}` has a group that was not fitted: {quoted(tuple(lost))}. Known are "
+                f"{quoted([value for value, _ in self._numbered()])}."
             )
 
         return found
@@ -130,11 +139,22 @@ class Grouping:
     def _parts(self, place: int) -> list[Any]:
         """The different values of one column in the fitted groups."""
 
-        groups = self.values.tolist()
+        groups = [value for value, _ in self._numbered()]
         if len(self.columns) == 1:
             return groups
 
         return list(dict.fromkeys(group[place] for group in groups))
+
+    def _numbered(self) -> list[tuple[Any, int]]:
+        """Each value that rows can have, and the number of its group."""
+
+        groups = self.values.tolist()
+        if not self.joined:
+            return [(value, number) for number, value in enumerate(groups)]
+        together = groups.index(joined_value(len(self.columns)))
+        alone = [(value, n) for n, value in enumerate(groups) if n != together]
+
+        return alone + [(value, together) for value in self.joined]
 
     def cut(self, name: str, column: Any) -> pd.DataFrame:
         """The columns of other rows, cut where the fitted ones were.
@@ -148,12 +168,14 @@ class Grouping:
 
         frame = self._matched(name, as_frame(name, column, len(column)))
         cut = _cut(frame, self.edges, self.textual)
+        if self.joined:
+            cut = as_joined(cut, self.joined)
         known = set(self.values.tolist())
-        unknown = sorted(set(_tuples(cut).tolist()) - known, key=str)
+        unknown = sorted(set(tuples_of(cut).tolist()) - known, key=str)
         if unknown:
             raise ValueError(
-                f"`{name}` has groups that were not fitted: {unknown[:5]}. Known are "
-                f"{sorted(known, key=str)}."
+                f"`{name}` has groups that were not fitted: {quoted(unknown[:5])}. Known are "
+                f"{quoted(sorted((value for value, _ in self._numbered()), key=str))}."
             )
 
         return cut
@@ -166,8 +188,8 @@ class Grouping:
         both_named = _have_names(frame) and _have_names(self.columns)
         if len(frame.columns) != len(self.columns) or both_named:
             raise ValueError(
-                f"`{name}` expects the {len(self.columns)} columns {list(self.columns)}, got "
-                f"{list(frame)}."
+                f"`{name}` expects the {len(self.columns)} columns {quoted(list(self.columns))}, "
+                f"got {quoted(list(frame))}."
             )
 
         return frame
@@ -181,17 +203,26 @@ def _have_names(columns: Iterable[Any]) -> bool:
     return len(names) > 1 and not all(isinstance(name, int) for name in names)
 
 
-def _group_edges(column: "pd.Series[Any]", bins: int) -> tuple[float, ...] | None:
+def _group_edges(
+    name: str, column: "pd.Series[Any]", bins: int, most_whole: int
+) -> tuple[float, ...] | None:
     """The inner quantiles of a column with many different numbers; None for any other column."""
 
     numeric = pd.api.types.is_numeric_dtype(column) and not pd.api.types.is_bool_dtype(column)
-    if not numeric or column.nunique() <= CONTINUOUS:
+    if not numeric or column.nunique() <= most_whole:
         return None
     known = column.dropna().to_numpy(float)
     if not np.isfinite(known).all():
-        raise ValueError(f"Expected finite numbers in {column.name!r}, got infinities.")
+        raise ValueError(f"Expected finite numbers in {quoted(column.name)}, got infinities.")
 
-    return quantile_edges(known, bins, method="higher")
+    edges = quantile_edges(known, bins, method="higher")
+    if not edges:
+        raise ValueError(
+            f"`{name}` has one value only in `bins={bins}`: most of its numbers are "
+            f"{bound_text(known.min())}. Use more bins, or a column that says who has that number."
+        )
+
+    return edges
 
 
 def _cut(
@@ -214,19 +245,9 @@ def _with_missing(name: Any, column: "pd.Series[Any]") -> "pd.Series[Any]":
     texts = column.astype(object).map(bound_text)
     if (texts[known] == MISSING).any():
         raise ValueError(
-            f"The column {name!r} has rows whose value is {MISSING!r}, which is also the name of "
+            f"The column {quoted(name)} has rows whose value is {quoted(MISSING)}, which is also "
+            "the name of "
             "the group of rows without a value. Rename that value, for example to 'not given'."
         )
 
     return texts.where(known, MISSING)
-
-
-def _tuples(frame: pd.DataFrame) -> NDArray[Any]:
-    """The values of one column, or the tuples of several."""
-
-    labels = np.empty(len(frame), dtype=object)
-    rows = frame.to_numpy(object).tolist()
-    for number, row in enumerate(rows):
-        labels[number] = plain(tuple(row) if len(row) > 1 else row[0])
-
-    return labels

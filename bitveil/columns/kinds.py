@@ -16,6 +16,7 @@ import pandas as pd
 
 from bitveil.columns.cells import as_text, number_of, says_missing, says_truth, time_of
 from bitveil.columns.reading import READERS, distinct_values, plain_column
+from bitveil.quotes import quoted
 
 __all__ = ["KINDS", "Kinds"]
 
@@ -160,8 +161,8 @@ def _kind_of_times(name: Any, times: list[pd.Timestamp | None]) -> str:
     zoned = {time.tz is not None for time in times if time is not None}
     if len(zoned) > 1:
         raise ValueError(
-            f"Column {name!r} has times with a time zone and times without. Give all of them a "
-            "time zone, or none."
+            f"Column {quoted(name)} has times with a time zone and times without. Give all of "
+            "them a time zone, or none."
         )
 
     return "zoned time" if zoned == {True} else "time"

@@ -7,6 +7,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from bitveil.columns.values import plain, plain_array
+from bitveil.quotes import quoted
 
 __all__ = ["AS_TEXT", "MOST_VALUES", "Labels", "as_frame", "number_labels"]
 
@@ -57,13 +58,14 @@ def number_labels(name: str, column: Any, n: int, *, most: int | None = None) ->
     labels = _label(name, frame)
     if len(labels.values) < 2:
         raise ValueError(
-            f"`{name}` has one value only, {labels.values.tolist()}: nothing to tell apart."
+            f"`{name}` has one value only, {quoted(labels.values.tolist())}: nothing to tell "
+            "apart."
         )
     if most is not None and len(labels.values) > most:
         raise ValueError(
             f"`{name}` has {len(labels.values)} different values, more than the {most} that count "
-            "as groups. Cut numbers into bins, for example with `pandas.qcut`; if these are "
-            "identifiers, choose another column."
+            "as groups. Join rare values, or cut numbers into bins, for example with "
+            "`pandas.qcut`. If these are identifiers, choose another column."
         )
 
     return labels
@@ -83,6 +85,11 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
         1    4
     """
 
+    if hasattr(column, "join_rare"):
+        raise ValueError(
+            f"`{name}` got an `Attribute`, which only the fit of an encoder takes. Give its "
+            "columns alone: the fitted encoder remembers how it groups them."
+        )
     if hasattr(column, "to_pandas"):  # polars
         column = column.to_pandas()
     if not isinstance(column, pd.Series | pd.DataFrame) and hasattr(column, "__array__"):
@@ -94,7 +101,9 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
         )
     frame = pd.DataFrame(column) if np.ndim(column) == 2 else pd.Series(column).to_frame()
     if frame.columns.has_duplicates:
-        raise ValueError(f"`{name}` expects columns with different names, got {list(frame)}.")
+        raise ValueError(
+            f"`{name}` expects columns with different names, got {quoted(list(frame))}."
+        )
     if len(frame) != n:
         raise ValueError(
             f"`{name}` expects one value for each of the {n} rows, got {len(frame)} values."

@@ -11,6 +11,7 @@ import pandas as pd
 from bitveil.columns.cells import EXACT
 from bitveil.columns.table import as_pandas
 from bitveil.columns.values import check_values
+from bitveil.quotes import quoted
 
 __all__ = ["check_names", "read_names"]
 
@@ -41,7 +42,8 @@ def read_names(ids: Any, n: int) -> list[str]:
     names = [_name_of(value) for value in values]
     if wrong := [v for v, name in zip(values, names, strict=True) if name is None]:
         raise ValueError(
-            f"`ids` expects text or whole numbers, got {wrong[0]!r} ({type(wrong[0]).__name__}) "
+            f"`ids` expects text or whole numbers, got {quoted(wrong[0])} "
+            f"({type(wrong[0]).__name__}) "
             f"in {len(wrong)} rows. Floats with a fraction, or of 2**53 and more, are not safe as "
             "names: store them as text or as integers."
         )

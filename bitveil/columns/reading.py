@@ -26,6 +26,7 @@ from bitveil.columns.cells import (
     time_of,
     truth_of,
 )
+from bitveil.quotes import quoted
 
 __all__ = ["READERS", "distinct_values", "plain_column"]
 
@@ -83,8 +84,9 @@ def _read_numbers(name: Any, column: "pd.Series[Any]", kind: str) -> "pd.Series[
         large = numbers[(np.abs(numbers) > LARGEST).astype(bool)]
     if len(large):
         raise ValueError(
-            f"Column {name!r} has {_described(large[0])} in {len(large)} rows, and an encoder "
-            f"holds numbers up to {LARGEST:.1e}. Scale the column, or leave those values missing."
+            f"Column {quoted(name)} has {_described(large[0])} in {len(large)} rows, and an "
+            f"encoder holds numbers up to {LARGEST:.1e}. Scale the column, or leave those values "
+            "missing."
         )
 
     return pd.Series(numbers)
@@ -223,8 +225,8 @@ def _wrong_kind(name: Any, kind: str, wrong: list[Any]) -> ValueError:
         advice = "Remove their time zone." if kind == "time" else "Give them a time zone."
 
     return ValueError(
-        f"Column {name!r} held {_EXPECTED[kind]} when it was fitted, got {wrong[0]!r} in "
-        f"{len(wrong)} rows. {advice}"
+        f"Column {quoted(name)} held {_EXPECTED[kind]} when it was fitted, got {quoted(wrong[0])} "
+        f"in {len(wrong)} rows. {advice}"
     )
 
 
@@ -234,13 +236,13 @@ def _hashed(name: Any, value: Any) -> Any:
     if isinstance(value, list | tuple | dict | set | frozenset | np.ndarray):
         kind = "list" if isinstance(value, np.ndarray) else type(value).__name__
         raise ValueError(
-            f"Column {name!r} has a {kind} in a cell, {value!r}. Expected one value in each cell: "
-            "spread it over several columns, or leave the column out."
+            f"Column {quoted(name)} has a {kind} in a cell, {quoted(value)}. Expected one value "
+            "in each cell: spread it over several columns, or leave the column out."
         )
     if isinstance(value, complex | np.complexfloating):
         raise ValueError(
-            f"Complex data not supported: column {name!r} has {value!r}. Split it into two "
-            "columns of real numbers."
+            f"Complex data not supported: column {quoted(name)} has {quoted(value)}. Split it "
+            "into two columns of real numbers."
         )
 
     return value

@@ -8,6 +8,7 @@ from numpy.typing import ArrayLike, NDArray
 from scipy import sparse
 
 from bitveil.columns.cells import EXACT, LARGEST, decimals
+from bitveil.quotes import quoted
 
 __all__ = ["Table", "as_pandas", "check_table"]
 
@@ -84,12 +85,14 @@ def _check_frame(X: pd.DataFrame) -> None:
     _check_columns(X.shape)
     if X.columns.has_duplicates:
         twice = X.columns[X.columns.duplicated()].unique().tolist()
-        raise ValueError(f"Expected columns with different names, got {twice} more than once.")
+        raise ValueError(
+            f"Expected columns with different names, got {quoted(twice)} more than once."
+        )
     infinite = [name for name in X if _has_infinity(X[name])]
     if infinite:
         raise ValueError(
-            f"Expected finite numbers or missing values, got infinities in {infinite}. Replace "
-            "them: NaN means missing."
+            f"Expected finite numbers or missing values, got infinities in {quoted(infinite)}. "
+            "Replace them: NaN means missing."
         )
 
 

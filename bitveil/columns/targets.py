@@ -13,6 +13,7 @@ from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, MOST_VALUES, as_frame, number_labels
 from bitveil.columns.names import check_names
 from bitveil.columns.values import check_values
+from bitveil.quotes import quoted
 
 __all__ = ["Kind", "Missing", "Target"]
 
@@ -181,7 +182,7 @@ def _check_missing(frame: pd.DataFrame, missing: Missing) -> None:
         )
     empty = [name for name in frame if frame[name].isna().all()]
     if empty and len(frame):
-        raise ValueError(f"`y` is missing in every row of {empty}: nothing to learn from.")
+        raise ValueError(f"`y` is missing in every row of {quoted(empty)}: nothing to learn from.")
 
 
 def _target_kind(column: "pd.Series[Any]", kind: Kind) -> str:
@@ -201,7 +202,7 @@ def _classes(column: "pd.Series[Any]") -> tuple[NDArray[Any], NDArray[np.int64]]
     fractions = _has_fractions(values)
     if values.nunique() == 1:
         raise ValueError(
-            f"`y` has one class only, {values.tolist()[0]!r}: there is nothing to predict."
+            f"`y` has one class only, {quoted(values.tolist()[0])}: there is nothing to predict."
         )
     if fractions and values.nunique() > 2:
         raise ValueError(
@@ -235,8 +236,8 @@ def _check_fitted(column: "pd.Series[Any]", classes: NDArray[Any]) -> None:
     unknown = known[~known.isin(classes.tolist())]
     if len(unknown):
         raise ValueError(
-            f"`y` has values that were not fitted: {unknown.unique().tolist()[:5]}. Known are "
-            f"{classes.tolist()}."
+            f"`y` has values that were not fitted: {quoted(unknown.unique().tolist()[:5])}. Known "
+            f"are {quoted(classes.tolist())}."
         )
 
 

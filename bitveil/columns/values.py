@@ -14,6 +14,8 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.quotes import quoted
+
 __all__ = [
     "check_values",
     "from_json",
@@ -113,7 +115,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, list):
         return [to_json(part) for part in value]
     if type(value) not in _WRITE:
-        raise TypeError(f"There is no word for {value!r}, which is a {type(value).__name__}.")
+        raise TypeError(
+            f"There is no word for {quoted(value)}, which is a {type(value).__name__}."
+        )
     word, write = _WRITE[type(value)]
 
     return {word: write(value)}
@@ -170,7 +174,8 @@ def check_values(what: str, values: Iterable[Any], advice: str) -> None:
     for value in values:
         if not _comes_back(value):
             raise ValueError(
-                f"{what} that cannot be saved: {value!r} is a {type(value).__name__}. {advice}"
+                f"{what} that cannot be saved: {quoted(value)} is a {type(value).__name__}. "
+                f"{advice}"
             )
 
 
