@@ -31,10 +31,10 @@ is at most :math:`S - \sigma B`, and the true values of both are equal. So bound
 :math:`S - \sigma B`. Given the earlier rows, :math:`f_i` is fixed, so the rows since make a
 martingale whose steps lie in intervals of length :math:`1/n_g`. Given all rows since,
 :math:`\sigma \bar f_g` is fixed, and its mean over the rows before is one of independent numbers,
-whose steps have length :math:`1/m_g`. Put the rows since first and the others after them: the error
-is one martingale, and Hoeffding's lemma for each step gives the bound. If codes have not changed,
-S and B are truly equal for any classifiers. ∎ The classifier changes from part to part, so no slack
-for one fixed classifier is used here.
+whose steps have length :math:`1/m_g`. Put the rows since first and the others after them: the
+error is one martingale, and Hoeffding's lemma for each step gives the bound. If codes have not
+changed, S and B are truly equal for any classifiers. ∎ The classifier changes from part to part,
+so no slack for one fixed classifier is used here.
 
 Which pair of groups moved is not known, so :math:`\delta` is divided among the pairs, and among
 the targets where groups are compared within targets.

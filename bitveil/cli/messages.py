@@ -26,6 +26,7 @@ _OPTIONS = {
     "criterion": "--criterion",
     "delta": "--delta",
     "ids": "--id",
+    "limit": "--limit",
     "max_gap": "--max-gap",
     "max_information": "--max-information",
     "missing_sensitive": "--missing-group",
