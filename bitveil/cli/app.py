@@ -14,6 +14,7 @@ from bitveil.cli.encode import encode_command
 from bitveil.cli.fit import fit_command
 from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
+from bitveil.cli.monitor import monitor_command
 
 __all__ = ["commands", "main"]
 
@@ -56,6 +57,7 @@ commands.command("audit")(audit_command)
 commands.command("card")(card_command)
 commands.command("count")(count_command)
 commands.command("merge")(merge_command)
+commands.command("monitor")(monitor_command)
 commands.add_typer(command.app, name="bench")
 
 

@@ -29,6 +29,7 @@ _OPTIONS = {
     "encoding": "--encoding",
     "ids": "--id",
     "join_rare": "--join-rare",
+    "limit": "--limit",
     "max_gap": "--max-gap",
     "max_information": "--max-information",
     "missing_sensitive": "--missing-group",
