@@ -102,6 +102,19 @@ class Coder:
 
         return np.hstack([bits * shown, ~shown]).astype(np.uint8)
 
+    def uniforms(self, names: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The uniform numbers of rows: one for each bit, and one for the coin if rows are blank.
+
+        A bit is 1 where its number is less than its probability. A row is shown where its last
+        number is less than `share`. The numbers are as secret as the key.
+        """
+
+        of_bits = frozen_uniforms(names, self.n_bits, self.key)
+        if self.share == 1:
+            return of_bits
+
+        return np.hstack([of_bits, frozen_uniforms(names, 1, self.key, layer=_BLANK_COIN)])
+
     @property
     def digest(self) -> str:
         """A digest of the network and the key, which reveals neither."""

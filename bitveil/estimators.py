@@ -17,6 +17,7 @@ from bitveil.coder import draw_names
 from bitveil.columns.table import Table
 from bitveil.columns.targets import Kind
 from bitveil.criteria import Criterion
+from bitveil.exports import ExportMixin
 from bitveil.fitting import Fitted, Start, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
@@ -33,7 +34,7 @@ from bitveil.workers import one_thread
 __all__ = ["InvariantEncoder"]
 
 
-class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimator):
+class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin, BaseEstimator):
     """A code of a few bits for each row, useful for a target, that hides a sensitive attribute.
 
     Set one goal. `max_gap=0.10` holds rows back and fits a code whose gap, whatever classifier

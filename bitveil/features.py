@@ -216,16 +216,26 @@ class Features(BaseEstimator):
         if self.image_ is not None:
             mean, spread = self.image_
             return ((np.asarray(X) - mean) / spread).astype(np.float32)
-        X = _with_text_names(X)
-        if self.vectorizer_ is not None:
-            _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
-        matrix = self._matrix(X)
+        matrix = self.matrix(X)
         filled = self._filled(matrix)
         columns = [model.columns(filled) for model in self.posteriors_]
         if self.raw_ is not None:
             columns.append(self.raw_.transform(matrix))
 
         return self.scaler_.transform(np.hstack(columns)).astype(np.float32)
+
+    def matrix(self, X: Table) -> NDArray[Any]:
+        """The columns of a table as numbers, NaN where missing: what posteriors are made from.
+
+        Raises:
+            ValueError: If a column that held numbers now holds text.
+        """
+
+        X = _with_text_names(X)
+        if self.vectorizer_ is not None:
+            _check_numbers(pd.DataFrame(X), self.vectorizer_.kind_to_columns_["numeric"])
+
+        return self._matrix(X)
 
     def posteriors_of(self, x: NDArray[Any]) -> list[NDArray[np.float64]]:
         """What posterior features say of each label.

@@ -28,12 +28,13 @@ from bitveil.cautions import warn
 from bitveil.learners import LabelKind, Learner, answers_of, learners, shares
 from bitveil.workers import one_thread, run
 
-__all__ = ["Pool", "Posterior", "PosteriorScore", "fit_posterior", "probabilities"]
+__all__ = ["LEAST", "Pool", "Posterior", "PosteriorScore", "fit_posterior", "probabilities"]
 
 PENALTY = 5.0
 """The penalty on the squared weights of a stack, beside the summed log-loss."""
 
-_SURE = 1e-4  # posteriors stay this far from 0 and 1, where log-odds are infinite
+LEAST = 1e-4
+"""Posteriors stay this far from 0 and 1, where log-odds are infinite."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -102,7 +103,7 @@ class Pool:
         classes = len(self.shifts) > 1
         total = np.tile(self.shifts, (len(answers[0]), 1))
         for weight, each in zip(self.weights, answers, strict=True):
-            total += weight * (np.log(each.clip(_SURE, 1)) if classes else each)
+            total += weight * (np.log(each.clip(LEAST, 1)) if classes else each)
 
         return shares(total) if classes else total
 
@@ -146,7 +147,7 @@ def probabilities(columns: NDArray[np.float64]) -> NDArray[np.float64]:
     """
 
     others = expit(columns)
-    first = np.clip(1 - others.sum(1, keepdims=True), _SURE, None)
+    first = np.clip(1 - others.sum(1, keepdims=True), LEAST, None)
     whole = np.hstack([first, others])
 
     return np.asarray(whole / whole.sum(1, keepdims=True))
@@ -157,7 +158,7 @@ def _as_columns(answers: NDArray[np.float64], kind: LabelKind) -> NDArray[np.flo
 
     if kind == "numbers":
         return answers
-    p = answers[:, 1:].clip(_SURE, 1 - _SURE)
+    p = answers[:, 1:].clip(LEAST, 1 - LEAST)
 
     return np.log(p / (1 - p))
 
@@ -208,7 +209,7 @@ class _Known:
         if self.kind == "numbers":
             return np.asarray((answers[:, 0] - self.y) ** 2)
 
-        return -np.log(answers[np.arange(len(self.y)), self.places].clip(_SURE))
+        return -np.log(answers[np.arange(len(self.y)), self.places].clip(LEAST))
 
     def mean(self, values: NDArray[np.float64]) -> float:
         """The weighted mean of values of the rows."""
@@ -251,7 +252,7 @@ class _Known:
             line = Ridge(alpha=1.0, positive=True)
             line.fit(np.hstack(answers), self.y, sample_weight=self.weights)
             return Pool(line.coef_, np.atleast_1d(line.intercept_))
-        logs = np.log(np.stack(answers).clip(_SURE, 1))
+        logs = np.log(np.stack(answers).clip(LEAST, 1))
         start = np.concatenate([np.full(k, 1 / k), np.zeros(logs.shape[2] - 1)])
         bounds = [(0, None)] * k + [(None, None)] * (logs.shape[2] - 1)
         found = minimize(

@@ -17,11 +17,11 @@ ORDER = (
     "group_tables information entropies finite_samples wide_codes blocks gradients layers "
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells certificates columns forests learners posteriors features specimens frozen repeats "
-    "inspection folders exports goals trainers search rows audits schema coder spills decoders "
+    "inspection folders goals trainers search rows audits schema coder spills decoders "
     "tallies periods monitors plots settings fingerprints leaks remarks pricing fitting samples "
-    "saved_schema saving model_audits notebooks estimators models cards streams jobs code_files "
-    "count_files clusters stream_audits shares mixtures baselines datasets benchmark demo "
-    "cli".split()
+    "saved_schema saving model_audits exports notebooks estimators models cards streams jobs "
+    "code_files count_files clusters stream_audits shares mixtures baselines datasets benchmark "
+    "demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500

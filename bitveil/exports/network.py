@@ -1,8 +1,7 @@
-"""Exports: an encoder as an ONNX file, for programs without Python.
+"""Network: an encoder as an ONNX file, without the features before it.
 
-The file holds the encoder alone, without the features before it and without the keyed hash of the
-frozen draws. The model takes the draws as a second input, so that anyone with the key can make the
-same bits elsewhere.
+The file does not hold the keyed hash of the frozen draws either. The model takes the draws as a
+second input, so that anyone with the key can make the same bits elsewhere.
 
 If an encoder leaves rows blank (`share_` below 1), the coin that decides which is not in the file
 either. `bitveil.coder.shown_rows` says which rows it shows: only their bits may be published.
@@ -11,7 +10,7 @@ either. `bitveil.coder.shown_rows` says which rows it shows: only their bits may
 import logging
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from importlib import import_module
@@ -19,13 +18,16 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bitveil.exports.wires import OPERATORS
 from bitveil.staging import staged
 
-__all__ = ["to_onnx"]
+__all__ = ["check_packages", "network_program", "to_onnx", "try_file"]
 
 _CLOSE = {torch.float64: 1e-12, torch.float32: 1e-5}  # how far probabilities may differ
 
@@ -76,13 +78,62 @@ def to_onnx(
     model = _Drawing(deepcopy(encoder).cpu().eval(), draws=draws).requires_grad_(False)
     features = _example_rows(model, n_inputs, example)
     inputs = _model_inputs(model, features)
-    _check_packages()
-    with _quiet():
-        program = _program(model, inputs)
+    check_packages()
+    program = _program(model, inputs)
+    expected = model(*inputs)[0]
+    names = ("features", "uniforms")[: len(inputs)]
+    fed = {name: x.numpy() for name, x in zip(names, inputs, strict=True)}
 
     with staged(path, overwrite=True) as file:
         program.save(file)
-        _compare(file, model, inputs)
+        try_file(file, fed, expected.numpy(), _CLOSE.get(features.dtype, 1e-2))
+
+
+def network_program(encoder: nn.Module, example: Tensor) -> Any:
+    """A program from `features` to `probabilities`, for any number of rows at a time.
+
+    Arguments:
+        encoder: A module from features to logits. It does not change.
+        example: Some rows of features.
+    """
+
+    model = _Drawing(deepcopy(encoder).cpu().eval(), draws=False).requires_grad_(False)
+
+    return _program(model, _model_inputs(model, _example_rows(model, None, example)))
+
+
+def try_file(
+    file: Path, fed: Mapping[str, NDArray[Any]], expected: NDArray[Any], close: float
+) -> None:
+    """Run a file on some rows, and on the first alone.
+
+    Arguments:
+        file: The file.
+        fed: What each input gets.
+        expected: The probabilities that it must give.
+        close: How far they may be off.
+
+    Raises:
+        ValueError: If onnxruntime cannot run it, or gives other probabilities.
+    """
+
+    runtime = import_module("onnxruntime")
+    try:
+        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+    except Exception as error:  # its exceptions have no other base class
+        raise ValueError(
+            f"onnxruntime cannot run this encoder: {error}. Where it lacks an operation in double "
+            "precision, export `encoder.float()` with an example of float32; its probabilities "
+            "are then rounded to about 1e-7."
+        ) from error
+    for rows in (slice(None), slice(1)):
+        some = {name: values[rows] for name, values in fed.items()}
+        apart = np.abs(session.run(["probabilities"], some)[0] - expected[rows]).max()
+        if not apart <= close:
+            raise ValueError(
+                f"The probabilities of onnxruntime and torch are {apart:.1e} apart, so the "
+                "model is not written. Does the encoder draw, or depend on other rows?"
+            )
 
 
 class _Drawing(nn.Module):
@@ -100,7 +151,9 @@ class _Drawing(nn.Module):
         return probabilities, (uniforms < probabilities).to(torch.uint8)
 
 
-def _check_packages() -> None:
+def check_packages() -> None:
+    """Refuse to go on without the packages that write and check ONNX."""
+
     for name in ("onnx", "onnxruntime", "onnxscript"):
         try:
             import_module(name)
@@ -152,6 +205,14 @@ def _model_inputs(model: _Drawing, features: Tensor) -> tuple[Tensor, ...]:
 def _program(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
     """The ONNX program, for any number of rows."""
 
+    with _quiet():
+        program = _exported(model, inputs)
+    program.rename_axes({program.model.graph.inputs[0].shape[0]: "n"})
+
+    return program
+
+
+def _exported(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
     rows = torch.export.Dim("n")
     exported = torch.export.export(model, inputs, dynamic_shapes=({0: rows},) * len(inputs))
     if any(p.dtype == torch.float64 for p in model.parameters()):
@@ -159,16 +220,14 @@ def _program(model: _Drawing, inputs: tuple[Tensor, ...]) -> Any:
         table[torch.ops.aten.convolution.default] = _summed_convolution
         exported = exported.run_decompositions(table)
 
-    program: Any = torch.onnx.export(
+    return torch.onnx.export(
         exported,
         dynamo=True,
         verbose=False,
+        opset_version=OPERATORS[""],
         input_names=["features", "uniforms"][: len(inputs)],
         output_names=["probabilities", "bits"][: len(inputs)],
     )
-    program.rename_axes({program.model.graph.inputs[0].shape[0]: "n"})
-
-    return program
 
 
 def _summed_convolution(
@@ -201,31 +260,6 @@ def _summed_convolution(
     total = torch.stack(products).sum(0).flatten(1, 2)
 
     return total if bias is None else total + bias.view(-1, *(1 for _ in kernel))
-
-
-def _compare(file: Path, model: _Drawing, inputs: tuple[Tensor, ...]) -> None:
-    """Run the file on all rows and on one, and refuse it if torch gives other probabilities."""
-
-    runtime = import_module("onnxruntime")
-    try:
-        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its exceptions have no other base class
-        raise ValueError(
-            f"onnxruntime cannot run this encoder in {inputs[0].dtype}: {error}. Where it lacks "
-            "an operation in double precision, export `encoder.float()` with an example of "
-            "float32; its probabilities are then rounded to about 1e-7."
-        ) from error
-    expected = model(*inputs)[0]
-    for chosen in (slice(None), slice(1)):
-        names = [given.name for given in session.get_inputs()]
-        fed = {name: x[chosen].numpy() for name, x in zip(names, inputs, strict=True)}
-        found = torch.from_numpy(session.run(["probabilities"], fed)[0])
-        apart = (found - expected[chosen]).abs().max().item()
-        if not apart <= _CLOSE.get(inputs[0].dtype, 1e-2):
-            raise ValueError(
-                f"The probabilities of onnxruntime and torch are {apart:.1e} apart, so the "
-                "model is not written. Does the encoder draw, or depend on other rows?"
-            )
 
 
 @contextmanager
