@@ -11,6 +11,7 @@ from bitveil.audits.probes import Probe, Split
 from bitveil.audits.record import Audit
 from bitveil.audits.runner import audit, audit_table
 from bitveil.audits.uses import Use, use
+from bitveil.audits.verdicts import Verdict
 
 __all__ = [
     "Audit",
@@ -19,6 +20,7 @@ __all__ = [
     "Probe",
     "Split",
     "Use",
+    "Verdict",
     "attack",
     "audit",
     "audit_table",
