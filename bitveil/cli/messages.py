@@ -35,6 +35,7 @@ _OPTIONS = {
     "missing_sensitive": "--missing-group",
     "n_bits": "--bits",
     "on_unmet": "--on-unmet",
+    "quantity": "--quantity",
     "random_state": "--seed",
     "sample_weight": "--weight",
     "sensitive": "--sensitive",
