@@ -6,6 +6,7 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from bitveil.certificates.quantities import gap_of
 from bitveil.columns.bins import bin_numbers
 from bitveil.criteria import Criterion, compared_strata, compares_within_strata
 
@@ -41,6 +42,7 @@ class Price:
         rows: Which rows they are, in words.
         source: What the model without protection is, in words.
         error: The standard error of the score of the code above that of the constant.
+        among: Among which rows the gap compares groups, in words; nothing for all rows.
 
     Example:
         >>> price = Price("accuracy", Answers(0.87, 0.20), Answers(0.84, 0.08), 0.76, "", "", 0.01)
@@ -55,6 +57,7 @@ class Price:
     rows: str
     source: str
     error: float = 0.0
+    among: str = ""
 
     @property
     def cost(self) -> float:
@@ -70,12 +73,14 @@ class Price:
 
     def __str__(self) -> str:
         free, code = self.unprotected, self.protected
+        cut = ", cut into bins," if self.measure == "R²" else ""
+        gap = f"gap of these answers{cut} {self.among}".strip()
 
         return (
-            f"{self.measure} {code.score:.3f} with the code, {free.score:.3f} without protection, "
-            f"{self.constant:.3f} for a constant; gap of these answers {code.gap:.3f} with the "
-            f"code, {free.gap:.3f} without protection. Measured on {self.rows}. Without "
-            f"protection: {self.source}"
+            f"{self.measure} {code.score:.3f} from the code, {free.score:.3f} without protection, "
+            f"{self.constant:.3f} for a constant; {gap} {code.gap:.3f} from the code, "
+            f"{free.gap:.3f} without protection. Measured on {self.rows}. Without protection: "
+            f"{self.source}"
         )
 
     @property
@@ -207,6 +212,7 @@ class Measured:
             rows,
             source,
             float(np.linalg.norm(shares * (gained - mean)) / shares.sum()),
+            gap_of(self.criterion, self.positive).among(),
         )
 
     def _answers(self, answers: NDArray[Any]) -> Answers:
