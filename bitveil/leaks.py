@@ -248,10 +248,10 @@ def look_alikes(schema: Schema, sample: Sample) -> list[str]:
 def _look_alike_sentences(
     start: str, values: Sequence[Any], numbers: NDArray[np.int64]
 ) -> Iterator[str]:
-    sizes, forms = np.bincount(numbers, minlength=len(values)), defaultdict(list)
+    sizes, forms = np.bincount(numbers, minlength=len(values)).tolist(), defaultdict(list)
     for value, size in zip(values, sizes, strict=True):
         if isinstance(value, str):
-            forms[spelled(value)].append(f"{_quoted_name(value)} ({size} rows)")
+            forms[spelled(value)].append(f"{_quoted_name(value)} ({size} row{'s' * (size != 1)})")
     for names in forms.values():
         if len(names) > 1:
             yield (
