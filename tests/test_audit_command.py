@@ -352,7 +352,11 @@ MISTAKES = {
     ),
     "small cells of no report": (
         ("e0", "new.csv", "--small-cells", "--force"),
-        ["--small-cells and --force can be used only with --report"],
+        ["--small-cells can be used only with --report"],
+    ),
+    "force without a file": (
+        ("e0", "new.csv", "--force"),
+        ["--force can be used only with --report, --summary or --junit"],
     ),
     "counts with ids": (
         ("--counts", "counts.csv", "--id", "person", "--sensitive", "sex"),

@@ -12,6 +12,7 @@ from bitveil.audits.probes import Probe, Split
 from bitveil.audits.record import Audit
 from bitveil.audits.runner import audit, audit_table
 from bitveil.audits.uses import Use, use
+from bitveil.audits.verdicts import Verdict
 
 __all__ = [
     "Answers",
@@ -22,6 +23,7 @@ __all__ = [
     "Probe",
     "Split",
     "Use",
+    "Verdict",
     "attack",
     "audit",
     "audit_table",

@@ -88,7 +88,7 @@ class Verdict:
     def __str__(self) -> str:
         limit, sure = f"the limit is {self.limit:g}", f"with probability ≥ {1 - self.delta:g}"
         about, rows = f"the {self._about}", f"({self.n_rows:,} held-out rows)"
-        most, least = self._shown(self.bound), self._shown(self.least)
+        most, least = self.shown(self.bound), self.shown(self.least)
         if self.outcome == "kept":
             return f"Kept: {about} is at most {most}, and {limit}. This holds {sure} {rows}."
         doubt = "" if self.reason is None else f" The upper bound is refuted: {self.reason}."
@@ -103,6 +103,21 @@ class Verdict:
             f"tell. Each bound holds {sure} {rows}."
         )
 
+    def shown(self, value: float) -> str:
+        """A bound in four digits, or in as many as show on which side of the limit it is.
+
+        Example:
+            >>> found = Verdict("parity gap", 0.1, 0.02, 0.100004, 0.05, 900, "hard", "not shown")
+            >>> found.shown(found.least), found.shown(found.bound)
+            ('0.0200', '0.100004')
+        """
+
+        digits = (f"{value:.{n}f}" for n in range(4, 17))
+        above = value > self.limit
+        text = next((each for each in digits if (float(each) > self.limit) == above), repr(value))
+
+        return f"{text} bits" if self.unit == "bits" else text
+
     @property
     def _about(self) -> str:
         """What the limit is about, as a phrase."""
@@ -113,15 +128,6 @@ class Verdict:
             return "largest balanced accuracy of any attacker who sees the codes"
 
         return f"largest {self.quantity} of any rule that sees the codes"
-
-    def _shown(self, value: float) -> str:
-        """A bound in four digits, or in as many as show on which side of the limit it is."""
-
-        digits = (f"{value:.{n}f}" for n in range(4, 17))
-        above = value > self.limit
-        text = next((each for each in digits if (float(each) > self.limit) == above), repr(value))
-
-        return f"{text} bits" if self.unit == "bits" else text
 
 
 def judge(

@@ -15,12 +15,21 @@ from bitveil.cli.checks import (
     check_output,
     check_suffix,
 )
+from bitveil.cli.gate import check_different, gate_of, judged_audit
 from bitveil.cli.messages import CAVEAT, listed, say
-from bitveil.cli.options import Force, Id, Json
+from bitveil.cli.options import (
+    Force,
+    Id,
+    Json,
+    JunitFile,
+    LimitOption,
+    QuantityOption,
+    SummaryFile,
+)
 from bitveil.cli.subjects import Attackers, Question, audit_codes, audit_counts, audit_encoder
 
 if TYPE_CHECKING:
-    from bitveil.audits import Audit
+    from bitveil.audits import Audit, Verdict
 
 __all__ = ["audit_command"]
 
@@ -99,6 +108,10 @@ def audit_command(
             "with the published codes, they can reveal the group of a single person.",
         ),
     ] = False,
+    limit: LimitOption = None,
+    quantity: QuantityOption = None,
+    summary: SummaryFile = None,
+    junit: JunitFile = None,
     force: Force = False,
     id_: Id = None,
     json_: Json = False,
@@ -114,11 +127,14 @@ def audit_command(
     """
 
     check_needed("--codes", codes, {"--column": column})
-    check_needed("--report", report, {"--small-cells": small_cells, "--force": force})
+    check_needed("--report", report, {"--small-cells": small_cells})
+    check_needed("--report, --summary or --junit", report or summary or junit, {"--force": force})
+    check_different({"--report": report, "--summary": summary, "--junit": junit})
+    read = [path for path in (model, file, codes, counts, *(against or [])) if path]
     if report is not None:
-        read = [path for path in (model, file, codes, counts, *(against or [])) if path]
         check_suffix(report, ".html")
         check_output(report, read, force=force)
+    gate = gate_of(limit, quantity, summary, junit, read, force=force)
     attackers = attackers or ("quick" if report is None else "all")
     asked = Question(target, list(sensitive or []), delta, attackers, id_)
     rows = ""
@@ -140,15 +156,20 @@ def audit_command(
         rows = f", measured on the rows of {file}"
     else:
         raise ValueError("Name an encoder and a table of rows, or use --codes or --counts.")
+    judged = [judged_audit(gate, name, one) for name, one in found.items()] if gate else []
     if report is not None:
         _write_report(report, found, sources, force=force, small_cells=small_cells)
+    if gate is not None:
+        gate.write(judged)
     if json_:
-        print(_audit_as_json(found))
+        print(_audit_as_json(found, {each.name: each.verdict for each in judged}))
     else:
         _print_audit(found, rows)
         if report is not None:
             print()
             say(f"The report is in {report}")
+    if gate is not None:
+        gate.leave(judged, silent=json_)
 
 
 def _write_report(
@@ -181,14 +202,17 @@ def _file_checksum(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _audit_as_json(found: "Mapping[str, Audit]") -> str:
-    """One audit alone, several by the names of their codes."""
+def _audit_as_json(found: "Mapping[str, Audit]", verdicts: "Mapping[str, Verdict]") -> str:
+    """One audit alone, several by the names of their codes; each with its verdict, if any."""
 
-    if len(found) == 1:
-        return next(iter(found.values())).to_json()
     audits = {name: json.loads(one.to_json()) for name, one in found.items()}
+    for name, verdict in verdicts.items():
+        audits[name]["verdict"] = verdict.to_dict()
+    if len(audits) == 1:
+        return json.dumps(audits.popitem()[1])
+    kept = {"kept": all(each.kept for each in verdicts.values())} if verdicts else {}
 
-    return json.dumps({"schema": "bitveil.audits/1", "audits": audits})
+    return json.dumps({"schema": "bitveil.audits/1", **kept, "audits": audits})
 
 
 def _print_audit(found: "Mapping[str, Audit]", rows: str) -> None:

@@ -9,8 +9,16 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.count import described_counts
+from bitveil.cli.gate import check_different, gate_of, judged_tally
 from bitveil.cli.messages import CAVEAT, listed, print_table, say
-from bitveil.cli.options import Force, Json
+from bitveil.cli.options import (
+    Force,
+    Json,
+    JunitFile,
+    LimitOption,
+    QuantityOption,
+    SummaryFile,
+)
 
 if TYPE_CHECKING:
     from bitveil.certificates.lower import Interval
@@ -33,6 +41,10 @@ def merge_command(
     delta: Annotated[
         float, typer.Option(help="The probability that each bound may be wrong.")
     ] = 0.05,
+    limit: LimitOption = None,
+    quantity: QuantityOption = None,
+    summary: SummaryFile = None,
+    junit: JunitFile = None,
     force: Force = False,
     json_: Json = False,
 ) -> None:
@@ -48,16 +60,26 @@ def merge_command(
     if output is not None:
         check_suffix(output, ".counts")
         check_output(output, files, force=force)
+    check_different({"--output": output, "--summary": summary, "--junit": junit})
+    gate = gate_of(limit, quantity, summary, junit, files, force=force)
     tally = _sum_of(files)
     _check_groups_have_rows(tally)
     intervals = tally.intervals(delta)
+    notes = [" ".join(_ONE_FILE.split())]
+    name = listed(files)
+    judged = [] if gate is None else [judged_tally(gate, name, tally, intervals, notes)]
     if output is not None:
         with staged(output, overwrite=force) as path:
             tally.save(path)
+    if gate is not None:
+        gate.write(judged)
     if json_:
-        print(json.dumps(_found(files, tally, intervals)))
+        verdict = {"verdict": judged[0].verdict.to_dict()} if judged else {}
+        print(json.dumps(_found(files, tally, intervals) | verdict))
     else:
         _print_certified(files, tally, intervals)
+    if gate is not None:
+        gate.leave(judged, silent=json_)
 
 
 def _sum_of(files: Sequence[Path]) -> "Tally":

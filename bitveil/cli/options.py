@@ -1,11 +1,22 @@
 """Arguments and options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-__all__ = ["Data", "Encoder", "Force", "Id", "Json", "RowsFile"]
+__all__ = [
+    "Data",
+    "Encoder",
+    "Force",
+    "Id",
+    "Json",
+    "JunitFile",
+    "LimitOption",
+    "QuantityOption",
+    "RowsFile",
+    "SummaryFile",
+]
 
 RowsFile = Annotated[
     Path,
@@ -32,5 +43,47 @@ Id = Annotated[
     typer.Option(
         "--id",
         help="The column that identifies each row. The draw of a row then depends only on it.",
+    ),
+]
+LimitOption = Annotated[
+    str | None,
+    typer.Option(
+        "--limit",
+        help="Make the command a gate: the exit code is 0 only if these rows show that the "
+        "quantity is at most this, for example 0.05. If they show the opposite, or nothing, it "
+        "is 1. After a mistake in the call or in a file it is 2. The word goal stands for the "
+        "goal of the fit.",
+        metavar="NUMBER",
+    ),
+]
+QuantityOption = Annotated[
+    Literal[
+        "parity_gap",
+        "equalised_odds_gap",
+        "equal_opportunity_gap",
+        "balanced_attack_accuracy",
+        "information",
+    ]
+    | None,
+    typer.Option(
+        "--quantity",
+        help="What --limit is about. Gaps and accuracies go from 0 to 1, information is in bits. "
+        "Default: the gap of the criterion.",
+    ),
+]
+SummaryFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--summary",
+        help="Also write the verdict as Markdown, for example for a pull request. An empty file "
+        "or an earlier summary is replaced; any other file only with --force.",
+    ),
+]
+JunitFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--junit",
+        help="Also write the verdict as JUnit XML, a test case for each encoder. An earlier "
+        "report of this command is replaced; any other file only with --force.",
     ),
 ]
