@@ -67,9 +67,19 @@ class Coder:
 
         if not len(table):
             return np.zeros((0, self.n_bits))
+        with one_thread():
+            return self.logits_of(self.features.transform(table), names)
+
+    def logits_of(self, x: NDArray[Any], names: NDArray[np.uint8]) -> NDArray[np.float64]:
+        """The logits of rows whose features are known: see `logits`.
+
+        Arguments:
+            x: The features, as `features.transform` gives them.
+            names: What decides the draws of each row.
+        """
+
         with one_thread(), frozen_layers(self.encoder, names, self.key), torch.no_grad():
-            features = torch.from_numpy(self.features.transform(table)).double()
-            return self.encoder(features).numpy()
+            return self.encoder(torch.from_numpy(x).double()).numpy()
 
     def bits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.uint8]:
         """What is published: the frozen bits, with shape (n, m).

@@ -108,8 +108,13 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         share_: The probability that a row gets a code. The other rows stay blank.
         used_: Digests of the rows that were used, under a key of their own: see `used_rows`.
         n_outputs_: How many logits and numbers a decoding network has.
-        remarks_: What you must know about the fit, in sentences: whether the columns predict
-            the target at all, how many rows stay blank, whether the codes are of use.
+        remarks_: What you must know about the fit, in sentences: which columns tell the sensitive
+            attribute, whether the columns predict the target at all, how many rows stay blank,
+            whether the codes are of use.
+        price_: What the codes reach for the first target, beside the posteriors, which see all
+            columns: an `audits.Price`. It is measured on the rows to certify, or else to select.
+            None without posterior features or target; then an audit measures it.
+        group_sizes_: How many rows each of `groups_` has, as a dictionary.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
 

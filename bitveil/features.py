@@ -254,6 +254,17 @@ class Features(BaseEstimator):
             for each, (kind, _) in zip(columns, self.blocks_, strict=True)
         ]
 
+    def numbers_of(self, X: Table) -> NDArray[Any] | None:
+        """The columns of rows as numbers, NaN where missing; None for images.
+
+        Example:
+            >>> X = pd.DataFrame({"ward": ["a", "b", "a", "b"]})
+            >>> Features("raw").fit(X).numbers_of(X).tolist()
+            [[0.0], [1.0], [0.0], [1.0]]
+        """
+
+        return None if self.image_ is not None else self._matrix(_with_text_names(X))
+
     def unseen(self, X: Table) -> dict[str, list[str]]:
         """Values of text columns that were not fitted, by column. Features cannot tell them apart.
 

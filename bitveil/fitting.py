@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from sklearn.utils import check_random_state
 from torch import Tensor, nn
 
+from bitveil.audits.prices import Price
 from bitveil.batches import Rows, batch_rows
 from bitveil.cells import PosteriorColumns
 from bitveil.certificates.upper import Certificate
@@ -23,12 +24,15 @@ from bitveil.coder import Coder, count_codes, frozen_layers
 from bitveil.columns.table import Table
 from bitveil.decoders import Decoder, class_counts, target_tables
 from bitveil.features import Features
+from bitveil.fingerprints import fingerprint
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
+from bitveil.leaks import leaks, look_alikes, warned
 from bitveil.measures import Measure
-from bitveil.networks import Decoding, Encoding, network_digest
+from bitveil.networks import Decoding, Encoding
+from bitveil.pricing import fit_price
 from bitveil.processes import check_same_work, is_first, is_launched
 from bitveil.remarks import remarks
 from bitveil.repeats import UsedRows, check_ids
@@ -76,6 +80,8 @@ class Fitted:
         specimens: Rows that belong to nobody, for `load` to try.
         n_outputs: How many logits and numbers a decoding network has.
         remarks: What a person must know about the fit, in sentences.
+        price: What protection costs, or None where it was not measured.
+        group_sizes: How many rows each group has; None if an older folder does not say.
     """
 
     schema: Schema
@@ -89,6 +95,8 @@ class Fitted:
     specimens: Table
     n_outputs: int
     remarks: tuple[str, ...]
+    price: Price | None = None
+    group_sizes: dict[Any, int] | None = None
 
 
 def fit_encoder(
@@ -128,9 +136,12 @@ def fit_encoder(
     _check_same_fit(settings, sample)
     rng = _generator(settings.random_state)
     positive = settings.positive_number(schema.target)
+    said = warned(look_alikes(schema, sample))
     own = settings.certifies and others is None
     rows = sample.split(settings.criterion, positive, rng, certify=own)
     seed = int(rng.randint(2**31))
+    known = np.sort(np.concatenate([rows["fit"], rows["select"]]))
+    said += warned(leaks(schema, sample, known, seed))
     start = start or Start()
     key = _key(settings, start, rng)
 
@@ -142,13 +153,13 @@ def fit_encoder(
         if own:
             _check_possible(settings, goal, sample.sizes(rows["certify"]), draws)
     if settings.training.checkpoint is not None and is_first():
-        check_mark(Path(settings.training.checkpoint), _fingerprint(settings, sample))
+        check_mark(Path(settings.training.checkpoint), fingerprint(settings, sample))
 
     # From rows to trained encoders, and from those to the one that is certified.
     features, parts = _features(settings, schema, sample, rows, seed)
     n_outputs = _decoding(settings, schema, parts["fit"], start).n_outputs
     trainer = _trainer(settings, schema, features, parts["fit"], start, seed)
-    share = 1.0
+    share, sizes = 1.0, None
     if goal is None:
         chosen = trainer(settings.weight, parts["fit"], parts["select"])
         certificate, path = None, [chosen.step]
@@ -177,11 +188,14 @@ def fit_encoder(
         )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
+    coder = Coder(features, chosen.encoder, key, settings.n_bits, shape, share)
+    decoder = partial(_decoder, settings, schema, sample, chosen, rows=rows, key=key, share=share)
+    price = fit_price(settings, schema.target, sample, coder, decoder, parts, rows)
 
     return Fitted(
         schema,
-        Coder(features, chosen.encoder, key, settings.n_bits, shape, share),
-        _decoder(settings, schema, sample, chosen, parts, rows, key, share),
+        coder,
+        decoder(parts),
         certificate,
         path,
         chosen.history,
@@ -189,7 +203,9 @@ def fit_encoder(
         UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32)),
         schema.again(specimens(sample.table, features)),
         n_outputs,
-        remarks(schema, features.scores_, chosen.step, certificate),
+        (*said, *remarks(schema, features.scores_, chosen.step, certificate, price)),
+        price,
+        sample.group_sizes(None if own else sizes),
     )
 
 
@@ -217,7 +233,7 @@ def _check_same_fit(settings: Settings, sample: Sample) -> None:
     training = settings.training
     if training.devices > 1 and is_launched():
         names = np.zeros(0) if sample.names is None else sample.names
-        said = hashlib.sha256(_fingerprint(settings, sample).encode() + (settings.key or b""))
+        said = hashlib.sha256(fingerprint(settings, sample).encode() + (settings.key or b""))
         said.update(np.ascontiguousarray(names).tobytes())
         check_same_work(training.devices, training.device, said.digest())
 
@@ -441,38 +457,21 @@ def _decoder(
 ) -> Decoder:
     """The decoder that was trained along, or the tables of the rows to fit and to select."""
 
+    known = [name for name in ("fit", "select") if name in parts]
     network = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
     tables: dict[str, Tensor] = {}
     if network is None and settings.task_for(schema.target) == "target":
         batches = []
-        for name in ("fit", "select"):
+        for name in known:
             names = sample.named[rows[name]]
             with frozen_layers(chosen.encoder, names, key), torch.no_grad():
                 doubled = replace(parts[name], x=parts[name].x.double())
                 batches.append(doubled.batch(chosen.encoder))
         tables = target_tables(batches)
     elif network is not None and share < 1:
-        tables = class_counts([parts["fit"], parts["select"]])
+        tables = class_counts([parts[name] for name in known])
 
     return Decoder(schema.target, settings.n_bits, network, tables, share < 1)
-
-
-def _fingerprint(settings: Settings, sample: Sample) -> str:
-    """A digest of the settings and rows of a fit, by which its checkpoints are known."""
-
-    aside = {"key", "n_jobs", "training"}
-    training_aside = {"after_epoch", "checkpoint", "verbose", "encoder", "decoder"}
-    said = {name: value for name, value in vars(settings).items() if name not in aside}
-    training = settings.training.get_params(deep=False)
-    said |= {name: value for name, value in training.items() if name not in training_aside}
-    content = hashlib.sha256(repr(sorted(said.items())).encode())
-    for network in (settings.training.encoder, settings.training.decoder):
-        content.update(network_digest(network))
-    weights = np.zeros(0) if sample.weights is None else sample.weights
-    for part in (row_digests(sample.table), sample.labels, sample.values, sample.s, weights):
-        content.update(np.ascontiguousarray(part).tobytes())
-
-    return content.hexdigest()
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:

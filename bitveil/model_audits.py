@@ -1,5 +1,7 @@
 """Audits of fitted encoders: read rows as the fit read its own, and check that they are new."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any, Literal
 
 import numpy as np
@@ -7,14 +9,16 @@ import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
-from bitveil.audits import Audit, audit
+from bitveil.audits import Audit, Price, audit
 from bitveil.coder import Coder, draw_names
-from bitveil.columns.labels import as_frame
+from bitveil.columns.labels import as_frame, number_labels
 from bitveil.columns.table import Table
-from bitveil.criteria import compares_within_strata, has_opportunity
+from bitveil.criteria import Criterion, compares_within_strata, has_opportunity
 from bitveil.frozen import name_digests, row_digests
+from bitveil.pricing import AuditedRows, audit_price
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
+from bitveil.workers import one_thread
 
 __all__ = ["AuditMixin", "check_new"]
 
@@ -124,13 +128,19 @@ def _audit_rows(
     as_fitted = not schema.is_other_target(y)
     caution = check_new(model.used_, table, groups, target, ids)
     names = draw_names(table, ids)
-    logits = coder.logits(table, names)
+    x = coder.features.transform(table)
+    logits = coder.logits_of(x, names)
+    bits = coder.published(logits, names)
     thorough = attackers == "all"
-    criterion = model.criterion if target is not None and as_fitted else "independence"
+    criterion: Criterion = "independence" if target is None or not as_fitted else model.criterion
     as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
+    numbers = number_labels("sensitive_features", groups, len(table)).numbers
+    rows = AuditedRows(table, x, bits, y, numbers, criterion, random_state)
+    with one_thread():
+        price, unpriced = audit_price(model, rows)
 
-    return audit(
-        coder.published(logits, names),
+    found = audit(
+        bits,
         groups,
         target,
         logits=None if ids is None else logits,
@@ -146,8 +156,10 @@ def _audit_rows(
         encode=model.logits if thorough else None,
         X=schema.again(table) if thorough else None,
         path=model.path_,
-        notes=_notes(model, target, caution),
+        notes=[*_notes(model, target, caution), *_notes_on_price(price, unpriced)],
     )
+
+    return replace(found, price=price)
 
 
 def check_new(
@@ -216,6 +228,13 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
         )
 
     return notes
+
+
+def _notes_on_price(price: Price | None, unpriced: str | None) -> Iterator[str]:
+    if price is not None and price.caution:
+        yield price.caution
+    if unpriced:
+        yield f"The price of protection is not known: {unpriced}."
 
 
 def _factors(columns: Any, n: int) -> NDArray[np.int64]:

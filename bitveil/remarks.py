@@ -6,6 +6,7 @@ says what would help.
 
 from collections.abc import Iterator
 
+from bitveil.audits.prices import Price
 from bitveil.certificates.upper import Certificate
 from bitveil.posteriors import PosteriorScore
 from bitveil.schema import Schema
@@ -25,6 +26,7 @@ def remarks(
     scores: tuple[PosteriorScore, ...],
     step: Step,
     certificate: Certificate | None,
+    price: Price | None = None,
 ) -> tuple[str, ...]:
     """What a person must know about a fit.
 
@@ -33,6 +35,7 @@ def remarks(
         scores: How good the posteriors of each label are; none where there are no posteriors.
         step: The encoder that was chosen.
         certificate: The certificate, or None where there is none.
+        price: What protection costs, or None where it was not measured.
     """
 
     said = [*_on_posteriors(schema, scores)]
@@ -42,6 +45,8 @@ def remarks(
     hopeless = bool(schema.target.names and scores) and not scores[0].helps
     if step.score is not None and (hopeless or not gained):
         said.append(_on_use(schema, scores, certificate))
+    elif price is not None and price.caution:
+        said.append(price.caution)
 
     return tuple(said)
 

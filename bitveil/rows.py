@@ -125,6 +125,15 @@ class Sample:
             c=1,
         )
 
+    def group_sizes(self, others: GroupTables | None = None) -> dict[Any, int]:
+        """How many rows each group has, with those of the tables of other rows."""
+
+        counts = np.bincount(self.s, minlength=self.n_groups)
+        if others is not None:
+            counts = counts + others.rows.sum(0).numpy()
+
+        return dict(zip(self.groups.tolist(), counts.tolist(), strict=True))
+
     def posteriors(self, criterion: Criterion, rows: Numbers) -> list[NDArray[Any]]:
         """The columns that boosted trees predict: the targets, and the attribute.
 

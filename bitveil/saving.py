@@ -2,6 +2,7 @@
 
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from bitveil.audits.prices import Answers, Price
 from bitveil.cells import Cells
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder
@@ -80,6 +82,8 @@ def manifest(model: Any) -> dict[str, Any]:
         "cells": _cell_sizes(model.coder_.encoder),
         "share": model.coder_.share,
         "remarks": list(model.remarks_),
+        "price": model.price_ and asdict(model.price_),
+        "group_sizes": model.group_sizes_ and list(model.group_sizes_.values()),
         "kinds": schema.kinds and list(schema.kinds.kinds),
         "decodes": model.decoder_.network is not None,
         "target": _fields(schema.target),
@@ -130,6 +134,8 @@ def restore(
         schema = read_schema(what)
         n_outputs = typed("n_outputs", what["n_outputs"], int)
         remarks = tuple(typed("remarks", what["remarks"], list[str]))
+        price = _saved_price(what.get("price"))
+        sizes = _saved_sizes(schema, what.get("group_sizes"))
         share = typed("share", what["share"], float)
         if not 0 < share <= 1:
             raise ValueError(f"it has a share of {share}")
@@ -155,6 +161,8 @@ def restore(
             rows,
             n_outputs,
             remarks,
+            price,
+            sizes,
         )
     )
 
@@ -210,6 +218,33 @@ def _certificate(content: Any) -> Certificate:
     found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
 
     return checked_record(Certificate, vars(found))
+
+
+def _saved_price(content: Any) -> Price | None:
+    """What protection costs; None where the fit did not measure it, or an older one saved it."""
+
+    if content is None:
+        return None
+    both = ("unprotected", "protected")
+    fields = content | {name: checked_record(Answers, content[name]) for name in both}
+    price: Price = checked_record(Price, fields)
+    numbers = [*vars(price.unprotected).values(), *vars(price.protected).values()]
+    if not np.isfinite([*numbers, price.constant, price.error]).all():
+        raise ValueError("it has a price that is not finite")
+
+    return price
+
+
+def _saved_sizes(schema: Schema, content: Any) -> dict[Any, int] | None:
+    """How many rows each group has; None if an older fit saved it."""
+
+    sizes, groups = typed("group_sizes", content, list[int] | None), schema.grouping.values
+    if sizes is None:
+        return None
+    if len(sizes) != len(groups) or min(sizes) < 0:
+        raise ValueError("it has other groups than sizes of groups")
+
+    return dict(zip(groups.tolist(), sizes, strict=True))
 
 
 def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 import torch
 from torch import Tensor
 
-from bitveil.audits import Audit
+from bitveil.audits import Audit, Price
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import EQUALISED_ODDS_GAP
 from bitveil.codes import all_codes
@@ -119,8 +119,8 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
     leading = intervals[0].certificate
     note = (
         f"Attackers, uses and the meaning of codes come from a random {sample.n_rows} of the "
-        f"{tally.n_rows} rows, with more of the rare groups; so do bounds on single columns. All "
-        "other numbers count all rows."
+        f"{tally.n_rows} rows, with more of the rare groups; so do bounds on single columns and "
+        "the price of protection. All other numbers count all rows."
     )
 
     return replace(
@@ -139,10 +139,19 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
         balanced_attack_accuracy=attack_accuracy(table, prior="uniform").item(),
         n_blank=_blanks(published, tally.counted.share),
         published_gap=leading.quantity.measured(published),
+        price=_price_of_sample(sample.price, tally.n_rows),
         most_frequent_target=_frequent_target(tally),
         intervals=intervals,
         notes=(*sample.notes, *([] if caution is None else [caution]), note),
     )
+
+
+def _price_of_sample(price: Price | None, n_rows: int) -> Price | None:
+    """The price with words for its rows."""
+
+    chosen = f"chosen at random from {n_rows}, with more of the rare groups"
+
+    return None if price is None else replace(price, rows=f"{price.rows}, {chosen}")
 
 
 def _all_intervals(tally: Tally, delta: float) -> tuple[Interval, ...]:

@@ -283,6 +283,8 @@ class Audit:
         if self.use_accuracy is not None:
             scores = f"accuracy {self.use_accuracy:.3f}, parity gap {self.use_gap:.3f}"
             lines.append(("use: boosting", f"{scores} ({seen})"))
+        if self.price is not None:
+            lines.append(("price of protection", str(self.price)))
         lines.append(("counted", self.counted))
         if self.goal is not None:
             lines.append(("goal of the fit", self._kept(self.goal)))

@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
@@ -262,19 +263,25 @@ def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str
         "certified_gap": certificate and certificate.bound,
         "certified": certificate and certificate.quantity.name,
         "delta": certificate and certificate.delta,
+        "groups": [{"value": group, "rows": n} for group, n in model.group_sizes_.items()],
+        "price": model.price_ and asdict(model.price_),
         "share": model.share_,
         "slack": certificate and _slack(model),
         "remarks": list(model.remarks_),
     }
-    print(json.dumps(found))
+    print(json.dumps(found, default=str))
 
 
 def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) -> None:
+    from bitveil.audits.words import group_name
+
     lines = {
         "target, sensitive": f"{listed(target)}; {listed(sensitive)}",
         "features": listed(model.feature_names_in_ or []),
         "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
+        "groups": "; ".join(f"{group_name(g)}: {n} rows" for g, n in model.group_sizes_.items()),
         "certificate": str(model.certificate_ or "none, because no goal was set"),
+        "price of protection": str(model.price_ or "not known from this fit: see `bitveil audit`"),
     }
     if model.certificate_ is not None:
         unit = "" if model.certificate_.entropy is None else " bits"
