@@ -145,7 +145,9 @@ def pages():
     return every_page()
 
 
-@pytest.fixture(params=["adult", "foreign", "wide", "several"])
+@pytest.fixture(
+    params=["adult", "foreign", "wide", "several", "odds", "broken", "groups", "blank"]
+)
 def content(request, pages):
     """Each of these pages."""
 

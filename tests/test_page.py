@@ -1,17 +1,21 @@
 """The page: what it says."""
 
+import datetime
+import re
 from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from audit_pages import Parsed, full_audit, rows_of
+from audit_pages import Parsed, full_audit, odds_audit, rows_of
 from bitveil.audits import audit, html_report
+from bitveil.audits.families import FAMILIES
 from bitveil.audits.page.figures import figures
-from bitveil.audits.page.marks import axis_of
+from bitveil.audits.page.marks import RowPlot, axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.patterns import Pattern
+from bitveil.audits.prices import Answers, Price
 from bitveil.audits.rounding import at_least, at_most, bits_at_most
 from bitveil.certificates import EQUAL_OPPORTUNITY_GAP, EQUALISED_ODDS_GAP
 from worlds import audit_named, noisy_copy, parity_trap
@@ -60,8 +64,8 @@ def test_the_first_sentence_says_what_is_certified_and_what_is_certain():
     assert found.certificate.bound == pytest.approx(0.4400, abs=1e-4)
     assert found.certain_gap == pytest.approx(0.3408, abs=1e-4)
     assert (
-        "Any classifier of these codes treats men and women differently by at most 44.1 "
-        "percentage points, with probability 95 %. Some classifier reaches at least 34 points"
+        "No rule that sees only these codes treats men and women more than 44.1 percentage points "
+        "differently (95 % certain). Some rule differs by at least 34."
     ) in words
     assert "What these codes reveal about sex" in words
     assert "for each of 2,000 rows a code of 1 bit" in words
@@ -73,13 +77,14 @@ def test_the_page_says_where_nothing_is_certified_or_certain():
     few = audit_named(*rows_of(parity_trap(), 2), delta=0.01)
 
     assert (
-        "treats any two of the 3 groups differently by at most 5.1 percentage points, with "
-        "probability 95 %. These rows cannot show whether there is any gap at all."
+        "treats any two groups more than 5.1 percentage points differently (95 % certain). "
+        "Whether there is any difference cannot be told from these rows."
     ) in Parsed(html_report(blind)).words()
     assert "no gap" not in Parsed(html_report(blind)).words()
     assert (
-        "Nothing is certified. Some classifier of these codes may treat 0 and 1 differently by up "
-        "to 100 percentage points. These rows cannot show whether there is any gap at all."
+        "These rows certify no limit. Some rule that sees only these codes may treat the groups 0 "
+        "and 1 up to 100 percentage points differently. Whether there is any difference cannot be "
+        "told from these rows."
     ) in Parsed(html_report(few)).words()
 
 
@@ -115,10 +120,10 @@ def test_an_audit_leads_with_the_gap_that_the_encoder_was_fitted_for():
 
     assert odds.certificate.quantity == EQUALISED_ODDS_GAP
     assert (
-        "Among rows of the same hired, any classifier of these codes treats f and m differently "
-        f"by at most {at_most(odds.certificate.bound)} percentage points"
+        "Among those with the same hired, no rule that sees only these codes treats f and m more "
+        f"than {at_most(odds.certificate.bound)} percentage points differently"
     ) in words
-    assert f"Some classifier reaches at least {at_least(odds.least)} points" in words
+    assert f"Some rule differs by at least {at_least(odds.least)}." in words
     assert words.index("equalised odds") < words.index("demographic parity")
     assert f"certified: at most {at_most(parity.certificate.bound)}" in words  # beside attackers
     first, second = [line for line in str(leads).splitlines() if line.startswith("certified")]
@@ -135,12 +140,12 @@ def test_the_gap_of_equal_opportunity_is_among_the_rows_of_one_target():
     leads = replace(leads, intervals=(*leads.intervals, parity))
 
     assert (
-        "Among rows whose hired is the positive one, any classifier of these codes treats f and m "
-        "differently by at most 32.1 percentage points"
+        "Among those with the positive hired, no rule that sees only these codes treats f and m "
+        "more than 32.1 percentage points differently"
     ) in Parsed(html_report(leads)).words()
     assert "among rows whose hired is the positive one ≤ 0.3210" in str(leads)
     object.__setattr__(leads, "positive", "yes")
-    assert "Among rows whose hired is yes, any classifier" in Parsed(html_report(leads)).words()
+    assert "Among those whose hired is yes, no rule" in Parsed(html_report(leads)).words()
     assert "among rows whose hired is yes ≤ 0.3210" in str(leads)
 
 
@@ -164,8 +169,8 @@ def test_a_refuted_bound_is_marked_everywhere():
     assert f"treats the groups differently by at least {at_least(worst.least)} perc" in words
     assert "The certificate allows at most 5." in words
     assert "at most 7.5 of 100 audits" in words
-    assert "rows were used in fitting, rows are copies of others, or these are not" in words
-    assert "Any classifier of these codes" not in words
+    assert "something is wrong: rows helped to make the codes, or rows are copies" in words
+    assert "No rule that sees only these codes" not in words
     for certified in ("to 5 points", "at most 5", "0.0500"):
         for after in words.split(certified)[1:]:
             assert after.startswith((" (does not hold)", ".")), after[:40]
@@ -246,7 +251,8 @@ def test_planted_leaks_are_named():
     assert "bit 2 and bit 5 together reveal 1.0000 of 1.0000 bits" in str(by_trap)
     told = Parsed(html_report(by_rare)).words()
     share = f"{rare[:, 7].mean():.1%}".replace("%", " %")
-    assert f"{rare[:, 7].sum()} rows ({share}) with bit 7 = 1, 100.0 % are 1" in told
+    rows = rare[:, 7].sum()
+    assert f"{rows} rows ({share}) have bit 7 = 1. Of these, 100.0 % are 1" in told
     assert "bit 7 = 1" in str(by_rare)
 
 
@@ -254,18 +260,186 @@ def test_every_page_says_what_it_does_not_say_and_how_to_repeat_the_audit(conten
     words = Parsed(content).words()
 
     for part in (
+        "Verdict",
         "What this does not say",
-        "rows that were used in fitting",
         "another population",
-        "two draws for one row",
         "other columns of the row",
         "How to repeat this audit",
-        "Seed",
+        "seed",
         "SHA-256",
         "scikit-learn",
         "bitveil.audit/1",
     ):
         assert part in words
+
+
+def test_only_a_page_of_an_encoder_speaks_of_its_fit_and_of_draws(pages):
+    own, others = (Parsed(pages[name]).words() for name in ("odds", "groups"))
+
+    for words in ("rows that were used in fitting", "two draws for one row", "none of them used"):
+        assert words in own
+        assert words not in others
+    assert "rows that helped to make the codes" in others
+    for word in ("fitted", "fitting", "drawn", "draw", "held-out"):
+        assert word not in others.split()
+
+
+# The verdict
+
+
+def test_the_verdict_is_about_the_goal_of_the_fit_and_comes_first():
+    found = odds_audit()
+    words = Parsed(html_report(found, date=datetime.date(2026, 11, 30))).words()
+    bound = at_most(found.certificate.bound)
+
+    assert found.check().kept
+    assert (
+        f"✓ Kept These rows certify at most {bound} percentage points. The limit is 70." in words
+    )
+    assert "Goal of the fit At most 70 percentage points" in words
+    assert "(equalised odds)" in words
+    assert "Each bound is right with probability 95 % (δ = 0.05)." in words
+    assert "30 November 2026" in words
+    assert words.index("✓ Kept") < words.index("Among those with the same income, no rule")
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [
+        (
+            0.001,
+            "✕ Broken Some rule reaches at least {least} percentage points. The limit is 0.1.",
+        ),
+        (
+            0.15,
+            "? Not shown These rows cannot tell: they show at least {least} and at most {most} "
+            "percentage points. The limit is 15. More rows may decide.",
+        ),
+        (0.9, "✓ Kept These rows certify at most {most} percentage points. The limit is 90."),
+    ],
+)
+def test_the_verdict_is_about_a_given_limit(limit, says):
+    found = leaning(400)
+    most, least = at_most(found.certificate.bound), at_least(found.certain_gap)
+
+    assert 0.001 < found.certain_gap < 0.15 < found.certificate.bound < 0.9
+    words = Parsed(html_report(found, limit=limit)).words()
+    assert says.format(most=most, least=least) in words
+
+
+def test_limits_of_bits_and_of_guesses_have_their_units():
+    found = leaning()
+    bits = Parsed(html_report(found, limit=0.5, quantity="information")).words()
+    guesses = Parsed(html_report(found, limit=0.51, quantity="balanced_attack_accuracy")).words()
+
+    assert "The limit is 0.5." in bits
+    assert "At most 0.5 bits: information about sex" in bits
+    assert "✕ Broken Some rule reaches at least" in guesses
+    assert "At most 51 %: how often an attacker guesses the group" in guesses
+    with pytest.raises(ValueError, match="limit"):
+        html_report(found, limit=1.5)
+
+
+def test_without_a_promise_nothing_is_kept_or_broken():
+    words = Parsed(html_report(leaning())).words()
+
+    assert "No limit set Nothing was promised" in words or "No limit was set" in words
+    assert "Kept" not in words
+    assert "Broken" not in words
+
+
+def test_a_refuted_certificate_keeps_nothing():
+    found = leaning(p=0.9)
+    checks = tuple(replace(check, bound=0.05, holds=False) for check in found.checks)
+    words = Parsed(html_report(replace(found, checks=checks, goal=0.95))).words()
+
+    assert "? Not shown An attacker refutes the certificate" in words
+    assert "✓" not in words
+
+
+# Intervals
+
+
+def test_every_attacker_and_every_user_has_an_interval_around_its_number(adult):
+    view = View("x", "", adult)
+    drawn = figures(view)
+
+    for name in ("attackers", "use", "differences"):
+        plot = drawn[name]
+        for row in plot.rows[name == "attackers" :]:
+            whiskers = [mark for mark in row.marks if mark.kind == "whisker"]
+            dots = [mark for mark in row.marks if mark.end is None]
+            assert len(whiskers) == len(dots) > 0, row.label
+            for whisker, dot in zip(whiskers, dots, strict=True):
+                assert plot.axis.low <= whisker.value <= whisker.end <= plot.axis.high
+                assert name == "differences" or whisker.value <= dot.value <= whisker.end
+    labels = ", ".join(row.label for row in drawn["attackers"].rows)
+    for seen in (*FAMILIES, "1 draw", "50 draws", "logits"):
+        assert seen in labels
+
+
+def test_rows_with_the_same_numbers_are_one(adult):
+    for plot in figures(View("x", "", adult)).values():
+        if isinstance(plot, RowPlot) and not plot.rows[0].code:
+            shown = [(row.text, tuple(m.value for m in row.marks)) for row in plot.rows]
+            assert len(shown) == len(set(shown)), plot.key
+
+
+def test_nothing_is_minus_zero(content):
+    assert not re.search(r"[-−]0(\.0+)?(?![\d.])", Parsed(content).words())
+
+
+def test_a_pattern_of_few_rows_is_not_at_the_head_of_the_page():
+    found = few_have_a_code()
+    few = Pattern(("zone",), (7,), False, 12, 0.006, 0, 1.0, 0.5, 0.75, 0.05)
+    many = replace(few, rows=40, values=(8,))
+    alone = replace(found, meaning=replace(found.meaning, patterns=(few,)))
+    both = replace(found, meaning=replace(found.meaning, patterns=(few, many)))
+
+    assert "Who stands out most" not in Parsed(html_report(alone)).words()
+    assert "zone = 7" in Parsed(html_report(alone)).words()  # but in the list
+    assert (
+        "Who stands out most: 40 rows (0.6 %) have zone = 8." in Parsed(html_report(both)).words()
+    )
+
+
+# Use
+
+
+def test_the_price_stands_beside_the_codes():
+    price = Price(
+        "accuracy", Answers(0.87, 0.18), Answers(0.84, -0.0001), 0.76, "40 rows", "boosting"
+    )
+    found = replace(leaning(), price=price)
+    words = Parsed(html_report(found)).words()
+
+    assert "What protection costs, on 40 rows." in words
+    assert "all columns, no protection: boosting 87.0 % 18.0 points" in words
+    assert "the published codes 84.0 % 0.0 points" in words
+    assert "nothing: always the same answer 76.0 % 0.0 points" in words
+    assert "of little use" not in words
+    useless = replace(price, protected=Answers(0.76, 0.0))
+    assert "of little use" in Parsed(html_report(replace(found, price=useless))).words()
+
+
+def test_rates_are_named_by_the_values_of_the_target(pages):
+    words = Parsed(pages["odds"]).words()
+
+    assert "among those with income above 50K" in words
+    assert "among those with income of at most 50K" in words
+    assert "true positive rate" not in words
+
+
+def test_the_page_says_where_it_comes_from(pages):
+    page = html_report(
+        leaning(), data="<i>|rows", command="bitveil audit 'a b'", date=datetime.date(2026, 1, 2)
+    )
+    words = Parsed(page).words()
+
+    assert "Data <i>|rows" in words
+    assert "Command bitveil audit 'a b'" in words
+    assert "on 2 January 2026 from <i>|rows" in words
+    assert str(datetime.date.today().year) in Parsed(html_report(leaning())).words()
 
 
 def test_a_full_page_shows_all_that_was_found(adult, pages):
@@ -282,7 +456,7 @@ def test_a_full_page_shows_all_that_was_found(adult, pages):
         "How this code was chosen",
         "education_num",
         "Counted: expected counts, since every row has a name of its own",
-        "true positive rate",
+        "among those whose income_above_50k is 1",
     ):
         assert part in words
     assert adult.made.checksum in words

@@ -37,7 +37,13 @@ def use_of(view: View) -> RowPlot | None:
         ),
         rows,
         DataTable(
-            ("Classifier", "Accuracy", "AUC", "Gap of its answers, points", *_metrics(view)),
+            (
+                "Classifier",
+                "Accuracy",
+                "AUC",
+                "Gap of its answers, points",
+                *(f"Gap {_rows_of(view, metric)}, points" for metric in _metrics(view)),
+            ),
             tuple(
                 (
                     used.probe.family,
@@ -97,7 +103,8 @@ def differences_of(view: View) -> RowPlot | None:
     return RowPlot(
         f"{view.key}-differences",
         f"How much their answers differ {view.between}",
-        f"How much more often a classifier answers yes for one group than for another{_meaning_of_yes(view)}. "
+        "How much more often a classifier answers yes for one group than for another"
+        f"{_meaning_of_yes(view)}. "
         "The line is a bootstrap interval of 95 %. The certified bounds hold for every other rule "
         "that sees only the codes, too.",
         axis_of(

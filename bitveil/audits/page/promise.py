@@ -1,6 +1,7 @@
 """The verdict at the head of the page: what was promised, and whether this audit shows it."""
 
 import datetime
+import math
 from dataclasses import dataclass
 
 from bitveil.audits.headlines import certainty
@@ -11,6 +12,8 @@ from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import Unit
 
 __all__ = ["Promise", "promise_of"]
+
+_UNIT_WORDS = {"gap": "percentage points", "accuracy": "%", "bits": "bits"}
 
 
 @dataclass(frozen=True)
@@ -69,7 +72,10 @@ def _circumstances(view: View, date: datetime.date) -> tuple[tuple[str, str], ..
 
     return (
         ("Compared", f"{_compared(view)}."),
-        ("Certainty", f"Each bound is right with probability {certainty(delta)} (δ = {delta:g})."),
+        (
+            "Certainty",
+            f"Each bound is right with probability {certainty(delta)} (δ\u00a0=\u00a0{delta:g}).",
+        ),
         ("Rows", f"{found.n_rows:,}{new}: {groups}."),
         ("Date", f"{date.day} {date:%B %Y}"),
     )
@@ -78,17 +84,17 @@ def _circumstances(view: View, date: datetime.date) -> tuple[tuple[str, str], ..
 def _finding(verdict: Verdict) -> str:
     """What the audit shows about the limit."""
 
-    limit = _amount(verdict.limit, verdict.unit)
+    limit = f"The limit is {_number(verdict.limit, verdict.unit)}."
     if verdict.outcome == "kept":
-        return f"These rows certify at most {_most(verdict)}. The limit is {limit}."
+        return f"These rows certify at most {_most(verdict)}. {limit}"
     if verdict.outcome == "broken":
-        return f"The codes reach at least {_least(verdict)}. The limit is {limit}."
+        return f"Some rule reaches at least {_least(verdict)}. {limit}"
     if verdict.reason is not None:
-        return f"An attacker refutes the certificate, so nothing shows that {limit} are kept."
+        return f"An attacker refutes the certificate, so nothing shows that it is kept. {limit}"
 
     return (
-        f"These rows cannot tell: they show at least {_least(verdict)} and at most "
-        f"{_most(verdict)}. The limit is {limit}. More rows may decide."
+        f"These rows cannot tell: they show at least {_lower_number(verdict)} and at most "
+        f"{_most(verdict)}. {limit} More rows may decide."
     )
 
 
@@ -117,27 +123,39 @@ def _compared(view: View) -> str:
     among = view.among(view.headline)
     rows = f"{among[:1].lower()}{among[1:]}" if among else "among all rows"
 
-    return f"{view.compared[:1].upper()}{view.compared[1:]}, {rows}"
+    return f"{view.compared}, {rows}"
 
 
 def _amount(value: float, unit: Unit) -> str:
-    if unit == "bits":
-        return f"{value:g} bits"
-    if unit == "accuracy":
-        return f"{100 * value:.4g} %"
+    """A limit with its unit."""
 
-    return f"{100 * value:.4g} percentage points"
+    return _with_unit(_number(value, unit), unit)
+
+
+def _number(value: float, unit: Unit) -> str:
+    """A limit in its unit: in points or percent, or in bits."""
+
+    return f"{value:g}" if unit == "bits" else f"{100 * value:.4g}"
 
 
 def _most(verdict: Verdict) -> str:
-    if verdict.unit == "bits":
-        return bits_at_most(verdict.bound)
+    rounded = bits_at_most if verdict.unit == "bits" else at_most
 
-    return at_most(verdict.bound) + " %" * (verdict.unit == "accuracy")
+    return _with_unit(rounded(verdict.bound), verdict.unit)
 
 
 def _least(verdict: Verdict) -> str:
-    if verdict.unit == "bits":
-        return f"{verdict.least:.3f}"
+    return _with_unit(_lower_number(verdict), verdict.unit)
 
-    return at_least(verdict.least) + " %" * (verdict.unit == "accuracy")
+
+def _lower_number(verdict: Verdict) -> str:
+    """The lower bound, rounded down."""
+
+    if verdict.unit == "bits":
+        return f"{math.floor(1000 * verdict.least) / 1000:.3f}"
+
+    return at_least(verdict.least)
+
+
+def _with_unit(number: str, unit: Unit) -> str:
+    return f"{number} {_UNIT_WORDS[unit]}"
