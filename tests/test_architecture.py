@@ -18,7 +18,7 @@ ORDER = (
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells certificates columns forests learners posteriors features specimens frozen repeats "
     "inspection folders exports goals trainers search rows audits plots schema coder spills "
-    "decoders tallies settings remarks fitting samples saved_schema saving model_audits "
+    "decoders tallies settings remarks fitting samples plans saved_schema saving model_audits "
     "estimators models streams jobs code_files count_files clusters stream_audits shares "
     "mixtures baselines datasets benchmark demo cli".split()
 )

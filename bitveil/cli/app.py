@@ -13,6 +13,7 @@ from bitveil.cli.encode import encode_command
 from bitveil.cli.fit import fit_command
 from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
+from bitveil.cli.plan import plan_command
 
 __all__ = ["commands", "main"]
 
@@ -49,6 +50,7 @@ def _options(
 
 
 commands.command("demo")(demo_command)
+commands.command("plan")(plan_command)
 commands.command("fit")(fit_command)
 commands.command("encode")(encode_command)
 commands.command("audit")(audit_command)

@@ -18,7 +18,7 @@ from bitveil.cli.checks import (
     check_suffix,
 )
 from bitveil.cli.messages import CAVEAT, in_options, listed, say
-from bitveil.cli.options import Encoding, Force, Id, Json, Sep
+from bitveil.cli.options import EncodingOption, Force, Id, Json, Sep
 from bitveil.cli.subjects import Attackers, Question, audit_codes, audit_counts, audit_encoder
 from bitveil.delimited import CsvForm
 
@@ -112,7 +112,7 @@ def audit_command(
         ),
     ] = None,
     sep: Sep = None,
-    encoding: Encoding = None,
+    encoding: EncodingOption = None,
     json_: Json = False,
 ) -> None:
     """Measure what codes reveal about a sensitive column.
