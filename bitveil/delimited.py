@@ -27,6 +27,10 @@ _FIRST_BYTES = ((b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 """The first bytes of files that say their encoding."""
 
 
+class OneColumnError(ValueError):
+    """A file seems to have another separator."""
+
+
 @dataclass(frozen=True)
 class CsvForm:
     r"""How a CSV file is written.
@@ -93,13 +97,13 @@ class CsvForm:
             names: The names in its first line.
 
         Raises:
-            ValueError: If there is one name that holds another separator.
+            OneColumnError: If there is one name that holds another separator.
 
         Example:
             >>> CsvForm().check_names(["age;sex"])
             Traceback (most recent call last):
             ...
-            ValueError: it has one column, whose name holds semicolons. Is it separated by ';'?...
+            bitveil.delimited.OneColumnError: has one column, whose name holds semicolons. ...
         """
 
         if len(names) != 1 or (self.sep is not None and self.separator == ","):
@@ -108,16 +112,23 @@ class CsvForm:
             if other != self.separator and other in names[0]:
                 spoken = "tab" if other == "\t" else other
                 by = "tabs" if other == "\t" else f"{other!r}"
-                raise ValueError(
-                    f"it has one column, whose name holds {word}. Is it separated by {by}? Try "
-                    f"`sep={spoken!r}`. (If it really has one column: `sep=','`.)"
+                raise OneColumnError(
+                    f"has one column, whose name holds {word}. Is it separated by {by}? Try "
+                    f"`sep={spoken!r}`, or `sep=','` if it really has one column."
                 )
 
-    def said(self, error: Exception, path: Path) -> str:
-        """Why a file cannot be read, and what to do if its encoding is the reason."""
+    def blamed(self, error: Exception, path: Path) -> ValueError:
+        """An error that names the file, and says what to do if its form is the reason."""
 
-        if not isinstance(error, UnicodeError):
-            return str(error)
+        if isinstance(error, OneColumnError):
+            return ValueError(f"{path} {error}")
+        said = self._on_encoding(path) if isinstance(error, UnicodeError) else str(error)
+
+        return ValueError(f"{path} cannot be read: {said}")
+
+    def _on_encoding(self, path: Path) -> str:
+        """Why the bytes of a file are no text, and which encoding to try."""
+
         start = f"it is not written in {self.encoding or 'UTF-8'}. "
         with path.open("rb") as file:
             first = file.read(4)

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from bitveil.audits.prices import Price
 from bitveil.batches import Rows, batch_rows
 from bitveil.cells import PosteriorColumns
+from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder, count_codes, frozen_layers
 from bitveil.columns.table import Table
@@ -35,7 +36,7 @@ from bitveil.networks import Decoding, Encoding
 from bitveil.pricing import fit_price
 from bitveil.processes import check_same_work, is_first, is_launched
 from bitveil.quotes import quoted
-from bitveil.remarks import remarks
+from bitveil.remarks import remarks, small_groups
 from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.schema import Schema
@@ -152,7 +153,7 @@ def fit_encoder(
     if goal is not None:
         sample.check_copies()
         if own:
-            _check_possible(settings, goal, sample.sizes(rows["certify"]), draws)
+            _check_possible(settings, schema, goal, sample.sizes(rows["certify"]), draws)
     if settings.training.checkpoint is not None and is_first():
         check_mark(Path(settings.training.checkpoint), fingerprint(settings, sample))
 
@@ -174,7 +175,7 @@ def fit_encoder(
         else:
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
-            _check_possible(settings, goal, sizes, draws)
+            _check_possible(settings, schema, goal, sizes, draws)
         chosen, certificate, path = search(
             trainer,
             goal,
@@ -210,11 +211,22 @@ def fit_encoder(
     )
 
 
-def _check_possible(settings: Settings, goal: Goal, rows: GroupTables, draws: str) -> None:
+def _check_possible(
+    settings: Settings, schema: Schema, goal: Goal, rows: GroupTables, draws: str
+) -> None:
     """Refuse a goal that these rows cannot certify, if no row may stay blank."""
 
-    if settings.on_unmet == "raise":
+    if settings.on_unmet != "raise":
+        return
+    try:
         goal.check_possible(rows, draws=draws)
+    except UncertifiableError as error:
+        cells = rows.compared_rows(goal.criterion, goal.positive).tolist()
+        groups = schema.grouping.values.tolist()
+        said = small_groups(groups, cells, goal.limit, goal.delta, draws)
+        if goal.quantity != "gap" or said is None:
+            raise
+        raise UncertifiableError(f"{error} {said}") from error
 
 
 def _check_seed(settings: Settings) -> None:

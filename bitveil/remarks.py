@@ -4,18 +4,27 @@ A code can be of no use for its target, or leave many rows blank. Then a fit say
 says what would help.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Any
 
 from bitveil.audits.prices import Price
+from bitveil.certificates.planning import groups_in_the_way, least_gap_within
 from bitveil.certificates.upper import Certificate
 from bitveil.posteriors import PosteriorScore
+from bitveil.quotes import quoted
 from bitveil.schema import Schema
 from bitveil.trainers import Step
 
-__all__ = ["remarks"]
+__all__ = ["remarks", "small_groups"]
 
 _MANY_BLANK = 0.5
 """If fewer rows than this get a code, the slack is named as the reason."""
+
+_FEW_HELD_OUT = 30
+"""A group of fewer held-out rows is named, even if there is only one other group."""
+
+_MOST_SMALL = 5
+"""The most small groups that a remark names."""
 
 _LITTLE = 1e-3
 """A code that is better than a constant by less is of no use: in accuracy, or in variance."""
@@ -41,6 +50,7 @@ def remarks(
     said = [*_on_posteriors(schema, scores)]
     if certificate is not None and certificate.share < 1:
         said.append(_on_blanks(certificate))
+        said += _on_small_groups(schema, certificate)
     gained = step.score is not None and step.score - (step.constant or 0.0) >= _LITTLE
     hopeless = bool(schema.target.names and scores) and not scores[0].helps
     if step.score is not None and (hopeless or not gained):
@@ -81,6 +91,57 @@ def _on_blanks(certificate: Certificate) -> str:
     return (
         f"{start}{rows} held-out rows certify {limit / share:.4f} for the whole code, and the "
         f"goal is {limit:g}. {help_}"
+    )
+
+
+def _on_small_groups(schema: Schema, certificate: Certificate) -> Iterator[str]:
+    """Which groups are so small that they decide what can be certified."""
+
+    groups, sizes = schema.grouping.values.tolist(), certificate.sizes
+    cells = [sizes[i : i + len(groups)] for i in range(0, len(sizes), len(groups))]
+    said = small_groups(groups, cells, certificate.bound, certificate.delta, certificate.draws)
+    if said is not None and certificate.entropy is None:
+        yield said
+
+
+def small_groups(
+    groups: Sequence[Any], cells: Sequence[Sequence[int]], goal: float, delta: float, draws: str
+) -> str | None:
+    """Which groups are too small for a gap, and what to do; None if no groups stand out.
+
+    Arguments:
+        groups: The values of the groups.
+        cells: The number of held-out rows of each target and group. One target: all rows.
+        goal: The gap that is to be certified.
+        delta: The probability that the certificate may be wrong.
+        draws: What is counted: `"soft"` (expected) or `"hard"` (drawn) codes.
+
+    Example:
+        >>> print(small_groups(["a", "b", "c"], [[900, 700, 6]], 0.1, 0.05, "soft"))
+        The group 'c' (6 held-out rows) is too small: no gap below 0.439 can be certified...
+    """
+
+    found = groups_in_the_way(cells, delta, draws=draws, goal=goal)
+    least = least_gap_within(cells, delta, draws=draws)
+    fewest = [min(sizes) for sizes in zip(*cells, strict=True)]
+    if least <= goal or not (found or min(fewest) < _FEW_HELD_OUT):
+        return None
+    small = found or [fewest.index(min(fewest))]
+    named = [f"{quoted(groups[g])} ({fewest[g]} held-out rows)" for g in small[:_MOST_SMALL]]
+    more = [f"{len(small) - _MOST_SMALL} more"] if len(small) > _MOST_SMALL else []
+    start = f"The group{'s' if found[1:] else ''} {', '.join([*named, *more])}"
+    them = "them" if found[1:] else "it"
+    kept = [[n for g, n in enumerate(sizes) if g not in found] for sizes in cells]
+    without = ""
+    if found:
+        without = (
+            f", and none below {least_gap_within(kept, delta, draws=draws):.3f} without {them}"
+        )
+
+    return (
+        f"{start} {'are' if found[1:] else 'is'} too small: no gap below {least:.3f} can be "
+        f"certified with {them}{without}. Join small groups (`join_rare`), leave their rows out, "
+        "or bring more of them."
     )
 
 

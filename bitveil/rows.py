@@ -17,7 +17,7 @@ from bitveil.group_tables import GroupTables
 from bitveil.quotes import quoted
 from bitveil.repeats import check_copies
 
-__all__ = ["SPLIT", "Sample", "check_weights", "conditions", "split_rows"]
+__all__ = ["SPLIT", "Sample", "certified_share", "check_weights", "conditions", "split_rows"]
 
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select and, if a goal must be certified, to certify."""
@@ -218,10 +218,21 @@ class Sample:
         return missing
 
 
+def certified_share(n: int) -> float:
+    """The share of n rows that certify a goal.
+
+    Example:
+        >>> certified_share(9_999), certified_share(10_000)
+        (0.5, 0.3)
+    """
+
+    return 0.5 if n < SMALL_SAMPLE else SPLIT[2]
+
+
 def _use_shares(n: int, certify: bool) -> tuple[float, ...]:
     """The shares of n rows for each use. Rows to fit are to rows to select as 5 to 2."""
 
-    certified = 0.0 if not certify else 0.5 if n < SMALL_SAMPLE else SPLIT[2]
+    certified = certified_share(n) if certify else 0.0
     rest = (1 - certified) / (SPLIT[0] + SPLIT[1])
 
     return (SPLIT[0] * rest, SPLIT[1] * rest, certified)[: 3 if certify else 2]

@@ -47,6 +47,7 @@ __all__ = [
     "listed_names",
     "one_or_several",
     "read_sample",
+    "sample_size",
     "sampled_rows",
 ]
 
@@ -260,10 +261,20 @@ def sampled_rows(
     chosen = np.zeros(len(numbers), dtype=bool)
     ordered = np.argsort(numbers, kind="stable")
     for rows in np.split(ordered, np.bincount(numbers).cumsum()[:-1]):
-        some = max(round(share * len(rows)), min(_LEAST_OF_GROUP, len(rows) // 2))
-        chosen[rng.choice(rows, min(some, len(rows)), replace=False)] = True
+        chosen[rng.choice(rows, sample_size(share, len(rows)), replace=False)] = True
 
     return chosen
+
+
+def sample_size(share: float, n: int) -> int:
+    """How many of n rows of one group are in a sample of this share of all rows.
+
+    Example:
+        >>> sample_size(0.01, 100_000), sample_size(0.01, 1000), sample_size(0.01, 40)
+        (1000, 200, 20)
+    """
+
+    return min(n, max(round(share * n), min(_LEAST_OF_GROUP, n // 2)))
 
 
 def _value_numbers(

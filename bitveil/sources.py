@@ -253,7 +253,7 @@ def _opened(path: Path, keys: Mapping[str, Any], form: CsvForm) -> _File:
     try:
         columns, n_rows = _csv_head(path, form) if path.suffix == ".csv" else _parquet_head(path)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {form.said(error, path)}") from error
+        raise form.blamed(error, path) from error
     if n_rows == 0:
         raise ValueError(f"{path} has no rows.")
     if both := [name for name in keys if name in columns]:
@@ -315,9 +315,7 @@ def _blaming(
             for batch in read([name for name in names if name not in file.keys]):
                 yield _with_keys(batch, file.keys, names)
         except (ValueError, OSError) as error:
-            raise ValueError(
-                f"{file.path} cannot be read: {file.form.said(error, file.path)}"
-            ) from error
+            raise file.form.blamed(error, file.path) from error
 
     return batches
 
@@ -361,9 +359,7 @@ def _csv_parts(file: _File) -> "Iterator[Callable[[list[str]], Iterator[pa.Recor
         for frame in frames:
             yield partial(_text_batches, frame)
     except (ValueError, OSError) as error:
-        raise ValueError(
-            f"{file.path} cannot be read: {file.form.said(error, file.path)}"
-        ) from error
+        raise file.form.blamed(error, file.path) from error
 
 
 def _csv_frames(path: Path, n_columns: int, block: int, form: CsvForm) -> "Iterator[pd.DataFrame]":

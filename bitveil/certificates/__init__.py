@@ -68,7 +68,13 @@ Source:
 from bitveil.certificates.compared import UncertifiableError, slack
 from bitveil.certificates.dilution import certify_shares, diluted
 from bitveil.certificates.lower import Interval, lower_bound
-from bitveil.certificates.planning import least_bound, least_gap, rows_needed
+from bitveil.certificates.planning import (
+    groups_in_the_way,
+    least_bound,
+    least_gap,
+    least_gap_within,
+    rows_needed,
+)
 from bitveil.certificates.quantities import (
     BALANCED_ATTACK_ACCURACY,
     EQUAL_OPPORTUNITY_GAP,
@@ -101,9 +107,11 @@ __all__ = [
     "diluted",
     "dobrushin_bound",
     "gap_of",
+    "groups_in_the_way",
     "information_of",
     "least_bound",
     "least_gap",
+    "least_gap_within",
     "lower_bound",
     "rows_needed",
     "slack",

@@ -13,7 +13,9 @@ from bitveil.certificates.upper import certify
 from bitveil.group_tables import GroupTables
 from bitveil.quotes import quoted
 
-__all__ = ["least_bound", "least_gap", "rows_needed"]
+__all__ = ["groups_in_the_way", "least_bound", "least_gap", "least_gap_within", "rows_needed"]
+
+_STANDING_OUT = 0.5  # groups are in the way if the least gap without them is this share, or less
 
 
 def least_gap(sizes: Sequence[int], delta: float = 0.05, *, draws: str = "soft") -> float:
@@ -36,6 +38,69 @@ def least_gap(sizes: Sequence[int], delta: float = 0.05, *, draws: str = "soft")
     check_sizes(sizes)
 
     return slack(sorted(sizes)[:2], delta, draws=draws)
+
+
+def least_gap_within(
+    sizes: Sequence[Sequence[int]], delta: float = 0.05, *, draws: str = "soft"
+) -> float:
+    """The largest `least_gap` of the rows of several targets; 1 if a group of one has no rows.
+
+    Arguments:
+        sizes: The number of held-out rows of each target and group. One target: all rows.
+        delta: The probability that the certificate may be wrong.
+        draws: What will be counted: `"soft"` (expected) or `"hard"` (drawn) codes.
+
+    Example:
+        >>> round(least_gap_within([[1000, 1000], [500, 500]]), 4), least_gap_within([[9, 0]])
+        (0.0592, 1.0)
+    """
+
+    if min(map(min, sizes)) < 1:
+        return 1.0
+
+    return min(1.0, max(least_gap(each, delta, draws=draws) for each in sizes))
+
+
+def groups_in_the_way(
+    sizes: Sequence[Sequence[int]],
+    delta: float = 0.05,
+    *,
+    draws: str = "soft",
+    goal: float | None = None,
+) -> list[int]:
+    """The smallest groups, without which the least gap is at most half as large.
+
+    If there is a goal that is too small for these rows, they are the smallest groups without which
+    it is not, if there are such groups.
+
+    Arguments:
+        sizes: The number of held-out rows of each target and group. One target: all rows.
+        delta: The probability that the certificate may be wrong.
+        draws: What will be counted: `"soft"` (expected) or `"hard"` (drawn) codes.
+        goal: The gap that is to be certified, or None.
+
+    Returns:
+        The numbers of the groups, from the smallest on; none if no groups stand out.
+
+    Example:
+        >>> groups_in_the_way([[1000, 6, 1000, 20]]), groups_in_the_way([[1000, 900]])
+        ([1], [])
+    """
+
+    rows = np.asarray(sizes)
+    order = np.lexsort((rows.sum(0), rows.min(0))).tolist()
+    ladder = [
+        least_gap_within(np.delete(rows, order[:n], 1).tolist(), delta, draws=draws)
+        for n in range(len(order) - 1)
+    ]
+    if goal is not None and ladder[0] > goal:
+        enough = next((n for n, gap in enumerate(ladder) if gap <= goal), None)
+        if enough is not None:
+            return order[:enough]
+
+    return order[
+        : next((n for n, gap in enumerate(ladder) if gap <= _STANDING_OUT * ladder[0]), 0)
+    ]
 
 
 def least_bound(

@@ -18,6 +18,7 @@ from bitveil.cli.fit import fit_command
 from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
 from bitveil.cli.monitor import monitor_command
+from bitveil.cli.plan import plan_command
 
 __all__ = ["commands", "main"]
 
@@ -57,6 +58,7 @@ def _options(
 
 
 commands.command("demo")(demo_command)
+commands.command("plan")(plan_command)
 commands.command("fit")(fit_command)
 commands.command("encode")(encode_command)
 commands.command("audit")(audit_command)

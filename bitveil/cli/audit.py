@@ -20,7 +20,7 @@ from bitveil.cli.checks import (
 from bitveil.cli.gate import check_different, gate_of, judged_audit
 from bitveil.cli.messages import CAVEAT, in_options, listed, say
 from bitveil.cli.options import (
-    Encoding,
+    EncodingOption,
     Force,
     Id,
     Json,
@@ -127,7 +127,7 @@ def audit_command(
         ),
     ] = None,
     sep: Sep = None,
-    encoding: Encoding = None,
+    encoding: EncodingOption = None,
     json_: Json = False,
 ) -> None:
     """Measure what codes reveal about a sensitive column.

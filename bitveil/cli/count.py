@@ -7,7 +7,7 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import listed, note, print_table
-from bitveil.cli.options import Data, Encoder, Encoding, Force, Id, Sep
+from bitveil.cli.options import Data, Encoder, EncodingOption, Force, Id, Sep
 from bitveil.cli.progress import Progress, expected_rows, progress
 from bitveil.cli.tables import check_columns, open_rows
 from bitveil.delimited import CsvForm
@@ -38,7 +38,7 @@ def count_command(
     ] = None,
     force: Force = False,
     sep: Sep = None,
-    encoding: Encoding = None,
+    encoding: EncodingOption = None,
     shown: Progress = False,
 ) -> None:
     """Count the codes of new rows by group, for `bitveil merge`, which certifies them.

@@ -8,7 +8,7 @@ import typer
 
 from bitveil.cli.checks import check_output, check_suffix
 from bitveil.cli.messages import note, say
-from bitveil.cli.options import Data, Encoder, Encoding, Force, Id, Sep
+from bitveil.cli.options import Data, Encoder, EncodingOption, Force, Id, Sep
 from bitveil.cli.progress import Progress, expected_rows, progress
 from bitveil.cli.tables import check_columns, open_rows
 from bitveil.delimited import CsvForm
@@ -38,7 +38,7 @@ def encode_command(
     id_: Id = None,
     force: Force = False,
     sep: Sep = None,
-    encoding: Encoding = None,
+    encoding: EncodingOption = None,
     shown: Progress = False,
 ) -> None:
     """Write the codes of rows. The codes are frozen: the same row gets the same code.

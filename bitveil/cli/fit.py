@@ -12,8 +12,8 @@ import typer
 from bitveil.checks import check_roles
 from bitveil.cli.messages import in_options, listed, note, print_table, say
 from bitveil.cli.options import (
-    Criterion,
-    Encoding,
+    CriterionOption,
+    EncodingOption,
     Id,
     JoinRare,
     Json,
@@ -22,7 +22,7 @@ from bitveil.cli.options import (
     Sep,
 )
 from bitveil.cli.scores import (
-    Score,
+    Reached,
     described_scores,
     scored_use,
     scores_of,
@@ -57,7 +57,7 @@ def fit_command(
         float | None,
         typer.Option(help="A goal in bits about the sensitive column instead of a gap."),
     ] = None,
-    criterion: Criterion = "independence",
+    criterion: CriterionOption = "independence",
     delta: Annotated[
         float, typer.Option(help="The probability that the certificate may be wrong.")
     ] = 0.05,
@@ -98,7 +98,7 @@ def fit_command(
     ] = None,
     id_: Id = None,
     sep: Sep = None,
-    encoding: Encoding = None,
+    encoding: EncodingOption = None,
     sample: Annotated[
         int | None,
         typer.Option(
@@ -193,7 +193,7 @@ class _Roles(NamedTuple):
 
 def _fit_table(
     file: Path, form: CsvForm, roles: _Roles, settings: dict[str, Any], wish: dict[str, Any]
-) -> tuple[Any, list[Score]]:
+) -> tuple[Any, list[Reached]]:
     """Fit on a table that is read at once."""
 
     from bitveil.columns.attribute import Attribute
@@ -235,7 +235,7 @@ def _fit_source(
     settings: dict[str, Any],
     wish: dict[str, Any],
     sample: int | None,
-) -> tuple[Any, list[Score]]:
+) -> tuple[Any, list[Reached]]:
     """Fit on a sample of files of any size, and certify on the other rows."""
 
     from bitveil.samples import SAMPLE, first_rows
@@ -343,7 +343,7 @@ def _with_options(said: str) -> str:
     )
 
 
-def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]) -> None:
+def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -> None:
     certificate = model.certificate_
     found = {
         "output": str(output),
@@ -366,7 +366,7 @@ def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]
     print(json.dumps(found, default=str))
 
 
-def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]) -> None:
+def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -> None:
     from bitveil.audits.words import group_name
 
     lines = {
@@ -390,9 +390,7 @@ def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Score]) -> 
     for remark in model.remarks_:
         say(in_options(remark))
     if model.share_ < _FEW_CODES:
-        say(
-            "`bitveil plan` says which gap these rows can certify, and which groups are in the way."
-        )
+        say("`bitveil plan` says which gap these rows can certify, and which groups limit that.")
 
 
 def _slack(model: Any) -> float:

@@ -6,10 +6,10 @@ from typing import Annotated, Literal
 import typer
 
 __all__ = [
-    "Criterion",
+    "CriterionOption",
     "Data",
     "Encoder",
-    "Encoding",
+    "EncodingOption",
     "Force",
     "Id",
     "JoinRare",
@@ -57,7 +57,7 @@ Sep = Annotated[
         "or the word tab. Default: a comma."
     ),
 ]
-Encoding = Annotated[
+EncodingOption = Annotated[
     str | None,
     typer.Option(
         help="The encoding of .csv files that are read, such as cp1252 or utf-16. Default: utf-8."
@@ -73,7 +73,7 @@ JoinRare = Annotated[
 MissingGroup = Annotated[
     bool, typer.Option("--missing-group", help="Treat missing sensitive values as a group.")
 ]
-Criterion = Annotated[
+CriterionOption = Annotated[
     Literal["independence", "separation", "equal_opportunity"],
     typer.Option(
         help="What the gap compares: independence (parity), separation (equalised odds) or "

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from bitveil.sources import Source
 
-__all__ = ["Score", "described_scores", "scored_use", "scores_of", "scores_of_source"]
+__all__ = ["Reached", "described_scores", "scored_use", "scores_of", "scores_of_source"]
 
 _MOST_SCORED = 100_000  # rows of very many that are scored
 
 
-class Score(NamedTuple):
+class Reached(NamedTuple):
     """How well the published codes predict one target on some rows.
 
     Attributes:
@@ -46,7 +46,7 @@ def scores_of(
     ids: "pd.Series[Any] | None",
     use: str,
     weights: "NDArray[np.float64] | None" = None,
-) -> list[Score]:
+) -> list[Reached]:
     """The scores of a fitted model on rows of its fit.
 
     Arguments:
@@ -65,7 +65,7 @@ def scores_of(
         model, bits, table, targets, np.ones(len(table)) if weights is None else weights
     )
 
-    return [Score(*each, use, len(table)) for each in found]
+    return [Reached(*each, use, len(table)) for each in found]
 
 
 def _values(
@@ -94,7 +94,7 @@ def _values(
 
 def scores_of_source(
     model: Any, source: "Source", targets: Sequence[str], ids: str | None
-) -> list[Score]:
+) -> list[Reached]:
     """The scores of a model that was fitted on a source, on some of its rows."""
 
     from bitveil.samples import FitRoles, read_sample
@@ -117,11 +117,11 @@ def scored_use(model: Any) -> str:
     return "certify" if "certify" in model.rows_ else "select"
 
 
-def described_scores(scores: Sequence[Score]) -> str:
+def described_scores(scores: Sequence[Reached]) -> str:
     """Scores in words, with the rows that they come from.
 
     Example:
-        >>> print(described_scores([Score("hired", "accuracy", 0.84, 0.7512, "certify", 200)]))
+        >>> print(described_scores([Reached("hired", "accuracy", 0.84, 0.7512, "certify", 200)]))
         hired: accuracy 0.840 (the most frequent answer alone: 0.751). From the published codes...
     """
 
@@ -135,7 +135,7 @@ def described_scores(scores: Sequence[Score]) -> str:
     return f"{'; '.join(each)}. From the published codes of {rows}"
 
 
-def _beside(score: Score) -> str:
+def _beside(score: Reached) -> str:
     if score.measure == "R²":
         return ""
 

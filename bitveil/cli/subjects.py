@@ -120,7 +120,7 @@ def audit_codes(codes: Path, file: Path | None, columns: list[str], asked: Quest
     _check_codes(file, columns, asked)
     table = _coded_rows(codes, file, columns, asked)
     require(table, asked.roles, file or codes)
-    groups = _grouped(table[asked.sensitive], asked.bins)
+    groups = _in_groups(table[asked.sensitive], asked.bins)
     published = columns or [str(name) for name in table if name not in {*asked.roles, asked.id}]
     if not published:
         raise ValueError(f"{codes} has no column left that could be a code.")
@@ -194,7 +194,7 @@ def _form_of(file: Path, other: Path | None, asked: Question) -> CsvForm:
     return CsvForm() if about_other else asked.form
 
 
-def _grouped(columns: "pd.DataFrame", bins: int | None) -> "pd.DataFrame":
+def _in_groups(columns: "pd.DataFrame", bins: int | None) -> "pd.DataFrame":
     """Sensitive columns whose numbers are cut into bins, if that is asked for.
 
     Columns that make no groups are refused. The error names the column.

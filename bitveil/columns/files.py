@@ -52,7 +52,7 @@ def read_table(
         if names := [name for name in wanted if name not in untyped]:
             table[names] = find_types(names)
     except (ValueError, OSError) as error:
-        raise ValueError(f"{path} cannot be read: {form.said(error, path)}") from error
+        raise form.blamed(error, path) from error
     if table.empty:
         raise ValueError(f"{path} has no rows.")
 
