@@ -7,6 +7,7 @@ import typer
 
 from bitveil.benchmark import command
 from bitveil.cli.audit import audit_command
+from bitveil.cli.compose import compose_command
 from bitveil.cli.count import count_command
 from bitveil.cli.demo import demo_command
 from bitveil.cli.encode import encode_command
@@ -30,6 +31,7 @@ commands.command("encode")(encode_command)
 commands.command("audit")(audit_command)
 commands.command("count")(count_command)
 commands.command("merge")(merge_command)
+commands.command("compose")(compose_command)
 commands.command("monitor")(monitor_command)
 commands.add_typer(command.app, name="bench")
 
