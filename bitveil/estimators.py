@@ -29,6 +29,7 @@ from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
 from bitveil.sources import open_source
 from bitveil.training import Training
+from bitveil.tries import before_of
 from bitveil.workers import one_thread
 
 __all__ = ["InvariantEncoder"]
@@ -117,6 +118,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
             columns: an `audits.Price`. It is measured on the rows to certify, or else to select.
             None without posterior features or target; then an audit measures it.
         group_sizes_: How many rows each of `groups_` has, as a dictionary.
+        tries_: How often a goal was tried on these rows, as far as `fit` was told.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
 
@@ -198,6 +200,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         sensitive_features: ArrayLike,
         sample_weight: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        after: Any = None,
     ) -> Self:
         """Fit a code that is useful for y and hides the sensitive attribute.
 
@@ -214,6 +217,9 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
                 Give names if codes will be drawn by name (see `transform`): then expected counts
                 are certified. Without names the codes are counted as they are drawn, which takes
                 more rows, since rows of equal content share a draw.
+            after: The fitted encoder of the try before, if you try again on the same rows because
+                you did not like it; or how many tries there were. Each try takes a smaller part of
+                delta: see `bitveil.tries`. None: this is the first.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
@@ -223,6 +229,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         """
 
         settings = self.settings()
+        before = before_of(after, settings.delta)
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
@@ -235,6 +242,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
                 sample_weight=sample_weight,
                 ids=ids,
                 start=start,
+                before=before,
             )
         self.adopt(fitted)
 
@@ -252,6 +260,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         join_rare: int = 0,
         cut_numbers: bool = False,
         progress: OnBatch | None = None,
+        after: Any = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
 
@@ -271,6 +280,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
                 none. See `bitveil.columns.attribute`.
             cut_numbers: Whether sensitive numbers of few values are cut into bins, too.
             progress: Called with what is being done and the number of rows of each batch.
+            after: The try before, as for `fit`.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
@@ -294,9 +304,13 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
             join_rare=join_rare,
             cut_numbers=cut_numbers,
         )
+        settings = self.settings()
+        before = before_of(after, settings.delta)
         self._forget()
         with one_thread():
-            self.adopt(fit_source(self.settings(), source, roles, most=most, progress=progress))
+            self.adopt(
+                fit_source(settings, source, roles, most=most, progress=progress, before=before)
+            )
 
         return self
 

@@ -47,6 +47,7 @@ from bitveil.spills import Spill
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
 from bitveil.training import History, Training
+from bitveil.tries import Before, Tries, counting, next_try
 
 __all__ = ["Fitted", "Start", "fit_encoder"]
 
@@ -84,6 +85,7 @@ class Fitted:
         remarks: What a person must know about the fit, in sentences.
         price: What protection costs, or None where it was not measured.
         group_sizes: How many rows each group has; None if an older folder does not say.
+        tries: How often a goal was tried on the same rows: see `bitveil.tries`.
     """
 
     schema: Schema
@@ -99,6 +101,7 @@ class Fitted:
     remarks: tuple[str, ...]
     price: Price | None = None
     group_sizes: dict[Any, int] | None = None
+    tries: Tries = Tries()  # noqa: RUF009 - it cannot be changed
 
 
 def fit_encoder(
@@ -111,6 +114,7 @@ def fit_encoder(
     ids: Any = None,
     start: Start | None = None,
     others: Callable[[Schema, Features], Spill] | None = None,
+    before: Before | None = None,
 ) -> Fitted:
     """Fit an encoder: the whole way from a person's columns to a certificate.
 
@@ -123,6 +127,7 @@ def fit_encoder(
         ids: A name for each row, or None.
         start: Networks and key to start from, or None.
         others: Prepares other rows, all of which certify. None: some of the given rows do.
+        before: The fit before, if this is not the first try of a goal; None: none.
 
     Raises:
         UncertifiableError: If no code meets the goal with these rows.
@@ -149,9 +154,12 @@ def fit_encoder(
 
     # Refuse what cannot be met before anything is trained.
     goal = settings.goal(schema.target)
+    tries, on_tries = (Tries() if before is None else before.tries), None
     draws = "soft" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
+        tries, on_tries = next_try(before, sample.contents, sample.names, goal.delta)
+        goal = replace(goal, delta=tries.level(goal.delta))
         if own:
             _check_possible(settings, schema, goal, sample.sizes(rows["certify"]), draws)
     if settings.training.checkpoint is not None and is_first():
@@ -176,7 +184,7 @@ def fit_encoder(
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
             _check_possible(settings, schema, goal, sizes, draws)
-        chosen, certificate, path = search(
+        chosen, certificate, path = counting(tries)(search)(
             trainer,
             goal,
             parts["fit"],
@@ -205,9 +213,14 @@ def fit_encoder(
         UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32)),
         schema.again(specimens(sample.table, features)),
         n_outputs,
-        (*said, *remarks(schema, features.scores_, chosen.step, certificate, price)),
+        (
+            *said,
+            *remarks(schema, features.scores_, chosen.step, certificate, price),
+            *filter(None, [on_tries]),
+        ),
         price,
         sample.group_sizes(None if own else sizes),
+        tries,
     )
 
 

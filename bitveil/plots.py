@@ -97,7 +97,9 @@ def plot_monitor(monitor: Monitor, ax: "Axes | None" = None) -> "Axes":
     ax.set_xticks(numbers, names, rotation=45, ha="right", parse_math=False)
     ax.set_ylim(bottom=min(0.0, *least))
     ax.set_ylabel(monitor.quantity.name)
-    ax.set_title(f"all bounds hold at once: δ = {monitor.delta:g}", fontsize="medium")
+    ax.set_title(
+        f"all upper bounds at once with probability ≥ {1 - monitor.delta:g}", fontsize="medium"
+    )
     ax.legend()
 
     return ax

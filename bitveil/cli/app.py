@@ -11,6 +11,7 @@ import typer
 from bitveil.benchmark import command
 from bitveil.cli.audit import audit_command
 from bitveil.cli.card import card_command
+from bitveil.cli.compose import compose_command
 from bitveil.cli.count import count_command
 from bitveil.cli.demo import demo_command
 from bitveil.cli.encode import encode_command
@@ -65,6 +66,7 @@ commands.command("audit")(audit_command)
 commands.command("card")(card_command)
 commands.command("count")(count_command)
 commands.command("merge")(merge_command)
+commands.command("compose")(compose_command)
 commands.command("monitor")(monitor_command)
 commands.add_typer(command.app, name="bench")
 

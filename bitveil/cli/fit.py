@@ -112,6 +112,14 @@ def fit_command(
             help="Makes the fit repeatable, but lets others guess its secret key. For trials only."
         ),
     ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            help="The folder of the try before, if you try again on the same rows; or how many "
+            "tries there were. Each try takes a smaller part of --delta.",
+            metavar="ENCODER",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Fit an encoder, certify it if you set a goal, and save it as a folder.
@@ -145,9 +153,9 @@ def fit_command(
     wish = {"join_rare": join_rare or 0, "cut_numbers": bins is not None}
     form = CsvForm(sep, encoding)
     if sample is not None or is_large(file):
-        model, scores = _fit_source(file, form, roles, settings, wish, sample)
+        model, scores = _fit_source(file, form, roles, settings, wish, sample, _try_before(after))
     else:
-        model, scores = _fit_table(file, form, roles, settings, wish)
+        model, scores = _fit_table(file, form, roles, settings, wish, _try_before(after))
     model.save(output)
     show = _print_json if json_ else _print
     show(model, output, roles, scores)
@@ -191,8 +199,24 @@ class _Roles(NamedTuple):
         return [name for name in columns if name not in self.apart]
 
 
+def _try_before(after: str | None) -> Any:
+    """The encoder of the try before, or how many tries there were."""
+
+    from bitveil.models import load
+
+    if after is None or after.isdecimal():
+        return None if after is None else int(after)
+
+    return load(Path(after))
+
+
 def _fit_table(
-    file: Path, form: CsvForm, roles: _Roles, settings: dict[str, Any], wish: dict[str, Any]
+    file: Path,
+    form: CsvForm,
+    roles: _Roles,
+    settings: dict[str, Any],
+    wish: dict[str, Any],
+    after: Any,
 ) -> tuple[Any, list[Reached]]:
     """Fit on a table that is read at once."""
 
@@ -212,6 +236,7 @@ def _fit_table(
         sensitive_features=Attribute(table[roles.sensitive], **wish),
         sample_weight=None if roles.weight is None else table[roles.weight],
         ids=ids,
+        after=after,
     )
     use = scored_use(model)
     rows = model.rows_[use]
@@ -235,6 +260,7 @@ def _fit_source(
     settings: dict[str, Any],
     wish: dict[str, Any],
     sample: int | None,
+    after: Any,
 ) -> tuple[Any, list[Reached]]:
     """Fit on a sample of files of any size, and certify on the other rows."""
 
@@ -260,6 +286,7 @@ def _fit_source(
         most=SAMPLE if sample is None else sample,
         progress=_stages(),
         **wish,
+        after=after,
     )
 
     return model, scores_of_source(model, source, roles.target, roles.id)
@@ -362,6 +389,7 @@ def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Reache
         "share": model.share_,
         "slack": certificate and _slack(model),
         "remarks": [in_options(remark) for remark in model.remarks_],
+        "tries": model.tries_.number,
     }
     print(json.dumps(found, default=str))
 

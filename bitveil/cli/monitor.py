@@ -174,9 +174,8 @@ def _print_monitor(folder: Path, monitor: "Monitor") -> None:
         table.add_row(*map(Text, _cells_of_period(period)))
     Console().print(table)
     print()
-    for period in monitor.periods:
-        for reason in period.reasons:
-            say(reason)
+    for reason in monitor.periods[-1].reasons:
+        say(reason)
     for line in _closing_lines(monitor, monitor.pooled()):
         say(line)
 
