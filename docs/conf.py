@@ -18,14 +18,17 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "bitveil"
+html_show_search_summary = False  # a summary would be a request, which pages on a disk may not make
+html_show_sourcelink = False
+html_copy_source = False
 exclude_patterns = ["_build", "_templates"]
 templates_path = ["_templates"]
 html_static_path = ["_static"]
-html_css_files = ["figures.css"]
+html_css_files = ["pages.css"]
 html_math_renderer = "mathml"
 
-# Docstrings quote code in single backticks, as Markdown does.
-default_role = "code"
+# Docstrings quote code in single backticks, as Markdown does. Names of objects become links.
+default_role = "py:obj"
 # A page for each module and each object, made at every build from `__all__`.
 autosummary_generate = True
 autosummary_ignore_module_all = False
