@@ -4,7 +4,8 @@ For the trade-off between a target Y and an attribute S only the posteriors :mat
 :math:`p(s|x)` matter. Fix the answer :math:`q(y|t)` that a code t gives, and a multiplier
 :math:`u_{tg}` for each code and group. Then the code that is worth most for a row is
 
-.. math:: t(x) = \operatorname*{argmax}_t \sum_y p(y|x) \log q(y|t) - \sum_g u_{tg} \, p(g|x) + b_t .
+.. math::
+    t(x) = \operatorname*{argmax}_t \sum_y p(y|x) \log q(y|t) - \sum_g u_{tg} \, p(g|x) + b_t .
 
 **Proof.** The total variation of two groups is the largest of :math:`\sum_t f_t (p(t|1) -
 p(t|0))` over weights :math:`0 \le f_t \le 1`. So the Lagrangian of a limit on it is linear in the

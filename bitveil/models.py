@@ -26,8 +26,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     Above 16 bits, and where `training.decoder` is given, it is a network that is trained along. It
     sees the published bits and nothing else, so the certificate covers its predictions.
 
-    Arguments:
-        See `bitveil.estimators.InvariantEncoder`.
+    Its settings are those of `bitveil.estimators.InvariantEncoder`.
 
     Example:
         >>> rng = np.random.default_rng(0)
@@ -89,8 +88,7 @@ class InvariantRegressor(RegressorMixin, InvariantEncoder):
     sees the published bits and nothing else: a certified gap bounds how much the mean predictions
     for two groups can differ, as a share of the range of the predictions.
 
-    Arguments:
-        See `bitveil.estimators.InvariantEncoder`.
+    Its settings are those of `bitveil.estimators.InvariantEncoder`.
 
     Example:
         >>> rng = np.random.default_rng(0)

@@ -30,7 +30,7 @@ AT_LEVEL = 0.15
 
 AXIS_END = 0.4  # the end of the axis of gaps
 COLUMNS = 3
-SIZE_OF_PANEL = (3.0, 1.5)  # inches
+SIZE_OF_PANEL = (3.0, 1.25)  # inches
 
 
 def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
@@ -55,7 +55,8 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         f"Accuracy on the test rows in %, at a certified gap of at most {AT_LEVEL:.2f}, mean over "
         "splits. – means that no configuration is certified. In brackets is the number of "
         "certified splits, if not all. Bold is the highest certified accuracy. The majority class "
-        "needs no code. No protection has no certificate."
+        "needs no code. No protection is a network's representation in real numbers, scored like the "
+        "others. It has no certificate."
     )
     yield Text(losses_counted(table))
     yield Text(
@@ -141,7 +142,7 @@ def draw_overview(table: pd.DataFrame) -> "Drawing":
     datasets = sorted(map(str, table["dataset"].unique()))
     rows, columns = math.ceil(len(datasets) / COLUMNS), min(COLUMNS, len(datasets))
     width, height = SIZE_OF_PANEL
-    drawing = Drawing(figsize=(width * columns, height * rows + 0.8), layout="constrained")
+    drawing = Drawing(figsize=(width * columns, height * rows + 0.7), layout="constrained")
     panels = drawing.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for axes, dataset in zip(panels, datasets, strict=False):
         _panel(axes, table[table["dataset"] == dataset], dataset, _methods(table))

@@ -3,20 +3,25 @@
 import re
 from typing import Any
 
-from latex2mathml.converter import convert
 from docutils.nodes import SkipNode
+from latex2mathml.converter import convert
 from sphinx.util import logging
 
 logger = logging.getLogger(__name__)
 
 
+def unknown(markup: str) -> list[str]:
+    """The commands in MathML that the converter did not know: they kept their backslash."""
+
+    return re.findall(r"(?:\\|&#x0005C;)\w+", markup)
+
+
 def mathml(formula: str, node: Any, display: str) -> str:
-    """The MathML of a formula. It warns of commands that the converter does not know."""
+    """The MathML of a formula. Unknown commands are warned of, which fails a strict build."""
 
     found = convert(formula, display=display)
-    # An unknown command comes back as a name that still has its backslash.
-    if unknown := re.findall(r"\\\w+|&#x0005C;\w+", found):
-        logger.warning("unknown in a formula: %s", ", ".join(unknown), location=node, type="math")
+    if names := unknown(found):
+        logger.warning("unknown in a formula: %s", ", ".join(names), location=node, type="math")
 
     return found
 
