@@ -1,7 +1,5 @@
 """A fitted encoder as one ONNX file: raw columns in, its probabilities and its bits out."""
 
-import warnings
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -18,6 +16,7 @@ from bitveil.columns.kinds import Kinds
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantEncoder
 from bitveil.exports.columns import column_inputs, matrix_wire
+from bitveil.exports.network import try_file
 from bitveil.exports.predictions import posterior_wire
 from bitveil.exports.wires import OPERATORS, Graph
 from bitveil.features import Features
@@ -32,7 +31,10 @@ pytest.importorskip("onnx_ir")
 
 
 def session(file):
-    return ort.InferenceSession(file, providers=["CPUExecutionProvider"])
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+
+    return ort.InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
 def raw(file, X):
@@ -129,8 +131,7 @@ def test_raw_rows_of_every_kind_get_the_probabilities_and_the_bits(both, people)
     X.loc[::5, ["skill", "height", "age"]] = np.nan
     X["member"] = X["member"].astype(object).where(np.arange(1000) % 9 > 0)
     fed = raw(file, X.assign(member=X["member"].astype(float)))
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", "Values that were not fitted", UserWarning)
+    with pytest.warns(UserWarning, match="Values that were not fitted"):
         theta, bits, uniforms = model.probabilities(X), model.transform(X), model.uniforms(X)
 
     found = answer(file, **fed, uniforms=uniforms)
@@ -162,8 +163,9 @@ def test_the_file_says_what_its_inputs_hold(both):
 def test_every_date_of_the_calendar():
     """Also leap days, midnights, and years before 1970."""
 
-    days = np.arange("0001-01-01", "2500-01-01", 13, dtype="datetime64[D]")
-    near = np.arange("1895-12-20", "2105-01-10", dtype="datetime64[D]")
+    days = np.arange("0001-01-01", "2500-01-01", 97, dtype="datetime64[D]")
+    turns = [(f"{year - 1}-02-20", f"{year + 1}-03-10") for year in (1900, 1970, 2000, 2024)]
+    near = np.concatenate([np.arange(*turn, dtype="datetime64[D]") for turn in turns])
     whole = np.concatenate([days, near]).astype("datetime64[us]")
     rng = np.random.default_rng(0)
     within = 1e6 * rng.choice([0, 1, 3_599, 3_600, 86_399], len(whole))
@@ -290,7 +292,7 @@ def test_the_default_encoder_gives_the_published_codes_of_adult(tmp_path):
 
     adult = load_adult()
     X, test = adult.without("sex"), adult.official_test
-    some = np.flatnonzero(~test)[:1_500]
+    some = np.flatnonzero(~test)[:800]
     model = InvariantClassifier(2, max_gap=0.05, random_state=0)
     model.fit(
         X.iloc[some],
@@ -385,12 +387,15 @@ def test_an_encoder_that_draws_before_its_code_is_refused(tmp_path):
     refused(fitted(X, encoder=inner), tmp_path, "stochastic layers before the last")
 
 
-def test_a_file_that_gives_other_probabilities_is_not_written(tmp_path, monkeypatch):
-    model = fitted(np.random.default_rng(0).normal(size=(60, 2)))
-    monkeypatch.setattr("bitveil.exports.whole.scaled", lambda scaler, x: x / scaler.scale_)
-    model.coder_.features.scaler_.mean_ += 0.01
+def test_a_file_that_gives_other_probabilities_is_refused(both):
+    model, file = both
+    fed = raw(file, model.specimens_)
+    fed["uniforms"] = model.uniforms(model.specimens_)
+    expected = model.probabilities(model.specimens_)
 
-    refused(model, tmp_path, r"apart, so the model is not written")
+    try_file(file, fed, expected, 1e-6)
+    with pytest.raises(ValueError, match=r"are 1\.0e-05 apart, so the model is not written"):
+        try_file(file, fed, expected + 1e-5, 1e-6)
 
 
 def test_an_encoder_must_be_fitted(tmp_path):
