@@ -79,6 +79,7 @@ def missing(block):
     return [name for name in block.needs if find_spec(name) is None]
 
 
+@pytest.mark.filterwarnings("ignore:The ``noload`` loader strategy")  # MLflow's, of SQLAlchemy
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)])
 def test_code_runs(page, capsys, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

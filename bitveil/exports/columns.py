@@ -10,6 +10,7 @@ ONNX has no operators for a column that is read by its letters.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -147,57 +148,54 @@ def matrix_wire(
     """
 
     fitted: Any = features.vectorizer_
-    order = {name: place for place, name in enumerate(fitted.all_outputs_)}
-    wires, places = [], [order[name] for one in inputs for name in one.made]
-    for one in inputs:
+    place = {name: number for number, name in enumerate(fitted.all_outputs_)}
+    places = [[place[name] for name in one.made] for one in inputs]
+    texts = {one.name: _known_texts(features, one) for one in inputs if one.dtype is object}
+    numbers = features.matrix(kinds.read(kinds.again(_spelled(texts, specimen))))
+    wires = []
+    for one, of_one in zip(inputs, places, strict=True):
         x = graph.input(one.label, one.dtype, (1,))
-        steps = fitted.all_processing_steps_[one.label]
         if one.dtype is object:
-            known = _known_texts(features, one, steps)
-            wires.append(_looked_up(x, known, _numbers_of(known, one, features, kinds, specimen)))
+            known = texts[one.name]
+            wires.append(_looked_up(x, known, numbers[: len(known) + 1, of_one]))
         elif one.kind in _ENCODERS["datetime"]:
-            parts = next(p for p in map(_time_parts, steps) if p)
-            wires.append(graph.joined([*_parts_of(x, parts)]).cast(np.float32))
+            wires.append(graph.joined([*_parts_of(x, _parts(fitted, one))]).cast(np.float32))
         else:
             wires.append(x.cast(np.float32))
-    matrix = graph.joined(wires)
 
-    return matrix if places == sorted(places) else matrix.columns(np.argsort(places))
+    return graph.joined(wires).columns(np.argsort(list(chain.from_iterable(places))))
 
 
 # Texts
 
 
-def _known_texts(features: Features, one: ColumnInput, steps: Sequence[Any]) -> list[str]:
+def _known_texts(features: Features, one: ColumnInput) -> list[str]:
     """The texts that mean something: the fitted ones, and those that skrub takes for missing."""
 
+    fitted: Any = features.vectorizer_
+    steps = fitted.all_processing_steps_[one.label]
     nulls = [text for step in steps for text in getattr(step, "null_strings_", ())]
 
     return list(dict.fromkeys([*features.known_[one.label], *nulls, ""]))
 
 
-def _numbers_of(
-    known: Sequence[str],
-    one: ColumnInput,
-    features: Features,
-    kinds: Kinds,
-    specimen: pd.DataFrame,
-) -> NDArray[np.float32]:
-    """What the features make of each known text, and at the end of an unknown one."""
+def _spelled(texts: Mapping[Any, Sequence[str]], specimen: pd.DataFrame) -> pd.DataFrame:
+    """A table with the known texts of each column, and then with unknown ones."""
 
-    texts = pd.Series([*known, _UNKNOWN], dtype=object)
-    rows = specimen.iloc[[0] * len(texts)].reset_index(drop=True)
-    columns = {name: texts if name == one.name else rows[name] for name in rows}
-    table = pd.DataFrame(columns)
-    table.columns = rows.columns
-    fitted: Any = features.vectorizer_
-    places = [fitted.all_outputs_.index(name) for name in one.made]
+    n = 1 + max(map(len, texts.values()), default=0)
+    rows = specimen.iloc[[0] * n].reset_index(drop=True)
+    for name, known in texts.items():
+        filled = [*known, *[_UNKNOWN] * (n - len(known))]
+        rows[name] = pd.Series(filled, dtype=object)
 
-    return np.asarray(features.matrix(kinds.read(kinds.again(table)))[:, places], np.float32)
+    return rows
 
 
-def _looked_up(x: Wire, known: Sequence[str], numbers: NDArray[np.float32]) -> Wire:
-    """The numbers of each text; those of the empty one where it has nothing but spaces."""
+def _looked_up(x: Wire, known: Sequence[str], numbers: NDArray[Any]) -> Wire:
+    """The numbers of each text, those of an unknown one last.
+
+    A text of nothing but spaces counts as the empty one.
+    """
 
     graph, empty = x.graph, known.index("")
     place = graph.op(
@@ -217,8 +215,12 @@ def _looked_up(x: Wire, known: Sequence[str], numbers: NDArray[np.float32]) -> W
 # Times
 
 
-def _time_parts(step: Any) -> list[str]:
-    return list(getattr(step, "extracted_features_", ()))
+def _parts(fitted: Any, one: ColumnInput) -> Sequence[str]:
+    """The parts that skrub reads off the times of a column."""
+
+    steps = fitted.all_processing_steps_[one.label]
+
+    return next(step.extracted_features_ for step in steps if hasattr(step, "extracted_features_"))
 
 
 def _parts_of(seconds: Wire, parts: Sequence[str]) -> Iterator[Wire]:

@@ -118,8 +118,10 @@ def try_file(
     """
 
     runtime = import_module("onnxruntime")
+    options = runtime.SessionOptions()
+    options.intra_op_num_threads = 1  # threads that wait would spin
     try:
-        session = runtime.InferenceSession(file, providers=["CPUExecutionProvider"])
+        session = runtime.InferenceSession(file, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its exceptions have no other base class
         raise ValueError(
             f"onnxruntime cannot run this encoder: {error}. Where it lacks an operation in double "

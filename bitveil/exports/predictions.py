@@ -32,7 +32,7 @@ def posterior_wire(posterior: Posterior, matrix: Wire) -> Wire:
         ValueError: If one of the models is of another class than ours.
     """
 
-    answers = [_answer(model, matrix) for model in posterior.models]
+    answers = [_answer_wire(model, matrix) for model in posterior.models]
     joined = _pooled(posterior.pool, answers)
     if posterior.kind == "numbers":
         return joined
@@ -56,19 +56,19 @@ def _pooled(pool: Pool, answers: Sequence[Wire]) -> Wire:
 # Models
 
 
-def _answer(model: Any, x: Wire) -> Wire:
+def _answer_wire(model: Any, x: Wire) -> Wire:
     """The probability of every class, with shape (n, K), or the number, with shape (n, 1)."""
 
     if type(model) is Pipeline:
-        return _answer(model[-1], prepared(model[:-1], x))
+        return _answer_wire(model[-1], prepared(model[:-1], x))
     if type(model) is LogisticRegression:
-        return _as_probabilities(_linear(model, x), len(model.coef_))
+        return _as_probabilities(_linear_wire(model, x), len(model.coef_))
     if type(model) is Ridge:
-        return _linear(model, x)
+        return _linear_wire(model, x)
     if type(model) is HistGradientBoostingClassifier:
-        return _as_probabilities(_forest(model, x), model.n_trees_per_iteration_)
+        return _as_probabilities(_forest_wire(model, x), model.n_trees_per_iteration_)
     if type(model) is HistGradientBoostingRegressor and model.loss == "squared_error":
-        return _forest(model, x)
+        return _forest_wire(model, x)
 
     raise _unknown(model)
 
@@ -93,7 +93,7 @@ def _as_probabilities(sums: Wire, k: int) -> Wire:
     return graph.joined([1.0 - p, p])
 
 
-def _linear(model: Any, x: Wire) -> Wire:
+def _linear_wire(model: Any, x: Wire) -> Wire:
     weights = np.atleast_2d(model.coef_).T.astype(x.dtype)
 
     return x @ weights + np.atleast_1d(model.intercept_).astype(x.dtype)
@@ -104,7 +104,7 @@ def prepared(steps: Pipeline, x: Wire) -> Wire:
 
     for _, step in steps.steps:
         if type(step) is SimpleImputer and _fills_all(step):
-            x = _filled(step, x)
+            x = _filled_wire(step, x)
         elif type(step) is StandardScaler:
             x = scaled(step, x)
         else:
@@ -119,7 +119,7 @@ def _fills_all(step: SimpleImputer) -> bool:
     return bool(np.isnan(step.missing_values)) and not np.isnan(statistics).any()
 
 
-def _filled(step: SimpleImputer, x: Wire) -> Wire:
+def _filled_wire(step: SimpleImputer, x: Wire) -> Wire:
     """The columns without missing values, and others that say where they were."""
 
     missing = x.is_missing()
@@ -142,7 +142,7 @@ def scaled(step: StandardScaler, x: Wire) -> Wire:
 # Trees
 
 
-def _forest(model: Any, x: Wire) -> Wire:
+def _forest_wire(model: Any, x: Wire) -> Wire:
     """The sums of the leaves of each row, with a column for each class or the number."""
 
     trees = [tree.nodes for iteration in model._predictors for tree in iteration]

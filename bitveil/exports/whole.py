@@ -25,7 +25,7 @@ from bitveil.staging import staged
 
 __all__ = ["ExportMixin"]
 
-_CLOSE = 1e-6
+_APART = 1e-6
 _ARRAY = "X"
 _TAKEN = ("uniforms", "probabilities", "bits")
 
@@ -83,7 +83,7 @@ class ExportMixin:
 
         with staged(path, overwrite=True) as file:
             program.save(file)
-            try_file(file, fed, expected, _CLOSE)
+            try_file(file, fed, expected, _APART)
 
     def uniforms(
         self, X: ArrayLike | pd.DataFrame, *, ids: ArrayLike | None = None

@@ -20,9 +20,9 @@ LABELS = "ai.onnx.ml"
 OPERATORS: Mapping[str, int] = {"": 20, LABELS: 5}
 """The version of the operators of each domain."""
 
-_PLACE = "columns/"  # where the names of these nodes and constants begin
+_PREFIX = "columns/"  # where the names of these nodes and constants begin
 
-Part: TypeAlias = "Wire | NDArray[Any] | float | Sequence[float]"
+Operand: TypeAlias = "Wire | NDArray[Any] | float | Sequence[float]"
 
 
 class Graph:
@@ -71,7 +71,7 @@ class Graph:
 
         return Wire(self, value, np.dtype(dtype))
 
-    def constant(self, part: Part, dtype: Any = None) -> "Wire":
+    def constant(self, part: Operand, dtype: Any = None) -> "Wire":
         """A part as a wire: see the module.
 
         Arguments:
@@ -82,12 +82,12 @@ class Graph:
         if isinstance(part, Wire):
             return part
         array = part if isinstance(part, np.ndarray) else np.asarray(part, dtype=dtype)
-        tensor = self.ir.tensor(array, name=f"{_PLACE}constant{len(self.constants)}")
+        tensor = self.ir.tensor(array, name=f"{_PREFIX}constant{len(self.constants)}")
 
         return Wire(self, self._tape.initializer(tensor), array.dtype)
 
     def op(
-        self, name: str, first: "Wire", *more: Part, dtype: Any = None, **attributes: Any
+        self, name: str, first: "Wire", *more: Operand, dtype: Any = None, **attributes: Any
     ) -> "Wire":
         """The output of a new node.
 
@@ -107,9 +107,9 @@ class Graph:
             [part.value for part in parts],
             attributes | tensors,
             domain=domain,
-            name=f"{_PLACE}{name}{len(self.nodes)}",
+            name=f"{_PREFIX}{name}{len(self.nodes)}",
         )
-        value.name = f"{_PLACE}{len(self.nodes)}"
+        value.name = f"{_PREFIX}{len(self.nodes)}"
 
         return Wire(self, value, first.dtype if dtype is None else np.dtype(dtype))
 
@@ -121,7 +121,7 @@ class Graph:
     def _form(self, dtype: np.dtype[Any]) -> Any:
         forms = self.ir.DataType
 
-        return forms.STRING if dtype == object else forms.from_numpy(dtype)
+        return forms.STRING if dtype.kind == "O" else forms.from_numpy(dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,28 +138,28 @@ class Wire:
     value: Any = field(repr=False)
     dtype: np.dtype[Any]
 
-    def __add__(self, other: Part) -> "Wire":
+    def __add__(self, other: Operand) -> "Wire":
         return self.graph.op("Add", self, other)
 
-    def __sub__(self, other: Part) -> "Wire":
+    def __sub__(self, other: Operand) -> "Wire":
         return self.graph.op("Sub", self, other)
 
-    def __mul__(self, other: Part) -> "Wire":
+    def __mul__(self, other: Operand) -> "Wire":
         return self.graph.op("Mul", self, other)
 
-    def __truediv__(self, other: Part) -> "Wire":
+    def __truediv__(self, other: Operand) -> "Wire":
         return self.graph.op("Div", self, other)
 
-    def __mod__(self, other: Part) -> "Wire":
+    def __mod__(self, other: Operand) -> "Wire":
         return self.graph.op("Mod", self, other)
 
     def __rsub__(self, other: float) -> "Wire":
         return self.graph.constant(other, self.dtype) - self
 
-    def __matmul__(self, other: Part) -> "Wire":
+    def __matmul__(self, other: Operand) -> "Wire":
         return self.graph.op("MatMul", self, other)
 
-    def below(self, other: Part) -> "Wire":
+    def below(self, other: Operand) -> "Wire":
         """Where the numbers are less than others."""
 
         return self.graph.op("Less", self, other, dtype=bool)
@@ -169,7 +169,7 @@ class Wire:
 
         return self.graph.op("IsNaN", self, dtype=bool)
 
-    def instead(self, condition: "Wire", other: Part) -> "Wire":
+    def instead(self, condition: "Wire", other: Operand) -> "Wire":
         """Other numbers where a condition holds."""
 
         chosen = self.graph.constant(other, self.dtype)
