@@ -1,3 +1,6 @@
+import sys
+from pathlib import Path
+
 project = "bitveil"
 author = "The bitveil developers"
 copyright = "2026, the bitveil developers"
@@ -6,6 +9,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.mathjax",
     "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
 ]
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
@@ -25,4 +29,19 @@ napoleon_attr_annotations = False
 METHODS = ("fit", "transform", "predict", "predict_proba", "score")
 autodoc_default_options = {
     "exclude-members": ", ".join(f"set_{method}_request" for method in METHODS)
+}
+
+# The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
+# that Sphinx can compare these settings with those of the last build.
+sys.path.insert(0, str(Path(__file__).parent))
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_style.apply"),
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1000,  # seconds: a page does not change with the machine
 }
