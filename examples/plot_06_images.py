@@ -2,10 +2,11 @@
 Images from two cameras
 =======================
 
-The sensitive attribute need not be about people. Here it is a nuisance: two cameras took pictures
-of digits. One of them brightens the left border, and it happened to take most of the even digits.
-A network learns the border as a short cut, which fails where the cameras are used alike. A code
-that must not tell the cameras apart has to look at the digit.
+The sensitive attribute need not be about people. Here it is a nuisance: two
+cameras took pictures of digits. One of them brightens the left border, and it
+happened to take most of the even digits. A network learns the border as a
+short cut, which fails where the cameras are used alike. A code that must not
+tell the cameras apart has to look at the digit.
 """
 
 import matplotlib.pyplot as plt
@@ -17,9 +18,10 @@ from bitveil import InvariantClassifier, Training
 # %%
 # The pictures
 # ------------
-# 1,797 real digits of 8 by 8 pixels come with scikit-learn. We add noise. The target is whether
-# the digit is even. In the 1,200 pictures to fit, the second camera took 90 % of the even digits
-# and 10 % of the odd ones. In the 597 new pictures each camera took about one half of both.
+# 1,797 real digits of 8 by 8 pixels come with scikit-learn. We add noise. The
+# target is whether the digit is even. In the 1,200 pictures to fit, the second
+# camera took 90 % of the even digits and 10 % of the odd ones. In the 597 new
+# pictures each camera took about one half of both.
 
 digits = load_digits()
 rng = np.random.default_rng(0)
@@ -36,12 +38,14 @@ camera = np.where(second, "second", "first")
 # %%
 # Two models
 # ----------
-# The criterion is separation: *among digits of the same parity* the codes of both cameras must
-# look alike. Parity of the codes among all pictures would be wrong here, because in the pictures
-# to fit it would forbid to tell even digits from odd ones. bitveil makes a small convolutional
-# network.
+# The criterion is separation: *among digits of the same parity* the codes of
+# both cameras must look alike. Parity of the codes among all pictures would be
+# wrong here, because in the pictures to fit it would forbid to tell even
+# digits from odd ones. bitveil makes a small convolutional network.
 
-usual = second[new] == (even[new] == 1)  # the camera that mostly took such digits
+usual = second[new] == (
+    even[new] == 1
+)  # the camera that mostly took such digits
 scores = {}
 for name, strength in {"no penalty": 0.0, "cameras alike": 1.0}.items():
     model = InvariantClassifier(
@@ -51,27 +55,36 @@ for name, strength in {"no penalty": 0.0, "cameras alike": 1.0}.items():
         training=Training(epochs=120, learning_rate=0.01),
         random_state=0,
     )
-    model.fit(pictures[fitted], even[fitted], sensitive_features=camera[fitted])
-    audit = model.audit(pictures[new], even[new], sensitive_features=camera[new], ids=new)
+    model.fit(
+        pictures[fitted], even[fitted], sensitive_features=camera[fitted]
+    )
+    audit = model.audit(
+        pictures[new], even[new], sensitive_features=camera[new], ids=new
+    )
     right = model.predict(pictures[new]) == even[new]
     scores[name] = [right[usual].mean(), right[~usual].mean()]
     print(
-        f"{name:14} right in {scores[name][0]:.3f} of the digits by their usual camera, in "
-        f"{scores[name][1]:.3f} of the others; best guess of the camera from the code: "
-        f"{audit.balanced_attack_accuracy:.3f} (balanced; one half is chance)"
+        f"{name}: right in {scores[name][0]:.3f} of the usual pictures, "
+        f"in {scores[name][1]:.3f} of the others.\n"
+        f"    The best guess of the camera from the code is right in "
+        f"{audit.balanced_attack_accuracy:.3f}."
     )
 
 # %%
-# Without a penalty the answers lean on the camera: about three in ten digits by the other camera
-# are answered wrong. The code that must not tell the cameras apart halves these errors, and pays
-# with a few more on digits by their usual camera. It is no proof: an audit with some hundred
-# pictures says only roughly what is left.
+# Without a penalty the answers lean on the camera: about three in ten digits
+# by the other camera are answered wrong. The code that must not tell the
+# cameras apart halves these errors, and pays with a few more on digits by
+# their usual camera. It is no proof: an audit with some hundred pictures says
+# only roughly what is left.
 
 figure = plt.figure(figsize=(7, 3.2))
 left, right = figure.subfigures(1, 2, width_ratios=[1, 1.3])
 for number, ax in enumerate(left.subplots(3, 4).flat):
     ax.imshow(pictures[fitted[number]], cmap="gray", vmin=-0.2, vmax=1.8)
-    ax.set_title(f"{digits.target[fitted[number]]}, {camera[fitted[number]]}", fontsize=8)
+    ax.set_title(
+        f"{digits.target[fitted[number]]}, {camera[fitted[number]]}",
+        fontsize=8,
+    )
     ax.axis("off")
 axes = right.subplots()
 for number, (name, score) in enumerate(scores.items()):
