@@ -26,6 +26,7 @@ from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
 from bitveil.sources import open_source
 from bitveil.training import Training
+from bitveil.tries import before_of
 from bitveil.workers import one_thread
 
 __all__ = ["InvariantEncoder"]
@@ -109,6 +110,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         n_outputs_: How many logits and numbers a decoding network has.
         remarks_: What you must know about the fit, in sentences: whether the columns predict
             the target at all, how many rows stay blank, whether the codes are of use.
+        tries_: How often a goal was tried on these rows, as far as `fit` was told.
         n_features_in_: The number of columns.
         feature_names_in_: Their names, where they have any.
 
@@ -190,6 +192,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         sensitive_features: ArrayLike,
         sample_weight: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        after: Any = None,
     ) -> Self:
         """Fit a code that is useful for y and hides the sensitive attribute.
 
@@ -205,6 +208,9 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
                 Give names if codes will be drawn by name (see `transform`): then expected counts
                 are certified. Without names the codes are counted as they are drawn, which takes
                 more rows, since rows of equal content share a draw.
+            after: The fitted encoder of the try before, if you try again on the same rows because
+                you did not like it; or how many tries there were. Each try takes a smaller part of
+                delta: see `bitveil.tries`. None: this is the first.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows.
@@ -213,6 +219,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         """
 
         settings = self.settings()
+        before = before_of(after, settings.delta)
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
@@ -225,6 +232,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
                 sample_weight=sample_weight,
                 ids=ids,
                 start=start,
+                before=before,
             )
         self.adopt(fitted)
 
@@ -240,6 +248,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
         ids: str | None = None,
         most: int = SAMPLE,
         progress: OnBatch | None = None,
+        after: Any = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
 
@@ -256,6 +265,7 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
             ids: The column that names each row, or None.
             most: About how many rows are fitted and selected on.
             progress: Called with what is being done and the number of rows of each batch.
+            after: The try before, as for `fit`.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows.
@@ -274,9 +284,13 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
 
         source = open_source(data)
         roles = FitRoles.of(source, sensitive, target, features, ids)
+        settings = self.settings()
+        before = before_of(after, settings.delta)
         self._forget()
         with one_thread():
-            self.adopt(fit_source(self.settings(), source, roles, most=most, progress=progress))
+            self.adopt(
+                fit_source(settings, source, roles, most=most, progress=progress, before=before)
+            )
 
         return self
 

@@ -41,6 +41,7 @@ from bitveil.spills import Spill
 from bitveil.tasks import DecoderTask, task_information
 from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
 from bitveil.training import History, Training
+from bitveil.tries import Before, Tries, counting, next_try
 
 __all__ = ["Fitted", "Start", "fit_encoder"]
 
@@ -76,6 +77,7 @@ class Fitted:
         specimens: Rows that belong to nobody, for `load` to try.
         n_outputs: How many logits and numbers a decoding network has.
         remarks: What a person must know about the fit, in sentences.
+        tries: How often a goal was tried on the same rows: see `bitveil.tries`.
     """
 
     schema: Schema
@@ -89,6 +91,7 @@ class Fitted:
     specimens: Table
     n_outputs: int
     remarks: tuple[str, ...]
+    tries: Tries = Tries()  # noqa: RUF009 - it cannot be changed
 
 
 def fit_encoder(
@@ -101,6 +104,7 @@ def fit_encoder(
     ids: Any = None,
     start: Start | None = None,
     others: Callable[[Schema, Features], Spill] | None = None,
+    before: Before | None = None,
 ) -> Fitted:
     """Fit an encoder: the whole way from a person's columns to a certificate.
 
@@ -113,6 +117,7 @@ def fit_encoder(
         ids: A name for each row, or None.
         start: Networks and key to start from, or None.
         others: Prepares other rows, all of which certify. None: some of the given rows do.
+        before: The fit before, if this is not the first try of a goal; None: none.
 
     Raises:
         UncertifiableError: If no code meets the goal with these rows.
@@ -136,9 +141,12 @@ def fit_encoder(
 
     # Refuse what cannot be met before anything is trained.
     goal = settings.goal(schema.target)
+    tries, on_tries = (Tries() if before is None else before.tries), None
     draws = "soft" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
+        tries, on_tries = next_try(before, sample.contents, sample.names, goal.delta)
+        goal = replace(goal, delta=tries.level(goal.delta))
         if own:
             _check_possible(settings, goal, sample.sizes(rows["certify"]), draws)
     if settings.training.checkpoint is not None and is_first():
@@ -163,18 +171,19 @@ def fit_encoder(
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
             _check_possible(settings, goal, sizes, draws)
-        chosen, certificate, path = search(
-            trainer,
-            goal,
-            parts["fit"],
-            parts["select"],
-            partial(held_out, draws=draws),
-            rows=sizes,
-            draws=draws,
-            drawn=partial(count["select"], draws="hard"),
-            dilute=settings.on_unmet == "dilute",
-            n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
-        )
+        with counting(tries):
+            chosen, certificate, path = search(
+                trainer,
+                goal,
+                parts["fit"],
+                parts["select"],
+                partial(held_out, draws=draws),
+                rows=sizes,
+                draws=draws,
+                drawn=partial(count["select"], draws="hard"),
+                dilute=settings.on_unmet == "dilute",
+                n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
+            )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
 
@@ -189,7 +198,8 @@ def fit_encoder(
         UsedRows.of(sample.contents, sample.names, secrets.token_bytes(32)),
         schema.again(specimens(sample.table, features)),
         n_outputs,
-        remarks(schema, features.scores_, chosen.step, certificate),
+        (*remarks(schema, features.scores_, chosen.step, certificate), *filter(None, [on_tries])),
+        tries,
     )
 
 

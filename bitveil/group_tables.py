@@ -256,6 +256,20 @@ class GroupTables:
 
         return replace(self, known=known.unsqueeze(-1), unknown=unknown.unsqueeze(-1), codes=None)
 
+    def without_rows(self) -> Self:
+        """Tables of the same codes without any row. Adding them lists codes that others have.
+
+        Example:
+            >>> GroupTables.of([[600, 400], [500, 500]]).without_rows().groups.long()
+            tensor([[0, 0],
+                    [0, 0]])
+        """
+
+        unknown = None if self.unknown is None else torch.zeros_like(self.unknown)
+        empty = {"known": torch.zeros_like(self.known), "rows": torch.zeros_like(self.rows)}
+
+        return replace(self, unknown=unknown, **empty)
+
     def diluted(self, share: float) -> Self:
         """The expected counts if each row's code is published with a probability.
 

@@ -16,7 +16,7 @@ from bitveil.frozen import name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
 
-__all__ = ["AuditMixin", "check_new"]
+__all__ = ["AuditMixin", "audit_target", "check_new", "opportunity_of"]
 
 
 class AuditMixin:
@@ -120,7 +120,7 @@ def _audit_rows(
     schema, coder = model.schema_, model.coder_
     table = schema.read(X, coder.features)
     groups = schema.groups(sensitive_features, len(table), bins=model.bins)
-    target = None if y is None else _audit_target(model, y, len(table))
+    target = None if y is None else audit_target(model, y, len(table))
     as_fitted = not schema.is_other_target(y)
     caution = check_new(model.used_, table, groups, target, ids)
     names = draw_names(table, ids)
@@ -135,7 +135,7 @@ def _audit_rows(
         ids=ids,
         share=coder.share,
         criterion="independence" if target is None or not as_fitted else model.criterion,
-        positive=_opportunity(model) if as_fitted else None,
+        positive=opportunity_of(model) if as_fitted else None,
         goal=None if schema.is_other_attribute(groups) else model.max_gap,
         delta=delta,
         random_state=random_state,
@@ -173,7 +173,7 @@ def check_new(
     return used.check(contents, names)
 
 
-def _audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
+def audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]":
     """The first target of the rows, or all targets if groups are compared within them."""
 
     cut = model.schema_.targets(y, n, bins=model.bins, missing=model.missing_target)
@@ -185,7 +185,7 @@ def _audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]"
     return cut.iloc[:, 0].rename(model.schema_.target_name if name is None else name)
 
 
-def _opportunity(model: Any) -> Any:
+def opportunity_of(model: Any) -> Any:
     """The value of the target that is the opportunity; None for other criteria."""
 
     if not has_opportunity(model.criterion):

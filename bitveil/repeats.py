@@ -80,6 +80,25 @@ class UsedRows:
             return _occurring(_keyed(names, self.key), self.names)
         return _occurring(_keyed(contents, self.key), self.contents)
 
+    def are_new(self, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None) -> bool:
+        """Whether none of these rows was used, as far as can be known.
+
+        Names decide if both have names. Otherwise contents do, and rows whose contents cannot tell
+        count as used.
+
+        Example:
+            >>> rows = np.arange(100, dtype=np.uint8).reshape(-1, 1)
+            >>> used = UsedRows.of(rows[:50], None, b"0123456789abcdef")
+            >>> used.are_new(rows[50:], None), used.are_new(rows[10:], None)
+            (True, False)
+        """
+
+        if self.names is not None and names is not None:
+            return not self.overlap(contents, names)
+        marks = self.marks(contents)
+
+        return self._same(marks) is None and self._allowed(len(marks)) < len(marks)
+
     def check(self, contents: NDArray[np.uint8], names: NDArray[np.uint8] | None) -> str | None:
         """Refuse rows that were used, or return a caution if contents cannot show that.
 

@@ -33,6 +33,7 @@ from bitveil.settings import Settings
 from bitveil.sources import Source, frame_of
 from bitveil.spills import Spill, SpilledRows
 from bitveil.tallies import Marks
+from bitveil.tries import Before
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -128,6 +129,7 @@ def fit_source(
     *,
     most: int = SAMPLE,
     progress: OnBatch | None = None,
+    before: Before | None = None,
 ) -> Fitted:
     """Fit an encoder on a sample of a source, and certify it on all other rows.
 
@@ -139,6 +141,7 @@ def fit_source(
         roles: What its columns are.
         most: About how many rows to fit and select on.
         progress: Called with what is being done and the rows of each batch.
+        before: The fit before, if this is not the first try of a goal; None: none.
 
     Raises:
         UncertifiableError: If no code meets the goal with these rows.
@@ -151,7 +154,7 @@ def fit_source(
     chosen = sampled_rows(source, within, most, seed, progress)
     if chosen.all():
         table = read_sample(source, roles, None, progress)
-        return _fitted(settings, table, roles)
+        return _fitted(settings, table, roles, before=before)
     if not settings.certifies:
         raise ValueError(
             "A sample is fitted, and the other rows certify it: set a goal, `max_gap` or "
@@ -173,6 +176,7 @@ def fit_source(
             others=lambda schema, features: _spilled(
                 settings, schema, features, others(), roles, table, folder
             ),
+            before=before,
         )
     numbers = np.flatnonzero(chosen)
     rows = {name: numbers[part] for name, part in fitted.rows.items()}
@@ -186,6 +190,7 @@ def _fitted(
     table: pd.DataFrame,
     roles: FitRoles,
     others: Callable[[Schema, Features], Spill] | None = None,
+    before: Before | None = None,
 ) -> Fitted:
     return fit_encoder(
         settings,
@@ -194,6 +199,7 @@ def _fitted(
         one_or_several(table, roles.sensitive),
         ids=None if roles.ids is None else table[roles.ids],
         others=others,
+        before=before,
     )
 
 

@@ -36,6 +36,7 @@ from bitveil.saved_schema import SCHEMA_PARTS, read_record, read_schema, typed
 from bitveil.schema import Schema
 from bitveil.trainers import Step
 from bitveil.training import History, Training
+from bitveil.tries import Tries
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
@@ -87,7 +88,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "certificate": model.certificate_ and _as_json_fields(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
         "specimens": _frame_as_json(model.specimens_),
-    }
+    } | _tries_as_json(model)
 
 
 def tensors(model: Any) -> dict[str, Tensor]:
@@ -137,6 +138,7 @@ def restore(
         tables = _under("tables", weights)
         certificate = what["certificate"] and _certificate(what["certificate"])
         path = [read_record(Step, step) for step in what["path"]]
+        tries = _tries_of(what, certificate)
         used, rows = _used_rows(_under("used", weights)), _rows(what["specimens"], weights)
         _check_whole(model, schema, (*shape, n_outputs), tables, needed=not what["decodes"])
     _check_own(folder, what["own"], encoder, decoder)
@@ -155,6 +157,7 @@ def restore(
             rows,
             n_outputs,
             remarks,
+            tries,
         )
     )
 
@@ -196,6 +199,28 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
         f"{cause} was changed after it was saved, and is not loaded: its specimens get other "
         f"codes; {off}."
     )
+
+
+def _first_try(certificate: Certificate | None) -> Tries:
+    return Tries() if certificate is None else Tries(1, certificate.delta)
+
+
+def _tries_as_json(model: Any) -> dict[str, Any]:
+    """How often a goal was tried, if it was more than once: folders of one try have no entry."""
+
+    once = model.tries_ == _first_try(model.certificate_)
+
+    return {} if once else {"tries": vars(model.tries_)}
+
+
+def _tries_of(what: dict[str, Any], certificate: Certificate | None) -> Tries:
+    if "tries" not in what:
+        return _first_try(certificate)
+    tries: Tries = checked_record(Tries, what["tries"])
+    if tries.number < 1 or not 0 < tries.spent <= 1:
+        raise ValueError(f"it has {tries}")
+
+    return tries
 
 
 def _fields(record: Any) -> dict[str, Any]:

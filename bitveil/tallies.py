@@ -334,7 +334,7 @@ class Tally:
         """Both bounds on one quantity."""
 
         whole = self.tables
-        halves = [each + _without_rows(whole) for each in (self.fixed, self.scored)]
+        halves = [each + whole.without_rows() for each in (self.fixed, self.scored)]
         if quantity.positive is None:
             known = whole.rows[:-1].sum(1) > 0
             fixed, scored, whole = (_of_strata(tables, known) for tables in (*halves, whole))
@@ -473,15 +473,6 @@ def _check_halves(counts: Tally) -> None:
         raise ValueError("it does not say how codes were counted.")
     if counts.parts and counts.n_rows != sum(part.n_rows for part in counts.parts):
         raise ValueError("its tables and its parts differ in the number of rows.")
-
-
-def _without_rows(tables: GroupTables) -> GroupTables:
-    """Tables of the same codes without any row. Adding them lists codes that others have."""
-
-    unknown = None if tables.unknown is None else torch.zeros_like(tables.unknown)
-    empty = {"known": torch.zeros_like(tables.known), "rows": torch.zeros_like(tables.rows)}
-
-    return replace(tables, unknown=unknown, **empty)
 
 
 def _of_strata(tables: GroupTables, strata: Tensor) -> GroupTables:

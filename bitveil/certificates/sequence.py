@@ -1,14 +1,16 @@
-"""Certificates of several codes from the same rows, and of one code for several attributes."""
+"""Certificates of several codes from the same rows, of several attributes, and without an end."""
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 
+from bitveil.certificates.compared import check_delta
 from bitveil.certificates.dilution import diluted
 from bitveil.certificates.quantities import PARITY_GAP, Quantity
 from bitveil.certificates.upper import Certificate, certify
 from bitveil.group_tables import GroupTables
 
-__all__ = ["certify_columns", "certify_sequence"]
+__all__ = ["certify_columns", "certify_sequence", "nth_delta"]
 
 
 def certify_sequence(
@@ -121,3 +123,31 @@ def certify_columns(
         name: certify(table, quantity, delta=delta / len(tables), draws=draws)
         for name, table in tables.items()
     }
+
+
+def nth_delta(delta: float, number: int) -> float:
+    r"""The part of delta for the statement with this number, in a list that has no known end.
+
+    .. math:: \delta_j = \frac{6}{\pi^2 j^2} \, \delta, \qquad \sum_{j=1}^\infty \delta_j = \delta
+
+    If the statement with number j is wrong with probability :math:`\delta_j` at most, all of them
+    hold at once with probability :math:`1 - \delta` (union bound). It does not matter when someone
+    stops to make statements, or why.
+
+    Arguments:
+        delta: The probability that any of the statements may be wrong.
+        number: The number of the statement: 1, 2, 3, …
+
+    Raises:
+        ValueError: If delta is not between 0 and 1, or the number is not from 1 on.
+
+    Example:
+        >>> [round(nth_delta(0.05, number), 4) for number in (1, 2, 3)]
+        [0.0304, 0.0076, 0.0034]
+    """
+
+    check_delta(delta)
+    if number < 1:
+        raise ValueError(f"`number` expects 1, 2, 3 and so on, got {number}.")
+
+    return 6 * delta / (math.pi * number) ** 2

@@ -7,12 +7,14 @@ import typer
 
 from bitveil.benchmark import command
 from bitveil.cli.audit import audit_command
+from bitveil.cli.compose import compose_command
 from bitveil.cli.count import count_command
 from bitveil.cli.demo import demo_command
 from bitveil.cli.encode import encode_command
 from bitveil.cli.fit import fit_command
 from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
+from bitveil.cli.monitor import monitor_command
 
 __all__ = ["commands", "main"]
 
@@ -29,6 +31,8 @@ commands.command("encode")(encode_command)
 commands.command("audit")(audit_command)
 commands.command("count")(count_command)
 commands.command("merge")(merge_command)
+commands.command("compose")(compose_command)
+commands.command("monitor")(monitor_command)
 commands.add_typer(command.app, name="bench")
 
 

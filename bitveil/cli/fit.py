@@ -86,6 +86,14 @@ def fit_command(
             help="Makes the fit repeatable, but lets others guess its secret key. For trials only."
         ),
     ] = None,
+    after: Annotated[
+        str | None,
+        typer.Option(
+            help="The folder of the try before, if you try again on the same rows; or how many "
+            "tries there were. Each try takes a smaller part of --delta.",
+            metavar="ENCODER",
+        ),
+    ] = None,
     json_: Json = False,
 ) -> None:
     """Fit an encoder, certify it if you set a goal, and save it as a folder.
@@ -116,9 +124,9 @@ def fit_command(
     }
     roles = _Roles(target, sensitive, drop or [], id_, weight)
     if sample is not None or is_large(file):
-        model = _fit_source(file, roles, settings, sample)
+        model = _fit_source(file, roles, settings, sample, _try_before(after))
     else:
-        model = _fit_table(file, roles, settings)
+        model = _fit_table(file, roles, settings, _try_before(after))
     model.save(output)
     show = _print_json if json_ else _print
     show(model, output, target, sensitive)
@@ -142,7 +150,18 @@ class _Roles(NamedTuple):
         return [*self.target, *self.sensitive, *self.drop, *single]
 
 
-def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
+def _try_before(after: str | None) -> Any:
+    """The encoder of the try before, or how many tries there were."""
+
+    from bitveil.models import load
+
+    if after is None or after.isdecimal():
+        return None if after is None else int(after)
+
+    return load(Path(after))
+
+
+def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any], after: Any) -> Any:
     """Fit on a table that is read at once."""
 
     from bitveil.columns.files import read_table
@@ -160,10 +179,13 @@ def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
         sensitive_features=table[roles.sensitive],
         sample_weight=None if roles.weight is None else table[roles.weight],
         ids=ids_of(table, roles.id, file),
+        after=after,
     )
 
 
-def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int | None) -> Any:
+def _fit_source(
+    file: Path, roles: _Roles, settings: dict[str, Any], sample: int | None, after: Any
+) -> Any:
     """Fit on a sample of files of any size, and certify on the other rows."""
 
     from bitveil.samples import SAMPLE, first_rows
@@ -188,6 +210,7 @@ def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int
         ids=roles.id,
         most=SAMPLE if sample is None else sample,
         progress=_stages(),
+        after=after,
     )
 
 
@@ -264,6 +287,7 @@ def _print_json(model: Any, output: Path, target: list[str], sensitive: list[str
         "delta": certificate and certificate.delta,
         "share": model.share_,
         "slack": certificate and _slack(model),
+        "tries": model.tries_.number,
         "remarks": list(model.remarks_),
     }
     print(json.dumps(found))

@@ -19,6 +19,7 @@ draws for one row, or someone who knows other columns of the row besides its cod
 _LONGEST = 2_000  # characters of a line; only a line with an endless name is longer
 
 _OPTIONS = {
+    "after": "--after",
     "attackers": "--attackers",
     "audit_table": "--counts",
     "bins": "--bins",
@@ -26,6 +27,7 @@ _OPTIONS = {
     "criterion": "--criterion",
     "delta": "--delta",
     "ids": "--id",
+    "limit": "--limit",
     "max_gap": "--max-gap",
     "max_information": "--max-information",
     "missing_sensitive": "--missing-group",
