@@ -13,12 +13,15 @@ extensions = [
     "sphinx.ext.napoleon",
     "formulas",
     "summaries",
+    "sphinx_gallery.gen_gallery",
 ]
 myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "bitveil"
-html_show_search_summary = False  # a summary would be a request, which pages on a disk may not make
+html_show_search_summary = (
+    False  # a summary would be a request, which pages on a disk may not make
+)
 html_show_sourcelink = False
 html_copy_source = False
 exclude_patterns = ["_build", "_templates"]
@@ -59,3 +62,19 @@ def leave_out(app, docname, source):
 
 def setup(app):
     app.connect("source-read", leave_out)
+
+
+# The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
+# that Sphinx can compare these settings with those of the last build.
+sys.path.insert(0, str(Path(__file__).parent))
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_style.apply"),
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1000,  # seconds: a page does not change with the machine
+}
