@@ -1,7 +1,9 @@
 """Monitors: few false alarms over all periods, a drift seen in time, and no period twice."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -133,6 +135,23 @@ def test_a_drift_is_seen_within_the_periods_that_the_arithmetic_says(moving):
     assert not alarms[:, :BEFORE].any(1).sum() > binom.isf(1e-6, RUNS, DELTA)
     assert in_time >= binom.ppf(1e-6, RUNS, 0.95)
     assert alarms[:, BEFORE : BEFORE + 2].any(1).mean() < 0.95  # it is not seen at once
+
+
+@pytest.mark.parametrize("codes", [4, 16])
+def test_the_page_shows_what_the_arithmetic_says(codes):
+    page = (Path(__file__).parents[1] / "docs" / "over_time.md").read_text()
+    found = re.findall(r"^\| (\d+) \| (\d+) periods \| (\d+) periods \|$", page, re.MULTILINE)
+
+    assert [int(row[0]) for row in found] == [3, 6, 12, 24]
+    for before, *periods in found:
+        n = periods_until_alarm(
+            0.05, (ROWS, ROWS), before=int(before), codes=codes, delta=DELTA / 2
+        )
+        assert n == int(periods[codes == 16])
+
+
+def test_a_drift_that_no_period_shows_has_no_number():
+    assert periods_until_alarm(0.001, (9, 9), before=2, codes=4, most=20) is None
 
 
 def test_a_monitor_finds_what_the_formulas_of_this_file_say(moving):
