@@ -239,6 +239,28 @@ def test_a_drift_between_two_of_three_groups_is_found_among_the_right_target():
     assert 0 < found.least < 0.1 < found.measured + 0.03
 
 
+def test_a_drift_within_one_target_is_named_and_a_cell_without_rows_refused():
+    about = ("separation", 0, ("f", "m"), ("no", "yes"), ("sex",), "hired")
+    counted = Counted("an encoder", 1, 1.0, "soft", *about)
+    fair = np.full((2, 2, 2), 5000.0)
+    unfair = fair.copy()
+    unfair[1, 0] = [8000, 2000]
+    monitor = Monitor(limit=0.2)
+    for t, each in enumerate((fair, unfair)):
+        monitor.add(str(t), tally(np.stack([each, each]), t, counted))
+    lacking = fair.copy()
+    lacking[1, 1] = 0
+
+    assert monitor.quantity == EQUALISED_ODDS_GAP
+    assert monitor.periods[1].above
+    assert monitor.periods[1].drift.among == "rows whose hired is yes"
+    assert "among the rows whose hired is yes have moved apart" in monitor.periods[1].reasons[1]
+    with pytest.raises(
+        ValueError, match="no row of the group m among the rows whose hired is yes"
+    ):
+        monitor.add("2", tally(np.stack([lacking, lacking]), 2, counted))
+
+
 def test_expected_counts_of_a_diluted_code_drift_by_their_share():
     rng = np.random.default_rng(7)
     counts = [drawn(rng, f, EVEN) for f in (LEANING, MOVED)]
