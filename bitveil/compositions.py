@@ -163,8 +163,12 @@ class Composition:
         named = ids is not None
         other = read.reader.schema_.is_other_attribute(sensitive_features)
         notes = [*dict.fromkeys(filter(None, read.cautions)), *self._notes(named=named)]
-        if named and self.independent and not self._whole and not other:
-            notes.append(self._quoted(read, y, sensitive_features, delta))
+        several = (
+            compares_within_strata(read.criterion) and len(read.reader.schema_.target.kinds) > 1
+        )
+        if named and self.independent and not (self._whole or other or several):
+            quoted = self._certificate(read, y, sensitive_features, named, delta)
+            notes.append(f"With expected counts, blanks included: {quoted}.")
 
         return audit(
             read.codes
@@ -212,16 +216,6 @@ class Composition:
         read = self._read(X, y, sensitive_features, ids)
 
         return self._certificate(read, y, sensitive_features, ids is not None, delta)
-
-    def _quoted(self, read: "_Read", y: Any, sensitive_features: Any, delta: float) -> str:
-        """The certificate with blanks in expectation as a note, or why there is none."""
-
-        try:
-            found = self._certificate(read, y, sensitive_features, True, delta)
-        except ValueError as error:
-            return f"Expected counts with blanks certify nothing here: {error}"
-
-        return f"With expected counts, blanks included: {found}."
 
     def _certificate(
         self, read: "_Read", y: Any, sensitive_features: Any, named: bool, delta: float

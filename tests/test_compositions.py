@@ -208,23 +208,22 @@ def test_certify_and_audit_agree_where_every_row_has_a_code(named, numbers):
     assert (found.draws, found.quantity.positive) == ("soft" if named else "hard", 0)
 
 
-def test_a_target_without_rows_of_a_group_is_said_and_not_hidden(numbers):
+def test_within_several_targets_an_audit_does_and_certify_says_why_not(numbers):
     X, y, s = numbers
-    hired = pd.Series(y, name="hired")
+    both = pd.DataFrame({"hired": y, "tall": np.where(X["height"] > 1, "tall", "small")})
     models = [
-        quick(criterion="separation", key=key).fit(
-            X[:300], hired[:300], sensitive_features=s[:300]
+        quick(InvariantEncoder, criterion="separation", key=key).fit(
+            X[:300], both[:300], sensitive_features=s[:300], ids=range(300)
         )
         for key in (KEY, OTHER)
     ]
     models[0].coder_ = replace(models[0].coder_, share=0.5)
-    kept = np.flatnonzero((s == "f") | (y == "no"))[-200:]
-    about = {"sensitive_features": s[kept], "ids": kept}
-    both = compose(models)
+    about = {"sensitive_features": s[300:], "ids": range(300, 600)}
 
-    assert "blanks certify nothing here" in str(both.audit(X.iloc[kept], hired[kept], **about))
-    with pytest.raises(ValueError, match="needs held-out rows of each"):
-        both.certify(X.iloc[kept], hired[kept], **about)
+    found = compose(models).audit(X[300:], both[300:], **about)
+    assert found.certificate.quantity.criterion == "separation"
+    with pytest.raises(ValueError, match=r"within one target .* has 2"):
+        compose(models).certify(X[300:], both[300:], **about)
 
 
 def test_rows_without_names_are_counted_as_they_are_published():
