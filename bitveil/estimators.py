@@ -213,7 +213,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
                 delta: see `bitveil.tries`. None: this is the first.
 
         Raises:
-            UncertifiableError: If no code meets the goal with these rows.
+            UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
+                an error.
             ValueError: If the input is not as described, no clear goal is set, or rows are copies
                 of each other.
         """
@@ -268,7 +269,8 @@ class InvariantEncoder(AuditMixin, TransformerMixin, BaseEstimator):
             after: The try before, as for `fit`.
 
         Raises:
-            UncertifiableError: If no code meets the goal with these rows.
+            UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
+                an error.
             ValueError: If there is no goal to certify but a sample to take, or the input is not as
                 described.
 

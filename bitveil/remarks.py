@@ -57,6 +57,14 @@ def _on_blanks(certificate: Certificate) -> str:
     """How many rows stay blank, and what would help."""
 
     limit, share, rows = certificate.bound, certificate.share, sum(certificate.sizes)
+    if share == 0:
+        return (
+            f"No code is published, and every row stays blank: {rows} held-out rows are too few "
+            "to certify the goal for any share of the drawn codes. They are counted because rows "
+            "have no names of their own (`ids`) or the bits are too many to list. With names and "
+            "up to 16 bits every goal can be met. Otherwise choose a larger goal, or bring more "
+            "rows."
+        )
     start = f"A code is published for {share:.0%} of the rows, and the others stay blank. "
     help_ = "More rows or a larger goal mean fewer blanks."
     if certificate.draws == "hard":  # the bound of drawn codes is not in proportion to the share

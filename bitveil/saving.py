@@ -132,7 +132,7 @@ def restore(
         n_outputs = typed("n_outputs", what["n_outputs"], int)
         remarks = tuple(typed("remarks", what["remarks"], list[str]))
         share = typed("share", what["share"], float)
-        if not 0 < share <= 1:
+        if not 0 <= share <= 1:
             raise ValueError(f"it has a share of {share}")
         shape = typed("features", from_json(what["features_shape"]), tuple[int, ...])
         tables = _under("tables", weights)

@@ -8,7 +8,7 @@
    worth nearly the most, to the least safe, up to the first that fails. What passed may be
    published for every row, and the first that failed for a share of them.
    All of these certificates hold at once, however many encoders were tried.
-4. The most useful of them is taken.
+4. The most useful of them is taken. If none passed for any share, nothing is published.
 
 If drawn codes are counted, the coin that leaves rows blank is part of what is drawn. If rows have
 few contents, the code of half of them may leak more than the code of all. So if the first encoder
@@ -139,7 +139,7 @@ def search(
     tested = candidates[first:]
     passed = _passed(tested, goal, held_out, shares[first], draws, dilute)
     if not passed and dilute:
-        raise UncertifiableError(_refused_at_any_share(goal, rows))
+        passed = [_of_blanks(goal, rows)]
     if not passed:
         safest = goal.certify(held_out(tested[0].encoder, 1.0), draws=draws)
         raise UncertifiableError(_refusal(goal, limit - slack, safest, tested[0].step.gap))
@@ -304,15 +304,15 @@ def _limit(step: Step, gap: float, power: int) -> Limit:
     return Limit(limit, power * limit / gap, of_gap * START**power)
 
 
-def _refused_at_any_share(goal: Goal, rows: GroupTables) -> str:
-    """Why not even a small share of the rows was certified, and what would help."""
+def _of_blanks(goal: Goal, rows: GroupTables) -> Certificate:
+    """The certificate of an encoder that publishes nothing. It is exact: a blank says nothing.
 
-    return (
-        f"`{goal.name}` could not be certified for any share of the rows: {int(rows.rows.sum())} "
-        "held-out rows are too few for it where drawn codes are counted, because rows have no "
-        "names of their own (`ids`) or the bits are too many to list. With names and up to 16 "
-        "bits every goal can be met. Otherwise choose a larger goal, or bring more rows."
-    )
+    It is what remains where drawn codes are counted and the rows are too few for any share.
+    """
+
+    blank = goal.certify(rows.without_codes(), draws="hard")
+
+    return replace(blank, estimate=0.0, bound=0.0, share=0.0)
 
 
 def _refusal(goal: Goal, headroom: float, safest: Certificate, expected: float) -> str:

@@ -469,7 +469,7 @@ def _check_halves(counts: Tally) -> None:
         for part in (tables.known, tables.unknown):
             if part is not None and not (part.isfinite() & (part >= 0)).all():
                 raise ValueError("it has counts that are negative or not finite.")
-    if counted.draws not in ("soft", "hard") or not 0 < counted.share <= 1:
+    if counted.draws not in ("soft", "hard") or not 0 <= counted.share <= 1:
         raise ValueError("it does not say how codes were counted.")
     if counts.parts and counts.n_rows != sum(part.n_rows for part in counts.parts):
         raise ValueError("its tables and its parts differ in the number of rows.")

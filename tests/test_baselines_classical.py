@@ -16,6 +16,7 @@ from bitveil.baselines.boosting import Boosting
 from bitveil.baselines.ceiling import Ceiling
 from bitveil.baselines.correlation import CorrelationRemoved
 from bitveil.baselines.exponentiated import Reduction
+from bitveil.baselines.fair_mixture import FairMixture
 from bitveil.baselines.kmeans import KMeansCodes
 from bitveil.baselines.leace import LinearErasure
 from bitveil.baselines.prototypes import Prototypes
@@ -30,8 +31,10 @@ SMALL = {
     "boosting": partial(Boosting, max_iter=5, random_state=0),
     "ceiling": partial(Ceiling, 0.1, random_state=0),
     "correlation": partial(CorrelationRemoved, 0.9, random_state=0),
+    "fmc": partial(FairMixture, n_codes=4, epochs=3, random_state=0),
     "kmeans": partial(KMeansCodes, n_codes=4, random_state=0),
     "leace": partial(LinearErasure, random_state=0),
+    "splince": partial(LinearErasure, keep_target=True, random_state=0),
     "prototypes": partial(Prototypes, 1.0, n_prototypes=2, max_iter=2, random_state=0),
     "reduction": partial(Reduction, 0.1, max_iter=2, random_state=0),
     "tree": partial(FairTree, 0.5, max_leaves=6, min_leaf=10, random_state=0),
@@ -41,7 +44,7 @@ NEEDS = {
     "prototypes": "fairlearn",
     "reduction": "fairlearn",
 }
-CODES = ["ceiling", "kmeans", "reduction", "tree"]
+CODES = ["ceiling", "fmc", "kmeans", "reduction", "tree"]
 BINARY = ["ceiling", "prototypes", "reduction"]
 ALL = sorted(SMALL)
 
@@ -354,3 +357,36 @@ def test_prototypes_are_shares_that_groups_have_alike(make):
         gaps.append(np.abs(z[s == 0].mean(0) - z[s == 1].mean(0)).max())
 
     assert gaps[1] < 0.05 + 0.5 * gaps[0]
+
+
+# Fair model-based clustering
+
+
+def test_a_larger_weight_makes_the_groups_share_the_parts():
+    X, y, s = planted(1500)
+    gaps, fits = [], []
+    for strength in (0.0, 30.0):
+        model = FairMixture(strength=strength, n_codes=3, epochs=200, random_state=0)
+        model.fit(X, y, sensitive_features=s)
+        parts = model.likelihoods(X)
+        gaps.append(np.abs(parts[s == 0].mean(0) - parts[s == 1].mean(0)).max())
+        fits.append(model.mixture_(model._standard(X))[0].mean().item())
+
+    assert gaps[0] > 0.15
+    assert gaps[1] < 0.05
+    assert fits[0] > fits[1]
+
+
+def test_a_mixture_finds_the_distributions_that_made_the_rows():
+    rng = np.random.default_rng(0)
+    part = rng.choice(2, p=[0.3, 0.7], size=4000)
+    X = rng.normal(size=(4000, 2)) * np.where(part, 0.5, 1.0)[:, None] + 6.0 * part[:, None]
+    model = FairMixture(strength=0.0, n_codes=2, epochs=60, random_state=0)
+    model.fit(X, part, sensitive_features=rng.integers(2, size=4000))
+    order = np.argsort(model.mixture_.centres.detach().numpy()[:, 0])
+    shares = model.mixture_.weights.softmax(0).detach().numpy()[order]
+    centres = model.mixture_.centres.detach().numpy()[order] * model.scale_ + model.centre_
+
+    assert shares == pytest.approx([0.3, 0.7], abs=0.02)
+    np.testing.assert_allclose(centres, [[0.0, 0.0], [6.0, 6.0]], atol=0.15)
+    assert (model.likelihoods(X).argmax(1) == order[part]).mean() > 0.99

@@ -381,10 +381,10 @@ def test_a_mixture_refuses_an_encoder_that_leaves_rows_blank(fitted):
         Mixture([other, fitted], [0.5, 0.5])
 
 
-@pytest.mark.parametrize("share", [0, -0.1, 1.1, float("nan"), "half", None])
+@pytest.mark.parametrize("share", [-0.1, 1.1, float("nan"), "half", None])
 def test_a_share_that_is_no_probability_is_refused(unchecked, share):
     logits, groups = random_rows(40, 2, 2)
-    with pytest.raises(ValueError, match="`share` expects a number above 0 and up to 1"):
+    with pytest.raises(ValueError, match="`share` expects a number from 0 to 1"):
         audit_named(logits, groups.numpy(), share=share)
 
 
@@ -398,3 +398,39 @@ def test_codes_that_do_not_fit_the_share_are_refused():
     for codes in (np.ones((40, 2)), np.ones((40, 1))):
         with pytest.raises(ValueError, match="last column is 1 where a row is blank"):
             audit(codes, groups.numpy(), share=0.5)
+
+
+# Nothing is published
+
+
+def test_few_rows_without_names_publish_nothing_and_say_so(tmp_path, new):
+    X, y, s, _ = named_rows(60)
+    model = quick(n_bits=2, max_gap=0.001, key=KEY).fit(X, y, sensitive_features=s)
+    new_x, new_y, new_s, _ = new
+
+    assert model.share_ == model.certificate_.bound == 0
+    assert "No code is published" in model.remarks_[0]
+    assert "With names" in model.remarks_[0]
+    model.save(tmp_path / "encoder")
+    again = load(tmp_path / "encoder")
+    codes = again.transform(new_x)
+    assert (codes == [0, 0, 1]).all()
+    np.testing.assert_array_equal(again.predict(new_x), model.predict(new_x))
+    assert len(np.unique(model.predict(new_x))) == 1
+    found = again.audit(new_x, new_y, sensitive_features=new_s)
+    assert found.certificate.bound == found.certain_gap == found.published_gap == 0
+    assert found.n_blank == len(new_x)
+    assert "no row gets a code" in str(found)
+    assert "this audit certifies it too" in str(found)
+    page = html_report({"codes": found})
+    assert "no row gets a code" in page
+
+
+def test_rows_with_names_audit_an_encoder_that_publishes_nothing(new):
+    X, y, s, _ = new
+    model = diluted(quick(n_bits=2, strength=0.5, key=KEY).fit(X, y, sensitive_features=s), 0.0)
+    others, targets, groups, names = named_rows(600, seed=2)
+    found = model.audit(others, targets, sensitive_features=groups, ids=names, attackers="all")
+
+    assert found.certificate.bound == found.certain_gap == found.information_bits == 0
+    assert all(probe.auc == pytest.approx(0.5) for probe in found.attackers)

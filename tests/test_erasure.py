@@ -144,3 +144,60 @@ def test_no_other_erasure_is_smaller_in_any_norm(seed):
         other = model.weights_ + 0.1 * off @ rng.normal(size=model.weights_.shape)
         assert np.abs(covariance(X - centred @ other @ directions, s)).max() < 1e-8
         assert size(other) > size(model.weights_)
+
+
+# With the covariances of the target kept
+
+
+def kept(X, y, s):
+    return LinearErasure(keep_target=True).fit(X, y, sensitive_features=s).transform(X)
+
+
+@pytest.mark.parametrize(("k", "classes"), [(2, 2), (3, 2), (2, 3)])
+def test_what_is_kept_is_the_covariance_with_the_target(k, classes):
+    X, s = correlated(k=k, d=7)
+    y = (X[:, 0] + X[:, 1] + 0.5 * s > np.linspace(-1, 1, classes + 1)[1:-1, None]).sum(0)
+    z = kept(X, y, s)
+
+    assert np.abs(covariance(X, s)).max() > 0.02
+    assert np.abs(covariance(z, s)).max() < 1e-8
+    np.testing.assert_allclose(covariance(z, y), covariance(X, y), atol=1e-9)
+    assert np.abs(covariance(erased(X, s), y) - covariance(X, y)).max() > 1e-3
+    np.testing.assert_allclose(z.mean(0), X.mean(0), atol=1e-12)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_no_other_erasure_that_keeps_the_target_is_smaller(seed):
+    """Others read the same directions by weights that also read nothing along those to keep."""
+
+    X, s = correlated(seed=seed, d=6)
+    y = (X[:, 0] + 0.5 * s > 0.2).astype(int)
+    model = LinearErasure(keep_target=True).fit(X, y, sensitive_features=s)
+    rng = np.random.default_rng(seed)
+    centred, directions = X - model.mean_, model.directions_
+    fixed = np.hstack([directions.T, covariance(X, y)])
+    off = np.eye(6) - fixed @ np.linalg.pinv(fixed)
+
+    def size(weights):
+        return ((centred @ weights @ directions) ** 2).sum()
+
+    for _ in range(20):
+        other = model.weights_ + 0.1 * off @ rng.normal(size=model.weights_.shape)
+        changed = X - centred @ other @ directions
+        assert np.abs(covariance(changed, s)).max() < 1e-8
+        np.testing.assert_allclose(covariance(changed, y), covariance(X, y), atol=1e-8)
+        assert size(other) > size(model.weights_)
+
+
+def test_a_target_that_is_uncorrelated_with_the_group_changes_nothing():
+    sign = np.array([(a, b) for a in (-1.0, 1.0) for b in (-1.0, 1.0)])
+    s, y = (sign > 0).astype(int).T
+
+    np.testing.assert_allclose(kept(sign, y, s), erased(sign, s), atol=1e-12)
+
+
+def test_a_target_that_is_the_group_cannot_be_kept():
+    X, s = correlated(k=2)
+
+    with pytest.raises(ValueError, match=r"`keep_target` expects columns that say something else"):
+        kept(X, s, s)

@@ -88,7 +88,7 @@ class PublishedCodes:
                 have the same name, or the share does not fit.
         """
 
-        check_number("share", share, above=0, most=1)
+        check_number("share", share, least=0, most=1)
 
         if logits is None and codes is None:
             raise ValueError("`audit` expects `codes`, or `logits` with `ids`, got neither.")

@@ -31,6 +31,8 @@ def rows_with_code(share: float) -> str:
         'more than 99.9 % of the r'
     """
 
+    if share == 0:
+        return "no row gets a code, all stay blank"
     if 0.001 <= share <= 0.999:
         words = f"{100 * share:.1f} %"
     else:

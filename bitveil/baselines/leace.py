@@ -25,11 +25,19 @@ class LinearErasure(TableBaseline):
     On the rows of `fit` no feature then covaries with a group. Probes that are not linear may
     still find the groups.
 
+    SPLINCE (`keep_target=True`) also leaves each covariance of a feature with the target as it
+    was. P then projects onto the same columns, but along those of W Σ_XY, and nothing is taken
+    from directions that are orthogonal to both. It is the smallest change that does both: P is
+    fixed on these columns, and on what is orthogonal to them 0 is the least.
+
     Source:
         LEACE: Perfect Linear Concept Erasure in Closed Form (Belrose, Schneider-Joseph, Ravfogel,
-        Cotterell, Raff, Biderman, 2023), https://arxiv.org/abs/2306.03819
+        Cotterell, Raff, Biderman, 2023), https://arxiv.org/abs/2306.03819. SPLINCE: Preserving
+        Task-Relevant Information Under Linear Concept Removal (Holstege, Ravfogel, Wouters,
+        2025), https://arxiv.org/abs/2506.10703
 
     Arguments:
+        keep_target: Whether the covariances with the target stay as they are.
         random_state: Not used: the method has no randomness.
 
     Attributes:
@@ -46,14 +54,17 @@ class LinearErasure(TableBaseline):
         array([0.5, 0.5, 0.5, 0.5])
     """
 
+    keep_target: bool = False
+
     def _check_settings(self) -> None:
-        """There are no settings."""
+        """Both values of the only setting are allowed."""
 
     def _fit_rows(self, rows: LabelledRows) -> None:
         self.mean_ = rows.X.mean(0)
         groups = one_hot(rows.s, len(rows.groups))
         centred = _centred_columns(rows.X)
-        self.weights_, self.directions_ = _linear_part(centred, groups - groups.mean(0))
+        classes = one_hot(rows.y, len(rows.classes)) if self.keep_target else None
+        self.weights_, self.directions_ = _linear_part(centred, groups - groups.mean(0), classes)
         spread, rest = np.abs(centred).max(0), np.abs(self._erased(rows.X) - self.mean_).max(0)
         self.lost_ = (rest <= 1e-12 * spread) & (spread > 0)
 
@@ -82,7 +93,7 @@ def _centred_columns(X: Array) -> Array:
     return np.where(varies, centred, 0.0)
 
 
-def _linear_part(X: Array, Z: Array) -> tuple[Array, Array]:
+def _linear_part(X: Array, Z: Array, Y: Array | None) -> tuple[Array, Array]:
     """The weights that read the part of X that is linear in Z, and its directions.
 
     It first brings columns to one scale, so that it does not take one in small units for rounding.
@@ -93,7 +104,29 @@ def _linear_part(X: Array, Z: Array) -> tuple[Array, Array]:
     scale[scale == 0] = 1.0
     u, s, vt = np.linalg.svd(X / scale, full_matrices=False)
     r = int((s > s.max() * max(X.shape) * np.finfo(float).eps).sum())
-    found, strength, _ = np.linalg.svd(u[:, :r].T @ Z / np.sqrt(len(X)), full_matrices=False)
-    q = found[:, strength > 1e-10]  # no unit: correlations times the spread of a group's column
+    q = _spanned(u[:, :r], Z)
+    read = q if Y is None else _blind_to(q, _spanned(u[:, :r], Y - Y.mean(0)))
 
-    return vt[:r].T / s[:r] @ q / scale[:, None], (q.T * s[:r]) @ vt[:r] * scale
+    return vt[:r].T / s[:r] @ read / scale[:, None], (q.T * s[:r]) @ vt[:r] * scale
+
+
+def _spanned(white: Array, Z: Array) -> Array:
+    """An orthonormal basis of the columns of the covariance of whitened features with Z."""
+
+    found, strength, _ = np.linalg.svd(white.T @ Z / np.sqrt(len(white)), full_matrices=False)
+
+    return np.asarray(found[:, strength > 1e-10])  # correlations times the spread of a column
+
+
+def _blind_to(q: Array, kept: Array) -> Array:
+    """The weights that read each direction of q as itself, and nothing along those to keep."""
+
+    beyond = q - kept @ (kept.T @ q)
+    of_q = q.T @ beyond
+    if q.size and np.linalg.eigvalsh(of_q).min() < 1e-9:
+        raise ValueError(
+            "`keep_target` expects columns that say something else about the target than about "
+            "the groups: here a linear reading of one is a linear reading of the other."
+        )
+
+    return np.asarray(beyond @ np.linalg.inv(of_q))

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Annotated, NamedTuple
 import typer
 
 if TYPE_CHECKING:
+    from bitveil.benchmark.methods import Method
+    from bitveil.benchmark.own import OwnTable
     from bitveil.benchmark.run import Cell, Plan, Result
     from bitveil.datasets.files import DataFile
 
@@ -90,7 +92,36 @@ def run_benchmark(
         list[str] | None, typer.Option(help="A data set. You can give several.")
     ] = None,
     method: Annotated[
-        list[str] | None, typer.Option(help="A method. You can give several.")
+        list[str] | None,
+        typer.Option(
+            help="A method. You can give several. `module:Class` is one of your own, with fit, "
+            "transform, and perhaps likelihoods."
+        ),
+    ] = None,
+    sweep: Annotated[
+        str | None,
+        typer.Option(
+            help="The setting of your own methods that trades use for leakage, and its range: "
+            "strength=0.1:30."
+        ),
+    ] = None,
+    data: Annotated[
+        Path | None, typer.Option(help="A .csv or .parquet of your own, instead of --dataset.")
+    ] = None,
+    target: Annotated[
+        str | None, typer.Option(help="With --data: the column to predict, with two values.")
+    ] = None,
+    positive: Annotated[
+        str | None,
+        typer.Option(
+            help="With --data: the value of the target that counts as 1. Default: the "
+            "last in their order."
+        ),
+    ] = None,
+    sensitive: Annotated[str | None, typer.Option(help="With --data: the column to hide.")] = None,
+    drop: Annotated[
+        list[str] | None,
+        typer.Option(help="With --data: a column to leave out. Can be repeated."),
     ] = None,
     seed: Annotated[
         list[int] | None,
@@ -127,6 +158,8 @@ def run_benchmark(
     `bitveil bench run --dataset adult --method bitveil --method tree --seed 0`
 
     `bitveil bench run --jobs 2 --out records`
+
+    `bitveil bench run --data people.csv --target hired --sensitive sex --method my_methods:Mine`
     """
 
     from bitveil.benchmark.run import Plan, run_cells
@@ -141,8 +174,9 @@ def run_benchmark(
         dataset, method, seed = dataset or ["adult"], method or list(DEMONSTRATION), seed or [0]
         configurations = min(configurations, 4)
     folder = out or Path("bench-quick" if quick else "bench")
-    plan = Plan(configurations=configurations, minutes=minutes)
-    wanted = _wanted(dataset or [], method or [], seed or [0, 1, 2])
+    own = _own_data(data, dataset, target, sensitive, positive, drop or [])
+    plan = Plan(configurations, minutes, datasets=own, methods=_own_methods(method or [], sweep))
+    wanted = _wanted([*own] or dataset or [], method or [], seed or [0, 1, 2], plan)
     remaining = _remaining(wanted, folder, plan)
     print(f"{len(wanted)} cells, {len(remaining)} of them to run. Records: {folder}", flush=True)
     for number, (cell, records) in enumerate(run_cells(remaining, folder, plan, n_jobs=jobs), 1):
@@ -195,26 +229,75 @@ class _Named(NamedTuple):
                 )
 
 
-def _wanted(datasets: list[str], methods: list[str], seeds: list[int]) -> "list[Cell]":
+def _own_data(
+    data: Path | None,
+    dataset: list[str] | None,
+    target: str | None,
+    sensitive: str | None,
+    positive: str | None,
+    drop: list[str],
+) -> "dict[str, OwnTable]":
+    """The person's own data set, by its name."""
+
+    roles = {"--target": target, "--sensitive": sensitive, "--positive": positive, "--drop": drop}
+    if data is None:
+        if alone := [option for option, value in roles.items() if value]:
+            raise ValueError(f"{' and '.join(alone)} belong to --data, a table of your own.")
+        return {}
+    if dataset:
+        raise ValueError("--data and --dataset exclude each other. Run them one after the other.")
+    if target is None or sensitive is None:
+        raise ValueError("--data needs --target and --sensitive, the columns to predict and hide.")
+    from bitveil.benchmark.own import OwnTable
+    from bitveil.datasets.catalogue import entries
+
+    table = OwnTable(data, target, sensitive, positive, tuple(drop))
+    table.load()  # a mistake shows here, and not in every configuration
+    if data.stem in entries():
+        raise ValueError(
+            f"{data} has the name of a data set of the benchmark, {data.stem!r}. Rename the file."
+        )
+
+    return {data.stem: table}
+
+
+def _own_methods(methods: list[str], sweep: str | None) -> "dict[str, Method]":
+    """The person's own methods, by the names that their records have."""
+
+    own = [name for name in methods if ":" in name]
+    if sweep is not None and not own:
+        raise ValueError("--sweep belongs to a method of your own: --method module:Class.")
+    if not own:
+        return {}
+    from bitveil.benchmark.own import own_method
+
+    return {name: own_method(name, sweep) for name in own}
+
+
+def _wanted(
+    datasets: list[str], methods: list[str], seeds: list[int], plan: "Plan"
+) -> "list[Cell]":
     """The wanted cells. Named data sets and methods must be available; others are left out."""
 
     from bitveil.benchmark.methods import METHODS
     from bitveil.benchmark.run import cells
     from bitveil.datasets.catalogue import entries
 
-    _Named("data set", list(entries())).check(datasets)
-    _Named("method", list(METHODS)).check(methods)
+    _Named("data set", [*entries(), *plan.datasets]).check(datasets)
+    _Named("method", [*METHODS, *plan.methods]).check(methods)
     if min(seeds) < 0:
         raise ValueError(f"--seed expects numbers from 0, got {min(seeds)}.")
-    for name in datasets:
+    for name in set(datasets) - set(plan.datasets):
         _fetch(name)
-    for name in methods:
+    for name in set(methods) - set(plan.methods):
         if package := _package(name):
             raise ValueError(f"The method {name!r} needs a package: `pip install {package}`.")
-    whole = [*_available(datasets or list(entries()), _unavailable)]
-    usable = [*_available(methods or list(METHODS), _package)]
+    whole = datasets or [*_available(list(entries()), _unavailable)]
+    usable = methods or [*_available(list(METHODS), _package)]
     found = []
-    for cell in cells(whole, usable, dict.fromkeys(seeds)):
+    for cell in cells(
+        dict.fromkeys(whole), dict.fromkeys(usable), dict.fromkeys(seeds), plan.methods
+    ):
         # If nothing is named, the smaller data sets get only a few methods.
         if datasets or methods or cell.dataset in FULL or cell.method in FEW:
             found.append(cell)
@@ -235,7 +318,6 @@ def _available(names: Sequence[str], lack: Callable[[str], str]) -> Iterator[str
 def _remaining(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]":
     """The unfinished cells. Refuses records of another plan."""
 
-    from bitveil.benchmark.methods import METHODS
     from bitveil.benchmark.run import read_cell
 
     remaining = []
@@ -248,7 +330,13 @@ def _remaining(wanted: "list[Cell]", folder: Path, plan: "Plan") -> "list[Cell]"
                 f"and certificates differ from those of {plan.configurations}. Give that number "
                 "as --configurations, or another folder as --out."
             )
-        if len(records) < plan.trials(METHODS[cell.method]):
+        own = plan.own_digest(cell.dataset).get("data")
+        if any(record.get("data") != own for record in records):
+            raise ValueError(
+                f"{cell.file(folder)} has records of another table, or of other columns of it. "
+                "Give another folder as --out."
+            )
+        if len(records) < plan.trials(plan.method(cell.method)):
             remaining.append(cell)
 
     return remaining

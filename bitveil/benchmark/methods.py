@@ -121,6 +121,10 @@ def _sampled(**settings: Any) -> LimitedCode:
     return LimitedCode(engine="sampled", epochs=30, **settings)
 
 
+def _keeping_erasure(**settings: Any) -> Any:
+    return _of("leace", "LinearErasure")(keep_target=True, **settings)
+
+
 METHODS: dict[str, Method] = {
     "unprotected": Method(
         "no protection: a network of real numbers",
@@ -196,6 +200,7 @@ METHODS: dict[str, Method] = {
         package="fairlearn",
     ),
     "leace": Method("LEACE", _of("leace", "LinearErasure")),
+    "splince": Method("SPLINCE", _keeping_erasure),
     "tree": Method(
         "FARE-style tree",
         _of("tree", "FairTree"),
@@ -211,6 +216,12 @@ METHODS: dict[str, Method] = {
     ),
     "kmeans": Method(
         "k-means codes", _of("kmeans", "KMeansCodes"), ranges={"n_codes": [4, 8, 16, 32, 64]}
+    ),
+    "fmc": Method(
+        "FMC: fair model-based clustering",
+        _of("fair_mixture", "FairMixture"),
+        Sweep("strength", 0.03, 100.0),
+        {"n_codes": [4, 8, 16, 32]},
     ),
     "reduction": Method(
         "exponentiated gradient (Fairlearn): answers only",

@@ -83,17 +83,22 @@ def split(s: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:
     return dict(zip(USES, split_rows(s, SPLIT, check_random_state(seed)), strict=True))
 
 
-def problem(name: str, seed: int) -> Problem:
+def problem(name: str, seed: int, own: Entry | None = None) -> Problem:
     """Load a data set, split it, and prepare its columns with the rows for fitting.
+
+    Arguments:
+        name: Its name.
+        seed: The seed of the split.
+        own: The data set, if it is a person's own. None: one of the benchmark.
 
     Raises:
         ValueError: If there is no data set of this name.
         FileNotFoundError: If its file is missing.
     """
 
-    if name not in entries():
+    if own is None and name not in entries():
         raise ValueError(f"There is no data set {name!r}. Available: {list(entries())}.")
-    entry = entries()[name]
+    entry = entries()[name] if own is None else own
     data, taken = _load(entry)
     table = data.without(entry.sensitive)[taken]
     y = data.target[taken].to_numpy(np.int64)

@@ -8,8 +8,8 @@ import json
 import os
 import platform
 import time
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import lru_cache
 from importlib.metadata import version
@@ -20,6 +20,7 @@ import numpy as np
 import torch
 
 from bitveil.benchmark.methods import METHODS, Method
+from bitveil.benchmark.own import OwnTable
 from bitveil.benchmark.protocol import Problem, problem
 from bitveil.benchmark.scoring import scores
 
@@ -41,11 +42,25 @@ class Plan:
         minutes: The most minutes of processor time of a cell, for fitting and scoring. A
             configuration that has no time left gets a record that says so.
         delta: The probability that a certificate may be wrong.
+        datasets: A person's own data sets, by name, beside those of the benchmark.
+        methods: A person's own methods, likewise.
     """
 
     configurations: int = 16
     minutes: float = 10.0
     delta: float = 0.05
+    datasets: Mapping[str, OwnTable] = field(default_factory=dict)
+    methods: Mapping[str, Method] = field(default_factory=dict)
+
+    def method(self, name: str) -> Method:
+        """A method, from those of the person or of the benchmark."""
+
+        return self.methods[name] if name in self.methods else METHODS[name]
+
+    def own_digest(self, dataset: str) -> Result:
+        """What the records of a person's own data set say about it; nothing of the others."""
+
+        return {"data": self.datasets[dataset].digest} if dataset in self.datasets else {}
 
     def trials(self, method: Method) -> int:
         """The number of configurations of a method: one if it has nothing to choose."""
@@ -64,18 +79,29 @@ class Cell:
     def file(self, folder: Path) -> Path:
         """The file of its records."""
 
-        return folder / self.dataset / f"{self.method}-{self.seed}.jsonl"
+        return folder / self.dataset / f"{self.method.replace(':', '.')}-{self.seed}.jsonl"
 
 
-def cells(datasets: Iterable[str], methods: Iterable[str], seeds: Iterable[int]) -> list[Cell]:
+def cells(
+    datasets: Iterable[str],
+    methods: Iterable[str],
+    seeds: Iterable[int],
+    own: Iterable[str] = (),
+) -> list[Cell]:
     """The cells, seed by seed, so that an interrupted run has all methods on the first splits.
+
+    Arguments:
+        datasets: The names of data sets.
+        methods: The names of methods.
+        seeds: The seeds of the splits.
+        own: The names of a person's own methods.
 
     Raises:
         ValueError: If a method is unknown.
     """
 
-    methods = list(methods)
-    if unknown := [name for name in methods if name not in METHODS]:
+    methods, known = list(methods), {*METHODS, *own}
+    if unknown := [name for name in methods if name not in known]:
         raise ValueError(f"There are no methods {unknown}. Available: {list(METHODS)}.")
 
     return [Cell(d, m, s) for s in seeds for d in datasets for m in methods]
@@ -97,7 +123,9 @@ def run_cells(
     from joblib.parallel import get_active_backend
 
     missing = [
-        cell for cell in wanted if len(read_cell(cell, folder)) < plan.trials(METHODS[cell.method])
+        cell
+        for cell in wanted
+        if len(read_cell(cell, folder)) < plan.trials(plan.method(cell.method))
     ]
     jobs = (delayed(_run)(cell, folder, plan) for cell in missing)
 
@@ -142,7 +170,7 @@ def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Result]]:
     done, file = read_cell(cell, folder), cell.file(folder)
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text("".join(json.dumps(record) + "\n" for record in done))
-    for trial in range(len(done), plan.trials(METHODS[cell.method])):
+    for trial in range(len(done), plan.trials(plan.method(cell.method))):
         record = _trial(cell, trial, done, plan)
         done.append(record)
         with file.open("a") as records:
@@ -154,16 +182,16 @@ def _run(cell: Cell, folder: Path, plan: Plan) -> tuple[Cell, list[Result]]:
 def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
     """Run one configuration. It depends only on the seed and the records before it."""
 
-    method = METHODS[cell.method]
+    method = plan.method(cell.method)
     settings = _next_settings(method, cell.seed, trial, before, plan.configurations)
     record = _head(cell, trial, settings, plan)
     if sum(map(_spent, before)) > 60 * plan.minutes:
         return record | {"status": "over budget"}
     started, begun = time.perf_counter(), time.process_time()
     try:
-        _problem(cell.dataset, cell.seed)
+        _problem(cell.dataset, cell.seed, plan.datasets.get(cell.dataset))
         begun = time.process_time()  # reading the file does not count
-        some, shared = _seen(cell, method)
+        some, shared = _seen(cell, method, plan)
         if method.binary and len(some.groups) > 2:
             return record | {"status": "not for these groups"}
         started = time.perf_counter()
@@ -194,7 +222,7 @@ def _spent(record: Result) -> float:
 def _head(cell: Cell, trial: int, settings: Result, plan: Plan) -> Result:
     versions = {name: version(name) for name in ("bitveil", "torch", "scikit-learn", "numpy")}
 
-    return {
+    return plan.own_digest(cell.dataset) | {
         "dataset": cell.dataset,
         "method": cell.method,
         "seed": cell.seed,
@@ -225,14 +253,15 @@ def _row_sizes(some: Problem) -> Result:
 
 
 @lru_cache(maxsize=2)
-def _problem(dataset: str, seed: int) -> Problem:
-    return problem(dataset, seed)
+def _problem(dataset: str, seed: int, own: OwnTable | None) -> Problem:
+    return problem(dataset, seed, None if own is None else own.entry)
 
 
-def _seen(cell: Cell, method: Method) -> tuple[Problem, float]:
+def _seen(cell: Cell, method: Method, plan: Plan) -> tuple[Problem, float]:
     """The rows that a method sees, and the seconds for its features, which count once a split."""
 
-    some, started = _problem(cell.dataset, cell.seed), time.perf_counter()
+    some = _problem(cell.dataset, cell.seed, plan.datasets.get(cell.dataset))
+    started = time.perf_counter()
     if not method.posterior:
         return some, 0.0
     ready = "posterior" in vars(some)

@@ -113,6 +113,8 @@ def interval_at_share(
 
     most = certify(whole, quantity, delta=delta, draws=draws)
     least = _chance(most)
+    if share == 0:  # nothing is published, so nothing is estimated
+        return Interval(least, replace(most, estimate=least, bound=least, share=0.0), delta)
     if _compares_rows(fixed, quantity) and _compares_rows(scored, quantity):
         least = lower_bound(fixed, scored, quantity, delta=delta, draws=draws)
     if draws == "hard":
