@@ -13,29 +13,62 @@ expected counts are exact. Where that is not so, the codes are counted as they a
 
 - for rows without names, as everywhere;
 - for encoders with one key, since their bits come from the same random numbers;
-- for encoders that leave rows blank, since a blank covers all bits of its code at once;
 - for more bits than can be listed.
+
+**Blanks.** An encoder that leaves rows blank has one code more, the blank, and the coins of
+encoders with different keys are independent too. So expected counts are exact with blanks as well,
+and `Composition.certify` takes them. With the probability :math:`\prod_i (1 - \lambda_i)` a row
+shows nothing at all, so the codes of any two rows are within a total variation of one minus that,
+and the slack is smaller by this factor. An audit counts such codes as they are drawn, and quotes
+this certificate.
 
 A composition is fixed by the encoders. A third code of the same people makes another, wider one:
 audit all of them together.
 """
 
+import math
+import operator
 from collections.abc import Sequence
-from typing import Any, Literal
+from functools import reduce
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
+import torch
 from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from bitveil.audits import Audit, audit
+from bitveil.certificates import Certificate, certify, gap_of
 from bitveil.coder import draw_names
+from bitveil.codes import code_likelihood
 from bitveil.columns.table import Table, as_pandas
-from bitveil.criteria import Criterion
+from bitveil.criteria import Criterion, compares_within_strata, has_opportunity
 from bitveil.estimators import InvariantEncoder
+from bitveil.group_tables import GroupTables
 from bitveil.model_audits import audit_target, check_new, opportunity_of
+from bitveil.repeats import check_ids
 
 __all__ = ["Composition", "compose"]
+
+
+_CELLS_AT_ONCE = 2**22
+"""So many numbers are in memory at once while expected counts are added up."""
+
+_LISTED_AT_MOST = 2**20
+"""More codes than this are counted as they are drawn."""
+
+
+class _Read(NamedTuple):
+    """Rows as the encoders read them."""
+
+    reader: InvariantEncoder
+    target: Any
+    cautions: list[str | None]
+    criterion: Criterion
+    logits: list[NDArray[np.float64]]
+    codes: NDArray[np.uint8]
 
 
 class Composition:
@@ -123,33 +156,151 @@ class Composition:
                 described.
         """
 
-        read = [each.schema_.read(_own(each, X), each.coder_.features) for each in self.encoders]
-        reader = self._reader(y)
-        groups = reader.schema_.groups(sensitive_features, len(read[0]), bins=reader.bins)
-        target = None if y is None else audit_target(reader, y, len(read[0]))
-        cautions = [
-            check_new(each.used_, table, groups, target, ids)
-            for each, table in zip(self.encoders, read, strict=True)
-        ]
-        logits, codes = self._published(read, ids)
-        soft = ids is not None and self.independent and self._whole
-        as_fitted = target is not None and not reader.schema_.is_other_target(y)
-        criterion = self._criterion if as_fitted else "independence"
+        read = self._read(X, y, sensitive_features, ids)
+        groups = read.reader.schema_.groups(
+            sensitive_features, len(read.codes), bins=read.reader.bins
+        )
+        named = ids is not None
+        other = read.reader.schema_.is_other_attribute(sensitive_features)
+        notes = [*dict.fromkeys(filter(None, read.cautions)), *self._notes(named=named)]
+        several = (
+            compares_within_strata(read.criterion) and len(read.reader.schema_.target.kinds) > 1
+        )
+        if named and self.independent and not (self._whole or other or several):
+            quoted = self._certificate(read, y, sensitive_features, named, delta)
+            notes.append(f"With expected counts, blanks included: {quoted}.")
 
         return audit(
-            codes if self._whole else pd.DataFrame(codes, columns=self.get_feature_names_out()),
+            read.codes
+            if self._whole
+            else pd.DataFrame(read.codes, columns=self.get_feature_names_out()),
             groups,
-            target,
-            logits=logits if soft else None,
+            read.target,
+            logits=np.hstack(read.logits) if self._are_expected(named) and self._whole else None,
             ids=ids,
-            criterion=criterion,
-            positive=opportunity_of(reader) if criterion == reader.criterion else None,
+            criterion=read.criterion,
+            positive=opportunity_of(read.reader) if has_opportunity(read.criterion) else None,
             goal=goal,
             delta=delta,
             random_state=random_state,
             attackers=attackers,
             n_jobs=n_jobs,
-            notes=[*dict.fromkeys(filter(None, cautions)), *self._notes(named=ids is not None)],
+            notes=notes,
+        )
+
+    def certify(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | None = None,
+        *,
+        sensitive_features: ArrayLike,
+        ids: ArrayLike | None = None,
+        delta: float = 0.05,
+    ) -> Certificate:
+        """The certificate of all codes together, with exact counts of blanks where they are known.
+
+        It is about the gap of the criterion, or the parity gap if the encoders have different
+        criteria or there is no `y`.
+
+        Arguments:
+            X: As for `audit`, like the other arguments.
+            y: The target of these rows, or None.
+            sensitive_features: The fitted attribute of these rows.
+            ids: A name for each row, or None.
+            delta: The probability that the certificate may be wrong.
+
+        Raises:
+            ValueError: As for `audit`, or if the attribute is another one than the fitted.
+        """
+
+        read = self._read(X, y, sensitive_features, ids)
+
+        return self._certificate(read, y, sensitive_features, ids is not None, delta)
+
+    def _certificate(
+        self, read: "_Read", y: Any, sensitive_features: Any, named: bool, delta: float
+    ) -> Certificate:
+        schema = read.reader.schema_
+        groups = torch.from_numpy(
+            schema.grouping.numbers("sensitive_features", sensitive_features)
+        )
+        strata, n_strata = torch.full_like(groups, -1), 0
+        if compares_within_strata(read.criterion):
+            if len(schema.target.kinds) > 1:
+                raise ValueError(
+                    f"`certify` compares groups within one target ({read.criterion!r}), and the "
+                    f"encoder has {len(schema.target.kinds)}. Use `audit`, or leave out `y`."
+                )
+            missing = read.reader.missing_target
+            numbers = schema.target.numbers(y, len(groups), missing=missing)
+            strata = torch.from_numpy(np.ascontiguousarray(numbers[:, 0]))
+            n_strata = len(schema.target.cut_values[0])
+        cells = (strata, groups, n_strata, len(schema.grouping.values))
+        positive = read.reader.settings().positive_number(schema.target)
+        quantity = gap_of(read.criterion, positive)
+        if not self._are_expected(named):
+            numbers = np.unique(read.codes, axis=0, return_inverse=True)[1].ravel()
+            drawn = GroupTables.observed(
+                torch.from_numpy(numbers), *cells, c=int(numbers.max()) + 1
+            )
+            return certify(drawn, quantity, delta=delta, draws="hard")
+        spread = 1 - math.prod(1 - each.share_ for each in self.encoders)
+
+        return certify(
+            self._expected(read.logits, *cells), quantity, delta=delta, dobrushin=spread
+        )
+
+    def _expected(
+        self, logits: Sequence[NDArray[np.float64]], strata: Tensor, groups: Tensor, *sizes: int
+    ) -> GroupTables:
+        """The expected counts of the wide codes, of which each part may be blank."""
+
+        step = max(1, _CELLS_AT_ONCE // self._n_codes)
+        parts = []
+        for start in range(0, len(groups), step):
+            rows = slice(start, start + step)
+            chances = torch.ones(len(groups[rows]), 1, dtype=torch.float64)
+            for each, known in zip(self.encoders, logits, strict=True):
+                own = _chances(torch.from_numpy(known[rows]).double(), each.share_)
+                chances = (chances[:, :, None] * own[:, None, :]).flatten(1)
+            parts.append(GroupTables.assigned(chances, strata[rows], groups[rows], *sizes))
+
+        return reduce(operator.add, parts)
+
+    @property
+    def _n_codes(self) -> int:
+        """How many codes there are, blanks included."""
+
+        return math.prod(2**each.coder_.n_bits + (each.share_ < 1) for each in self.encoders)
+
+    def _are_expected(self, named: bool) -> bool:
+        """Whether expected counts are exact, and can be listed."""
+
+        return named and self.independent and self._n_codes <= _LISTED_AT_MOST
+
+    def _read(self, X: Any, y: Any, sensitive_features: Any, ids: Any) -> "_Read":
+        """The rows as the encoders read them, after a check that they are new."""
+
+        tables = [each.schema_.read(_own(each, X), each.coder_.features) for each in self.encoders]
+        reader, n = self._reader(y), len(tables[0])
+        groups = reader.schema_.groups(sensitive_features, n, bins=reader.bins)
+        target = None if y is None else audit_target(reader, y, n)
+        cautions = [
+            check_new(each.used_, table, groups, target, ids)
+            for each, table in zip(self.encoders, tables, strict=True)
+        ]
+        if ids is not None:
+            check_ids(ids, n)
+        as_fitted = target is not None and not reader.schema_.is_other_target(y)
+        logits, codes = self._published(tables, ids)
+
+        return _Read(
+            reader,
+            target,
+            cautions,
+            self._criterion if as_fitted else "independence",
+            logits,
+            codes,
         )
 
     @property
@@ -177,8 +328,8 @@ class Composition:
 
     def _published(
         self, tables: Sequence[Table], ids: Any
-    ) -> tuple[NDArray[np.float64], NDArray[np.uint8]]:
-        """The logits and the published codes of all encoders, side by side."""
+    ) -> tuple[list[NDArray[np.float64]], NDArray[np.uint8]]:
+        """The logits of each encoder, and the published codes of all, side by side."""
 
         logits, codes = [], []
         for each, table in zip(self.encoders, tables, strict=True):
@@ -186,7 +337,7 @@ class Composition:
             logits.append(each.coder_.logits(table, names))
             codes.append(each.coder_.published(logits[-1], names))
 
-        return np.hstack(logits), np.hstack(codes)
+        return logits, np.hstack(codes)
 
     def _notes(self, *, named: bool) -> list[str]:
         """What a reader of an audit must know."""
@@ -204,7 +355,7 @@ class Composition:
             )
         if named and not self._whole:
             notes.append(
-                "Some encoders leave rows blank, so the codes were counted as they are drawn."
+                "Some encoders leave rows blank, so this audit counts the codes as they are drawn."
             )
         for number, each in enumerate(self.encoders):
             notes += [f"Code {number}: {remark}" for remark in each.remarks_]
@@ -240,6 +391,15 @@ def compose(encoders: Sequence[InvariantEncoder]) -> Composition:
     """
 
     return Composition(encoders)
+
+
+def _chances(logits: Tensor, share: float) -> Tensor:
+    """The probability of each code of one encoder, and last of the blank where there is one."""
+
+    codes = share * code_likelihood(logits)
+    blank = torch.full((len(codes), 1), 1 - share, dtype=codes.dtype)
+
+    return codes if share == 1 else torch.cat([codes, blank], 1)
 
 
 def _check_encoders(encoders: Sequence[Any]) -> None:

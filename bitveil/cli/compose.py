@@ -20,7 +20,7 @@ __all__ = ["compose_command"]
 def compose_command(
     models: Annotated[
         list[Path],
-        typer.Argument(help="Two or more folders that `bitveil fit` wrote.", metavar="ENCODER..."),
+        typer.Argument(help="Two or more folders that `bitveil fit` wrote.", metavar="ENCODER"),
     ],
     file: Annotated[
         Path, typer.Argument(help="The table of new rows: .csv or .parquet.", metavar="TABLE")
