@@ -11,6 +11,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "commands",
     "formulas",
     "summaries",
 ]
@@ -18,7 +19,9 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "bitveil"
-html_show_search_summary = False  # a summary would be a request, which pages on a disk may not make
+html_show_search_summary = (
+    False  # a summary would be a request, which pages on a disk may not make
+)
 html_show_sourcelink = False
 html_copy_source = False
 exclude_patterns = ["_build", "_templates"]
@@ -34,6 +37,7 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"
 napoleon_custom_sections = ["Source"]
 napoleon_use_rtype = False
