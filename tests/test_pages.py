@@ -2,13 +2,18 @@
 
 import html
 import importlib.util
+import math
 import re
 import tomllib
 from functools import cache
+from itertools import product
 from urllib.parse import unquote
 
 import pytest
+import torch
 
+from bitveil.certificates.planning import least_gap
+from bitveil.codes import code_likelihood
 from test_documentation import DOCS, MADE, PAGES, ROOT
 
 BUILT = DOCS / "_build" / "html"
@@ -141,6 +146,50 @@ def test_pictures_of_the_readme_are_files_here():
 
     assert pictures
     assert all((ROOT / picture).exists() for picture in pictures)
+
+
+# What the officer's page calculates
+
+
+def officers_page():
+    return (DOCS / "what_you_may_claim.md").read_text()
+
+
+def test_the_smallest_gaps_are_those_that_can_be_certified():
+    rows = re.findall(
+        r"^\| ([\d,]+) \| ([\d.]+) points \| ([\d.]+) points \|$", officers_page(), re.M
+    )
+
+    assert len(rows) == 5
+    for size, *points in rows:
+        sizes = [int(size.replace(",", "")), 5000]
+        for written, delta in zip(points, (0.05, 0.001), strict=True):
+            assert f"{100 * least_gap(sizes, delta):.2g}" == written
+
+
+def test_the_privacy_of_bounded_bits_is_calculated_right():
+    page = " ".join(officers_page().split())
+    found = re.findall(r"Four bits between ([\d.]+) and [\d.]+ have ε = (\d+\.\d)", page)
+
+    assert len(found) == 2
+    for low, epsilon in found:
+        assert f"{4 * math.log((1 - float(low)) / float(low)):.1f}" == epsilon
+    gap = re.search(r"ε = (\d+\.\d) may still have a gap of (\d+) points", page)
+    assert f"{100 * math.tanh(float(gap[1]) / 2):.0f}" == gap[2]
+
+
+def test_bounded_bits_are_as_private_as_the_page_says():
+    """The largest log-ratio of two rows' likelihoods of a code, over all corners of the range."""
+
+    low, m = 0.1, 3
+    rows = torch.logit(torch.tensor([*product((low, 1 - low), repeat=m)]))
+    likelihood = code_likelihood(rows)
+    ratios = (likelihood[:, None] / likelihood[None]).max().log()
+
+    assert ratios.item() == pytest.approx(m * math.log((1 - low) / low))
+    # Two groups, each of one kind of row: their total variation keeps the page's limit.
+    variation = (likelihood[:, None] - likelihood[None]).abs().sum(-1).max() / 2
+    assert variation.item() <= math.tanh(ratios.item() / 2)
 
 
 # Formulas
