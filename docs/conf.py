@@ -1,7 +1,8 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent / "_extensions"))
+HERE = Path(__file__).parent
+sys.path += [str(HERE), str(HERE / "_extensions")]
 
 project = "bitveil"
 author = "The bitveil developers"
@@ -11,6 +12,7 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "api_contents",
     "commands",
     "formulas",
     "summaries",
@@ -48,6 +50,22 @@ napoleon_attr_annotations = False
 METHODS = ("fit", "transform", "predict", "predict_proba", "score")
 autodoc_default_options = {
     "exclude-members": ", ".join(f"set_{method}_request" for method in METHODS)
+}
+
+# The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
+# that Sphinx can compare these settings with those of the last build.
+if (HERE.parent / "examples").is_dir():
+    extensions.append("sphinx_gallery.gen_gallery")
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_style.apply"),
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1000,  # seconds: a page does not change with the machine
 }
 
 # Pages that others are writing. The contents have places for them, which are left out until then.

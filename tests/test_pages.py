@@ -195,16 +195,22 @@ def test_bounded_bits_are_as_private_as_the_page_says():
 # Formulas
 
 
-@pytest.fixture(scope="module")
-def formulas():
-    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
-    pytest.importorskip("sphinx", reason="sphinx is not installed")
-    place = DOCS / "_extensions" / "formulas.py"
-    spec = importlib.util.spec_from_file_location("formulas", place)
+def extension(name):
+    """A module of `docs/_extensions`."""
+
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_extensions" / f"{name}.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
 
     return module
+
+
+@pytest.fixture(scope="module")
+def formulas():
+    pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
+    pytest.importorskip("sphinx", reason="sphinx is not installed")
+
+    return extension("formulas")
 
 
 def test_a_formula_becomes_mathml(formulas):
@@ -217,6 +223,47 @@ def test_a_formula_becomes_mathml(formulas):
 
 def test_an_unknown_command_is_named(formulas):
     assert formulas.unknown(formulas.convert(r"\nosuchthing x")) == [r"\nosuchthing"]
+
+
+# The contents of the API and of the command line
+
+
+@pytest.fixture
+def api_contents():
+    return extension("api_contents")
+
+
+def test_a_new_module_appears_by_itself(api_contents, monkeypatch):
+    names = [*api_contents.modules(), "brand_new", "cli.brand_new"]
+    monkeypatch.setattr(api_contents, "modules", lambda: names)
+
+    assert "brand_new" in api_contents.others()
+    assert "cli.brand_new" not in api_contents.others()
+
+
+def test_no_module_is_listed_twice_or_hidden_in_vain(api_contents):
+    listed = " ".join(api_contents.SECTIONS.values()).split()
+
+    assert len(listed) == len(set(listed))
+    assert not set(listed) & set(api_contents.INSIDE)
+    assert set(api_contents.INSIDE) <= set(api_contents.modules())
+
+
+def test_what_is_not_there_is_left_out(api_contents, monkeypatch):
+    monkeypatch.setattr(api_contents, "SECTIONS", {"One": "tables no_such_module no.such"})
+    page = api_contents.contents()
+
+    assert "   bitveil.tables\n" in page
+    assert "such" not in page
+
+
+def test_every_command_has_a_section():
+    page = extension("commands").page()
+
+    assert page.startswith("# The command line\n")
+    for name in ("demo", "fit", "encode", "audit", "count", "merge", "bench run"):
+        assert f"# `bitveil {name}`" in page
+    assert "`--max-gap" in page
 
 
 # What was built

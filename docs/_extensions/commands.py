@@ -21,7 +21,7 @@ def page() -> str:
     return written.replace("# `bitveil`", "# The command line", 1)
 
 
-def write(app: Any) -> None:
+def write(app: Any, config: Any) -> None:
     """Write the page beside the others, if it is new."""
 
     file, text = Path(app.srcdir) / PAGE, page()
@@ -32,6 +32,6 @@ def write(app: Any) -> None:
 def setup(app: Any) -> dict[str, Any]:
     """Do it before Sphinx looks for pages."""
 
-    app.connect("builder-inited", write)
+    app.connect("config-inited", write)
 
     return {"parallel_read_safe": True, "parallel_write_safe": True}
