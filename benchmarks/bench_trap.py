@@ -83,23 +83,25 @@ def draw(records: pd.DataFrame, path: Path) -> None:
 
     import matplotlib.pyplot as plt
 
-    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for measure, marker, label in zip(MEASURES, "os", ("per neuron", "joint"), strict=True):
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.9), layout="constrained")
+    looks = zip(MEASURES, "os", ("#c44e00", "#0072b2"), ("per neuron", "joint"), strict=True)
+    for measure, marker, colour, label in looks:
         rows = (
             records[records.measure == measure]
             .groupby("strength", sort=True)
             .mean(numeric_only=True)
         )
-        left.plot(rows.index, rows.joint_bits, marker=marker, label=f"{label} penalty: joint bits")
-        left.plot(
-            rows.index, rows.neuron_bits, marker=marker, ls=":", label=f"{label} penalty: sum"
-        )
-        right.plot(rows.auc_boosting, rows.accuracy, marker=marker, label=f"{label} penalty")
-    left.set(xscale="symlog", xlabel="strength", ylabel="bits about sex", ylim=(0, None))
+        look = {"marker": marker, "color": colour}
+        left.plot(rows.index, rows.joint_bits, label=f"{label} penalty: joint bits", **look)
+        left.plot(rows.index, rows.neuron_bits, ls=":", label=f"{label} penalty: sum", **look)
+        right.plot(rows.auc_boosting, rows.accuracy, **look)
+    left.set(xlabel="strength of the penalty", ylabel="bits about sex", ylim=(0, None))
     left.set_xscale("symlog", linthresh=0.1)
-    right.set(xlabel="AUC of a boosted attacker", ylabel="accuracy for income")
-    left.legend(fontsize="small")
-    right.legend(fontsize="small")
+    left.set_xlim(0, 14)
+    right.set(xlabel="AUC of a boosted attacker on sex", ylabel="accuracy for income")
+    for axes in (left, right):
+        axes.spines[["top", "right"]].set_visible(False)
+    figure.legend(loc="outside upper center", ncols=4, fontsize="small", frameon=False)
     figure.savefig(path, metadata={"Date": None} if path.suffix == ".svg" else None)
 
 

@@ -1,7 +1,8 @@
 import sys
 from pathlib import Path
 
-sys.path.append(str(Path(__file__).parent / "_extensions"))
+HERE = Path(__file__).parent
+sys.path += [str(HERE), str(HERE / "_extensions")]
 
 project = "bitveil"
 author = "The bitveil developers"
@@ -11,6 +12,8 @@ extensions = [
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
     "sphinx.ext.napoleon",
+    "api_contents",
+    "commands",
     "formulas",
     "summaries",
     "sphinx_gallery.gen_gallery",
@@ -37,6 +40,7 @@ autosummary_generate = True
 autosummary_ignore_module_all = False
 autosummary_imported_members = True
 autodoc_member_order = "bysource"
+autodoc_preserve_defaults = True
 autodoc_typehints = "none"
 napoleon_custom_sections = ["Source"]
 napoleon_use_rtype = False
@@ -49,8 +53,26 @@ autodoc_default_options = {
     "exclude-members": ", ".join(f"set_{method}_request" for method in METHODS)
 }
 
+# The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
+# that Sphinx can compare these settings with those of the last build.
+if (HERE.parent / "examples").is_dir():
+    extensions.append("sphinx_gallery.gen_gallery")
+sphinx_gallery_conf = {
+    "examples_dirs": "../examples",
+    "gallery_dirs": "gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "reset_modules": ("matplotlib", "gallery_style.apply"),
+    "image_srcset": ["2x"],
+    "capture_repr": (),
+    "show_signature": False,
+    "write_computation_times": False,
+    "min_reported_time": 1000,  # seconds: a page does not change with the machine
+}
+
 # Pages that others are writing. The contents have places for them, which are left out until then.
-RESERVED = "tutorial before_you_fit first_hour report gate over_time gallery/index".split()
+RESERVED = (
+    "tutorial before_you_fit first_hour report gate over_time tracking gallery/index".split()
+)
 
 
 def leave_out(app, docname, source):

@@ -2,14 +2,19 @@
 
 import html
 import importlib.util
+import math
 import re
 import tomllib
 from functools import cache
+from itertools import product
 from urllib.parse import unquote
 
 import pytest
+import torch
 
-from test_documentation import DOCS, PAGES, ROOT
+from bitveil.certificates.planning import least_gap
+from bitveil.codes import code_likelihood
+from test_documentation import DOCS, MADE, PAGES, ROOT
 
 BUILT = DOCS / "_build" / "html"
 LARGEST = 40_000  # bytes of a page's source
@@ -63,7 +68,7 @@ def broken_links(path):
 
     for target in re.findall(r"\]\(([^)\s]+)\)", without_code(path.read_text())):
         file, _, anchor = target.partition("#")
-        if re.match(r"[a-z]+:", file):
+        if re.match(r"[a-z]+:", file) or file in MADE:
             continue
         there = (path.parent / file).resolve() if file else path
         headings = anchors(there) if there.suffix == ".md" and there.exists() else {anchor}
@@ -143,19 +148,69 @@ def test_pictures_of_the_readme_are_files_here():
     assert all((ROOT / picture).exists() for picture in pictures)
 
 
+# What the officer's page calculates
+
+
+def officers_page():
+    return (DOCS / "what_you_may_claim.md").read_text()
+
+
+def test_the_smallest_gaps_are_those_that_can_be_certified():
+    rows = re.findall(
+        r"^\| ([\d,]+) \| ([\d.]+) points \| ([\d.]+) points \|$", officers_page(), re.M
+    )
+
+    assert len(rows) == 5
+    for size, *points in rows:
+        sizes = [int(size.replace(",", "")), 5000]
+        for written, delta in zip(points, (0.05, 0.001), strict=True):
+            assert f"{100 * least_gap(sizes, delta):.2g}" == written
+
+
+def test_the_privacy_of_bounded_bits_is_calculated_right():
+    page = " ".join(officers_page().split())
+    found = re.findall(r"Four bits between ([\d.]+) and [\d.]+ have ε = (\d+\.\d)", page)
+
+    assert len(found) == 2
+    for low, epsilon in found:
+        assert f"{4 * math.log((1 - float(low)) / float(low)):.1f}" == epsilon
+    gap = re.search(r"ε = (\d+\.\d) may still have a gap of (\d+) points", page)
+    assert f"{100 * math.tanh(float(gap[1]) / 2):.0f}" == gap[2]
+
+
+def test_bounded_bits_are_as_private_as_the_page_says():
+    """The largest log-ratio of two rows' likelihoods of a code, over all corners of the range."""
+
+    low, m = 0.1, 3
+    rows = torch.logit(torch.tensor([*product((low, 1 - low), repeat=m)]))
+    likelihood = code_likelihood(rows)
+    ratios = (likelihood[:, None] / likelihood[None]).max().log()
+
+    assert ratios.item() == pytest.approx(m * math.log((1 - low) / low))
+    # Two groups, each of one kind of row: their total variation keeps the page's limit.
+    variation = (likelihood[:, None] - likelihood[None]).abs().sum(-1).max() / 2
+    assert variation.item() <= math.tanh(ratios.item() / 2)
+
+
 # Formulas
+
+
+def extension(name):
+    """A module of `docs/_extensions`."""
+
+    spec = importlib.util.spec_from_file_location(name, DOCS / "_extensions" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+
+    return module
 
 
 @pytest.fixture(scope="module")
 def formulas():
     pytest.importorskip("latex2mathml", reason="latex2mathml is not installed")
     pytest.importorskip("sphinx", reason="sphinx is not installed")
-    place = DOCS / "_extensions" / "formulas.py"
-    spec = importlib.util.spec_from_file_location("formulas", place)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
 
-    return module
+    return extension("formulas")
 
 
 def test_a_formula_becomes_mathml(formulas):
@@ -168,6 +223,47 @@ def test_a_formula_becomes_mathml(formulas):
 
 def test_an_unknown_command_is_named(formulas):
     assert formulas.unknown(formulas.convert(r"\nosuchthing x")) == [r"\nosuchthing"]
+
+
+# The contents of the API and of the command line
+
+
+@pytest.fixture
+def api_contents():
+    return extension("api_contents")
+
+
+def test_a_new_module_appears_by_itself(api_contents, monkeypatch):
+    names = [*api_contents.modules(), "brand_new", "cli.brand_new"]
+    monkeypatch.setattr(api_contents, "modules", lambda: names)
+
+    assert "brand_new" in api_contents.others()
+    assert "cli.brand_new" not in api_contents.others()
+
+
+def test_no_module_is_listed_twice_or_hidden_in_vain(api_contents):
+    listed = " ".join(api_contents.SECTIONS.values()).split()
+
+    assert len(listed) == len(set(listed))
+    assert not set(listed) & set(api_contents.INSIDE)
+    assert set(api_contents.INSIDE) <= set(api_contents.modules())
+
+
+def test_what_is_not_there_is_left_out(api_contents, monkeypatch):
+    monkeypatch.setattr(api_contents, "SECTIONS", {"One": "tables no_such_module no.such"})
+    page = api_contents.contents()
+
+    assert "   bitveil.tables\n" in page
+    assert "such" not in page
+
+
+def test_every_command_has_a_section():
+    page = extension("commands").page()
+
+    assert page.startswith("# The command line\n")
+    for name in ("demo", "fit", "encode", "audit", "count", "merge", "bench run"):
+        assert f"# `bitveil {name}`" in page
+    assert "`--max-gap" in page
 
 
 # What was built

@@ -55,8 +55,8 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         f"Accuracy on the test rows in %, at a certified gap of at most {AT_LEVEL:.2f}, mean over "
         "splits. – means that no configuration is certified. In brackets is the number of "
         "certified splits, if not all. Bold is the highest certified accuracy. The majority class "
-        "needs no code. No protection is a network's representation in real numbers, scored like the "
-        "others. It has no certificate."
+        "needs no code. No protection is a network's representation in real numbers, scored like "
+        "the others. It has no certificate."
     )
     yield Text(losses_counted(table))
     yield Text(
