@@ -171,19 +171,18 @@ def fit_encoder(
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
             _check_possible(settings, goal, sizes, draws)
-        with counting(tries):
-            chosen, certificate, path = search(
-                trainer,
-                goal,
-                parts["fit"],
-                parts["select"],
-                partial(held_out, draws=draws),
-                rows=sizes,
-                draws=draws,
-                drawn=partial(count["select"], draws="hard"),
-                dilute=settings.on_unmet == "dilute",
-                n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
-            )
+        chosen, certificate, path = counting(tries)(search)(
+            trainer,
+            goal,
+            parts["fit"],
+            parts["select"],
+            partial(held_out, draws=draws),
+            rows=sizes,
+            draws=draws,
+            drawn=partial(count["select"], draws="hard"),
+            dilute=settings.on_unmet == "dilute",
+            n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
+        )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
 

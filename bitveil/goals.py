@@ -155,7 +155,7 @@ class Goal:
         raise UncertifiableError(
             f"`{self.name}` is too small for these rows: with {sizes} held-out rows of the "
             f"groups, even a code that reveals nothing is certified at {least:.3f} only "
-            f"(delta = {self.delta}). Choose a larger goal, well above this number if the "
+            f"(delta = {self.delta:g}). Choose a larger goal, well above this number if the "
             "code is to be useful, bring more rows of the smallest groups, or let some rows stay "
             "blank (`on_unmet='dilute'`)."
         )

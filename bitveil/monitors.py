@@ -317,31 +317,34 @@ class _Aligned:
 def _named(drift: Drift, since: str, counts: Tally, gap: Quantity) -> MovedApart:
     """A drift with the names of groups and target, of codes as they are published."""
 
-    counted, among = counts.counted, None
-    first, second = (group_name(counted.groups[number]) for number in drift.groups)
-    if compares_within_strata(gap.criterion):
-        strata = compared_strata(gap.criterion, len(counted.targets), gap.positive or 0)
-        among = group_name(counted.targets[strata][drift.stratum])
+    first, second = (group_name(counts.counted.groups[number]) for number in drift.groups)
+    among = _compared_rows(counts, gap)[drift.stratum]
 
     return MovedApart(
         drift.least * counts.coin, drift.measured * counts.coin, since, (first, second), among
     )
 
 
+def _compared_rows(counts: Tally, quantity: Quantity) -> list[str | None]:
+    """Among which rows groups are compared, in words, one table after the other; None: all."""
+
+    counted = counts.counted
+    if not compares_within_strata(quantity.criterion):
+        return [None]
+    strata = compared_strata(quantity.criterion, len(counted.targets), quantity.positive or 0)
+    target = group_name(counted.target)
+
+    return [f"rows whose {target} is {group_name(value)}" for value in counted.targets[strata]]
+
+
 def _check_groups_there(name: str, counts: Tally, quantity: Quantity) -> None:
     """Refuse a period that lacks a group which must be compared."""
 
-    counted, rows = counts.counted, quantity.compared(counts.tables)
-    strata: Sequence[Any] = [None]
-    if compares_within_strata(quantity.criterion):
-        positive = quantity.positive or 0
-        strata = counted.targets[
-            compared_strata(quantity.criterion, len(counted.targets), positive)
-        ]
-    for target, compared in zip(strata, rows, strict=True):
-        for group, n in zip(counted.groups, compared.sizes, strict=True):
+    tables = quantity.compared(counts.tables)
+    for among, compared in zip(_compared_rows(counts, quantity), tables, strict=True):
+        for group, n in zip(counts.counted.groups, compared.sizes, strict=True):
             if not n:
-                about = "" if target is None else f" whose target is {group_name(target)}"
+                about = "" if among is None else f" among the {among}"
                 raise ValueError(
                     f"The period {name!r} has no row of the group {group_name(group)}{about}, so "
                     "nothing can be said of its gap. Add it together with the next period: "

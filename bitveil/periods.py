@@ -18,7 +18,7 @@ class MovedApart:
         measured: The same as it was measured, without slack.
         since: The name of the first of the periods that were compared with all before them.
         groups: The two groups.
-        among: The target among whose rows they were compared; None: all rows.
+        among: Among which rows they were compared, in words; None: all rows.
     """
 
     least: float
@@ -79,7 +79,7 @@ class Period:
                 f"{self.interval.least:.4f}."
             )
         if self.drift is not None and self.drifted:
-            of = "" if self.drift.among is None else f" among rows of {self.drift.among}"
+            of = "" if self.drift.among is None else f" among the {self.drift.among}"
             said.append(
                 f"{self.name}: the groups {self.drift.groups[0]} and {self.drift.groups[1]}{of} "
                 f"have moved apart since {self.drift.since}: by at least {self.drift.least:.4f}, "

@@ -2,9 +2,9 @@ r"""Tries: how often a goal was tried on the same rows, and what that costs.
 
 A certificate at :math:`\delta` is about one encoder, which was fixed before anyone looked at the
 rows for certification. Someone who dislikes what he got and fits again on the same rows gets
-another chance that a certificate is wrong. So a fit that comes *after* another one on the same rows
-counts as the next try. Try j takes :math:`\delta_j = 6 \delta / \pi^2 j^2`, and the first takes
-:math:`\delta`, because nobody knew then that there would be more.
+another chance that a certificate is wrong. So a fit that comes *after* another one on the same
+rows counts as the next try. Try j takes :math:`\delta_j = 6 \delta / \pi^2 j^2`, and the first
+takes :math:`\delta`, because nobody knew then that there would be more.
 
 **What holds.** The certificates of all tries are right at once with probability 1 minus what they
 *spent* together, which is below :math:`(2 - 6/\pi^2)\, \delta < 1.4\, \delta` however many there
@@ -115,10 +115,10 @@ def before_of(after: Any, delta: float) -> Before | None:
     if after is None:
         return None
     if isinstance(after, int | np.integer) and not isinstance(after, bool) and after >= 1:
-        tries = Tries()
+        told = Tries()
         for _ in range(int(after)):
-            tries = tries.then(delta)
-        return Before(tries, None)
+            told = told.then(delta)
+        return Before(told, None)
     tries, used = getattr(after, "tries_", None), getattr(after, "used_", None)
     if not isinstance(tries, Tries) or not isinstance(used, UsedRows):
         raise ValueError(

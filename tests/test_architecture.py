@@ -17,9 +17,9 @@ ORDER = (
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells certificates columns forests learners posteriors features specimens frozen repeats "
     "inspection folders exports goals trainers search rows audits schema coder spills "
-    "decoders tallies periods monitors plots settings remarks tries fitting samples saved_schema saving "
-    "model_audits estimators models compositions streams jobs code_files count_files clusters "
-    "stream_audits shares mixtures baselines datasets benchmark demo cli".split()
+    "decoders tallies periods monitors plots settings remarks tries fitting samples saved_schema "
+    "saving model_audits estimators models compositions streams jobs code_files count_files "
+    "clusters stream_audits shares mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500

@@ -32,6 +32,7 @@ def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
         "delta": None,
         "share": 1.0,
         "slack": None,
+        "tries": 0,
         "remarks": [],
     }
     assert list(loaded.feature_names_in_) == found["features"]

@@ -1,7 +1,9 @@
 """Monitors: few false alarms over all periods, a drift seen in time, and no period twice."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -135,6 +137,23 @@ def test_a_drift_is_seen_within_the_periods_that_the_arithmetic_says(moving):
     assert alarms[:, BEFORE : BEFORE + 2].any(1).mean() < 0.95  # it is not seen at once
 
 
+@pytest.mark.parametrize("codes", [4, 16])
+def test_the_page_shows_what_the_arithmetic_says(codes):
+    page = (Path(__file__).parents[1] / "docs" / "over_time.md").read_text()
+    found = re.findall(r"^\| (\d+) \| (\d+) periods \| (\d+) periods \|$", page, re.MULTILINE)
+
+    assert [int(row[0]) for row in found] == [3, 6, 12, 24]
+    for before, *periods in found:
+        n = periods_until_alarm(
+            0.05, (ROWS, ROWS), before=int(before), codes=codes, delta=DELTA / 2
+        )
+        assert n == int(periods[codes == 16])
+
+
+def test_a_drift_that_no_period_shows_has_no_number():
+    assert periods_until_alarm(0.001, (9, 9), before=2, codes=4, most=20) is None
+
+
 def test_a_monitor_finds_what_the_formulas_of_this_file_say(moving):
     counts = moving[:1]
     monitor = Monitor(limit=0.08, delta=DELTA)
@@ -218,6 +237,28 @@ def test_a_drift_between_two_of_three_groups_is_found_among_the_right_target():
     assert found.stratum == 1
     assert 2 in found.groups
     assert 0 < found.least < 0.1 < found.measured + 0.03
+
+
+def test_a_drift_within_one_target_is_named_and_a_cell_without_rows_refused():
+    about = ("separation", 0, ("f", "m"), ("no", "yes"), ("sex",), "hired")
+    counted = Counted("an encoder", 1, 1.0, "soft", *about)
+    fair = np.full((2, 2, 2), 5000.0)
+    unfair = fair.copy()
+    unfair[1, 0] = [8000, 2000]
+    monitor = Monitor(limit=0.2)
+    for t, each in enumerate((fair, unfair)):
+        monitor.add(str(t), tally(np.stack([each, each]), t, counted))
+    lacking = fair.copy()
+    lacking[1, 1] = 0
+
+    assert monitor.quantity == EQUALISED_ODDS_GAP
+    assert monitor.periods[1].above
+    assert monitor.periods[1].drift.among == "rows whose hired is yes"
+    assert "among the rows whose hired is yes have moved apart" in monitor.periods[1].reasons[1]
+    with pytest.raises(
+        ValueError, match="no row of the group m among the rows whose hired is yes"
+    ):
+        monitor.add("2", tally(np.stack([lacking, lacking]), 2, counted))
 
 
 def test_expected_counts_of_a_diluted_code_drift_by_their_share():
