@@ -18,7 +18,7 @@ from torch.nn import functional as F
 
 from bitveil.datasets import load_adult
 from bitveil.information import total_variation
-from bitveil.layers import StochasticBinary
+from bitveil.layers import StochasticBinary, table_encoder
 from bitveil.tables import joint_table
 
 # %%
@@ -26,20 +26,12 @@ from bitveil.tables import joint_table
 # at what was learned.
 
 adult = load_adult()
-rows = (
-    adult.without("sex")
-    .drop(columns="fnlwgt")
-    .sample(12_000, random_state=0)
-    .index
-)
-numbers = (
-    TableVectorizer().fit_transform(adult.without("sex").loc[rows]).fillna(0)
-)
-X = torch.tensor(StandardScaler().fit_transform(numbers), dtype=torch.float32)
-y = torch.tensor(adult.target[rows].to_numpy(), dtype=torch.float32)
-s = torch.tensor(
-    (adult.sensitive["sex"][rows] == "Male").to_numpy(), dtype=torch.int64
-)
+rows = adult.features.sample(12_000, random_state=0).index
+table = adult.without("sex").drop(columns=["fnlwgt", "native_country"])
+numbers = TableVectorizer().fit_transform(table.loc[rows]).fillna(0)
+X = torch.tensor(StandardScaler().fit_transform(numbers)).float()
+y = torch.tensor(adult.target[rows].to_numpy()).float()
+s = torch.tensor(adult.sensitive["sex"][rows].eq("Male").to_numpy()).long()
 train, test = slice(0, 6000), slice(6000, None)
 
 # %%
@@ -56,33 +48,24 @@ train, test = slice(0, 6000), slice(6000, None)
 
 
 def train_with(strength, steps=150):
-    torch.manual_seed(0)
-    bits = StochasticBinary(generator=torch.Generator().manual_seed(0))
-    encoder = nn.Sequential(
-        nn.Linear(X.shape[1], 32), nn.ReLU(), nn.Linear(32, 4), bits
-    )
-    network = nn.Sequential(
-        encoder, nn.Linear(4, 16), nn.ReLU(), nn.Linear(16, 1)
-    )
+    generator = torch.Generator().manual_seed(0)
+    bits = StochasticBinary(generator=generator)
+    encoder = table_encoder(X.shape[1], 4, (32,), generator=generator)
+    decoder = table_encoder(4, 1, (16,), generator=generator)
+    network = nn.Sequential(encoder, bits, decoder, nn.Flatten(0))
     optimiser = torch.optim.Adam(network.parameters(), lr=0.02)
     history = []
     for step in range(steps):
-        loss = F.binary_cross_entropy_with_logits(
-            network(X[train]).squeeze(1), y[train]
-        )
+        loss = F.binary_cross_entropy_with_logits(network(X[train]), y[train])
         gap = total_variation(joint_table(bits.logits, s[train], k=2))
+        weight = strength * min(1.0, 2 * step / steps)
         optimiser.zero_grad()
-        (loss + strength * min(1.0, 2 * step / steps) * gap).backward()
+        (loss + weight * gap).backward()
         optimiser.step()
         history.append((loss.item(), gap.item()))
 
     with torch.no_grad():
-        right = (
-            ((network(X[test]).squeeze(1) > 0) == y[test])
-            .double()
-            .mean()
-            .item()
-        )
+        right = ((network(X[test]) > 0) == y[test]).double().mean().item()
         gap = total_variation(joint_table(bits.logits, s[test], k=2)).item()
     return history, right, gap
 

@@ -49,14 +49,12 @@ print(
 
 adult = load_adult()
 rows = adult.features.sample(16_000, random_state=0).index
-X, sex = (
-    adult.without("sex").drop(columns=["fnlwgt", "native_country"]),
-    adult.sensitive["sex"],
-)
+X = adult.without("sex").drop(columns=["fnlwgt", "native_country"])
+sex = adult.sensitive["sex"]
 train, test = rows[:6000], rows[6000:]
 man = torch.tensor((sex[test] == "Male").to_numpy(), dtype=torch.int64)
 penalties = {
-    "no penalty": ("mutual_information", 0.0),
+    "nothing": ("mutual_information", 0.0),
     "sum over\nsingle bits": ("neuron_information", 3.0),
     "joint\ninformation": ("mutual_information", 3.0),
 }
@@ -77,16 +75,13 @@ for name, (measure, strength) in penalties.items():
         ids=train,
     )
     logits = torch.from_numpy(model.logits(X.loc[test], ids=test))
-    table = joint_table(logits, man, k=2)
+    single, table = neuron_tables(logits, man, 2), joint_table(logits, man, 2)
     readings[name] = {
-        "sum over single bits": neuron_information(
-            neuron_tables(logits, man, k=2)
-        ).item()
-        * BITS,
+        "sum over single bits": neuron_information(single).item() * BITS,
         "all six bits together": mutual_information(table).item() * BITS,
     }
     gap = total_variation(table).item()
-    print(f"penalty: {' '.join(name.split())}")
+    print(f"training charges for {' '.join(name.split())}:")
     for what, found in readings[name].items():
         print(f"    {what:22} {found:.4f} bits")
     print(f"    largest gap of any reader {gap:.3f}")

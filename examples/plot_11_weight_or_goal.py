@@ -37,7 +37,7 @@ fitted, new = np.arange(6000), np.arange(6000, 16_000)
 quick = {
     "features": "raw",
     "training": Training(epochs=60, hidden=(32,), learning_rate=0.01),
-    "random_state": 0,
+    "random_state": 2,
 }
 
 
@@ -69,7 +69,9 @@ for weight, (gap, right) in zip(weights, by_weight, strict=True):
 # Goals
 # -----
 # A goal holds out rows to certify: here one half of the 6,000. The encoder
-# stays below the goal by the slack that so few rows need, and a bit more.
+# stays below the goal by the slack that so few rows need. Where that leaves no
+# room for a useful code, some rows stay blank, as for the tighter goal here:
+# their answer is the more frequent one.
 
 goals = [0.1, 0.2]
 by_goal = [reached(max_gap=goal) for goal in goals]
@@ -78,11 +80,10 @@ for goal, (gap, right, model) in zip(goals, by_goal, strict=True):
     print(model.certificate_)
 
 # %%
-# On the plane of both, codes by weight and codes by goal lie near one front.
-# The difference is what you know. A point by weight is what these rows happen
-# to show. The line to the right of a point by goal ends at its certificate: no
-# reader has a larger gap among all people of this kind, except with
-# probability 0.05. It was trained on about half as many rows.
+# A point by weight is what these rows happen to show. The line to the right of
+# a point by goal ends at its certificate: no reader has a larger gap among all
+# people of this kind, except with probability 0.05. That has a price. Half of
+# the rows certified and did not train, and with few rows some stay blank.
 
 figure, axes = plt.subplots()
 axes.plot(
