@@ -11,10 +11,11 @@ from bitveil.audits import Audit, audit
 from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame
 from bitveil.columns.table import Table
-from bitveil.criteria import compares_within_strata, has_opportunity
+from bitveil.criteria import Criterion, compares_within_strata, has_opportunity
 from bitveil.frozen import name_digests, row_digests
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
+from bitveil.steps import OnStep, listening, say_step
 
 __all__ = ["AuditMixin", "check_new"]
 
@@ -39,6 +40,7 @@ class AuditMixin:
         random_state: int = 0,
         attackers: Literal["quick", "all"] = "quick",
         n_jobs: int | None = None,
+        progress: OnStep | None = None,
     ) -> Audit:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
@@ -56,6 +58,7 @@ class AuditMixin:
             random_state: The seed of the halves and of the attackers.
             attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
             n_jobs: How many attackers are trained at once; None: as in fitting.
+            progress: Called with what is being done, and 0: see `bitveil.steps`.
 
         Raises:
             ValueError: If rows were used in fitting, are copies of each other, or are not as
@@ -78,9 +81,11 @@ class AuditMixin:
         n_jobs = self.n_jobs if n_jobs is None else n_jobs
         check_is_fitted(self, "coder_")
 
-        return _audit_rows(
-            self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
-        )
+        with listening(progress):
+            say_step("encoding the rows")
+            return _audit_rows(
+                self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
+            )
 
     def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
         """How many rows have the same content as another, and without an id share its draw."""
@@ -126,7 +131,7 @@ def _audit_rows(
     names = draw_names(table, ids)
     logits = coder.logits(table, names)
     thorough = attackers == "all"
-    criterion = model.criterion if target is not None and as_fitted else "independence"
+    criterion: Criterion = model.criterion if target is not None and as_fitted else "independence"
     as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
 
     return audit(

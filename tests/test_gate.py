@@ -115,7 +115,7 @@ def test_every_one_of_several_encoders_must_keep_the_limit(command_line, place, 
     assert [v["outcome"] == "kept" for v in verdicts] == [b == min(bounds) for b in bounds]
     suite = ElementTree.parse("j.xml").find("testsuite")
     assert (suite.get("tests"), suite.get("failures")) == ("2", "1")
-    assert "All 2 verdicts are right at once with probability ≥ 0.9." in (
+    assert "The 2 verdicts are right at once with probability ≥ 0.9." in (
         place / "s.md"
     ).read_text(encoding="utf-8")
 
