@@ -24,10 +24,11 @@ from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
 from bitveil.notebooks import NotebookMixin
 from bitveil.quotes import quoted
-from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
+from bitveil.samples import SAMPLE, FitRoles, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
 from bitveil.sources import open_source
+from bitveil.steps import OnStep, listening, say_step
 from bitveil.training import Training
 from bitveil.tries import before_of
 from bitveil.workers import one_thread
@@ -201,6 +202,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         sample_weight: ArrayLike | None = None,
         ids: ArrayLike | None = None,
         after: Any = None,
+        progress: OnStep | None = None,
     ) -> Self:
         """Fit a code that is useful for y and hides the sensitive attribute.
 
@@ -220,6 +222,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
             after: The fitted encoder of the try before, if you try again on the same rows because
                 you did not like it; or how many tries there were. Each try takes a smaller part of
                 delta: see `bitveil.tries`. None: this is the first.
+            progress: Called with what is being done, and 0: see `bitveil.steps`.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows, and `on_unmet` asks for
@@ -233,7 +236,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
-        with one_thread():
+        with one_thread(), listening(progress):
             fitted = fit_encoder(
                 settings,
                 X,
@@ -259,7 +262,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         most: int = SAMPLE,
         join_rare: int = 0,
         cut_numbers: bool = False,
-        progress: OnBatch | None = None,
+        progress: OnStep | None = None,
         after: Any = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
@@ -279,7 +282,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
             join_rare: Groups of fewer rows are joined into one, if all rows are fitted on; 0:
                 none. See `bitveil.columns.attribute`.
             cut_numbers: Whether sensitive numbers of few values are cut into bins, too.
-            progress: Called with what is being done and the number of rows of each batch.
+            progress: Called with what is being done, and how many rows of it are done.
             after: The try before, as for `fit`.
 
         Raises:
@@ -307,9 +310,9 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         settings = self.settings()
         before = before_of(after, settings.delta)
         self._forget()
-        with one_thread():
+        with one_thread(), listening(progress):
             self.adopt(
-                fit_source(settings, source, roles, most=most, progress=progress, before=before)
+                fit_source(settings, source, roles, most=most, progress=say_step, before=before)
             )
 
         return self

@@ -19,6 +19,7 @@ from bitveil.pricing import AuditedRows, audit_price
 from bitveil.quotes import quoted
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
+from bitveil.steps import OnStep, listening, say_step
 from bitveil.workers import one_thread
 
 __all__ = ["AuditMixin", "audit_target", "check_new", "opportunity_of"]
@@ -44,6 +45,7 @@ class AuditMixin:
         random_state: int = 0,
         attackers: Literal["quick", "all"] = "quick",
         n_jobs: int | None = None,
+        progress: OnStep | None = None,
     ) -> Audit:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
@@ -61,6 +63,7 @@ class AuditMixin:
             random_state: The seed of the halves and of the attackers.
             attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
             n_jobs: How many attackers are trained at once; None: as in fitting.
+            progress: Called with what is being done, and 0: see `bitveil.steps`.
 
         Raises:
             ValueError: If rows were used in fitting, are copies of each other, or are not as
@@ -83,9 +86,11 @@ class AuditMixin:
         n_jobs = self.n_jobs if n_jobs is None else n_jobs
         check_is_fitted(self, "coder_")
 
-        return _audit_rows(
-            self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
-        )
+        with listening(progress):
+            say_step("encoding the rows")
+            return _audit_rows(
+                self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
+            )
 
     def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
         """How many rows have the same content as another, and without an id share its draw."""
@@ -133,8 +138,7 @@ def _audit_rows(
     logits = coder.logits_of(x, names)
     bits = coder.published(logits, names)
     thorough = attackers == "all"
-    fitted = target is not None and as_fitted
-    criterion: Criterion = model.criterion if fitted else "independence"
+    criterion: Criterion = model.criterion if target is not None and as_fitted else "independence"
     as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
     numbers = number_labels("sensitive_features", groups, len(table)).numbers
     rows = AuditedRows(table, x, bits, y, numbers, criterion, random_state)

@@ -11,9 +11,9 @@ certainly moved apart.
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from bitveil.monitors import Monitor
 
 from bitveil import InvariantClassifier, Training
+from bitveil.monitors import Monitor
 from bitveil.plots import plot_monitor
 from bitveil.streams import count
 

@@ -127,8 +127,9 @@ def junit_xml(judged: Sequence[Judged]) -> str:
 
     failures = sum(not each.verdict.kept for each in judged)
     counts = {"tests": str(len(judged)), "failures": str(failures), "errors": "0", "time": "0"}
-    root = ElementTree.Element("testsuites", name="bitveil", **counts)
-    suite = ElementTree.SubElement(root, "testsuite", name="bitveil.audit", skipped="0", **counts)
+    root = ElementTree.Element("testsuites", {"name": "bitveil", **counts})
+    about = {"name": "bitveil.audit", "skipped": "0", **counts}
+    suite = ElementTree.SubElement(root, "testsuite", about)
     for each in judged:
         name = _xml_words(f"{each.name}: {_limit_on(each.verdict)}")
         case = ElementTree.SubElement(
@@ -187,7 +188,7 @@ def _several(judged: Sequence[Judged]) -> list[str]:
     sure = max(0.0, 1 - sum(each.verdict.delta for each in judged))
 
     return [
-        f"All {len(judged)} verdicts are right at once with probability ≥ {sure:g}.",
+        f"The {len(judged)} verdicts are right at once with probability ≥ {sure:g}.",
     ]
 
 

@@ -1,7 +1,6 @@
 """`bitveil fit`: an encoder from a table, certified for a goal, as a folder."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.messages import in_options, listed, note, print_table, say
+from bitveil.cli.messages import in_options, listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
     EncodingOption,
@@ -21,6 +20,7 @@ from bitveil.cli.options import (
     RowsFile,
     Sep,
 )
+from bitveil.cli.progress import shown_steps
 from bitveil.cli.scores import (
     Reached,
     described_scores,
@@ -147,7 +147,7 @@ def fit_command(
         "bins": 5 if bins is None else bins,
         "missing_sensitive": "group" if missing else "error",
         "random_state": seed,
-        "training": Training(verbose=int(not json_)),
+        "training": Training(),
     }
     roles = _Roles(target, sensitive, features or [], drop or [], id_, weight)
     wish = {"join_rare": join_rare or 0, "cut_numbers": bins is not None}
@@ -210,6 +210,7 @@ def _try_before(after: str | None) -> Any:
     return load(Path(after))
 
 
+@shown_steps()
 def _fit_table(
     file: Path,
     form: CsvForm,
@@ -253,6 +254,7 @@ def _fit_table(
     return model, scores
 
 
+@shown_steps()
 def _fit_source(
     file: Path,
     form: CsvForm,
@@ -284,25 +286,11 @@ def _fit_source(
         features=roles.seen(source.columns),
         ids=roles.id,
         most=SAMPLE if sample is None else sample,
-        progress=_stages(),
         **wish,
         after=after,
     )
 
     return model, scores_of_source(model, source, roles.target, roles.id)
-
-
-def _stages() -> "Callable[[str, int], None]":
-    """Says on a terminal what is being done, once for each stage."""
-
-    said: set[str] = set()
-
-    def show(stage: str, _: int) -> None:
-        if stage not in said and sys.stderr.isatty():
-            note(stage)
-        said.add(stage)
-
-    return show
 
 
 def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[..., Any]:
