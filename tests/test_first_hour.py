@@ -180,6 +180,7 @@ def test_features_are_all_that_the_encoder_sees(bitveil, place):
     assert load("new").feature_names_in_ == ["skill", "age"]
 
 
+ODDS = ("--criterion", "separation")
 MISTAKES = {
     "a feature that is dropped": (
         fit("people.csv", "new", "--features", "age", "--features", "extra"),
@@ -201,7 +202,7 @@ MISTAKES = {
         "no column 'jobs'. Did you mean 'job'?",
     ),
     "a misspelled target of a plan": (
-        ("plan", "people.csv", "--sensitive", "sex", "--target", "hird"),
+        ("plan", "people.csv", "--sensitive", "sex", "--target", "hird", *ODDS),
         "no column 'hird'. Did you mean 'hired'?",
     ),
     "no feature": (
@@ -244,6 +245,12 @@ MISTAKES = {
         "no column 'notes2'. Did you mean 'notes'?",
     ),
     "a plan of nothing": (("plan", "people.csv"), "Name a table and --sensitive, or the sizes"),
+    "a plan of a target that no criterion needs": (
+        ("plan", "people.csv", "--sensitive", "sex", "--target", "hired"),
+        "--target can be used only with --criterion separation or equal_opportunity",
+    ),
+    "no rows to join": (fit("people.csv", "new", "--join-rare", "0"), "--join-rare expects"),
+    "one bin of a plan": (("plan", "people.csv", "--sensitive", "age", "--bins", "1"), "--bins "),
     "a plan of both": (
         ("plan", "people.csv", "--rows", "1,2"),
         "--rows cannot be combined with a table",

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.checks import check_alone
+from bitveil.cli.checks import check_alone, check_grouping, check_needed
 from bitveil.cli.messages import listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
@@ -86,11 +86,14 @@ def plan_command(
 
     from bitveil.plans import plan_of_sizes
 
+    check_grouping(bins, join_rare)
+    within = "--criterion separation or equal_opportunity"
+    check_needed(within, None if criterion == "independence" else criterion, {"--target": target})
     if share is not None and not 0 < share <= 1:
         raise ValueError(f"--share expects a number above 0 and up to 1, got {share}.")
     if rows is not None:
         columns = {"--sensitive": sensitive, "--target": target, "--join-rare": join_rare}
-        check_alone("--rows", {"a table": file, **columns, "--bins": bins})
+        check_alone("--rows", {"a table": file, **columns, "--bins": bins, "--sep": sep})
         check_alone("--rows", {"--criterion": criterion != "independence"})
         planned = plan_of_sizes(_asked_sizes(rows), delta=delta, share=share)
         source = "groups of these sizes"
