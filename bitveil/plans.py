@@ -170,11 +170,11 @@ class RowPlan:
             draws: What is counted: see `least`.
         """
 
-        options = [self._joined(n, draws) for n in range(2, len(self.groups))]
-        now = self.least(draws)
-        worth = [each for each in options if each is not None and each.least <= _WORTHWHILE * now]
-        halved = [each for each in worth if each.least <= _HALVED * now]
-        enough = [each for each in worth if max_gap is not None and each.least <= max_gap < now]
+        possible = (self._joined(n, draws) for n in range(2, len(self.groups)))
+        options, now = [each for each in possible if each is not None], self.least(draws)
+        enough = [each for each in options if max_gap is not None and each.least <= max_gap < now]
+        halved = [each for each in options if each.least <= _HALVED * now]
+        worth = [each for each in options if each.least <= _WORTHWHILE * now]
 
         return next(iter(enough or halved or worth), None)
 

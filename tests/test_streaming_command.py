@@ -16,6 +16,10 @@ from bitveil.models import load
 from builders import KEY, quick, table_of
 
 ENCODE = ("encode", "encoder", "people", "--id", "person", "-o")
+WHOSE = (
+    "bitveil: note: The column person says whose code each row is. Publish it only if nobody else "
+    "knows who has which id; otherwise take it out first.\n"
+)
 COUNT = ("count", "encoder", "people", "--id", "person", "-o", "people.counts")
 
 
@@ -72,7 +76,8 @@ def piped(monkeypatch, table):
 def test_a_folder_becomes_one_file(bitveil, folder):
     for name in ("codes.csv", "codes.parquet"):
         code, out, err = bitveil(*ENCODE, name)
-        assert (code, out, err) == (0, f"400 codes of 3 bits in {name}\n", "")
+        assert (code, out) == (0, f"400 codes of 3 bits in {name}\n")
+        assert err == WHOSE
     codes = [pd.read_csv("codes.csv"), pd.read_parquet("codes.parquet")]
 
     for frame in codes:
@@ -112,7 +117,7 @@ def test_a_stream_goes_in_and_out(bitveil, folder, monkeypatch):
     code, _, err = bitveil("encode", "encoder", "-", "--id", "person", "-o", "-")
     codes = pyarrow.ipc.open_stream(taken.getvalue()).read_all().to_pandas()
 
-    assert (code, err) == (0, "400 codes of 3 bits in the standard output\n")
+    assert (code, err) == (0, f"{WHOSE}400 codes of 3 bits in the standard output\n")
     np.testing.assert_array_equal(codes.drop(columns="person"), expected(folder))
 
 
@@ -156,7 +161,8 @@ def test_values_that_were_not_fitted_are_said_once_for_all_batches(bitveil, fold
     code, _, err = bitveil(*ENCODE, "codes.csv")
 
     assert code == 0
-    assert len(err.splitlines()) == 1
+    assert len(err.splitlines()) == 2
+    assert err.endswith(WHOSE)
     assert "note: Values that were not fitted count as none of the known ones" in err
 
 

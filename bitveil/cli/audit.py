@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitveil.checks import check_whole
 from bitveil.cli.checks import (
     check_alone,
     check_encoders,
+    check_grouping,
     check_needed,
     check_output,
     check_suffix,
@@ -151,8 +151,7 @@ def audit_command(
         check_output(report, read, force=force)
     gate = gate_of(limit, quantity, summary, junit, read, force=force)
     attackers = attackers or ("quick" if report is None else "all")
-    if bins is not None:
-        check_whole("bins", bins, 2)
+    check_grouping(bins)
     form = CsvForm(sep, encoding)
     asked = Question(target, list(sensitive or []), delta, attackers, id_, form, bins)
     rows = ""

@@ -5,11 +5,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from bitveil.checks import check_whole
 from bitveil.cli.messages import listed
 
 __all__ = [
     "check_alone",
     "check_encoders",
+    "check_grouping",
     "check_needed",
     "check_output",
     "check_suffix",
@@ -21,6 +23,15 @@ def check_alone(option: str, others: Mapping[str, Any]) -> None:
 
     if found := [name for name, value in others.items() if value]:
         raise ValueError(f"{option} cannot be combined with {' and '.join(found)}.")
+
+
+def check_grouping(bins: int | None, join_rare: int | None = None) -> None:
+    """Refuse numbers of bins and of rows that make no groups."""
+
+    if bins is not None:
+        check_whole("bins", bins, 2)
+    if join_rare is not None:
+        check_whole("join_rare", join_rare, 2)
 
 
 def check_needed(option: str, value: Any, others: Mapping[str, Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
+from bitveil.cli.checks import check_grouping
 from bitveil.cli.messages import in_options, listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = ["fit_command", "kind_of_encoder"]
 
-_FEW_CODES = 0.9  # if fewer rows than this get a code, a line says how to find out why
+_MOST_OF_GOAL = 0.5  # if the slack is more of the goal, a line says how to plan for enough rows
 
 
 def fit_command(
@@ -150,6 +151,7 @@ def fit_command(
         "training": Training(),
     }
     roles = _Roles(target, sensitive, features or [], drop or [], id_, weight)
+    check_grouping(bins, join_rare)
     wish = {"join_rare": join_rare or 0, "cut_numbers": bins is not None}
     form = CsvForm(sep, encoding)
     if sample is not None or is_large(file):
@@ -405,8 +407,16 @@ def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -
     print_table(f"Encoder in {output}", lines)
     for remark in model.remarks_:
         say(in_options(remark))
-    if model.share_ < _FEW_CODES:
+    if _rows_are_few(model):
         say("`bitveil plan` says which gap these rows can certify, and which groups limit that.")
+
+
+def _rows_are_few(model: Any) -> bool:
+    """Whether rows stay blank, and the slack takes most of the goal."""
+
+    certificate = model.certificate_
+
+    return model.share_ < 1 and _slack(model) > _MOST_OF_GOAL * certificate.bound
 
 
 def _slack(model: Any) -> float:

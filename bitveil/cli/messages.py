@@ -69,7 +69,6 @@ _PYTHON = (
     (", as `load(directory, decoder=...)`. The weights are put into a copy", ", from Python"),
     ("`audit_table` expects", "--counts expects"),
     ("Use `InvariantRegressor`, or cut", "Cut"),
-    ("`missing_sensitive='group'`", "--missing-group"),
     ("(delta = ", "(--delta "),
     ("Input y ", "`y` "),
 )

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.checks import check_alone
+from bitveil.cli.checks import check_alone, check_grouping, check_needed
 from bitveil.cli.messages import listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
@@ -86,16 +86,20 @@ def plan_command(
 
     from bitveil.plans import plan_of_sizes
 
+    check_grouping(bins, join_rare)
+    within = "--criterion separation or equal_opportunity"
+    check_needed(within, None if criterion == "independence" else criterion, {"--target": target})
+    if share is not None and not 0 < share <= 1:
+        raise ValueError(f"--share expects a number above 0 and up to 1, got {share}.")
     if rows is not None:
         columns = {"--sensitive": sensitive, "--target": target, "--join-rare": join_rare}
-        check_alone("--rows", {"a table": file, **columns, "--bins": bins})
+        check_alone("--rows", {"a table": file, **columns, "--bins": bins, "--sep": sep})
         check_alone("--rows", {"--criterion": criterion != "independence"})
-        planned = plan_of_sizes(_group_sizes(rows), delta=delta, share=share)
+        planned = plan_of_sizes(_asked_sizes(rows), delta=delta, share=share)
         source = "groups of these sizes"
     elif file is not None and sensitive:
-        read = _read_columns(
-            file, [*sensitive, *([target] if target else [])], CsvForm(sep, encoding)
-        )
+        names = [*sensitive, *([] if target is None else [target])]
+        read = _read_columns(file, names, CsvForm(sep, encoding))
         how = {"criterion": criterion, "delta": delta, "share": share}
         planned = _plan(read, sensitive, target, bins, join_rare or 0, missing, how)
         source = str(file)
@@ -109,11 +113,12 @@ def plan_command(
         _print_plan(planned, source, list(sensitive or []), target, max_gap)
 
 
-def _group_sizes(text: str) -> list[int]:
+def _asked_sizes(text: str) -> list[int]:
     parts = [part.strip() for part in text.split(",")]
-    if not all(part.isdigit() for part in parts):
+    if len(parts) < 2 or not all(part.isdigit() and int(part) > 0 for part in parts):
         raise ValueError(
-            f"--rows expects whole numbers with commas, such as 800,1200, got {text}."
+            "--rows expects the number of rows of each of two or more groups, with commas between "
+            f"them, such as 800,1200, got {text}."
         )
 
     return [int(part) for part in parts]

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
     from bitveil.sources import Source
 
-from bitveil.delimited import CsvForm, lacks_columns
+from bitveil.delimited import CsvForm, lacks_columns, similar_name
 from bitveil.quotes import quoted
 
 __all__ = [
@@ -52,7 +52,12 @@ def _check_features(encoder: Any, columns: Sequence[str], model: Path, file: Any
         )
     missing = [name for name in encoder.feature_names_in_ if name not in columns]
     if missing:
-        raise ValueError(f"{file} lacks columns that the encoder was fitted on: {missing}.")
+        found = {name: similar_name(name, columns) for name in missing}
+        hints = [f"{quoted(like)} for {quoted(name)}" for name, like in found.items() if like]
+        raise ValueError(
+            f"{file} lacks columns that the encoder was fitted on: {quoted(missing)}."
+            + (f" Did you mean {', '.join(hints)}?" if hints else "")
+        )
 
 
 def open_rows(data: str, form: CsvForm) -> "Source":
