@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+from unittest.mock import ANY
 
 import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.audits import Audit
+from bitveil.audits import Answers, Audit
 from bitveil.models import load
 from builders import KEY, python, quick, table_of
 from builders import fit_words as fit
@@ -28,6 +29,8 @@ def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
         "output": "new",
         "target": ["hired"],
         "sensitive": ["sex"],
+        "price": ANY,
+        "groups": ANY,
         "features": ["skill", "height", "age", "job", "size", "member", "planet", "notes"],
         "rows": {"fit": 286, "select": 114},
         "joined_groups": [],
@@ -44,12 +47,17 @@ def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
     assert loaded.n_bits == 2
     assert loaded.schema_.target_name == "hired"
     assert list(loaded.schema_.sensitive_names) == ["sex"]
+    assert Answers(**found["price"]["protected"]) == loaded.price_.protected
+    assert {each["value"]: each["rows"] for each in found["groups"]} == loaded.group_sizes_
+    assert sum(loaded.group_sizes_.values()) == 400
 
 
 def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, place, people):
     code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
     assert code == 0
     assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
+    assert all(f"{s}: {n} rows" in out for s, n in load("new").group_sizes_.items())
+    assert "price not known from this fit: see `bitveil audit`" in " ".join(out.split())
     assert load("new").certificate_.bound == 0.9
 
     assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0

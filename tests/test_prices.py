@@ -253,6 +253,25 @@ def test_other_targets_and_none(certified):
     assert found.price.source.startswith("boosting on the columns, trained on 250")
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        lambda y: pd.Categorical(np.where(y == 1, "yes", "no")),
+        lambda y: y == 1,
+        lambda y: np.where(y == 1, pd.Timestamp("2020-01-01"), pd.Timestamp("2021-01-01")),
+        lambda y: np.where(np.arange(len(y)) == 3, "once", np.where(y == 1, "yes", "no")),
+    ],
+    ids=["categories", "truths", "dates", "rare"],
+)
+def test_any_form_of_a_target_has_a_price(form):
+    X, y, s = rows_with_noise(200)
+    model = quick(InvariantClassifier, 2, key=KEY).fit(X, form(y), sensitive_features=s)
+    X, y, s = rows_with_noise(200, seed=1)
+    found = model.audit(X, form(y), sensitive_features=s)
+
+    assert found.price.rows in ("99 new rows", "100 new rows", "101 new rows")
+
+
 def test_images_and_wide_tables_have_a_reason_instead(monkeypatch):
     rng = np.random.default_rng(6)
     X, y, s = rng.random((80, 4, 4)), np.tile([0, 1], 40), np.tile([0, 0, 1, 1], 20)
