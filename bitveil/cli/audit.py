@@ -2,9 +2,11 @@
 
 import hashlib
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -158,7 +160,9 @@ def audit_command(
         raise ValueError("Name an encoder and a table of rows, or use --codes or --counts.")
     judged = [judged_audit(gate, name, one) for name, one in found.items()] if gate else []
     if report is not None:
-        _write_report(report, found, sources, force=force, small_cells=small_cells)
+        asked_limit = {"limit": gate.limit, "quantity": gate.quantity} if gate else {}
+        shown = {"small_cells": small_cells, **asked_limit}
+        _write_report(report, found, sources, shown, force=force)
     if gate is not None:
         gate.write(judged)
     if json_:
@@ -176,11 +180,11 @@ def _write_report(
     report: Path,
     found: "Mapping[str, Audit]",
     sources: Sequence[Path],
+    shown: Mapping[str, Any],
     *,
     force: bool,
-    small_cells: bool,
 ) -> None:
-    """Write the page, which names the files that were read with their checksums."""
+    """Write the page, which names the command and the files that were read, with checksums."""
 
     from bitveil.audits.page import html_report
     from bitveil.sources import is_large, open_source
@@ -192,7 +196,8 @@ def _write_report(
         for each in (open_source(str(path)).files if is_large(path) else [path])
     ]
     lines = [f"{path}, SHA-256 {_file_checksum(path)}" for path in files]
-    content = html_report(found, sources=lines, small_cells=small_cells)
+    command = shlex.join(["bitveil", *sys.argv[1:]])
+    content = html_report(found, sources=lines, data=sources[0].name, command=command, **shown)
     with staged(report, overwrite=force) as path:
         path.write_text(content, encoding="utf-8")
 
