@@ -68,9 +68,13 @@ def test_a_card_says_what_is_certified_and_how_to_read_the_codes(fitted, found):
     )
     for words in ("A study of pay", "| Contact | Ann |", "2026-11-30", "hired", "bit0, bit1"):
         assert words in text
-    assert "max\\_gap = 0\\.5" in text
+    assert "max\\_gap = 0.5" in text
     assert "not pass on the folder of the encoder" in text
     assert "GDPR" in text
+    assert (
+        "| Certificate | parity gap at most 0.5, wrong with probability at most 0.05, from 300"
+        in text
+    )
     assert "An audit of 600 other rows found" in text.replace("\\", "")
     assert made.schema == CARD_SCHEMA
     assert made.certificate["bound"] == fitted.certificate_.bound

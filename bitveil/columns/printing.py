@@ -57,7 +57,9 @@ def as_markdown(value: object, *, most: int | None = 80) -> str:
     """
 
     text = printable(value, most=most).replace("&", "&amp;")
-    text = re.sub(r"[\\`*_{}\[\]|~$]|[.:](?=\S)|^[#+=-]|^\d+(?=[.)])", _marked, text)
+    text = re.sub(
+        r"[\\`*_{}\[\]|~$]|(?<=[^\W\d])\.(?=\S)|:(?=\S)|^[#+=-]|^\d+(?=[.)])", _marked, text
+    )
 
     return text.replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
 

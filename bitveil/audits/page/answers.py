@@ -10,7 +10,6 @@ from bitveil.audits.probes import Probe
 from bitveil.audits.rounding import at_most, percent, points
 from bitveil.audits.uses import Use
 from bitveil.audits.words import those_with
-from bitveil.columns.printing import printable
 
 __all__ = ["differences_of", "price_of", "use_of"]
 
@@ -79,7 +78,7 @@ def price_of(view: View) -> DataTable | None:
         (
             "What a model sees",
             "Right" if price.measure == "accuracy" else "R²",
-            " ".join(filter(None, ("Difference", view.between, printable(price.among)))),
+            " ".join(filter(None, ("Gap", view.between, view.among_leading * bool(price.among)))),
         ),
         (*rows, constant),
     )
