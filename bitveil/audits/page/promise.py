@@ -149,4 +149,6 @@ def _lower_number(verdict: Verdict) -> str:
 
 
 def _with_unit(number: str, unit: Unit) -> str:
-    return f"{number} {_UNIT_WORDS[unit]}"
+    word = "bit" if (number, unit) == ("1", "bits") else _UNIT_WORDS[unit]
+
+    return f"{number} {word}"
