@@ -125,7 +125,8 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
     Example:
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(400, 3))
-        >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+        >>> y = (X[:, 0] > 0).astype(int)
+        >>> s = np.where(X[:, 1] + rng.normal(size=400) > 0, "a", "b")
         >>> encoder = InvariantEncoder(n_bits=2, training=Training(epochs=2), random_state=0)
         >>> encoder.fit(X, y, sensitive_features=s).transform(X[:2]).shape
         (2, 2)
@@ -271,7 +272,8 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         Example:
             >>> rng = np.random.default_rng(0)
             >>> rows = pd.DataFrame(rng.normal(size=(6000, 2)), columns=["a", "b"])
-            >>> rows = rows.assign(hired=rows["a"] > 0, sex=np.where(rows["b"] > 0, "f", "m"))
+            >>> leaning = rows["b"] + rng.normal(size=6000) > 0
+            >>> rows = rows.assign(hired=rows["a"] > 0, sex=np.where(leaning, "f", "m"))
             >>> model = InvariantEncoder(2, max_gap=0.1, random_state=0)
             >>> _ = model.fit_source(rows, target="hired", sensitive="sex", most=2000)
             >>> print(model.remarks_[-1])

@@ -190,12 +190,21 @@ def fit_encoder(
     shape = tuple(parts["fit"].x.shape[1:])
     coder = Coder(features, chosen.encoder, key, settings.n_bits, shape, share)
     decoder = partial(_decoder, settings, schema, sample, chosen, rows=rows, key=key, share=share)
-    price = fit_price(settings, schema.target, sample, coder, decoder, parts, rows)
+    answering = decoder(parts)
+    price = fit_price(
+        settings,
+        schema.target,
+        sample,
+        coder,
+        lambda: answering if "certify" in parts else decoder({"fit": parts["fit"]}),
+        parts,
+        rows,
+    )
 
     return Fitted(
         schema,
         coder,
-        decoder(parts),
+        answering,
         certificate,
         path,
         chosen.history,

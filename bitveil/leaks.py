@@ -43,8 +43,10 @@ CHANCE = 1e-6
 """And if an independent column would have its table with a smaller probability than this."""
 
 MOST_CHECKED = 50_000
-"""Of more rows, this many are checked, chosen at random."""
+"""Of more rows, this many are checked, chosen at random. Of a table with more than 400 columns
+fewer are checked, so that they hold at most 20 million values, but at least 2,000."""
 
+_MOST_CELLS, _LEAST_CHECKED = 20_000_000, 2_000
 _FINE = 64  # numbers with more values are also cut into so many bins
 _ROWS_OF_BIN = 5  # on average, at least
 
@@ -92,8 +94,9 @@ def leaks(schema: Schema, sample: Sample, rows: NDArray[np.int64], seed: int = 0
 
     if np.ndim(sample.table) > 2:
         return []
-    if len(rows) > MOST_CHECKED:
-        rows = np.sort(np.random.default_rng(seed).choice(rows, MOST_CHECKED, replace=False))
+    affordable = max(_LEAST_CHECKED, _MOST_CELLS // sample.table.shape[1])
+    if len(rows) > (most := min(MOST_CHECKED, affordable)):
+        rows = np.sort(np.random.default_rng(seed).choice(rows, most, replace=False))
     attributes = [(name, labels[rows]) for name, _, labels in _attributes(schema, sample.s)]
     found = []
     for name, column in _named_columns(sample.table, rows):
@@ -248,10 +251,10 @@ def look_alikes(schema: Schema, sample: Sample) -> list[str]:
 def _look_alike_sentences(
     start: str, values: Sequence[Any], numbers: NDArray[np.int64]
 ) -> Iterator[str]:
-    sizes, forms = np.bincount(numbers, minlength=len(values)), defaultdict(list)
+    sizes, forms = np.bincount(numbers, minlength=len(values)).tolist(), defaultdict(list)
     for value, size in zip(values, sizes, strict=True):
         if isinstance(value, str):
-            forms[spelled(value)].append(f"{_quoted_name(value)} ({size} rows)")
+            forms[spelled(value)].append(f"{_quoted_name(value)} ({size} row{'s' * (size != 1)})")
     for names in forms.values():
         if len(names) > 1:
             yield (

@@ -69,7 +69,8 @@ class AuditMixin:
             >>> from bitveil import InvariantEncoder, Training
             >>> rng = np.random.default_rng(0)
             >>> X = rng.normal(size=(800, 2))
-            >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+            >>> y = (X[:, 0] > 0).astype(int)
+            >>> s = np.where(X[:, 1] + rng.normal(size=800) > 0, "a", "b")
             >>> model = InvariantEncoder(
             ...     2, features="raw", training=Training(epochs=2), random_state=0)
             >>> fitted = model.fit(X[:400], y[:400], sensitive_features=s[:400])

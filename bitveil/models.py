@@ -32,7 +32,8 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     Example:
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(4000, 2))
-        >>> y, s = (X[:, 0] > 0).astype(int), np.where(X[:, 1] > 0, "a", "b")
+        >>> y = (X[:, 0] > 0).astype(int)
+        >>> s = np.where(X[:, 1] + rng.normal(size=4000) > 0, "a", "b")
         >>> model = InvariantClassifier(2, max_gap=0.2, random_state=0)
         >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.9
         True
@@ -95,7 +96,8 @@ class InvariantRegressor(RegressorMixin, InvariantEncoder):
     Example:
         >>> rng = np.random.default_rng(0)
         >>> X = rng.normal(size=(4000, 2))
-        >>> y, s = X[:, 0] + 0.1 * X[:, 1], np.where(X[:, 1] > 0, "a", "b")
+        >>> y = X[:, 0] + 0.1 * X[:, 1]
+        >>> s = np.where(X[:, 1] + rng.normal(size=4000) > 0, "a", "b")
         >>> model = InvariantRegressor(n_bits=4, features="raw", random_state=0)
         >>> model.fit(X, y, sensitive_features=s).score(X, y) > 0.8
         True

@@ -44,22 +44,22 @@ def fit_price(
     target: Target,
     sample: Sample,
     coder: Coder,
-    decoder: Callable[[dict[str, Rows]], Decoder],
+    decoder: Callable[[], Decoder],
     parts: dict[str, Rows],
     numbers: dict[str, NDArray[np.int64]],
 ) -> Price | None:
     """The price of protection in a fit; None where no model without protection is known.
 
     It is measured on the rows to certify. Where there are none it is measured on the rows to
-    select, whose posteriors did not see the row, with a decoder of the rows to fit. The first
-    target counts, on the rows whose target is known.
+    select, whose posteriors did not see the row. The first target counts, on the rows whose target
+    is known.
 
     Arguments:
         settings: The settings of the fit.
         target: What was learned about the target.
         sample: The rows of the fit.
         coder: From a table to bits.
-        decoder: Makes what answers from bits, from the parts of the rows that teach it.
+        decoder: Makes a decoder that the rows of the price did not teach.
         parts: The rows of each use, with their features.
         numbers: The numbers of these rows.
     """
@@ -67,7 +67,6 @@ def fit_price(
     if not _answers_target(settings, target) or not coder.features.posteriors_:
         return None
     use = "certify" if "certify" in parts else "select"
-    taught = parts if use == "certify" else {"fit": parts["fit"]}
     rows, x, weights = numbers[use], parts[use].x.numpy(), sample.weights
     known = (
         sample.labels[rows, 0] >= 0 if _has_classes(target) else ~np.isnan(sample.values[rows, 0])
@@ -84,7 +83,7 @@ def fit_price(
 
     return _fitted_rows(settings, target, sample, rows, weighted=use == "select").price(
         free,
-        _decoded(decoder(taught), bits),
+        _decoded(decoder(), bits),
         rows=f"{len(rows)} rows to {use}{chose}",
         source=_source(coder.features, target),
     )
@@ -167,7 +166,7 @@ def audit_price(model: Any, rows: AuditedRows) -> Priced:
     scored, taught = known, known[:0]
     if free is None or code is None:
         halves = split_rows(labels[known, 0], (0.5, 0.5), np.random.RandomState(rows.seed))
-        taught, scored = known[halves[0]], known[halves[1]]
+        taught, scored = _teachable(truth, known[halves[0]]), known[halves[1]]
         if len(scored) < 2 or len(np.unique(truth[taught])) < 2:
             return Priced(None, "too few rows have a target")
     source = _source(model.coder_.features, target) if free is not None else ""
@@ -198,7 +197,13 @@ def _target_of_rows(
     if not fitted:
         target = Target.fit(rows.y, n, missing=missing, bins=model.bins)[0]
 
-    return target, target.numbers(rows.y, n, missing=missing)
+    cut = target.cut(rows.y, n, missing=missing)
+    columns = []
+    for name, values in zip(cut, target.cut_values, strict=True):
+        numbers = {value: number for number, value in enumerate(values)}
+        columns.append([numbers.get(value, -1) for value in cut[name].astype(object)])
+
+    return target, np.array(columns, dtype=np.int64).T
 
 
 def _fitted_answers(
@@ -228,9 +233,20 @@ def _unprotected(
     some = _affordable(taught, matrix.shape[1] * _n_trees(truth[taught], target), rows.seed)
     if some is None:
         return "boosting on so many columns would take too long"
-    answers = _boosting_answers(matrix, truth, target, some, scored)
+    filled = np.where(np.isnan(matrix[some]).all(0), 0, matrix)  # trees need some value
+    answers = _boosting_answers(filled, truth, target, some, scored)
 
     return answers, f"boosting on the columns, trained on {len(some)} other rows"
+
+
+def _teachable(truth: NDArray[Any], taught: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The rows to train on, without those of a class that only one of them has."""
+
+    if truth.dtype.kind == "f":
+        return taught
+    sizes = np.bincount(truth[taught], minlength=1)
+
+    return taught[sizes[truth[taught]] > 1]
 
 
 def _n_trees(truth: NDArray[Any], target: Target) -> int:

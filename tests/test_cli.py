@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.audits import Audit
+from bitveil.audits import Answers, Audit
 from bitveil.models import load
 from builders import KEY, python, quick, table_of
 from builders import fit_words as fit
@@ -20,6 +20,10 @@ def test_fit_writes_an_encoder_and_says_so_in_json(command_line, place):
     found, loaded = json.loads(out), load("new")
 
     assert (code, err) == (0, "")
+    price, sizes = found.pop("price"), found.pop("groups")
+    assert Answers(**price["protected"]) == loaded.price_.protected
+    assert {each["value"]: each["rows"] for each in sizes} == loaded.group_sizes_
+    assert sum(each["rows"] for each in sizes) == 400
     assert found == {
         "output": "new",
         "target": ["hired"],
@@ -44,6 +48,8 @@ def test_fit_certifies_a_goal_and_encode_and_audit_go_on_from_there(bitveil, pla
     code, out, _ = bitveil(*fit("people.parquet", "new", "--max-gap", "0.9", "--delta", "0.2"))
     assert code == 0
     assert all(word in out for word in ("hired; sex", "certificate", "0.9000", "≥ 0.8", "certify"))
+    assert all(f"{s}: {n} rows" in out for s, n in load("new").group_sizes_.items())
+    assert "price not known from this fit: see `bitveil audit`" in " ".join(out.split())
     assert load("new").certificate_.bound == 0.9
 
     assert bitveil("encode", "new", "people.csv", "-o", "codes.csv")[0] == 0

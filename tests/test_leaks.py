@@ -179,6 +179,14 @@ def test_independent_columns_are_never_named(values):
         assert leak_of(rng.integers(values, size=n + 2), labels) is None
 
 
+def test_independent_numbers_are_never_named_by_their_bins():
+    rng = np.random.default_rng(6)
+    for _ in range(100):
+        n = int(rng.choice([12, 40, 300]))
+        column, labels = pd.Series(rng.normal(size=n)), rng.integers(2, size=n)
+        assert all(leak_of(values, labels) is None for values in door._read_values(column))
+
+
 def test_without_the_bound_on_chance_small_worlds_give_false_alarms(monkeypatch):
     monkeypatch.setattr(door, "CHANCE", 1.0)
     rng = np.random.default_rng(4)
@@ -265,7 +273,7 @@ def test_classes_of_the_target_are_compared_too():
     y = pd.Series(["yes", "Yes", "no", "no"], name="hired")
 
     (said,) = said_of(pd.Series(["a", "b", "a", "b"]), y)
-    assert said.startswith("'hired' has classes that look alike: 'Yes' (1 rows), 'yes' (1 rows).")
+    assert said.startswith("'hired' has classes that look alike: 'Yes' (1 row), 'yes' (1 row).")
 
 
 def test_each_of_several_columns_is_compared_alone():
@@ -288,7 +296,7 @@ def test_a_fit_warns_before_it_refuses_a_group_of_one_row():
     s = ["m"] * 60 + ["f"] * 59 + ["F"]
     model = quick(InvariantClassifier, 2, max_gap=0.2)
     with (
-        pytest.warns(UserWarning, match=r"groups that look alike: 'F' \(1 rows\), 'f' \(59 rows"),
+        pytest.warns(UserWarning, match=r"groups that look alike: 'F' \(1 row\), 'f' \(59 rows"),
         pytest.raises(ValueError, match="too few rows"),
     ):
         model.fit(np.arange(120.0).reshape(-1, 1), np.tile([0, 1], 60), sensitive_features=s)

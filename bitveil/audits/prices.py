@@ -73,14 +73,16 @@ class Price:
 
     def __str__(self) -> str:
         free, code = self.unprotected, self.protected
+        score, free_score, constant, gap, free_gap = map(
+            _rounded, (code.score, free.score, self.constant, code.gap, free.gap)
+        )
         cut = ", cut into bins," if self.measure == "R²" else ""
-        gap = f"gap of these answers{cut} {self.among}".strip()
+        gap_of_these = f"gap of these answers{cut} {self.among}".strip()
 
         return (
-            f"{self.measure} {code.score:.3f} from the code, {free.score:.3f} without protection, "
-            f"{self.constant:.3f} for a constant; {gap} {code.gap:.3f} from the code, "
-            f"{free.gap:.3f} without protection. Measured on {self.rows}. Without protection: "
-            f"{self.source}"
+            f"{self.measure} {score} from the code, {free_score} without protection, {constant} "
+            f"for a constant; {gap_of_these} {gap} from the code, {free_gap} without protection. "
+            f"Measured on {self.rows}. Without protection: {self.source}"
         )
 
     @property
@@ -89,13 +91,21 @@ class Price:
 
         if not self.is_constant:
             return None
-        constant = "the most frequent class" if self.measure == "accuracy" else "the mean"
+        scores = (self.protected.score, self.constant, self.unprotected.score)
+        score, constant, free_score = map(_rounded, scores)
+        name = "the most frequent class" if self.measure == "accuracy" else "the mean"
 
         return (
-            f"The code is of no use here: its answers reach {self.measure} "
-            f"{self.protected.score:.3f}, and {constant} alone reaches {self.constant:.3f}. "
-            f"Without protection it would be {self.unprotected.score:.3f} (on {self.rows})."
+            f"The code is of no use here: its answers reach {self.measure} {score}, and {name} "
+            f"alone reaches {constant}. Without protection it would be {free_score} "
+            f"(on {self.rows})."
         )
+
+
+def _rounded(number: float) -> str:
+    """A number with three digits, and no minus before a zero."""
+
+    return f"{round(number, 3) + 0.0:.3f}"
 
 
 def gap_of_answers(
@@ -208,7 +218,7 @@ class Measured:
             "accuracy" if self.edges is None else "R²",
             self._answers(unprotected),
             self._answers(protected),
-            self._score(constant),
+            self._score(constant) if self.edges is None else 0.0,
             rows,
             source,
             float(np.linalg.norm(shares * (gained - mean)) / shares.sum()),

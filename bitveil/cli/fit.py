@@ -281,7 +281,7 @@ def _print(model: Any, output: Path, target: list[str], sensitive: list[str]) ->
         "rows": ", ".join(f"{len(rows)} to {name}" for name, rows in model.rows_.items()),
         "groups": "; ".join(f"{group_name(g)}: {n} rows" for g, n in model.group_sizes_.items()),
         "certificate": str(model.certificate_ or "none, because no goal was set"),
-        "price of protection": str(model.price_ or "not known from this fit: see `bitveil audit`"),
+        "price": str(model.price_ or "not known from this fit: see `bitveil audit`"),
     }
     if model.certificate_ is not None:
         unit = "" if model.certificate_.entropy is None else " bits"
