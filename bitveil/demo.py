@@ -17,6 +17,7 @@ from bitveil.audits.families import FAMILIES
 from bitveil.audits.probes import Split
 from bitveil.datasets.adult import load_adult
 from bitveil.models import InvariantClassifier
+from bitveil.steps import say_step
 from bitveil.training import Training
 from bitveil.workers import one_thread
 
@@ -84,6 +85,7 @@ def demo(*, max_gap: float = 0.10, random_state: int = 0, verbose: int = 0) -> D
 
     raw, raw_test = _numbers(X, X_test)
     answers = model.classes_[model.decode(codes_test).argmax(1)]
+    say_step("training a model without protection")
     unprotected = FAMILIES["boosting"]().fit(raw, y).predict(raw_test)
 
     return Demo(

@@ -22,10 +22,11 @@ from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin
 from bitveil.notebooks import NotebookMixin
-from bitveil.samples import SAMPLE, FitRoles, OnBatch, fit_source
+from bitveil.samples import SAMPLE, FitRoles, fit_source
 from bitveil.saving import manifest, tensors
 from bitveil.settings import Settings, TaskName
 from bitveil.sources import open_source
+from bitveil.steps import OnStep, listening, say_step
 from bitveil.training import Training
 from bitveil.workers import one_thread
 
@@ -197,6 +198,7 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         sensitive_features: ArrayLike,
         sample_weight: ArrayLike | None = None,
         ids: ArrayLike | None = None,
+        progress: OnStep | None = None,
     ) -> Self:
         """Fit a code that is useful for y and hides the sensitive attribute.
 
@@ -212,6 +214,7 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
                 Give names if codes will be drawn by name (see `transform`): then expected counts
                 are certified. Without names the codes are counted as they are drawn, which takes
                 more rows, since rows of equal content share a draw.
+            progress: Called with what is being done, and 0: see `bitveil.steps`.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows.
@@ -223,7 +226,7 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         start = self._start() if settings.training.warm_start else None
         self._forget()
         settings.check_target(y, type(self).__name__)
-        with one_thread():
+        with one_thread(), listening(progress):
             fitted = fit_encoder(
                 settings,
                 X,
@@ -246,7 +249,7 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         features: Sequence[str] | None = None,
         ids: str | None = None,
         most: int = SAMPLE,
-        progress: OnBatch | None = None,
+        progress: OnStep | None = None,
     ) -> Self:
         """Fit on a sample of data of any size, and certify on all other rows.
 
@@ -262,7 +265,7 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
             features: What the encoder sees; None: all other columns.
             ids: The column that names each row, or None.
             most: About how many rows are fitted and selected on.
-            progress: Called with what is being done and the number of rows of each batch.
+            progress: Called with what is being done, and how many rows of it are done.
 
         Raises:
             UncertifiableError: If no code meets the goal with these rows.
@@ -283,8 +286,9 @@ class InvariantEncoder(AuditMixin, NotebookMixin, TransformerMixin, BaseEstimato
         source = open_source(data)
         roles = FitRoles.of(source, sensitive, target, features, ids)
         self._forget()
-        with one_thread():
-            self.adopt(fit_source(self.settings(), source, roles, most=most, progress=progress))
+        settings = self.settings()
+        with one_thread(), listening(progress):
+            self.adopt(fit_source(settings, source, roles, most=most, progress=say_step))
 
         return self
 

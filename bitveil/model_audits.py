@@ -18,6 +18,7 @@ from bitveil.frozen import name_digests, row_digests
 from bitveil.pricing import AuditedRows, audit_price
 from bitveil.repeats import UsedRows, check_copies
 from bitveil.schema import Schema, column_names
+from bitveil.steps import OnStep, listening, say_step
 from bitveil.workers import one_thread
 
 __all__ = ["AuditMixin", "check_new"]
@@ -43,6 +44,7 @@ class AuditMixin:
         random_state: int = 0,
         attackers: Literal["quick", "all"] = "quick",
         n_jobs: int | None = None,
+        progress: OnStep | None = None,
     ) -> Audit:
         """Audit the codes that rows get, by rows that were not used in fitting.
 
@@ -60,6 +62,7 @@ class AuditMixin:
             random_state: The seed of the halves and of the attackers.
             attackers: `"quick"` or `"all"`, which takes minutes: see `bitveil.audits.audit`.
             n_jobs: How many attackers are trained at once; None: as in fitting.
+            progress: Called with what is being done, and 0: see `bitveil.steps`.
 
         Raises:
             ValueError: If rows were used in fitting, are copies of each other, or are not as
@@ -83,9 +86,11 @@ class AuditMixin:
         n_jobs = self.n_jobs if n_jobs is None else n_jobs
         check_is_fitted(self, "coder_")
 
-        return _audit_rows(
-            self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
-        )
+        with listening(progress):
+            say_step("encoding the rows")
+            return _audit_rows(
+                self, X, y, sensitive_features, ids, delta, random_state, attackers, n_jobs
+            )
 
     def shared_rows(self, X: ArrayLike | pd.DataFrame) -> int:
         """How many rows have the same content as another, and without an id share its draw."""
@@ -133,7 +138,7 @@ def _audit_rows(
     logits = coder.logits_of(x, names)
     bits = coder.published(logits, names)
     thorough = attackers == "all"
-    criterion: Criterion = "independence" if target is None or not as_fitted else model.criterion
+    criterion: Criterion = model.criterion if target is not None and as_fitted else "independence"
     as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
     numbers = number_labels("sensitive_features", groups, len(table)).numbers
     rows = AuditedRows(table, x, bits, y, numbers, criterion, random_state)

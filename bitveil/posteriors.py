@@ -373,7 +373,7 @@ def _cross_fitted(
     everything = np.arange(len(known.y))
     calls: list[Any] = [partial(_held_out, known, one, part) for one in compared for part in parts]
     calls += [partial(one.fitted, known.x, known.y, known.weights, everything) for one in compared]
-    found = run(calls, n_jobs)
+    found = run(calls, n_jobs, step="training models for the posteriors")
     k = len(parts)
     answers = [_gathered(parts, found[i * k : (i + 1) * k]) for i in range(len(compared))]
 

@@ -32,6 +32,7 @@ from bitveil.schema import Schema
 from bitveil.settings import Settings
 from bitveil.sources import Source, frame_of
 from bitveil.spills import Spill, SpilledRows
+from bitveil.steps import OnStep
 from bitveil.tallies import Marks
 
 if TYPE_CHECKING:
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 __all__ = [
     "SAMPLE",
     "FitRoles",
-    "OnBatch",
     "first_rows",
     "fit_source",
     "listed_names",
@@ -51,9 +51,6 @@ __all__ = [
 
 SAMPLE = 1_000_000
 """The rows to fit and to select on, if there are more."""
-
-OnBatch = Callable[[str, int], None]
-"""Called with what is being done, and the number of rows of each batch."""
 
 _LEAST_OF_GROUP = 200  # a group keeps so many rows in the sample, or half of its rows
 _FEW_VALUES = 50  # a column of more values holds numbers
@@ -127,7 +124,7 @@ def fit_source(
     roles: FitRoles,
     *,
     most: int = SAMPLE,
-    progress: OnBatch | None = None,
+    progress: OnStep | None = None,
 ) -> Fitted:
     """Fit an encoder on a sample of a source, and certify it on all other rows.
 
@@ -219,7 +216,7 @@ def one_or_several(table: pd.DataFrame, names: Sequence[str]) -> Any:
 
 
 def sampled_rows(
-    source: Source, names: Sequence[str], most: int, seed: int, progress: OnBatch | None = None
+    source: Source, names: Sequence[str], most: int, seed: int, progress: OnStep | None = None
 ) -> NDArray[np.bool_]:
     """Which rows are in a sample: at random, in proportion within the values of some columns.
 
@@ -257,7 +254,7 @@ def sampled_rows(
 
 
 def _value_numbers(
-    source: Source, names: Sequence[str], progress: OnBatch | None
+    source: Source, names: Sequence[str], progress: OnStep | None
 ) -> NDArray[np.uint16]:
     """The number of each row's combination of values. Columns of many values do not count."""
 
@@ -296,7 +293,7 @@ def read_sample(
     source: Source,
     roles: FitRoles,
     chosen: NDArray[np.bool_] | None = None,
-    progress: OnBatch | None = None,
+    progress: OnStep | None = None,
 ) -> pd.DataFrame:
     """Some rows of a source as a table, with types for groups and targets.
 
@@ -369,7 +366,7 @@ def _with_rows(source: Source, names: Sequence[str]) -> "Iterator[tuple[pa.Recor
 
 
 def _rest(
-    source: Source, roles: FitRoles, chosen: NDArray[np.bool_], progress: OnBatch | None
+    source: Source, roles: FitRoles, chosen: NDArray[np.bool_], progress: OnStep | None
 ) -> "Iterator[pa.RecordBatch]":
     """The rows that are not in the sample."""
 

@@ -34,6 +34,7 @@ from bitveil.certificates.upper import Certificate
 from bitveil.goals import Goal, Limit, Weight
 from bitveil.group_tables import GroupTables
 from bitveil.measures import MEASURES, Measure
+from bitveil.steps import say_step
 from bitveil.trainers import Candidate, Step
 from bitveil.workers import run
 
@@ -130,13 +131,15 @@ def search(
     limits = _limits(trainer, goal, _trained_gaps(limit, slack, dilute=dilute), fit, select)
     if limit - slack > _ROOM * slack:
         trainer = trainer.settled(limits[len(limits) // 2], fit, select)
-    candidates = run([partial(trainer, limit, fit, select) for limit in limits], n_jobs)
+    calls = [partial(trainer, limit, fit, select) for limit in limits]
+    candidates = run(calls, n_jobs, step="training encoders")
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]
     candidates.sort(key=lambda candidate: candidate.step.gap)
     shares = [_predicted_share(each.step.gap, limit, slack, draws) for each in candidates]
     first = _first(candidates, shares) if dilute else 0
     tested = candidates[first:]
+    say_step("certifying")
     passed = _passed(tested, goal, held_out, shares[first], draws, dilute)
     if not passed and dilute:
         raise UncertifiableError(_refused_at_any_share(goal, rows))

@@ -17,6 +17,7 @@ from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, attack_accuracy, mutual_information
 from bitveil.samples import FitRoles, one_or_several, read_sample, sampled_rows
 from bitveil.sources import open_source
+from bitveil.steps import OnStep, say_step
 from bitveil.streams import Roles, count, feature_names
 from bitveil.tallies import Tally
 from bitveil.workers import one_thread
@@ -40,6 +41,7 @@ def audit_source(
     n_jobs: int | None = None,
     most: int = _SHOWN,
     after_batch: Callable[[int], None] | None = None,
+    progress: OnStep | None = None,
 ) -> Audit:
     """Audit the codes of rows that need not fit into memory.
 
@@ -59,6 +61,7 @@ def audit_source(
         n_jobs: How many attackers are trained at once; None: as in fitting.
         most: About how many rows attackers see.
         after_batch: Called with the number of rows of each batch that is counted.
+        progress: Called with what is being done, and how many rows of it are done.
 
     Raises:
         ValueError: If rows were used in fitting, are copies of each other, or are not as
@@ -79,13 +82,13 @@ def audit_source(
         (2000, True, 'Attackers, uses and the meaning of codes come from a random ')
     """
 
-    source = open_source(data)
+    source, say = open_source(data), progress or say_step
     roles = Roles.of(model, source.columns, sensitive=sensitive, target=target, ids=ids)
     source.require(roles.columns(model))
     within = [*roles.sensitive, *roles.targets]
-    chosen = sampled_rows(source, within, most, random_state)
+    chosen = sampled_rows(source, within, most, random_state, say)
     columns = FitRoles(tuple(feature_names(model)), roles.sensitive, roles.targets, ids)
-    sample = read_sample(source, columns, None if chosen.all() else chosen)
+    sample = read_sample(source, columns, None if chosen.all() else chosen, say)
     found = model.audit(
         sample[list(columns.features)],
         one_or_several(sample, roles.targets),
@@ -95,6 +98,7 @@ def audit_source(
         random_state=random_state,
         attackers=attackers,
         n_jobs=n_jobs,
+        progress=progress,
     )
     if chosen.all():
         return found
@@ -105,10 +109,21 @@ def audit_source(
         target=roles.targets,
         ids=ids,
         drawn=True,
-        after_batch=after_batch,
+        after_batch=_both(after_batch, say),
     )
 
     return _of_all(found, tally, caution, model.delta if delta is None else delta)
+
+
+def _both(after_batch: Callable[[int], None] | None, progress: OnStep) -> Callable[[int], None]:
+    """Say the rows of a batch to both."""
+
+    def both(n_rows: int) -> None:
+        progress("counting the codes of all rows", n_rows)
+        if after_batch is not None:
+            after_batch(n_rows)
+
+    return both
 
 
 def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> Audit:

@@ -15,6 +15,7 @@ from bitveil.goals import Limit, Weight
 from bitveil.layers import stochastic_layers
 from bitveil.measures import Measure
 from bitveil.objectives import Constrained, Objective, Weighted
+from bitveil.steps import say_step
 from bitveil.tasks import DecoderTask, Term, explained, task_information
 from bitveil.training import Epoch, History, Training
 
@@ -301,7 +302,7 @@ def _score(task: Term, fit: Batch, select: Batch) -> float | None:
 def _progress(
     objective: Objective, epochs: int, training: Training
 ) -> Iterator[Callable[[Epoch], None]]:
-    """Show a progress bar on the error stream if asked, and call what the person wants called."""
+    """Show a progress bar on the error stream if asked, and tell who listens or wants a call."""
 
     from rich.console import Console
     from rich.progress import Progress
@@ -315,6 +316,8 @@ def _progress(
 
         def after_epoch(epoch: Epoch) -> None:
             progress.advance(task)
+            n = round(progress.tasks[0].completed)
+            say_step(f"{label}: {n} of {epochs} epochs done")
             if training.after_epoch is not None:
                 training.after_epoch(epoch)
 

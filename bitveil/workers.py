@@ -8,7 +8,7 @@ a job every pool has one thread. Then the numbers depend neither on the cores of
 """
 
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from threading import Lock, local
@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 import torch
 from threadpoolctl import ThreadpoolController
+
+from bitveil.steps import counted_step
 
 __all__ = ["one_thread", "run"]
 
@@ -49,12 +51,15 @@ def one_thread() -> Iterator[None]:
             _BLAS.leave()
 
 
-def run(calls: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list[T]:
+def run(
+    calls: Sequence[Callable[[], T]], n_jobs: int | None = None, *, step: str | None = None
+) -> list[T]:
     """The results of independent calls, in their order.
 
     Arguments:
         calls: Functions without arguments, such as `functools.partial` makes.
         n_jobs: How many run at the same time, as in joblib; None: one, in this process.
+        step: What they do, to be said with the number of those that are done; None: nothing.
 
     Example:
         >>> from functools import partial
@@ -64,7 +69,14 @@ def run(calls: Iterable[Callable[[], T]], n_jobs: int | None = None) -> list[T]:
 
     from joblib import Parallel, delayed
 
-    return list(Parallel(n_jobs)(delayed(_alone)(call) for call in calls))
+    done = None if step is None else counted_step(step, len(calls))
+    found: list[T] = []
+    for result in Parallel(n_jobs, return_as="generator")(delayed(_alone)(call) for call in calls):
+        found.append(result)
+        if done is not None:
+            done(len(found))
+
+    return found
 
 
 def _alone(call: Callable[[], T]) -> T:

@@ -12,7 +12,7 @@ import bitveil
 
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
-    "workers cautions checks staging sources writers teams shapes codes criteria tables "
+    "steps workers cautions checks staging sources writers teams shapes codes criteria tables "
     "group_tables information entropies finite_samples wide_codes blocks gradients layers "
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells certificates columns forests learners posteriors features specimens frozen repeats "

@@ -94,14 +94,13 @@ def test_a_column_that_one_file_lacks_is_named_with_the_file(bitveil, folder):
     assert "'age'" in err
 
 
-def test_a_terminal_sees_each_stage_once(bitveil, folder, monkeypatch):
-    from bitveil.cli import fit
+def test_a_fit_of_a_sample_says_its_steps(bitveil, folder):
+    from bitveil.steps import listening
 
-    seen = []
-    monkeypatch.setattr(fit, "note", seen.append)
-    monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
-    stages = fit._stages()
-    for stage in ("counting groups", "counting groups", "reading the sample"):
-        stages(stage, 100)
-
-    assert seen == ["counting groups", "reading the sample"]
+    heard = {}
+    with listening(lambda step, n_rows: heard.update({step: heard.get(step, 0) + n_rows})):
+        assert bitveil(*FIT, "--sample", "200")[0] == 0
+    assert heard["counting groups"] == heard["reading the sample"] == 400
+    assert heard["preparing the rows that certify"] == 400
+    assert heard["certifying"] == 0
+    assert list(heard).index("reading the sample") < list(heard).index("certifying")

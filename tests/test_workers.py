@@ -16,6 +16,7 @@ from bitveil.audits.uses import use
 from bitveil.estimators import InvariantEncoder
 from bitveil.features import Features
 from bitveil.layers import StochasticBinary
+from bitveil.steps import listening
 from bitveil.workers import one_thread, run
 from builders import build
 
@@ -77,8 +78,13 @@ def test_the_last_of_several_threads_restores_the_pools():
     assert {threads for _, threads in pools()} == {3}
 
 
-def test_results_come_in_the_order_of_the_calls():
-    assert run([partial(pow, n, 2) for n in range(5)], n_jobs=2) == [0, 1, 4, 9, 16]
+def test_results_come_in_the_order_of_the_calls_and_are_counted():
+    heard = []
+    with listening(lambda step, _: heard.append(step)):
+        found = run([partial(pow, n, 2) for n in range(5)], n_jobs=2, step="squares")
+
+    assert found == [0, 1, 4, 9, 16]
+    assert heard == [f"squares: {n} of 5 done" for n in range(6)]
 
 
 def inside():

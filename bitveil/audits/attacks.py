@@ -43,7 +43,9 @@ def attack(
 
     chosen = [Configuration(name, {}) for name in families]
 
-    return run([partial(probe, one, split, n_boot, random_state) for one in chosen], n_jobs)
+    calls = [partial(probe, one, split, n_boot, random_state) for one in chosen]
+
+    return run(calls, n_jobs, step="training attackers")
 
 
 def search_attack(
@@ -88,7 +90,8 @@ def search_attack(
     held, kept = np.split(order, [math.ceil(validation_share * len(order))])
     inner = Split(split.seen[kept], split.labels[kept], split.seen[held], split.labels[held])
     tried = [configuration(rng, split.seen.shape[1]) for _ in range(n_configurations)]
-    probes = run([partial(probe, one, inner, 0, 0) for one in tried], n_jobs)
+    calls = [partial(probe, one, inner, 0, 0) for one in tried]
+    probes = run(calls, n_jobs, step="searching for the best attacker")
     best = tried[int(np.argmax([probe.balanced_accuracy for probe in probes]))]
     (found,) = run([partial(probe, best, split, n_boot, random_state)])
 
@@ -138,7 +141,8 @@ def repeated_draw_attack(
     seen["logits"] = rows
     splits = [Split.halves(x, labels, random_state) for x in seen.values()]
     chosen = Configuration(family, {})
-    probes = run([partial(probe, chosen, s, n_boot, random_state) for s in splits], n_jobs)
+    calls = [partial(probe, chosen, s, n_boot, random_state) for s in splits]
+    probes = run(calls, n_jobs, step="training attackers who see several draws")
 
     return dict(zip(seen, probes, strict=True))
 

@@ -38,6 +38,7 @@ from bitveil.frozen import row_digests
 from bitveil.group_tables import GroupTables
 from bitveil.information import BITS, mutual_information, neuron_information
 from bitveil.rows import split_rows
+from bitveil.steps import say_step
 from bitveil.tables import neuron_tables, pair_groups
 
 __all__ = [
@@ -241,6 +242,7 @@ class HeldOut:
     ) -> Meaning:
         """What the parts mean, and which columns they follow."""
 
+        say_step("reading what the codes mean")
         parts, blank = self.published.code_parts, self.published.blank
         if moved is not None and moved.shape[1] != len(parts):
             raise ValueError(

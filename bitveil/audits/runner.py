@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 import pandas as pd
@@ -21,9 +21,12 @@ from bitveil.columns.labels import MOST_VALUES, Labels, as_frame, number_labels
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
 from bitveil.entropies import group_entropy
 from bitveil.information import BITS, attack_accuracy, mutual_information
+from bitveil.steps import OnStep, listening, say_step
 from bitveil.workers import one_thread
 
 __all__ = ["audit", "audit_table"]
+
+_Moved: TypeAlias = "tuple[NDArray[np.float64] | None, Sequence[str]]"
 
 _SAMPLED = 100_000  # the rows of a table of counts that attackers see
 
@@ -48,6 +51,7 @@ def audit(
     X: Any = None,
     path: Iterable[Any] = (),
     notes: Sequence[str] = (),
+    progress: OnStep | None = None,
 ) -> Audit:
     """Audit codes that anybody made, on rows used neither in training nor in selection.
 
@@ -84,6 +88,7 @@ def audit(
         X: The rows, as `encode` takes them.
         path: The encoders among which this one was chosen: `path_` of an estimator.
         notes: What else a reader must know.
+        progress: Called with what is being done, and 0: see `bitveil.steps`.
 
     Raises:
         ValueError: If there are no codes, lengths differ, logits come without names, two rows have
@@ -113,20 +118,24 @@ def audit(
     settings = AuditSettings(delta, random_state, attackers == "all", n_jobs)
     rows = HeldOut(published, groups, target, settings)
     asked = _Asked(criterion, _positive(criterion, positive, target), goal)
-    moved = (None, ()) if encode is None or X is None else follows(encode, X, seed=random_state)
+    with listening(progress):
+        moved: _Moved = (None, ())
+        if encode is not None and X is not None:
+            say_step("finding the columns that the codes follow")
+            moved = follows(encode, X, seed=random_state)
 
-    return _audit(
-        rows,
-        rows,
-        asked,
-        columns=rows.columns(sensitive_features),
-        sensitive=attribute_names(sensitive_features),
-        target_name=None if y is None else str(getattr(y, "name", None) or "target"),
-        moved=moved,
-        path=path,
-        notes=notes,
-        attackers=attackers,
-    )
+        return _audit(
+            rows,
+            rows,
+            asked,
+            columns=rows.columns(sensitive_features),
+            sensitive=attribute_names(sensitive_features),
+            target_name=None if y is None else str(getattr(y, "name", None) or "target"),
+            moved=moved,
+            path=path,
+            notes=notes,
+            attackers=attackers,
+        )
 
 
 @one_thread()
@@ -139,6 +148,7 @@ def audit_table(
     random_state: int = 0,
     attackers: Literal["quick", "all"] = "quick",
     n_jobs: int | None = None,
+    progress: OnStep | None = None,
 ) -> Audit:
     """Audit a code from a table of counts: how many rows of each group have each code.
 
@@ -152,6 +162,7 @@ def audit_table(
         attackers: `"quick"` or `"all"`, as for `audit`. From more than 100,000 rows they get a
             sample.
         n_jobs: How many attackers are trained at once; None: one.
+        progress: Called with what is being done, and 0: see `bitveil.steps`.
 
     Raises:
         ValueError: If the counts are not whole numbers from 0 on, a group has no rows, or the
@@ -175,15 +186,16 @@ def audit_table(
     rows = HeldOut(single, Labels(labels.values, t), None, settings)
     name = frame.index.name
 
-    return _audit(
-        whole,
-        rows,
-        _Asked("independence", None, None),
-        sensitive=() if name is None else (str(name),),
-        target_name=None,
-        notes=_notes_on_sample(published, single),
-        attackers=attackers,
-    )
+    with listening(progress):
+        return _audit(
+            whole,
+            rows,
+            _Asked("independence", None, None),
+            sensitive=() if name is None else (str(name),),
+            target_name=None,
+            notes=_notes_on_sample(published, single),
+            attackers=attackers,
+        )
 
 
 def _checked_counts(
@@ -224,7 +236,7 @@ def _audit(
     columns: tuple[Column, ...] = (),
     sensitive: tuple[str, ...],
     target_name: str | None,
-    moved: "tuple[NDArray[np.float64] | None, Sequence[str]]" = (None, ()),
+    moved: _Moved = (None, ()),
     path: Iterable[Any] = (),
     notes: Sequence[str] = (),
     attackers: str,
@@ -234,6 +246,7 @@ def _audit(
     Both are the same rows, except for a large table of counts, of which the rows are a sample.
     """
 
+    say_step("counting codes")
     groups, published = whole.labels, whole.published
     table = published.tables(whole.s, whole.k).groups
     with warnings.catch_warnings():

@@ -27,7 +27,8 @@ _SILENT = (
 """What no verdict covers."""
 
 _UNDECIDED = (
-    "“Not shown” proves neither that the codes leak nor that they do not: try more rows.",
+    "“Not shown” means that these rows prove neither that the limit is kept nor that it is "
+    "broken. More rows may decide it."
 )
 
 _OBEYED = re.compile(r"[^\w\s\-./,'()+%≤≥=;:\"]|_|:(?! |$)|(?i:(?<=\bwww)\.)")
@@ -79,7 +80,7 @@ def markdown_summary(judged: Sequence[Judged]) -> str:
         >>> verdict = Verdict("parity gap", 0.1, 0.02, 0.08, 0.05, 2000, "soft", "kept")
         >>> one = Judged("encoder", verdict, ("sex",), ("f", "m"), (900, 1100), "drawn codes")
         >>> print(markdown_summary([one]).splitlines()[2])
-        ## Kept: parity gap within 0.1
+        ## Kept: limit of 0.1 on the parity gap
     """
 
     first = judged[0]
@@ -90,16 +91,19 @@ def markdown_summary(judged: Sequence[Judged]) -> str:
     about = " and ".join(map(_coded_name, first.sensitive)) or "the sensitive attribute"
     parts = [
         [MARKDOWN],
-        [f"## {worst_outcome(judged).capitalize()}: {limit_words(first.verdict)}"],
-        [f"- {_coded_name(each.name)}: {_harmless(str(each.verdict))}" for each in judged],
+        [f"## {worst_outcome(judged).capitalize()}: {_limit_on(first.verdict)}"],
+        [f"- {_coded_name(each.name)}: {_harmless_words(str(each.verdict))}" for each in judged],
         _verdict_rows(judged),
-        [f"Groups of {about}: {groups}. Counted: {_harmless(first.counted)}."],
+        [f"Groups of {about}: {groups}. Counted: {_harmless_words(first.counted)}."],
         _several(judged),
         [_UNDECIDED] if any(each.verdict.outcome == "not shown" for each in judged) else [],
         ["**What this does not cover**"],
         [f"- {each}" for each in _SILENT],
         ["**Notes**"] if any(each.notes for each in judged) else [],
-        [f"- {each}" for each in dict.fromkeys(_harmless(n) for one in judged for n in one.notes)],
+        [
+            f"- {each}"
+            for each in dict.fromkeys(_harmless_words(n) for one in judged for n in one.notes)
+        ],
     ]
 
     return "\n\n".join("\n".join(part) for part in parts if part) + "\n"
@@ -123,10 +127,11 @@ def junit_xml(judged: Sequence[Judged]) -> str:
 
     failures = sum(not each.verdict.kept for each in judged)
     counts = {"tests": str(len(judged)), "failures": str(failures), "errors": "0", "time": "0"}
-    root = ElementTree.Element("testsuites", name="bitveil", **counts)
-    suite = ElementTree.SubElement(root, "testsuite", name="bitveil.audit", skipped="0", **counts)
+    root = ElementTree.Element("testsuites", {"name": "bitveil", **counts})
+    about = {"name": "bitveil.audit", "skipped": "0", **counts}
+    suite = ElementTree.SubElement(root, "testsuite", about)
     for each in judged:
-        name = _xml_words(f"{each.name}: {limit_words(each.verdict)}")
+        name = _xml_words(f"{each.name}: {_limit_on(each.verdict)}")
         case = ElementTree.SubElement(
             suite, "testcase", classname="bitveil.audit", name=name, time="0"
         )
@@ -143,10 +148,13 @@ def junit_xml(judged: Sequence[Judged]) -> str:
     return ElementTree.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def limit_words(verdict: Verdict) -> str:
-    """What is limited, and by how much."""
+def _limit_on(verdict: Verdict) -> str:
+    """The limit in words."""
 
-    return f"{verdict.quantity} within {verdict.limit:g}"
+    if verdict.unit == "bits":
+        return f"limit of {verdict.limit:g} bits on the information"
+
+    return f"limit of {verdict.limit:g} on the {verdict.quantity}"
 
 
 def _verdict_rows(judged: Sequence[Judged]) -> list[str]:
@@ -180,7 +188,7 @@ def _several(judged: Sequence[Judged]) -> list[str]:
     sure = max(0.0, 1 - sum(each.verdict.delta for each in judged))
 
     return [
-        f"All {len(judged)} verdicts are right at once with probability ≥ {sure:g}.",
+        f"The {len(judged)} verdicts are right at once with probability ≥ {sure:g}.",
     ]
 
 
@@ -190,7 +198,7 @@ def _coded_name(name: str) -> str:
     return f"<code>{_escaped_markdown(printable(name))}</code>"
 
 
-def _harmless(words: str) -> str:
+def _harmless_words(words: str) -> str:
     """A sentence that may hold names from the data. It mentions nobody and links nowhere.
 
     GitHub looks for people (@) and issues (#) after it has read the entities, so something

@@ -72,7 +72,8 @@ def use(
     check_lengths(split.scored, groups)
     found = []
     chosen = [Configuration(name, {}) for name in families]
-    for guesses in run([partial(Guesses.of, one, split) for one in chosen], n_jobs):
+    calls = [partial(Guesses.of, one, split) for one in chosen]
+    for guesses in run(calls, n_jobs, step="training classifiers of the target"):
         answers = guesses.answers()
         differences: tuple[Difference, ...] = ()
         if fairness:

@@ -164,7 +164,7 @@ def judge(
         'not shown'
     """
 
-    interval = _chosen(intervals, quantity)
+    interval = _interval_named(intervals, quantity)
     certificate = interval.certificate
     _check_limit(limit, interval)
     kept = certificate.bound <= limit and refuted is None
@@ -183,7 +183,7 @@ def judge(
     )
 
 
-def _chosen(intervals: Sequence[Interval], quantity: str | None) -> Interval:
+def _interval_named(intervals: Sequence[Interval], quantity: str | None) -> Interval:
     """The interval of a quantity, by its name as it is printed or as an option spells it."""
 
     if quantity is None:

@@ -1,6 +1,9 @@
 """All commands under one name, and what happens to their warnings and errors."""
 
+import traceback
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import typer
@@ -16,6 +19,9 @@ from bitveil.cli.merge import merge_command
 from bitveil.cli.messages import errors_as_lines, note
 
 __all__ = ["commands", "main"]
+
+_FAULT = 3
+"""The exit code if bitveil itself fails, since 1 is a verdict and 2 a mistake in the call."""
 
 commands = typer.Typer(
     help="Publish codes that are useful for a target and certified to reveal little about a "
@@ -35,7 +41,11 @@ commands.add_typer(command.app, name="bench")
 
 
 def main() -> None:
-    """Run the command line. A mistake in the call or in a file gives one line and exit code 2."""
+    """Run the command line.
+
+    A mistake in the call or in a file gives one line and exit code 2. If bitveil itself fails, the
+    traceback says where, and the exit code is 3.
+    """
 
     said: set[str] = set()
 
@@ -45,6 +55,19 @@ def main() -> None:
             note(str(message))
         said.add(kind)
 
-    with errors_as_lines(), warnings.catch_warnings():
+    with errors_as_lines(), _faults_apart(), warnings.catch_warnings():
         warnings.showwarning = once
         commands()
+
+
+@contextmanager
+def _faults_apart() -> Iterator[None]:
+    """Give faults of bitveil an exit code of their own."""
+
+    try:
+        yield
+    except (ValueError, OSError):
+        raise
+    except Exception as error:
+        traceback.print_exc()
+        raise SystemExit(_FAULT) from error

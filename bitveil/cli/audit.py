@@ -28,6 +28,7 @@ from bitveil.cli.options import (
     QuantityOption,
     SummaryFile,
 )
+from bitveil.cli.progress import shown_steps
 from bitveil.cli.subjects import Attackers, Question, audit_codes, audit_counts, audit_encoder
 
 if TYPE_CHECKING:
@@ -176,6 +177,7 @@ def audit_command(
         gate.leave(judged, silent=json_)
 
 
+@shown_steps()
 def _write_report(
     report: Path,
     found: "Mapping[str, Audit]",
@@ -189,12 +191,14 @@ def _write_report(
     from bitveil.audits.page import html_report
     from bitveil.sources import is_large, open_source
     from bitveil.staging import staged
+    from bitveil.steps import say_step
 
     files = [
         each
         for path in sources
         for each in (open_source(str(path)).files if is_large(path) else [path])
     ]
+    say_step("writing the page")
     lines = [f"{path}, SHA-256 {_file_checksum(path)}" for path in files]
     command = shlex.join(["bitveil", *sys.argv[1:]])
     content = html_report(found, sources=lines, data=sources[0].name, command=command, **shown)

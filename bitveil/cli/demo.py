@@ -7,6 +7,7 @@ import typer
 
 from bitveil.cli.messages import CAVEAT, print_table
 from bitveil.cli.options import Json
+from bitveil.cli.progress import shown_steps
 
 if TYPE_CHECKING:
     from bitveil.demo import Demo
@@ -22,7 +23,8 @@ def demo_command(
 
     from bitveil.demo import demo
 
-    found = demo(random_state=seed, verbose=not json_)
+    with shown_steps():
+        found = demo(random_state=seed)
     if json_:
         print(json.dumps(found.to_dict()))
         return

@@ -1,7 +1,6 @@
 """`bitveil fit`: an encoder from a table, certified for a goal, as a folder."""
 
 import json
-import sys
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from pathlib import Path
@@ -10,8 +9,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.messages import listed, note, print_table, say
+from bitveil.cli.messages import listed, print_table, say
 from bitveil.cli.options import Id, Json, RowsFile
+from bitveil.cli.progress import shown_steps
 from bitveil.cli.tables import columns_of, ids_of, require
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def fit_command(
         "bins": bins,
         "missing_sensitive": "group" if missing else "error",
         "random_state": seed,
-        "training": Training(verbose=int(not json_)),
+        "training": Training(),
     }
     roles = _Roles(target, sensitive, drop or [], id_, weight)
     if sample is not None or is_large(file):
@@ -143,6 +143,7 @@ class _Roles(NamedTuple):
         return [*self.target, *self.sensitive, *self.drop, *single]
 
 
+@shown_steps()
 def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
     """Fit on a table that is read at once."""
 
@@ -164,6 +165,7 @@ def _fit_table(file: Path, roles: _Roles, settings: dict[str, Any]) -> Any:
     )
 
 
+@shown_steps()
 def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int | None) -> Any:
     """Fit on a sample of files of any size, and certify on the other rows."""
 
@@ -188,21 +190,7 @@ def _fit_source(file: Path, roles: _Roles, settings: dict[str, Any], sample: int
         features=[name for name in source.columns if name not in roles.apart],
         ids=roles.id,
         most=SAMPLE if sample is None else sample,
-        progress=_stages(),
     )
-
-
-def _stages() -> "Callable[[str, int], None]":
-    """Says on a terminal what is being done, once for each stage."""
-
-    said: set[str] = set()
-
-    def show(stage: str, _: int) -> None:
-        if stage not in said and sys.stderr.isatty():
-            note(stage)
-        said.add(stage)
-
-    return show
 
 
 def kind_of_encoder(table: "pd.DataFrame", targets: Sequence[str]) -> Callable[..., Any]:

@@ -19,6 +19,7 @@ from bitveil.cli.options import (
     QuantityOption,
     SummaryFile,
 )
+from bitveil.cli.progress import shown_steps
 
 if TYPE_CHECKING:
     from bitveil.certificates.lower import Interval
@@ -82,11 +83,16 @@ def merge_command(
         gate.leave(judged, silent=json_)
 
 
+@shown_steps()
 def _sum_of(files: Sequence[Path]) -> "Tally":
     """The sum of the counts. Errors name the file."""
 
+    from bitveil.steps import counted_step
+
+    done = counted_step("adding counts", len(files))
     total = _read_tallies(files[0])
     for number, file in enumerate(files[1:], 1):
+        done(number)
         other = _read_tallies(file)
         try:
             total = total + other

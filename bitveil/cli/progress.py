@@ -1,21 +1,27 @@
-"""Progress: how far a command is, how fast, and how long it will take, on the error stream."""
+"""Progress: how far a command is, how fast, and how long it will take, on the error stream.
+
+What goes by rows has a bar, `progress`. Everything else says its steps, `shown_steps`.
+"""
 
 import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Timer
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.console import Console
-from rich.progress import BarColumn, TextColumn
+from rich.progress import BarColumn, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.progress import Progress as Bar
+
+from bitveil.steps import OnStep, listening
 
 if TYPE_CHECKING:
     from bitveil.sources import Source
 
-__all__ = ["Pace", "Progress", "expected_rows", "progress"]
+__all__ = ["Pace", "Progress", "expected_rows", "progress", "shown_steps"]
 
 Progress = Annotated[
     bool,
@@ -135,6 +141,56 @@ def _as_lines(pace: Pace) -> Callable[[int, bool], None]:
             print(f"bitveil: {pace.words()}", file=sys.stderr, flush=True)
 
     return show
+
+
+@contextmanager
+def shown_steps() -> Iterator[None]:
+    """Show on a terminal what the work inside is doing, from the third second on."""
+
+    if not sys.stderr.isatty():
+        yield
+        return
+    with _spinner() as show, listening(show):
+        yield
+
+
+@dataclass
+class _Doing:
+    """What is being done, and how many rows of it are done."""
+
+    step: str = ""
+    n_rows: int = 0
+
+    def now(self, step: str, n_rows: int) -> str:
+        """The next step, or more rows of the same, in words."""
+
+        self.n_rows = n_rows + (self.n_rows if step == self.step else 0)
+        self.step = step
+
+        return f"{step}: {self.n_rows:,} rows" if self.n_rows else step
+
+
+@contextmanager
+def _spinner() -> Iterator[OnStep]:
+    """A line that moves. A clock starts it, since a single step may last for minutes."""
+
+    columns = (SpinnerColumn(), TextColumn("{task.description}", markup=False))
+    bar = Bar(
+        *columns,
+        TimeElapsedColumn(),
+        console=Console(stderr=True),
+        transient=True,
+        redirect_stdout=False,
+    )
+    task, doing, clock = bar.add_task("working"), _Doing(), Timer(_AFTER, bar.start)
+    clock.daemon = True
+    clock.start()
+    try:
+        yield lambda step, n_rows: bar.update(task, description=doing.now(step, n_rows))
+    finally:
+        clock.cancel()
+        clock.join()
+        bar.stop()
 
 
 def expected_rows(source: "Source") -> int | None:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from bitveil.checks import check_roles
+from bitveil.cli.progress import shown_steps
 from bitveil.cli.tables import columns_of, features_of, ids_of, join, require
 
 if TYPE_CHECKING:
@@ -50,13 +51,16 @@ class Question:
         return {"attackers": self.attackers, **delta}
 
 
+@shown_steps()
 def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
     """Audit the codes that an encoder gives to the rows of a table."""
 
     from bitveil.columns.files import read_table
     from bitveil.models import load
     from bitveil.sources import is_large
+    from bitveil.steps import say_step
 
+    say_step("reading the rows")
     encoder = load(model)
     if is_large(file):
         return _audit_files(encoder, file, asked)
@@ -83,23 +87,20 @@ def audit_encoder(model: Path, file: Path, asked: Question) -> "Audit":
 def _audit_files(encoder: Any, file: Path, asked: Question) -> "Audit":
     """Audit the codes of more rows than are read at once."""
 
-    from bitveil.cli.progress import expected_rows, progress
     from bitveil.sources import open_source
     from bitveil.stream_audits import audit_source
 
-    source = open_source(str(file))
-    with progress(expected_rows(source), always=False) as report:
-        return audit_source(
-            encoder,
-            source,
-            sensitive=asked.sensitive or None,
-            target=asked.target,
-            ids=asked.id,
-            after_batch=lambda n_rows: report(n_rows, False),
-            **asked.settings,
-        )
+    return audit_source(
+        encoder,
+        open_source(str(file)),
+        sensitive=asked.sensitive or None,
+        target=asked.target,
+        ids=asked.id,
+        **asked.settings,
+    )
 
 
+@shown_steps()
 def audit_codes(codes: Path, file: Path | None, columns: list[str], asked: Question) -> "Audit":
     """Audit published columns of a table, whoever made them.
 
@@ -129,6 +130,7 @@ def audit_codes(codes: Path, file: Path | None, columns: list[str], asked: Quest
     )
 
 
+@shown_steps()
 def audit_counts(file: Path, asked: Question) -> "Audit":
     """Audit a table of counts."""
 
