@@ -183,6 +183,7 @@ class Card:
         yield "Groups that are compared", "; ".join(groups)
         goal = ", ".join(f"{name} = {value}" for name, value in self.goal.items())
         yield "Goal of the fit", as_markdown(goal, most=None) or "none"
+        yield "Certificate", _certificate_words(self.certificate)
         yield "Rows with a code", as_markdown(_share_words(self.share))
         yield "Published columns", ", ".join(map(as_markdown, self.published))
         yield "Columns that the encoder reads", ", ".join(map(as_markdown, self.reads))
@@ -360,6 +361,16 @@ def _audit_sentences(found: Audit) -> Iterator[str]:
     yield " ".join(map(str, headline(first, found.groups, among)))
 
 
+def _certificate_words(found: dict[str, Any] | None) -> str:
+    if found is None:
+        return "none"
+
+    return (
+        f"{found['quantity']} at most {found['bound']:.4g}, wrong with probability at most "
+        f"{found['delta']:g}, from {sum(found['sizes']):,} rows that were held out"
+    )
+
+
 def _share_words(share: float) -> str:
     return "all" if share == 1 else rows_with_code(share)
 
@@ -378,7 +389,12 @@ def _answer_lines(found: TargetAnswers) -> Iterator[str]:
     head = ["Code", "Rows, about", "Best answer" if found.classes else "Mean"]
     head += [f"Probability of {as_markdown(name)}" for name in found.classes or ()]
     rows = [
-        (name, str(each.rows), as_markdown(each.answer), *(f"{p:.3f}" for p in shares or ()))
+        (
+            name,
+            str(each.rows) if each.code else "",
+            as_markdown(each.answer),
+            *(f"{p:.3f}" for p in shares or ()),
+        )
         for name, each, shares in zip(names, shown, chances, strict=True)
     ]
     yield from _table_lines(tuple(head), rows)

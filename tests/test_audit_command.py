@@ -160,8 +160,19 @@ def test_a_report_is_one_page_and_the_words_say_where(run, place):
     digest = hashlib.sha256((place / "new.csv").read_bytes()).hexdigest()
     assert f"new.csv, SHA-256 {digest}" in content
     assert "e0/encoder.json, SHA-256" in content
+    assert "bitveil audit e0 new.csv --id person --attackers quick --report out.html" in content
+    assert "from new.csv. This page loads nothing" in content
     assert "out.html already exists" in run("e0", "new.csv", *quick)[2]
     assert run("e0", "new.csv", *quick, "--force")[0] == 0
+
+
+def test_the_verdict_of_a_report_is_about_the_limit(run, place):
+    words = ("e0", "new.csv", "--id", "person", "--attackers", "quick", "--limit", "1")
+
+    assert run(*words, "--quantity", "information", "--report", "kept.html")[0] == 0
+    content = (place / "kept.html").read_text(encoding="utf-8")
+    assert "✓ Kept" in content
+    assert "At most 1 bit: information about sex" in content
 
 
 def test_a_report_lists_small_cells_only_on_request(run, place, table):

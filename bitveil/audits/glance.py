@@ -66,7 +66,7 @@ def audit_glance(found: Any) -> str:
         *((_gap_name(found, i), _bounds_words(i)) for i in found.intervals[1:] if _is_gap(i)),
         *_target_words(found),
         *([("blank rows", rows_with_code(found.share))] if found.share < 1 else []),
-        ("probability", f"each bound is right with {certainty(first.certificate.delta)}"),
+        ("certainty", f"each bound is {certainty(first.certificate.delta)} certain"),
         *(("note", note) for note in found.notes),
     ]
     about = and_listed([*map(printable, found.sensitive)]) or "the sensitive attribute"

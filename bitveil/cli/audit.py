@@ -2,10 +2,12 @@
 
 import hashlib
 import json
+import shlex
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -176,7 +178,9 @@ def audit_command(
     found = {name: _in_options(one) for name, one in found.items()}
     judged = [judged_audit(gate, name, one) for name, one in found.items()] if gate else []
     if report is not None:
-        _write_report(report, found, sources, form, force=force, small_cells=small_cells)
+        asked_limit = {"limit": gate.limit, "quantity": gate.quantity} if gate else {}
+        shown = {"small_cells": small_cells, **asked_limit}
+        _write_report(report, found, sources, form, shown, force=force)
     if gate is not None:
         gate.write(judged)
     if json_:
@@ -196,11 +200,11 @@ def _write_report(
     found: "Mapping[str, Audit]",
     sources: Sequence[Path],
     form: CsvForm,
+    shown: Mapping[str, Any],
     *,
     force: bool,
-    small_cells: bool,
 ) -> None:
-    """Write the page, which names the files that were read with their checksums."""
+    """Write the page, which names the command and the files that were read, with checksums."""
 
     from bitveil.audits.page import html_report
     from bitveil.sources import is_large, open_source
@@ -214,7 +218,8 @@ def _write_report(
     ]
     say_step("writing the page")
     lines = [f"{path}, SHA-256 {_file_checksum(path)}" for path in files]
-    content = html_report(found, sources=lines, small_cells=small_cells)
+    command = shlex.join(["bitveil", *sys.argv[1:]])
+    content = html_report(found, sources=lines, data=sources[0].name, command=command, **shown)
     with staged(report, overwrite=force) as path:
         path.write_text(content, encoding="utf-8")
 

@@ -53,10 +53,20 @@ def as_markdown(value: object, *, most: int | None = 80) -> str:
 
     Example:
         >>> print(as_markdown("<b>|[a](b)"), as_markdown("a_b"), as_markdown("me@here"))
-        &lt;b&gt;\\|\\[a\\]\\(b\\) a\\_b me&#64;here
+        &lt;b&gt;\\|\\[a\\](b) a\\_b me&#64;here
     """
 
     text = printable(value, most=most).replace("&", "&amp;")
-    text = re.sub(r"([\\`*_{}\[\]()#+.!|~$:=-])", r"\\\1", text)
+    text = re.sub(
+        r"[\\`*_{}\[\]|~$]|(?<=[^\W\d])\.(?=\S)|:(?=\S)|^[#+=-]|^\d+(?=[.)])", _marked, text
+    )
 
     return text.replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
+
+
+def _marked(found: re.Match[str]) -> str:
+    """A mark of Markdown as a character: after a backslash, or a number at the start as is."""
+
+    mark = found[0]
+
+    return f"\\{mark}" if not mark.isdigit() else f"{mark[:-1]}&#{ord(mark[-1])};"

@@ -78,7 +78,7 @@ def price_of(view: View) -> DataTable | None:
         (
             "What a model sees",
             "Right" if price.measure == "accuracy" else "R²",
-            f"Difference {view.between}",
+            " ".join(filter(None, ("Gap", view.between, view.among_leading * bool(price.among)))),
         ),
         (*rows, constant),
     )

@@ -48,10 +48,8 @@ def promise_of(
 
     found = view.audit
     if limit is None and found.goal is None:
-        says = "No limit was set, so there is nothing to keep or to break. "
-        return Promise(
-            "", says + "What is acceptable is for you to decide.", _circumstances(view, date)
-        )
+        says = "Nothing was promised, so nothing is kept or broken. You decide what is acceptable."
+        return Promise("", says, _circumstances(view, date))
     verdict = found.check(limit, quantity)
     promised = f"At most {_amount(verdict.limit, verdict.unit)}: {_what(view, verdict)}."
     source = "Goal of the fit" if limit is None else "Limit"
@@ -71,7 +69,7 @@ def _circumstances(view: View, date: datetime.date) -> tuple[tuple[str, str], ..
     new = ", none of them used in the fit" if view.fitted else ""
 
     return (
-        ("Compared", f"{_compared(view)}."),
+        ("Compared", f"{view.compared}, {view.among_leading or 'among all rows'}."),
         (
             "Certainty",
             f"Each bound is right with probability {certainty(delta)} (δ\u00a0=\u00a0{delta:g}).",
@@ -119,13 +117,6 @@ def _interval_of(view: View, verdict: Verdict) -> Interval:
     return next(named)
 
 
-def _compared(view: View) -> str:
-    among = view.among(view.headline)
-    rows = f"{among[:1].lower()}{among[1:]}" if among else "among all rows"
-
-    return f"{view.compared}, {rows}"
-
-
 def _amount(value: float, unit: Unit) -> str:
     """A limit with its unit."""
 
@@ -158,4 +149,6 @@ def _lower_number(verdict: Verdict) -> str:
 
 
 def _with_unit(number: str, unit: Unit) -> str:
-    return f"{number} {_UNIT_WORDS[unit]}"
+    word = "bit" if (number, unit) == ("1", "bits") else _UNIT_WORDS[unit]
+
+    return f"{number} {word}"

@@ -120,6 +120,12 @@ class View:
         return words[:1].upper() + words[1:]
 
     @property
+    def among_leading(self) -> str:
+        """The rows that the gap that comes first compares; empty if it compares all."""
+
+        return among_those(self.headline, self.audit.target, self.audit.positive)
+
+    @property
     def refuting(self) -> Comparison | None:
         """The attacker that exceeds the certificate by most, or None."""
 
@@ -197,9 +203,7 @@ class View:
     def sentences(self) -> tuple[Sentence, Sentence]:
         """The first sentences: about the upper bound and about the lower bound."""
 
-        among = among_those(self.headline, self.audit.target, self.audit.positive)
-
-        return headline(self.headline, self.audit.groups, among)
+        return headline(self.headline, self.audit.groups, self.among_leading)
 
     @property
     def fitted(self) -> bool:
