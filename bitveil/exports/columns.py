@@ -207,7 +207,7 @@ def _looked_up(x: Wire, known: Sequence[str], numbers: NDArray[Any]) -> Wire:
         default_int64=len(known),
     )
     blank = graph.op("RegexFullMatch", x, dtype=bool, pattern=_BLANK)
-    rows = graph.op("Reshape", place.instead(blank, empty), np.array([-1]))
+    rows = graph.op("Squeeze", place.instead(blank, empty), np.array([1]))
 
     return graph.op("Gather", graph.constant(numbers), rows, axis=0)
 

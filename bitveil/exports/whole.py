@@ -27,7 +27,8 @@ __all__ = ["ExportMixin"]
 
 _APART = 1e-6
 _ARRAY = "X"
-_TAKEN = ("uniforms", "probabilities", "bits")
+_TAKEN = ("", "uniforms", "probabilities", "bits")
+_INSIDE = ("columns/", "network/")  # where the names of values inside a file begin
 
 
 class ExportMixin:
@@ -50,9 +51,9 @@ class ExportMixin:
         bits of blank rows are 0.
 
         The probabilities are those of `probabilities` up to 1e-6. Sums round differently in the
-        last digits, about 1e-15, and features are rounded to single precision. So a row that lies
-        that close to the border between two cells could get the other code. Before the file
-        appears, onnxruntime runs it on the specimens and the two are compared.
+        last digits, so a row could get another code if it lies that close to the border between
+        two cells. Before the file appears, onnxruntime runs it on rows that belong to nobody, and
+        the two are compared.
 
         Arguments:
             path: The path of the file. An existing file is replaced.
@@ -154,11 +155,12 @@ def _inputs(features: Features, schema: Schema) -> list[ColumnInput] | None:
     if schema.kinds is None:
         return None
     inputs = column_inputs(features, schema.kinds)
-    taken = [one.label for one in inputs if one.label in _TAKEN or "/" in one.label]
+    taken = [one.name for one in inputs if one.label in _TAKEN or one.label.startswith(_INSIDE)]
     if taken:
         raise ValueError(
-            f"`to_onnx` needs the names {list(_TAKEN)} for itself, and none with a slash; got the "
-            f"columns {taken}. Rename them before the fit."
+            f"`to_onnx` cannot use the names of the columns {taken}: names are not empty, begin "
+            f"with none of {list(_INSIDE)}, and are none of {list(_TAKEN[1:])}, which the file "
+            "needs itself. Rename the columns before the fit."
         )
 
     return inputs

@@ -18,7 +18,7 @@ LABELS = "ai.onnx.ml"
 """The domain of the operators for labels and trees. All others have the domain ""."""
 
 OPERATORS: Mapping[str, int] = {"": 20, LABELS: 5}
-"""The version of the operators of each domain."""
+"""The version of the operators of each domain. onnxruntime has all of them from 1.21 on."""
 
 _PREFIX = "columns/"  # where the names of these nodes and constants begin
 
@@ -66,7 +66,8 @@ class Graph:
             shape: The shape of one row.
         """
 
-        value = self.ir.val(name, dtype=self._form(np.dtype(dtype)), shape=("n", *shape))
+        ir, form = self.ir, self._form(np.dtype(dtype))
+        value = ir.Value(name=name, type=ir.TensorType(form), shape=ir.Shape(["n", *shape]))
         self.inputs.append(value)
 
         return Wire(self, value, np.dtype(dtype))
@@ -181,7 +182,7 @@ class Wire:
 
         return self.graph.op("Clip", self, low, high)
 
-    def columns(self, places: Sequence[int] | NDArray[np.int64] | slice) -> "Wire":
+    def columns(self, places: Sequence[int] | NDArray[np.int64]) -> "Wire":
         """Some of the columns."""
 
         return self.graph.op("Gather", self, np.asarray(places, dtype=np.int64), axis=1)
