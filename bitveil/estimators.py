@@ -12,13 +12,14 @@ from scipy.special import expit
 from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.utils.validation import check_is_fitted
 
+from bitveil.architectures import Start
 from bitveil.cautions import warn
 from bitveil.coder import draw_names
 from bitveil.columns.table import Table
 from bitveil.columns.targets import Kind
 from bitveil.criteria import Criterion
 from bitveil.exports import ExportMixin
-from bitveil.fitting import Fitted, Start, fit_encoder
+from bitveil.fitting import Fitted, fit_encoder
 from bitveil.folders import Parts, save_parts
 from bitveil.frozen import Hidden
 from bitveil.model_audits import AuditMixin

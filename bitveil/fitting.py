@@ -3,7 +3,6 @@
 import hashlib
 import secrets
 from collections.abc import Callable
-from copy import copy
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -14,16 +13,15 @@ import pandas as pd
 import torch
 from numpy.typing import NDArray
 from sklearn.utils import check_random_state
-from torch import Tensor, nn
 
+from bitveil.architectures import Start, decoder_of, decoding_for, trainer_for
 from bitveil.audits.prices import Price
-from bitveil.batches import Rows, batch_rows
-from bitveil.cells import PosteriorColumns
+from bitveil.batches import Rows
 from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate
-from bitveil.coder import Coder, count_codes, frozen_layers
+from bitveil.coder import Coder, count_codes
 from bitveil.columns.table import Table
-from bitveil.decoders import Decoder, class_counts, target_tables
+from bitveil.decoders import Decoder
 from bitveil.features import Features
 from bitveil.fingerprints import fingerprint
 from bitveil.folders import check_mark
@@ -31,8 +29,6 @@ from bitveil.frozen import Secret, name_digests, row_digests
 from bitveil.goals import Goal
 from bitveil.group_tables import GroupTables
 from bitveil.leaks import leaks, look_alikes, warned
-from bitveil.measures import Measure
-from bitveil.networks import Decoding, Encoding
 from bitveil.pricing import fit_price
 from bitveil.processes import check_same_work, is_first, is_launched
 from bitveil.quotes import quoted
@@ -41,30 +37,17 @@ from bitveil.repeats import UsedRows, check_ids
 from bitveil.rows import Sample, check_weights, conditions
 from bitveil.schema import Schema
 from bitveil.search import search
-from bitveil.settings import LISTED, Settings
+from bitveil.settings import Settings
 from bitveil.specimens import specimens
 from bitveil.spills import Spill
-from bitveil.tasks import DecoderTask, task_information
-from bitveil.trainers import Candidate, CellTrainer, Step, Trainer
-from bitveil.training import History, Training
+from bitveil.trainers import Step
+from bitveil.training import History
 from bitveil.tries import Before, Tries, counting, next_try
 
-__all__ = ["Fitted", "Start", "fit_encoder"]
+__all__ = ["Fitted", "fit_encoder"]
 
 MANY_ROWS = 10_000
 """From this many rows on three folds predict as well as five, in less time."""
-
-DRAWS = 1024
-"""The most draws of a batch where codes are drawn."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """The networks and the key that a fit starts from: those of the fit before."""
-
-    encoder: nn.Module | None = None
-    decoder: nn.Module | None = None
-    key: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -167,8 +150,8 @@ def fit_encoder(
 
     # From rows to trained encoders, and from those to the one that is certified.
     features, parts = _features(settings, schema, sample, rows, seed)
-    n_outputs = _decoding(settings, schema, parts["fit"], start).n_outputs
-    trainer = _trainer(settings, schema, features, parts["fit"], start, seed)
+    n_outputs = decoding_for(settings, schema, parts["fit"], start).n_outputs
+    trainer = trainer_for(settings, schema, features, parts["fit"], start, seed)
     share, sizes = 1.0, None
     if goal is None:
         chosen = trainer(settings.weight, parts["fit"], parts["select"])
@@ -199,7 +182,9 @@ def fit_encoder(
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
     coder = Coder(features, chosen.encoder, key, settings.n_bits, shape, share)
-    decoder = partial(_decoder, settings, schema, sample, chosen, rows=rows, key=key, share=share)
+    decoder = partial(
+        decoder_of, settings, schema, sample, chosen, rows=rows, key=key, share=share
+    )
     answering = decoder(parts)
     price = fit_price(
         settings,
@@ -376,137 +361,6 @@ def _reconstructed(rows: Rows, features: Features) -> Rows:
         )
 
     return replace(rows, values=rows.x.flatten(1)[:, -features.n_raw_ :])
-
-
-def _trainer(
-    settings: Settings,
-    schema: Schema,
-    features: Features,
-    rows: Rows,
-    start: Start,
-    seed: int,
-) -> Trainer | CellTrainer:
-    """How encoders are trained for these rows: as cells where these can be best, or networks."""
-
-    positive = settings.positive_number(schema.target)
-    measure = Measure(
-        settings.measure, settings.criterion, settings.engine, settings.prior, positive, DRAWS
-    )
-    training = copy(settings.training)
-    # Progress bars of several processes would overlap.
-    if settings.n_jobs not in (None, 1) or not is_first():
-        training.set_params(verbose=0)
-    goal = settings.goal(schema.target)
-    if goal is not None and _has_cells(settings, schema, features) and goal.is_limited_by(measure):
-        columns = _posterior_columns(schema, features)
-        certified = replace(measure, reading=goal.reading)
-        term = settings.target_term
-        return CellTrainer(columns, settings.n_bits, term, certified, training, seed)
-
-    return _network_trainer(settings, schema, measure, training, rows, start, seed)
-
-
-def _has_cells(settings: Settings, schema: Schema, features: Features) -> bool:
-    """Whether the encoder sees nothing but posteriors, and may be of any form."""
-
-    own = settings.training.encoder is not None or settings.training.decoder is not None
-    on_target = settings.task_for(schema.target) == "target"
-
-    return features.kind == "posterior" and on_target and settings.listed and not own
-
-
-def _posterior_columns(schema: Schema, features: Features) -> PosteriorColumns:
-    scaler = features.scaler_
-
-    return PosteriorColumns(
-        features.blocks_, len(schema.target.kinds), scaler.mean_, scaler.scale_
-    )
-
-
-def _network_trainer(
-    settings: Settings,
-    schema: Schema,
-    measure: Measure,
-    training: Training,
-    rows: Rows,
-    start: Start,
-    seed: int,
-) -> Trainer:
-    hidden, shape = tuple(training.hidden), tuple(rows.x.shape[1:])
-    encoding = Encoding(settings.training.encoder, shape, settings.n_bits, hidden, start.encoder)
-    if settings.training.encoder is not None:
-        encoding.check(rows.x[:2])
-    listed_bits = min(settings.n_bits, LISTED)
-    most = batch_rows(listed_bits, rows.n_strata * rows.n_groups << listed_bits)
-    batch_size = most if training.batch_size == "auto" else training.batch_size
-    if settings.certifies:
-        batch_size = training.limited_batch(len(rows), batch_size)
-    decoding = _decoding(settings, schema, rows, start)
-    if training.decoder is not None:
-        decoding.check()
-    gap = _gap(settings, measure, rows.n_groups)
-    epochs = training.n_epochs(len(rows), batch_size)
-
-    return Trainer(encoding, decoding, measure, gap, training, epochs, batch_size, seed)
-
-
-def _gap(settings: Settings, measure: Measure, n_groups: int) -> Measure:
-    """The measure that orders encoders: the one through which the goal is certified."""
-
-    overlap = settings.max_information is not None and settings.listed and n_groups > 2
-
-    return replace(
-        measure,
-        reading="doeblin_complement" if overlap else "total_variation",
-        engine="exact" if settings.listed else "sampled",
-        prior="empirical",
-    )
-
-
-def _decoding(settings: Settings, schema: Schema, rows: Rows, start: Start) -> Decoding:
-    numbers = 0 if rows.values is None else rows.values.shape[1]
-    training = settings.training
-
-    return Decoding(
-        settings.task_for(schema.target),
-        training.decoder is not None or not settings.listed,
-        training.decoder,
-        settings.n_bits,
-        sum(rows.n_labels) + numbers,
-        tuple(training.hidden),
-        settings.listed and not numbers,
-        start.decoder,
-        settings.target_term if settings.task_for(schema.target) == "target" else task_information,
-    )
-
-
-def _decoder(
-    settings: Settings,
-    schema: Schema,
-    sample: Sample,
-    chosen: Candidate,
-    parts: dict[str, Rows],
-    rows: dict[str, NDArray[np.int64]],
-    key: bytes,
-    share: float,
-) -> Decoder:
-    """The decoder that was trained along, or the tables of the rows to fit and to select."""
-
-    known = [name for name in ("fit", "select") if name in parts]
-    network = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
-    tables: dict[str, Tensor] = {}
-    if network is None and settings.task_for(schema.target) == "target":
-        batches = []
-        for name in known:
-            names = sample.named[rows[name]]
-            with frozen_layers(chosen.encoder, names, key), torch.no_grad():
-                doubled = replace(parts[name], x=parts[name].x.double())
-                batches.append(doubled.batch(chosen.encoder))
-        tables = target_tables(batches)
-    elif network is not None and share < 1:
-        tables = class_counts([parts[name] for name in known])
-
-    return Decoder(schema.target, settings.n_bits, network, tables, share < 1)
 
 
 def _generator(random_state: int | np.random.RandomState | None) -> np.random.RandomState:

@@ -12,9 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from bitveil.audits.prices import Answers, Price
 from bitveil.cells import Cells
-from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder
 from bitveil.columns.targets import Target
 from bitveil.columns.values import from_json, to_json
@@ -27,7 +25,6 @@ from bitveil.inspection import (
     blaming,
     cell_shapes,
     check_shapes,
-    checked_record,
     convolution_shapes,
     fits,
     perceptron_shapes,
@@ -35,10 +32,16 @@ from bitveil.inspection import (
 from bitveil.networks import Decoding, Encoding
 from bitveil.repeats import UsedRows
 from bitveil.saved_schema import SCHEMA_PARTS, read_record, read_schema, typed
+from bitveil.saved_statements import (
+    saved_certificate,
+    saved_price,
+    saved_sizes,
+    saved_tries,
+    tries_as_json,
+)
 from bitveil.schema import Schema
 from bitveil.trainers import Step
 from bitveil.training import History, Training
-from bitveil.tries import Tries
 
 __all__ = ["manifest", "rehearse", "restore", "tensors"]
 
@@ -92,7 +95,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "certificate": model.certificate_ and _as_json_fields(model.certificate_.to_dict()),
         "path": [_fields(step) for step in model.path_],
         "specimens": _frame_as_json(model.specimens_),
-    } | _tries_as_json(model)
+    } | tries_as_json(model)
 
 
 def tensors(model: Any) -> dict[str, Tensor]:
@@ -135,16 +138,16 @@ def restore(
         schema = read_schema(what)
         n_outputs = typed("n_outputs", what["n_outputs"], int)
         remarks = tuple(typed("remarks", what["remarks"], list[str]))
-        price = _saved_price(what.get("price"))
-        sizes = _saved_sizes(schema, what.get("group_sizes"))
+        price = saved_price(what.get("price"))
+        sizes = saved_sizes(schema, what.get("group_sizes"))
         share = typed("share", what["share"], float)
         if not 0 <= share <= 1:
             raise ValueError(f"it has a share of {share}")
         shape = typed("features", from_json(what["features_shape"]), tuple[int, ...])
         tables = _under("tables", weights)
-        certificate = what["certificate"] and _certificate(what["certificate"])
+        certificate = what["certificate"] and saved_certificate(what["certificate"])
         path = [read_record(Step, step) for step in what["path"]]
-        tries = _tries_of(what, certificate)
+        tries = saved_tries(what, certificate)
         used, rows = _used_rows(_under("used", weights)), _rows(what["specimens"], weights)
         _check_whole(model, schema, (*shape, n_outputs), tables, needed=not what["decodes"])
     _check_own(folder, what["own"], encoder, decoder)
@@ -209,67 +212,12 @@ def rehearse(model: Any, folder: Path, parts: Parts) -> None:
     )
 
 
-def _first_try(certificate: Certificate | None) -> Tries:
-    return Tries() if certificate is None else Tries(1, certificate.delta)
-
-
-def _tries_as_json(model: Any) -> dict[str, Any]:
-    """How often a goal was tried, if it was more than once: folders of one try have no entry."""
-
-    once = model.tries_ == _first_try(model.certificate_)
-
-    return {} if once else {"tries": vars(model.tries_)}
-
-
-def _tries_of(what: dict[str, Any], certificate: Certificate | None) -> Tries:
-    if "tries" not in what:
-        return _first_try(certificate)
-    tries: Tries = checked_record(Tries, what["tries"])
-    if tries.number < 1 or not 0 < tries.spent <= 1:
-        raise ValueError(f"it has {tries}")
-
-    return tries
-
-
 def _fields(record: Any) -> dict[str, Any]:
     return _as_json_fields(vars(record))
 
 
 def _as_json_fields(fields: Mapping[str, Any]) -> dict[str, Any]:
     return {name: to_json(value) for name, value in fields.items()}
-
-
-def _certificate(content: Any) -> Certificate:
-    found = Certificate.from_dict({name: from_json(value) for name, value in content.items()})
-
-    return checked_record(Certificate, vars(found))
-
-
-def _saved_price(content: Any) -> Price | None:
-    """What protection costs; None where the fit did not measure it, or an older one saved it."""
-
-    if content is None:
-        return None
-    both = ("unprotected", "protected")
-    fields = content | {name: checked_record(Answers, content[name]) for name in both}
-    price: Price = checked_record(Price, fields)
-    numbers = [*vars(price.unprotected).values(), *vars(price.protected).values()]
-    if not np.isfinite([*numbers, price.constant, price.error]).all():
-        raise ValueError("it has a price that is not finite")
-
-    return price
-
-
-def _saved_sizes(schema: Schema, content: Any) -> dict[Any, int] | None:
-    """How many rows each group has; None if an older fit saved it."""
-
-    sizes, groups = typed("group_sizes", content, list[int] | None), schema.grouping.values
-    if sizes is None:
-        return None
-    if len(sizes) != len(groups) or min(sizes) < 0:
-        raise ValueError("it has other groups than sizes of groups")
-
-    return dict(zip(groups.tolist(), sizes, strict=True))
 
 
 def _settled(forms: Mapping[str, type[Any]], what: dict[str, Any]) -> Any:

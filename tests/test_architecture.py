@@ -18,10 +18,10 @@ ORDER = (
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells certificates columns forests learners posteriors features specimens frozen repeats "
     "inspection folders goals trainers search rows audits schema coder spills decoders "
-    "tallies periods monitors plots settings fingerprints leaks remarks pricing tries fitting "
-    "samples plans saved_schema saving model_audits exports notebooks estimators models "
-    "compositions cards streams jobs code_files count_files clusters stream_audits shares "
-    "mixtures baselines datasets benchmark demo cli".split()
+    "tallies periods monitors plots settings fingerprints leaks remarks pricing tries "
+    "architectures fitting samples plans saved_schema saved_statements saving model_audits "
+    "exports notebooks estimators models compositions cards streams jobs code_files count_files "
+    "clusters stream_audits shares mixtures baselines datasets benchmark demo cli".split()
 )
 HEAVY = "lightning_fabric matplotlib optuna pandas skrub sklearn plotly rich torch typer".split()
 MOST_LINES = 500

@@ -188,13 +188,13 @@ def _interval_named(intervals: Sequence[Interval], quantity: str | None) -> Inte
 
     if quantity is None:
         return intervals[0]
-    names = {_spelled(each): each for each in _UNITS}
-    if _spelled(quantity) not in names:
+    names = {_as_option(each): each for each in _UNITS}
+    if _as_option(quantity) not in names:
         raise ValueError(f"`quantity` expects one of {[*names]}, got {quantity!r}.")
-    name = names[_spelled(quantity)]
+    name = names[_as_option(quantity)]
     found = next((each for each in intervals if each.certificate.quantity.name == name), None)
     if found is None:
-        there = [_spelled(each.certificate.quantity.name) for each in intervals]
+        there = [_as_option(each.certificate.quantity.name) for each in intervals]
         raise ValueError(
             f"This audit does not bound the {name}. It bounds {there}. A gap within targets needs "
             "the target (`y`), and rows of each group with each of its values."
@@ -203,7 +203,7 @@ def _interval_named(intervals: Sequence[Interval], quantity: str | None) -> Inte
     return found
 
 
-def _spelled(name: str) -> str:
+def _as_option(name: str) -> str:
     """A quantity as an option spells it."""
 
     return str(name).lower().replace(" (bits)", "").replace(" ", "_").replace("-", "_")

@@ -113,12 +113,12 @@ def _cell(row: "pd.Series[Any] | None", best: float) -> str:
 def _free(rows: pd.DataFrame) -> str:
     """The accuracy without protection."""
 
-    accuracy = _unprotected(rows)
+    accuracy = _of_unprotected(rows)
 
     return "–" if math.isnan(accuracy) else f"{100 * accuracy:.1f}"
 
 
-def _unprotected(rows: pd.DataFrame) -> float:
+def _of_unprotected(rows: pd.DataFrame) -> float:
     free = chosen(rows[rows["method"] == UNPROTECTED], "attack_gap", math.inf)
 
     return math.nan if free.empty else float(free["test_accuracy"].mean())
@@ -156,7 +156,7 @@ def draw_overview(table: pd.DataFrame) -> "Drawing":
 
 
 def _panel(axes: "Axes", rows: pd.DataFrame, dataset: str, methods: list[str]) -> None:
-    majority, free = rows["test_majority"].mean(), _unprotected(rows)
+    majority, free = rows["test_majority"].mean(), _of_unprotected(rows)
     axes.axhline(majority, color="black", lw=0.9, ls=":")
     if not math.isnan(free):
         axes.axhline(free, color=LINE_COLOURS[UNPROTECTED], lw=1.1, ls="--")
