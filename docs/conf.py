@@ -22,9 +22,8 @@ myst_heading_anchors = 3
 myst_enable_extensions = ["dollarmath", "colon_fence"]
 html_theme = "furo"
 html_title = "bitveil"
-html_show_search_summary = (
-    False  # a summary would be a request, which pages on a disk may not make
-)
+# A summary would be a request, which pages on a disk may not make.
+html_show_search_summary = False
 html_show_sourcelink = False
 html_copy_source = False
 exclude_patterns = ["_build", "_templates"]
@@ -55,40 +54,6 @@ autodoc_default_options = {
 
 # The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
 # that Sphinx can compare these settings with those of the last build.
-if (HERE.parent / "examples").is_dir():
-    extensions.append("sphinx_gallery.gen_gallery")
-sphinx_gallery_conf = {
-    "examples_dirs": "../examples",
-    "gallery_dirs": "gallery",
-    "within_subsection_order": "FileNameSortKey",
-    "reset_modules": ("matplotlib", "gallery_style.apply"),
-    "image_srcset": ["2x"],
-    "capture_repr": (),
-    "show_signature": False,
-    "write_computation_times": False,
-    "min_reported_time": 1000,  # seconds: a page does not change with the machine
-}
-
-# Pages that others are writing. The contents have places for them, which are left out until then.
-RESERVED = (
-    "tutorial before_you_fit first_hour report gate over_time tracking gallery/index".split()
-)
-
-
-def leave_out(app, docname, source):
-    absent = {page for page in RESERVED if page not in app.env.found_docs}
-    if docname == "index":
-        lines = source[0].splitlines()
-        source[0] = "\n".join(line for line in lines if line not in absent)
-
-
-def setup(app):
-    app.connect("source-read", leave_out)
-
-
-# The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
-# that Sphinx can compare these settings with those of the last build.
-sys.path.insert(0, str(Path(__file__).parent))
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
