@@ -9,7 +9,8 @@ thresholds comes on top.
 
 The draws are new for every input, and **not secret**: whoever knows the logits of some inputs and
 their bits can work out the state of a register, and so all its draws. That suits a detector, where
-nobody else sees the inputs, and nobody asks twice about one of them.
+nobody else sees the inputs, and nobody asks twice about one of them. A certificate is about the
+encoder and not about the chip, which rounds: audit the codes that the simulation draws.
 
 Source:
     Efficient Shift Registers, LFSR Counters, and Long Pseudo-Random Sequence Generators (Alfke,
