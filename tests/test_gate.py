@@ -276,6 +276,12 @@ def test_the_summary_puts_the_verdict_first_and_says_what_it_does_not_cover():
     assert "prove neither" not in rendered(markdown_summary([judged(0.2)]))
 
 
+def test_limits_that_differ_are_all_named():
+    title = markdown_summary([judged(0.2, "a"), judged(0.3, "b"), judged(0.2, "c")])
+
+    assert "\n## Kept: limit of 0.2 on the parity gap, limit of 0.3 on the parity gap\n" in title
+
+
 def test_names_from_the_data_can_put_nothing_into_the_summary():
     plain = markdown_summary([judged(notes=("a",))])
     nasty = markdown_summary(
