@@ -221,6 +221,12 @@ def test_a_formula_becomes_mathml(formulas):
     assert not formulas.unknown(found)
 
 
+def test_names_of_functions_keep_their_distance(formulas):
+    assert '<mo lspace="0.17em" rspace="0.17em">log</mo><mi>k</mi>' in formulas.mathml(
+        r"\log k", None, "inline"
+    )
+
+
 def test_an_unknown_command_is_named(formulas):
     assert formulas.unknown(formulas.convert(r"\nosuchthing x")) == [r"\nosuchthing"]
 
