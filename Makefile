@@ -54,4 +54,4 @@ bench: $(DEV)
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) docs/_build docs/api docs/api.rst docs/command_line.md dist build
+	rm -rf $(VENV) docs/_build docs/api docs/api.rst docs/command_line.md docs/gallery dist build

@@ -14,7 +14,9 @@ FIRST = (
 
 SECTIONS = {
     "Estimators": "estimators models model_audits mixtures plots cards",
-    "Before a fit, and over time": "leaks tries monitors periods compositions certificates.drifts",
+    "Before a fit, and over time": (
+        "plans leaks tries monitors periods compositions certificates.drifts"
+    ),
     "Rows of any number": (
         "sources streams tallies stream_audits samples clusters code_files count_files jobs "
         "writers"
@@ -45,7 +47,8 @@ SECTIONS = {
     "A fit, and what becomes of it": (
         "settings fitting schema columns.table columns.kinds columns.labels columns.groups "
         "columns.targets rows features networks goals cells trainers search remarks coder "
-        "decoders frozen folders exports saving"
+        "decoders frozen folders exports exports.whole exports.columns exports.predictions "
+        "exports.fpga exports.wires saving"
     ),
     "Other methods, and the benchmark": (
         "baselines.baseline baselines.neural baselines.limited baselines.paper "
@@ -60,13 +63,15 @@ SECTIONS = {
 """Modules by subject, and functions of the data sets, which load when they are used."""
 
 INSIDE = (
-    "__main__ audits audits.given audits.held_out audits.notes audits.page audits.readings "
-    "audits.words baselines baselines.inputs baselines.networks benchmark benchmark.command "
-    "benchmark.document benchmark.intervals benchmark.losses benchmark.overview "
-    "benchmark.published benchmark.sections cautions certificates.attackers certificates.compared "
-    "checks cli columns columns.bins columns.cells columns.files columns.fitted columns.names "
-    "columns.printing columns.reading columns.values datasets demo forests inspection learners "
-    "posteriors repeats saved_schema shapes shares specimens spills staging workers".split()
+    "__main__ audits audits.given audits.glance audits.headlines audits.held_out audits.notes "
+    "audits.page audits.readings audits.rounding audits.summaries audits.words baselines "
+    "baselines.inputs baselines.networks benchmark benchmark.command benchmark.document "
+    "benchmark.intervals benchmark.losses benchmark.overview benchmark.published "
+    "benchmark.sections cautions certificates.attackers certificates.compared checks cli "
+    "columns columns.attribute columns.bins columns.cells columns.files columns.fitted "
+    "columns.names columns.printing columns.reading columns.values datasets delimited demo "
+    "fingerprints forests inspection learners notebooks posteriors pricing quotes repeats "
+    "saved_schema shapes shares specimens spills staging steps workers".split()
 )
 """Modules that only others use. They have no page."""
 

@@ -16,10 +16,20 @@ def unknown(markup: str) -> list[str]:
     return re.findall(r"(?:\\|&#x0005C;)\w+", markup)
 
 
+def spaced(markup: str) -> str:
+    """MathML with thin spaces around the names of functions, such as log."""
+
+    return re.sub(
+        r"<(m[io])( [^>]*)?>([A-Za-z]{2,})</\1>",
+        r'<mo\2 lspace="0.17em" rspace="0.17em">\3</mo>',
+        markup,
+    )
+
+
 def mathml(formula: str, node: Any, display: str) -> str:
     """The MathML of a formula. Unknown commands are warned of, which fails a strict build."""
 
-    found = convert(formula, display=display)
+    found = spaced(convert(formula, display=display))
     if names := unknown(found):
         logger.warning("unknown in a formula: %s", ", ".join(names), location=node, type="math")
 
