@@ -19,6 +19,7 @@ from bitveil.cli.options import (
     Sep,
 )
 from bitveil.cli.tables import columns_of, require
+from bitveil.criteria import compares_within_strata
 from bitveil.delimited import CsvForm
 
 if TYPE_CHECKING:
@@ -88,13 +89,14 @@ def plan_command(
 
     check_grouping(bins, join_rare)
     within = "--criterion separation or equal_opportunity"
-    check_needed(within, None if criterion == "independence" else criterion, {"--target": target})
+    needed = criterion if compares_within_strata(criterion) else None
+    check_needed(within, needed, {"--target": target})
     if share is not None and not 0 < share <= 1:
         raise ValueError(f"--share expects a number above 0 and up to 1, got {share}.")
     if rows is not None:
-        columns = {"--sensitive": sensitive, "--target": target, "--join-rare": join_rare}
-        check_alone("--rows", {"a table": file, **columns, "--bins": bins, "--sep": sep})
-        check_alone("--rows", {"--criterion": criterion != "independence"})
+        columns: dict[str, Any] = {"--sensitive": sensitive, "--join-rare": join_rare}
+        columns |= {"--bins": bins, "--sep": sep, "--criterion": needed}
+        check_alone("--rows", {"a table": file, **columns})
         planned = plan_of_sizes(_asked_sizes(rows), delta=delta, share=share)
         source = "groups of these sizes"
     elif file is not None and sensitive:
