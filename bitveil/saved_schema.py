@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitveil.columns.attribute import joined_value
 from bitveil.columns.groups import Grouping
 from bitveil.columns.kinds import KINDS, Kinds
+from bitveil.columns.rare import joined_value
 from bitveil.columns.targets import Target
 from bitveil.columns.values import from_json
 from bitveil.inspection import checked_record, fits

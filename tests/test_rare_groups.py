@@ -6,8 +6,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from bitveil.columns.attribute import JOINED, Attribute
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.groups import Grouping
+from bitveil.columns.rare import JOINED
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
 from bitveil.saved_schema import read_record
@@ -196,6 +197,12 @@ def test_a_folder_that_joins_what_it_should_not_is_refused(joined):
         with pytest.raises(ValueError, match="joined groups"):
             _grouping(folder(values, lost))
     assert read_record(Grouping, folder(["a", "b"], [])).joined == ()
+
+
+def test_a_column_may_be_called_as_a_wish_is():
+    frame = pd.DataFrame({"join_rare": ["f", "m"], "cut_numbers": ["a", "b"]})
+
+    assert len(Grouping.fit("s", frame, bins=2, missing="error")[0].values) == 2
 
 
 # Numbers of few values

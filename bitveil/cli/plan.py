@@ -89,14 +89,14 @@ def plan_command(
 
     check_grouping(bins, join_rare)
     within = "--criterion separation or equal_opportunity"
-    strict = compares_within_strata(criterion)
-    check_needed(within, criterion if strict else None, {"--target": target})
+    needed = criterion if compares_within_strata(criterion) else None
+    check_needed(within, needed, {"--target": target})
     if share is not None and not 0 < share <= 1:
         raise ValueError(f"--share expects a number above 0 and up to 1, got {share}.")
     if rows is not None:
-        columns = {"--sensitive": sensitive, "--target": target, "--join-rare": join_rare}
-        check_alone("--rows", {"a table": file, **columns, "--bins": bins, "--sep": sep})
-        check_alone("--rows", {"--criterion": strict})
+        columns: dict[str, Any] = {"--sensitive": sensitive, "--join-rare": join_rare}
+        columns |= {"--bins": bins, "--sep": sep, "--criterion": needed}
+        check_alone("--rows", {"a table": file, **columns})
         planned = plan_of_sizes(_asked_sizes(rows), delta=delta, share=share)
         source = "groups of these sizes"
     elif file is not None and sensitive:

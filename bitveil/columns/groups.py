@@ -8,11 +8,12 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.columns.attribute import Attribute, as_joined, joined_value, rare_values, tuples_of
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.bins import binned, bound_text, quantile_edges
 from bitveil.columns.fitted import fitted_numbers
 from bitveil.columns.labels import AS_TEXT, as_frame, number_labels
 from bitveil.columns.names import check_names
+from bitveil.columns.rare import as_joined, joined_value, rare_values, tuples_of
 from bitveil.columns.values import check_values
 from bitveil.quotes import quoted
 
@@ -31,7 +32,7 @@ class Grouping:
 
     Several columns are taken together, and their values are tuples. A column of numbers with more
     than `CONTINUOUS` different values is cut at quantiles, and its values are the names of the
-    bins. Rare groups can be joined into one: see `bitveil.columns.attribute`.
+    bins. Rare groups can be joined into one: see `bitveil.columns.rare`.
 
     Attributes:
         columns: The names of the columns.

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from bitveil.columns.attribute import Attribute
 from bitveil.columns.values import plain, plain_array
 from bitveil.quotes import quoted
 
@@ -85,7 +86,7 @@ def as_frame(name: str, column: Any, n: int) -> pd.DataFrame:
         1    4
     """
 
-    if hasattr(column, "join_rare"):
+    if isinstance(column, Attribute):
         raise ValueError(
             f"`{name}` got an `Attribute`, which only the fit of an encoder takes. Give its "
             "columns alone: the fitted encoder remembers how it groups them."
