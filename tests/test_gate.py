@@ -29,7 +29,7 @@ def encoders(people, tmp_path_factory):
     folder, seen = tmp_path_factory.mktemp("encoders"), table_of(people, seed=1)
     X = seen[["skill", "height", "age"]].fillna(0)
     for name, settings in (("tight", {"max_gap": 0.9}), ("loose", {"strength": 0.0})):
-        model = quick(n_bits=2, key=KEY, **settings)
+        model = quick(n_bits=2, key=KEY, epochs=1, **settings)
         ids = seen["person"].str.replace("p", "f")
         model.fit(X, seen["hired"], sensitive_features=seen[["sex"]], ids=ids)
         model.save(folder / name)
@@ -274,6 +274,12 @@ def test_the_summary_puts_the_verdict_first_and_says_what_it_does_not_cover():
     assert "prove neither that the limit is kept nor that it is broken" in page
     assert "What this does not cover" in page
     assert "prove neither" not in rendered(markdown_summary([judged(0.2)]))
+
+
+def test_limits_that_differ_are_all_named():
+    title = markdown_summary([judged(0.2, "a"), judged(0.3, "b"), judged(0.2, "c")])
+
+    assert "\n## Kept: limit of 0.2 on the parity gap, limit of 0.3 on the parity gap\n" in title
 
 
 def test_names_from_the_data_can_put_nothing_into_the_summary():

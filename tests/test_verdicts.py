@@ -142,11 +142,11 @@ def test_every_quantity_can_be_judged():
 
 @pytest.fixture(scope="module")
 def worlds():
-    """The bounds of 400 samples of 200 rows from a population whose parity gap is 0.2."""
+    """The bounds of 200 samples of 200 rows from a population whose parity gap is 0.2."""
 
     rng = np.random.default_rng(0)
     made = []
-    for _ in range(400):
+    for _ in range(200):
         ones = rng.binomial(100, [0.4, 0.6], size=(2, 2)).astype(float)  # (half, group)
         halves = [GroupTables.of(np.stack([100 - n, n], 1).tolist()) for n in ones]
         whole = GroupTables.of(np.stack([200 - ones.sum(0), ones.sum(0)], 1).tolist())
@@ -161,8 +161,8 @@ def share_of(worlds, outcome, limit):
 
 
 def test_a_verdict_is_wrong_at_most_as_often_as_it_says(worlds):
-    assert share_of(worlds, "kept", 0.2 - 1e-9) <= 0.1 + 3 * (0.09 / 400) ** 0.5
-    assert share_of(worlds, "broken", 0.2) <= 0.1 + 3 * (0.09 / 400) ** 0.5
+    assert share_of(worlds, "kept", 0.2 - 1e-9) <= 0.1 + 3 * (0.09 / 200) ** 0.5
+    assert share_of(worlds, "broken", 0.2) <= 0.1 + 3 * (0.09 / 200) ** 0.5
 
 
 def test_a_gate_that_compares_the_measured_value_would_be_wrong_more_often(worlds):

@@ -74,7 +74,8 @@ def markdown_summary(judged: Sequence[Judged]) -> str:
     entity.
 
     Arguments:
-        judged: The codes with their verdicts, all on the same quantity and with the same groups.
+        judged: The codes with their verdicts, of the same rows and groups. Each may have a
+            limit of its own.
 
     Example:
         >>> verdict = Verdict("parity gap", 0.1, 0.02, 0.08, 0.05, 2000, "soft", "kept")
@@ -88,10 +89,11 @@ def markdown_summary(judged: Sequence[Judged]) -> str:
         f"{_coded_name(group_name(group))} {size:,}"
         for group, size in zip(first.groups, first.sizes, strict=True)
     )
+    limits = ", ".join(dict.fromkeys(_limit_on(each.verdict) for each in judged))
     about = " and ".join(map(_coded_name, first.sensitive)) or "the sensitive attribute"
     parts = [
         [MARKDOWN],
-        [f"## {worst_outcome(judged).capitalize()}: {_limit_on(first.verdict)}"],
+        [f"## {worst_outcome(judged).capitalize()}: {limits}"],
         [f"- {_coded_name(each.name)}: {_harmless_words(str(each.verdict))}" for each in judged],
         _verdict_rows(judged),
         [f"Groups of {about}: {groups}. Counted: {_harmless_words(first.counted)}."],
@@ -187,9 +189,7 @@ def _several(judged: Sequence[Judged]) -> list[str]:
         return []
     sure = max(0.0, 1 - sum(each.verdict.delta for each in judged))
 
-    return [
-        f"The {len(judged)} verdicts are right at once with probability ≥ {sure:g}.",
-    ]
+    return [f"The {len(judged)} verdicts are right at once with probability ≥ {sure:g}."]
 
 
 def _coded_name(name: str) -> str:
