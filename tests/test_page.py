@@ -413,7 +413,7 @@ def test_the_price_stands_beside_the_codes():
     found = replace(leaning(), price=price)
     words = Parsed(html_report(found)).words()
 
-    assert "What protection costs, on 40 rows." in words
+    assert "What protection costs, measured on 40 rows:" in words
     assert "all columns, no protection: boosting 87.0 % 18.0 points" in words
     assert "the published codes 84.0 % 0.0 points" in words
     assert "nothing: always the same answer 76.0 % 0.0 points" in words

@@ -3,7 +3,7 @@
 from scipy.stats import binomtest
 
 from bitveil.audits.fairness import Difference
-from bitveil.audits.page.labels import POINTS, interval_text, merged, points_text
+from bitveil.audits.page.labels import POINTS, interval_text, merged, merged_lines, points_text
 from bitveil.audits.page.marks import Axis, DataTable, Line, Mark, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.probes import Probe
@@ -44,7 +44,7 @@ def use_of(view: View) -> RowPlot | None:
                 "Gap of its answers, points",
                 *(f"Gap {_rows_of(view, metric)}, points" for metric in _metrics(view)),
             ),
-            tuple(
+            merged_lines(
                 (
                     used.probe.family,
                     f"{used.probe.accuracy:.3f}{interval_text(_accuracy_interval(used.probe))}",
@@ -103,8 +103,8 @@ def differences_of(view: View) -> RowPlot | None:
     return RowPlot(
         f"{view.key}-differences",
         f"How much their answers differ {view.between}",
-        "How much more often a classifier answers yes for one group than for another"
-        f"{_meaning_of_yes(view)}. "
+        "How much more often a classifier says yes to one group than to another. "
+        f"{_meaning_of_yes(view)}"
         "The line is a bootstrap interval of 95 %. The certified bounds hold for every other rule "
         "that sees only the codes, too.",
         axis_of(
@@ -116,7 +116,7 @@ def differences_of(view: View) -> RowPlot | None:
         rows,
         DataTable(
             ("Classifier", "Difference", "Measured, points", "95 % interval", "Certified, points"),
-            tuple(
+            merged_lines(
                 (
                     family,
                     _rows_of(view, d.metric),
@@ -189,7 +189,7 @@ def _meaning_of_yes(view: View) -> str:
     if len(values) != 2:
         return ""
 
-    return f" (yes: it counts them among {those_with(view.audit.target, values[1])})"
+    return f"Yes means that it counts a row among {those_with(view.audit.target, values[1])}. "
 
 
 def _accuracy_interval(probe: Probe) -> tuple[float, float]:

@@ -3,7 +3,7 @@
 import re
 from typing import NamedTuple
 
-from bitveil.audits.page.labels import POINTS, interval_text, merged
+from bitveil.audits.page.labels import POINTS, interval_text, merged, merged_lines
 from bitveil.audits.page.marks import DataTable, Line, Mark, Row, RowPlot, axis_of
 from bitveil.audits.page.view import View
 from bitveil.audits.probes import Probe
@@ -80,13 +80,12 @@ def attackers_of(view: View) -> RowPlot:
     return RowPlot(
         f"{view.key}-attackers",
         f"How well attackers guess {view.attribute}",
-        "Each attacker guesses the group from the code. The mark is how much its answers differ "
-        "between the groups, on rows that it was not trained on; below 0 it does worse than a "
-        "blind guess. The line is where this lies on new rows: each end is wrong for any of the "
-        f"attackers with probability at most {found.certificate.delta:g}. Attackers are scored on "
-        "half of the rows, so chance can lift one above the best rule for all of them."
-        + _ASKED_AGAIN
-        * bool(found.repeated_draws),
+        "Each attacker guesses the group from the code. The mark shows how much its answers "
+        "differ between the groups, on rows that it was not trained on. Below 0 it does worse "
+        "than a blind guess. The line shows where this lies on new rows. Each of its ends is "
+        "wrong for any of the attackers with probability at most "
+        f"{found.certificate.delta:g}. Attackers are scored on half of the rows. So by chance one "
+        "can lie above the best rule for all of them." + _ASKED_AGAIN * bool(found.repeated_draws),
         axis_of(values, "points", POINTS.label, low=low),
         rows,
         _attackers_table(reached),
@@ -135,7 +134,7 @@ def _attackers_table(reached: list[_Reached]) -> DataTable:
             "On new rows, points",
             "Within the certificate",
         ),
-        tuple(
+        merged_lines(
             (
                 each.name,
                 f"{each.probe.balanced_accuracy:.3f}",

@@ -48,8 +48,10 @@ def _leakage(view: View) -> RowPlot:
     return RowPlot(
         f"{view.key}-leakage",
         f"How much answers can differ {view.between}",
-        "No rule has a gap beyond the right end of the band. Some rule reaches the left end. The "
-        "dot is the largest gap on the rows of the audit." + _REFUTED * bool(view.audit.broken),
+        "No rule has a gap beyond the right end of the band. Some rule reaches the left end, if "
+        "that is above 0. The dot is the largest gap on the rows of the audit."
+        + _REFUTED
+        * bool(view.audit.broken),
         POINTS,
         tuple(rows),
         DataTable(

@@ -1,13 +1,22 @@
 """Labels that several figures share."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from bitveil.audits.page.marks import Axis, Mark, Row
 from bitveil.audits.rounding import at_least, at_most, points
 from bitveil.certificates.lower import Interval
 
-__all__ = ["POINTS", "band", "between", "dot", "interval_text", "merged", "points_text"]
+__all__ = [
+    "POINTS",
+    "band",
+    "between",
+    "dot",
+    "interval_text",
+    "merged",
+    "merged_lines",
+    "points_text",
+]
 
 POINTS = Axis(0.0, 1.0, (0.0, 0.2, 0.4, 0.6, 0.8, 1.0), "points", "percentage points")
 
@@ -66,3 +75,18 @@ def merged(rows: Sequence[Row]) -> tuple[Row, ...]:
         found[key] = row if same is None else replace(same, label=f"{same.label}, {row.label}")
 
     return tuple(found.values())
+
+
+def merged_lines(lines: Iterable[tuple[str, ...]]) -> tuple[tuple[str, ...], ...]:
+    """Lines of a table that differ only in their names as one line that has them all.
+
+    Example:
+        >>> merged_lines([("linear", "0.3"), ("mlp", "0.4"), ("forest", "0.3")])
+        (('linear, forest', '0.3'), ('mlp', '0.4'))
+    """
+
+    found: dict[tuple[str, ...], list[str]] = {}
+    for name, *numbers in lines:
+        found.setdefault(tuple(numbers), []).append(name)
+
+    return tuple((", ".join(names), *numbers) for numbers, names in found.items())
