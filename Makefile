@@ -52,4 +52,4 @@ bench: $(DEV)
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
 
 clean:
-	rm -rf $(VENV) docs/_build dist build
+	rm -rf $(VENV) docs/_build docs/gallery dist build
