@@ -34,6 +34,7 @@ autodoc_default_options = {
 # The gallery: a build runs the examples and keeps their figures. Functions are named by text, so
 # that Sphinx can compare these settings with those of the last build.
 sys.path.insert(0, str(Path(__file__).parent))
+extensions.append("gallery_style")
 sphinx_gallery_conf = {
     "examples_dirs": "../examples",
     "gallery_dirs": "gallery",
