@@ -15,6 +15,7 @@ extensions = [
     "api_contents",
     "commands",
     "formulas",
+    "gallery_style",
     "summaries",
     "sphinx_gallery.gen_gallery",
 ]

@@ -1,6 +1,8 @@
-"""How the figures of the gallery look: on a light and on a dark page alike."""
+"""How the gallery looks: its figures, on a light and on a dark page alike, and what is printed."""
 
-__all__ = ["apply"]
+__all__ = ["apply", "setup"]
+
+from typing import Any
 
 from cycler import cycler
 
@@ -39,3 +41,13 @@ def apply(gallery_conf: object, name: object) -> None:
     from matplotlib import pyplot
 
     pyplot.rcParams.update(STYLE)
+
+
+def setup(app: Any) -> dict[str, bool]:
+    """Add the style sheet: Sphinx calls this, since the module is also one of its extensions."""
+
+    if "_static" not in app.config.html_static_path:
+        app.config.html_static_path.append("_static")
+    app.add_css_file("gallery.css")
+
+    return {"parallel_read_safe": True}

@@ -22,7 +22,7 @@ from bitveil.datasets import make_unequal_rates
 # something about the target, and about the group only through the target. The
 # best classifier is right in 84 % of the rows and has equalised odds already.
 # But any code that helps with the target differs between the groups, so a code
-# with parity is no better than a coin.
+# with exact parity is no better than a coin.
 
 known = make_unequal_rates(8000, random_state=0)
 new = make_unequal_rates(8000, random_state=1)

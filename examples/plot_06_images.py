@@ -38,10 +38,10 @@ camera = np.where(second, "second", "first")
 # %%
 # Two models
 # ----------
-# The criterion is separation: *among digits of the same parity* the codes of
-# both cameras must look alike. Parity of the codes among all pictures would be
-# wrong here, because in the pictures to fit it would forbid to tell even
-# digits from odd ones. bitveil makes a small convolutional network.
+# The criterion is separation: among the even digits, and among the odd ones,
+# the codes of both cameras must look alike. To compare all pictures would be
+# wrong here. In the pictures to fit that would forbid to tell even digits from
+# odd ones. bitveil makes a small convolutional network.
 #
 # The *usual* pictures are those by the camera that mostly took such digits. A
 # guess of the camera is counted as balanced accuracy: one half is chance.

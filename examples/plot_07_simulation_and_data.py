@@ -65,9 +65,10 @@ for name, strength in {"simulation alone": 0.0, "with data": 3.0}.items():
 # What moves, and what does not
 # -----------------------------
 # The figure shows the codes that occur, ordered by the probability of signal
-# that they stand for. To the model from simulation alone nearly all of data
-# looks like signal: its most confident code has more than twice the share in
-# data. The codes of the second model are about as frequent in both.
+# that they stand for. To the model from simulation alone most of data looks
+# like signal: its most confident code is more than twice as frequent in data
+# as in simulation. The codes of the second model are about as frequent in
+# both.
 #
 # That codes look alike does not prove that they mean the same in both domains.
 # If simulation had a quantity the wrong way round, but with the same spectrum,
