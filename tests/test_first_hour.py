@@ -247,6 +247,10 @@ MISTAKES = {
         ("plan", "people.csv", "--sensitive", "sex", "--target", "hired"),
         "--target can be used only with --criterion separation or equal_opportunity",
     ),
+    "rare groups of a sample": (
+        fit("people.csv", "new", "--max-gap", "0.5", "--sample", "100", "--join-rare", "9"),
+        "--join-rare 9 needs all rows in memory, and 199 of 400 would be a sample",
+    ),
     "no rows to join": (fit("people.csv", "new", "--join-rare", "0"), "--join-rare expects"),
     "one bin of a plan": (("plan", "people.csv", "--sensitive", "age", "--bins", "1"), "--bins "),
     "a plan of both": (

@@ -173,6 +173,14 @@ def test_a_saved_encoder_joins_new_rows_in_every_way_that_it_reads_them(joined, 
         joined.sensitive_groups(pd.Series(["a", "z"]))
 
 
+def test_a_fit_of_a_source_joins_as_a_fit_of_a_table_does(rows):
+    model = quick(InvariantEncoder, 2, hidden=(4,), epochs=1)
+    model.fit_source(rows, target="y", sensitive="race", ids="id", join_rare=40)
+
+    assert model.groups_.tolist() == ["a", "b", JOINED]
+    assert model.schema_.grouping.joined == ("c", "d", "e")
+
+
 def test_only_a_fit_takes_a_wish_for_groups(joined, rows):
     with pytest.raises(ValueError, match="only the fit of an encoder takes"):
         joined.audit(rows[["a", "b"]], sensitive_features=Attribute(rows["race"], 40))
