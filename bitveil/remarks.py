@@ -9,7 +9,7 @@ from typing import Any
 
 from bitveil.audits.prices import Price
 from bitveil.certificates.planning import groups_in_the_way, least_gap_within
-from bitveil.certificates.upper import Certificate
+from bitveil.certificates.upper import Certificate, share_of_rows
 from bitveil.posteriors import PosteriorScore
 from bitveil.quotes import quoted
 from bitveil.schema import Schema
@@ -80,7 +80,7 @@ def _on_blanks(certificate: Certificate) -> str:
             "up to 16 bits every goal can be met. Otherwise choose a larger goal, or bring more "
             "rows."
         )
-    start = f"A code is published for {share:.0%} of the rows, and the others stay blank. "
+    start = f"A code is published for {share_of_rows(share)}, and the others stay blank. "
     help_ = "More rows or a larger goal mean fewer blanks."
     if certificate.draws == "hard":  # the bound of drawn codes is not in proportion to the share
         return (
@@ -89,7 +89,7 @@ def _on_blanks(certificate: Certificate) -> str:
         )
 
     return (
-        f"{start}{rows} held-out rows certify {limit / share:.4f} for the whole code, and the "
+        f"{start}{rows} held-out rows certify {limit / share:.4g} for the whole code, and the "
         f"goal is {limit:g}. {help_}"
     )
 

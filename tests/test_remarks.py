@@ -59,7 +59,7 @@ def test_blanks_are_explained():
     model = fitted(X, y, s, max_gap=0.03, features="raw", epochs=5)
     (said,) = (said for said in model.remarks_ if "stay blank" in said)
 
-    assert said.startswith(f"A code is published for {model.share_:.0%} of the rows")
+    assert said.startswith(f"A code is published for {model.share_:.1%} of the rows")
     assert "300 held-out rows certify" in said
     assert "the goal is 0.03" in said
 

@@ -14,7 +14,7 @@ from bitveil.certificates.quantities import PARITY_GAP, ConvexPart, Quantity, qu
 from bitveil.certificates.slacks import hoeffding_slack
 from bitveil.group_tables import GroupTables
 
-__all__ = ["Certificate", "certified", "certify", "dobrushin_bound"]
+__all__ = ["Certificate", "certified", "certify", "dobrushin_bound", "share_of_rows"]
 
 _DRAWS = {"soft": "expected counts", "hard": "drawn codes"}
 
@@ -54,7 +54,7 @@ class Certificate:
         rows = " + ".join(map(str, self.sizes))
         of_all = "" if self.entropy is None else f" of {self.entropy:.4f}"
         codes = "" if self.candidates == 1 else f" for all of {self.candidates} codes at once"
-        shown = "" if self.share == 1 else f" if {self.share:.1%} of the rows are published"
+        shown = "" if self.share == 1 else f" if {share_of_rows(self.share)} are published"
         among = self.quantity.among() if self.quantity.unit != "gap" else ""
         about = f"{self.quantity.says} {among}".strip()
 
@@ -90,6 +90,22 @@ class Certificate:
         chosen = quantity_named(**{name: content[name] for name in about})
 
         return cls(**own, sizes=tuple(content["sizes"]), quantity=chosen)
+
+
+def share_of_rows(share: float) -> str:
+    """A share of the rows in words. It says 0 and 100 % only where that is exact.
+
+    Example:
+        >>> share_of_rows(0.6184), share_of_rows(0.9998), share_of_rows(0)
+        ('61.8% of the rows', 'more than 99.9% of the rows', 'none of the rows')
+    """
+
+    if share in (0, 1):
+        return "all rows" if share else "none of the rows"
+    if 0.001 <= share <= 0.999:
+        return f"{share:.1%} of the rows"
+
+    return f"{'less than 0.1' if share < 0.5 else 'more than 99.9'}% of the rows"
 
 
 def certify(

@@ -398,7 +398,9 @@ def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -
     if model.certificate_ is not None:
         unit = "" if model.certificate_.entropy is None else " bits"
         lines["slack"] = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
-    lines["predictions"] = described_scores(scores)
+    others = scores if model.price_ is None else scores[1:]  # the price has the first
+    if others:
+        lines["predictions"] = described_scores(others)
     if joined := model.schema_.grouping.joined:
         from bitveil.audits.words import group_name
 
