@@ -21,7 +21,7 @@ from bitveil.schema import Schema, column_names
 from bitveil.steps import OnStep, listening, say_step
 from bitveil.workers import one_thread
 
-__all__ = ["AuditMixin", "check_new"]
+__all__ = ["AuditMixin", "check_new", "opportunity"]
 
 
 class AuditMixin:
@@ -153,7 +153,7 @@ def _audit_rows(
         ids=ids,
         share=coder.share,
         criterion=criterion,
-        positive=_opportunity(model) if as_fitted else None,
+        positive=opportunity(model) if as_fitted else None,
         goal=model.max_gap if as_promised else None,
         delta=delta,
         random_state=random_state,
@@ -205,7 +205,7 @@ def _audit_target(model: Any, y: Any, n: int) -> "pd.DataFrame | pd.Series[Any]"
     return cut.iloc[:, 0].rename(model.schema_.target_name if name is None else name)
 
 
-def _opportunity(model: Any) -> Any:
+def opportunity(model: Any) -> Any:
     """The value of the target that is the opportunity; None for other criteria."""
 
     if not has_opportunity(model.criterion):
