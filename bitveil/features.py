@@ -259,8 +259,8 @@ class Features(BaseEstimator):
 
         Example:
             >>> X = pd.DataFrame({"ward": ["a", "b", "a", "b"]})
-            >>> Features("raw").fit(X).numbers_of(X).tolist()
-            [[0.0], [1.0], [0.0], [1.0]]
+            >>> Features("raw").fit(X).numbers_of(X[:2]).tolist()
+            [[1.0, 0.0], [0.0, 1.0]]
         """
 
         return None if self.image_ is not None else self._matrix(_with_text_names(X))
