@@ -11,6 +11,7 @@ from bitveil.audits.words import and_listed, rows_with_code
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.upper import Certificate
 from bitveil.columns.printing import printable
+from bitveil.model_audits import opportunity_of
 
 __all__ = ["NotebookMixin", "certified_sentence"]
 
@@ -37,7 +38,7 @@ def certified_sentence(model: Any, certificate: Certificate) -> str:
     groups = model.groups_.tolist()
     if certificate.quantity.unit == "gap":
         interval = Interval(0.0, certificate)
-        among = among_those(interval, _target_name(model), model.positive)
+        among = among_those(interval, _target_name(model), opportunity_of(model))
         return str(headline(interval, groups, among)[0])
 
     return (

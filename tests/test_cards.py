@@ -194,6 +194,14 @@ def test_an_information_goal_is_said_in_bits():
     assert "bits about men and women (95 % certain)" in card(model).says
 
 
+def test_the_opportunity_of_a_goal_is_named():
+    X, y, s = rows(1_200)
+    settings = {"criterion": "equal_opportunity", "max_gap": 0.6, **RAW}
+    model = InvariantClassifier(1, **settings).fit(X, y, sensitive_features=s)
+
+    assert card(model).says.startswith("Among those whose hired is yes, no rule that sees only")
+
+
 def test_the_command_writes_both_files_and_overwrites_none(fitted, bitveil, tmp_path):
     fitted.save(tmp_path / "encoder")
     place = tmp_path / "codes.card.md"

@@ -34,7 +34,9 @@ class Sentence:
     end: str = ""
 
     def __str__(self) -> str:
-        return " ".join(filter(None, (self.start, self.number, self.end))).replace(" .", ".")
+        end = self.end if self.end == "." else f" {self.end}" * bool(self.end)
+
+        return f"{self.start} {self.number}{end}" if self.number else self.start
 
 
 def headline(

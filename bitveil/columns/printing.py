@@ -12,6 +12,7 @@ _INVISIBLE = (
     "Zl",
     "Zp",
 )  # they show nothing, or move other characters
+_OBEYED_MARKS = r"[\\`*_{}\[\]|~$]|(?<=[^\W\d])\.(?=\S)|:(?=\S)|^[#+=-]|^\d+(?=[.)](?:\s|$))"
 _JOINERS = "\u200c\u200d"  # invisible too, but Persian and emojis need them
 
 
@@ -57,9 +58,7 @@ def as_markdown(value: object, *, most: int | None = 80) -> str:
     """
 
     text = printable(value, most=most).replace("&", "&amp;")
-    text = re.sub(
-        r"[\\`*_{}\[\]|~$]|(?<=[^\W\d])\.(?=\S)|:(?=\S)|^[#+=-]|^\d+(?=[.)])", _marked, text
-    )
+    text = re.sub(_OBEYED_MARKS, _marked, text)
 
     return text.replace("<", "&lt;").replace(">", "&gt;").replace("@", "&#64;")
 
