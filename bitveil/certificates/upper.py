@@ -96,7 +96,7 @@ def share_of_rows(share: float) -> str:
     """A share of the rows in words. It says 0 and 100 % only where that is exact.
 
     Example:
-        >>> share_of_rows(0.6184), share_of_rows(0.9998), share_of_rows(0)
+        >>> share_of_rows(0.6184), share_of_rows(0.9998), share_of_rows(0.0)
         ('61.8% of the rows', 'more than 99.9% of the rows', 'none of the rows')
     """
 
