@@ -94,21 +94,23 @@ def attackers_of(view: View) -> RowPlot:
 
 
 def _all_reached(view: View) -> list[_Reached]:
-    """All attackers: those that see the codes, and those that ask again."""
+    """All attackers: those that see the codes, and those that ask again. They share delta."""
 
     found = view.audit
-    checks = found.checks[: len(found.attackers)]
-    reached = [
-        _Reached(probe.family, probe, check.noise, "yes" if check.holds else "NO")
-        for probe, check in zip(found.attackers, checks, strict=True)
+    seen = [(f"boosting, {draws}", probe) for draws, probe in found.repeated_draws.items()]
+    n = len(found.attackers) + len(seen)
+    noises = [
+        slack(probe.sizes, found.certificate.delta / n) / (len(probe.sizes) - 1)
+        for probe in (*found.attackers, *found.repeated_draws.values())
     ]
-    for seen, probe in found.repeated_draws.items():
-        k, delta = len(probe.sizes), found.certificate.delta / len(found.repeated_draws)
-        noise = slack(probe.sizes, delta) / (k - 1)
-        verdict = "one draw" if seen == "1 draw" else "not covered"
-        reached.append(_Reached(f"boosting, {seen}", probe, noise, verdict))
+    verdicts = ["yes" if check.holds else "NO" for check in found.checks[: len(found.attackers)]]
+    verdicts += ["one draw" if name == "boosting, 1 draw" else "not covered" for name, _ in seen]
+    named = [(probe.family, probe) for probe in found.attackers] + seen
 
-    return reached
+    return [
+        _Reached(name, probe, noise, verdict)
+        for (name, probe), noise, verdict in zip(named, noises, verdicts, strict=True)
+    ]
 
 
 def _attacker_row(each: _Reached) -> Row:
