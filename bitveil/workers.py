@@ -68,10 +68,13 @@ def run(
     """
 
     from joblib import Parallel, delayed
+    from joblib.parallel import get_active_backend
 
+    at_once = getattr(get_active_backend()[0], "supports_return_generator", False)
+    form = "generator" if at_once else "list"  # some backends give all results at the end
     done = None if step is None else counted_step(step, len(calls))
     found: list[T] = []
-    for result in Parallel(n_jobs, return_as="generator")(delayed(_alone)(call) for call in calls):
+    for result in Parallel(n_jobs, return_as=form)(delayed(_alone)(call) for call in calls):
         found.append(result)
         if done is not None:
             done(len(found))

@@ -382,7 +382,7 @@ def test_labels_that_are_none_are_refused_by_name(numbers):
 
 def test_a_fit_that_failed_is_no_fit(numbers, tmp_path):
     X, y, s = numbers
-    refused = classifier(max_gap=0.01)
+    refused = classifier(max_gap=0.01, on_unmet="raise")
     with pytest.raises(UncertifiableError):
         refused.fit(X, y, sensitive_features=s)
 
@@ -396,7 +396,7 @@ def test_a_fit_that_failed_leaves_the_old_encoder_whole_or_none(numbers):
     X, y, s = numbers
     fitted = classifier(random_state=None).fit(X, y, sensitive_features=s)
     bits = fitted.transform(X)
-    fitted.set_params(max_gap=0.01)
+    fitted.set_params(max_gap=0.01, on_unmet="raise")
     with pytest.raises(UncertifiableError):
         fitted.fit(X, y, sensitive_features=s)
 
