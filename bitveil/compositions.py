@@ -357,7 +357,7 @@ class Composition:
             notes.append(
                 "Some encoders leave rows blank, so this audit counts the codes as they are drawn."
             )
-        for number, each in enumerate(self.encoders):
+        for number, each in enumerate(self.encoders, 1):
             notes += [f"Code {number}: {remark}" for remark in each.remarks_]
 
         return notes

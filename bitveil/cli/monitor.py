@@ -207,7 +207,7 @@ def _closing_lines(monitor: "Monitor", pooled: "Interval") -> list[str]:
         "before them. 0: no drift is certain.",
         "A person must not be in two periods: rows are compared within one file of counts only.",
     ]
-    if not any(period.drifted for period in monitor.periods):
+    if len(monitor.periods) > 1 and not any(period.drifted for period in monitor.periods):
         lines.insert(
             1,
             f"All {len(monitor.periods)} periods together, if they do not differ: {pooled}.",
