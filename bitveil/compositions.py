@@ -357,8 +357,8 @@ class Composition:
             notes.append(
                 "Some encoders leave rows blank, so this audit counts the codes as they are drawn."
             )
-        for number, each in enumerate(self.encoders, 1):
-            notes += [f"Code {number}: {remark}" for remark in each.remarks_]
+        for number, each in enumerate(self.encoders):  # as the columns are numbered
+            notes += [f"Of code{number}: {remark}" for remark in each.remarks_]
 
         return notes
 

@@ -167,18 +167,19 @@ def fit_encoder(
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
             _check_possible(settings, schema, goal, sizes, draws)
-        chosen, certificate, path = counting(tries)(search)(
-            trainer,
-            goal,
-            parts["fit"],
-            parts["select"],
-            partial(held_out, draws=draws),
-            rows=sizes,
-            draws=draws,
-            drawn=partial(count["select"], draws="hard"),
-            dilute=settings.on_unmet == "dilute",
-            n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
-        )
+        with counting(tries):
+            chosen, certificate, path = search(
+                trainer,
+                goal,
+                parts["fit"],
+                parts["select"],
+                partial(held_out, draws=draws),
+                rows=sizes,
+                draws=draws,
+                drawn=partial(count["select"], draws="hard"),
+                dilute=settings.on_unmet == "dilute",
+                n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
+            )
         share = certificate.share
     shape = tuple(parts["fit"].x.shape[1:])
     coder = Coder(features, chosen.encoder, key, settings.n_bits, shape, share)

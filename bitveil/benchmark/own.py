@@ -5,7 +5,7 @@ import importlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -49,7 +49,7 @@ class OwnTable:
 
         return Entry(name=self.file.stem, load=self.load, sensitive=self.sensitive)
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """SHA-256 of the file and of the roles of its columns, by which records know them."""
 

@@ -9,6 +9,7 @@ from bitveil.checks import check_roles
 from bitveil.cli.checks import check_encoders
 from bitveil.cli.messages import CAVEAT, listed, say
 from bitveil.cli.options import Id, Json
+from bitveil.cli.progress import shown_steps
 from bitveil.cli.tables import columns_of, ids_of, require
 
 if TYPE_CHECKING:
@@ -65,13 +66,14 @@ def compose_command(
     require(table, [*about, target], file)
     _check_columns_there(encoders, models, table, file)
     chosen = target or next((name for name in known if name in table), None)
-    found = compose(encoders).audit(
-        table,
-        None if chosen is None else table[chosen],
-        sensitive_features=columns_of(table, about),
-        ids=ids_of(table, id_, file),
-        delta=delta,
-    )
+    with shown_steps():
+        found = compose(encoders).audit(
+            table,
+            None if chosen is None else table[chosen],
+            sensitive_features=columns_of(table, about),
+            ids=ids_of(table, id_, file),
+            delta=delta,
+        )
     if json_:
         print(found.to_json())
         return

@@ -12,6 +12,7 @@ from rich.text import Text
 from bitveil.cli.checks import check_needed, check_output, check_suffix
 from bitveil.cli.messages import listed, say
 from bitveil.cli.options import Force, Json
+from bitveil.cli.progress import shown_steps
 
 if TYPE_CHECKING:
     from bitveil.certificates.lower import Interval
@@ -73,11 +74,13 @@ def monitor_command(
         check_suffix(plot, ".svg", ".png", ".pdf")
         check_output(plot, [folder, *([add] if add else [])], force=force)
     if add is None:
-        monitor = _kept_monitor(folder, limit, delta)
+        with shown_steps():
+            monitor = _kept_monitor(folder, limit, delta)
     else:
         if not folder.exists():
             check_place(folder)
-        monitor = _added(folder, add, add.stem if name is None else name, limit, delta)
+        with shown_steps():
+            monitor = _added(folder, add, add.stem if name is None else name, limit, delta)
     if plot is not None:
         _draw(monitor, plot, force)
     if json_:
