@@ -114,6 +114,12 @@ def test_no_better_than_a_constant_means_by_a_standard_error(code, constant, err
 
     assert price.is_constant == useless
     assert (price.caution is not None) == useless
+    if useless:
+        unsure = code - constant > 0.001
+        assert price.caution.startswith(
+            "These rows do not show" if unsure else "The code is of no"
+        )
+        assert ("within one standard error (0.010)" in price.caution) == unsure
     assert price.cost == pytest.approx(0.9 - code)
 
 

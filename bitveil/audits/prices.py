@@ -87,7 +87,7 @@ class Price:
 
     @property
     def caution(self) -> str | None:
-        """A sentence if the code is of no use on these rows, or None."""
+        """A sentence if the code is of no use on these rows, or perhaps of none; or None."""
 
         if not self.is_constant:
             return None
@@ -95,10 +95,14 @@ class Price:
         score, constant, free_score = map(_rounded, scores)
         name = "the most frequent class" if self.measure == "accuracy" else "the mean"
 
+        start, chance = "The code is of no use here", ""
+        if self.protected.score - self.constant > _NO_USE:
+            start = "These rows do not show that the code is of use"
+            chance = f", which is within one standard error ({self.error:.3f})"
+
         return (
-            f"The code is of no use here: its answers reach {self.measure} {score}, and {name} "
-            f"alone reaches {constant}. Without protection it would be {free_score} "
-            f"(on {self.rows})."
+            f"{start}: its answers reach {self.measure} {score}, and {name} alone reaches "
+            f"{constant}{chance}. Without protection it would be {free_score} (on {self.rows})."
         )
 
 
