@@ -110,6 +110,9 @@ def _use_scores(models: dict[str, Any], seen: NDArray[Any], rows: UseRows) -> di
     found: dict[str, Any] = {f"accuracy_{family}": share for family, share in right.items()}
     found["accuracy"] = float(np.mean(list(right.values())))
     found["auc"] = float(np.mean([roc_auc_score(rows.y, p[:, 1]) for p in posteriors.values()]))
+    losses = {family: _log_loss(posterior, rows.y) for family, posterior in posteriors.items()}
+    found |= {f"log_loss_{family}": loss for family, loss in losses.items()}
+    found["log_loss"] = float(np.mean(list(losses.values())))
     found["gap"] = max(parity_gap(answer, rows.s) for answer in answers.values())
     found["impact"] = min(_impact(answer, rows.s) for answer in answers.values())
     for family, answer in answers.items():
@@ -123,6 +126,19 @@ def _use_scores(models: dict[str, Any], seen: NDArray[Any], rows: UseRows) -> di
         found[metric.replace(" ", "_").replace("-", "_")] = max(rate[metric] for rate in rates)
 
     return found
+
+
+def _log_loss(posterior: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """The mean log-loss in nats. No probability counts as less than one in a million.
+
+    Example:
+        >>> round(_log_loss(np.array([[0.5, 0.5], [0.0, 1.0]]), np.array([0, 1])), 3)
+        0.347
+    """
+
+    own = posterior[np.arange(len(labels)), labels]
+
+    return float(-np.log(own.clip(1e-6, 1)).mean())
 
 
 def _impact(answers: NDArray[np.int64], s: NDArray[np.int64]) -> float:
@@ -161,10 +177,8 @@ def _code_scores(model: Any, some: Problem, candidates: int, delta: float) -> di
     """What the codes reveal: exactly on the test rows, and certified."""
 
     k = len(some.groups)
-    tables = {
-        name: code_counts(model.likelihoods(some[name].X), some[name].s, k)
-        for name in ("select", "certify", "test")
-    }
+    likelihoods = {name: model.likelihoods(some[name].X) for name in ("select", "certify", "test")}
+    tables = {name: code_counts(codes, some[name].s, k) for name, codes in likelihoods.items()}
     hard = bool((tables["certify"] == tables["certify"].round()).all())
     draws = "hard" if hard else "soft"
     held_out = GroupTables.of(tables["certify"])
@@ -174,6 +188,8 @@ def _code_scores(model: Any, some: Problem, candidates: int, delta: float) -> di
         "select_variation": float(total_variation(tables["select"]).max()),
         "test_variation": float(total_variation(tables["test"]).max()),
         "test_information_bits": float(mutual_information(tables["test"]) * BITS),
+        "test_task_bits": _task_bits(likelihoods["test"], some["test"]),
+        "select_task_bits": _task_bits(likelihoods["select"], some["select"]),
         "certify_variation": one.estimate,
         "bound_alone": one.bound,
         "bound": all_.bound,
@@ -188,6 +204,12 @@ def _code_scores(model: Any, some: Problem, candidates: int, delta: float) -> di
         ).bound
 
     return found
+
+
+def _task_bits(likelihoods: NDArray[np.float64], rows: UseRows) -> float:
+    """What the codes of these rows say about the target, in bits."""
+
+    return float(mutual_information(code_counts(likelihoods, rows.y, 2)) * BITS)
 
 
 def _neurons(model: Any, some: Problem) -> float:
