@@ -38,7 +38,7 @@ from bitveil.steps import say_step
 from bitveil.trainers import Candidate, Step
 from bitveil.workers import run
 
-__all__ = ["Found", "search"]
+__all__ = ["START", "Found", "search"]
 
 LADDER = (1.1, 1.05, 1.0, 0.92, 0.8)
 """The gaps to train for, as shares of what the slack leaves of the goal. The first is above 1,

@@ -19,8 +19,10 @@ from bitveil.codes import code_likelihood
 from bitveil.goals import Limit, Weight
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
+from bitveil.search import START
 from bitveil.settings import LISTED
-from bitveil.trainers import Trainer
+from bitveil.tasks import task_usefulness
+from bitveil.trainers import CellTrainer, Trainer
 from bitveil.training import Training
 
 __all__ = ["LimitedCode"]
@@ -131,9 +133,9 @@ class LimitedCode(BaseEstimator):
         return code_likelihood(torch.from_numpy(self.logits(X))).numpy()
 
     def _asked(self) -> Weight | Limit:
-        return Limit(self.limit)
+        return Limit(self.limit, start=START)
 
-    def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
+    def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer | CellTrainer:
         sampled = self.engine == "sampled"
         hidden = tuple(self.hidden)
         measure = Measure(engine=self.engine, n_draws=256)
@@ -141,7 +143,9 @@ class LimitedCode(BaseEstimator):
 
         return Trainer(
             Encoding(None, (n_columns,), self.n_bits, hidden),
-            Decoding("target", sampled, None, self.n_bits, n_classes, hidden),
+            Decoding(
+                "target", sampled, None, self.n_bits, n_classes, hidden, term=task_usefulness
+            ),
             measure,
             measure,
             Training(learning_rate=self.learning_rate),

@@ -66,8 +66,11 @@ class PerNeuron(LimitedCode):
         return Weight(self.gamma, 1 - self.gamma)
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer:
+        trainer = super()._trainer(n_rows, n_columns, n_classes)
+        assert isinstance(trainer, Trainer)
+
         return replace(
-            super()._trainer(n_rows, n_columns, n_classes),
+            trainer,
             task=Decoding("target", True, None, self.n_bits, n_classes, hidden=()),
             measure=Measure("neuron_information"),
         )

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bitveil.baselines.cell_code import CellCode
 from bitveil.baselines.limited import LimitedCode
 from bitveil.baselines.paper import PerNeuron
 
@@ -78,6 +79,9 @@ class Method:
         ranked: Whether it competes. Only representations do.
         binary: Whether it is for two groups only.
         package: The package that it needs beside bitveil's own, or nothing.
+        sees_sensitive: Whether it needs the sensitive attribute of each row to encode it.
+        goals: The goals of a method that splits the rows itself, and certifies each of them. It
+            gets all rows but those for the test, and a fit for each goal.
     """
 
     title: str
@@ -88,6 +92,8 @@ class Method:
     ranked: bool = True
     binary: bool = False
     package: str = ""
+    sees_sensitive: bool = False
+    goals: tuple[float, ...] = ()
 
 
 _LIMIT = Sweep("limit", 0.004, 0.36, "power")
@@ -146,12 +152,21 @@ METHODS: dict[str, Method] = {
             "learning_rate": (0.003, 0.03),
         },
     ),
-    "bitveil": Method("bitveil, exact", LimitedCode, _LIMIT, _BITS),
-    "bitveil-posterior": Method(
-        "bitveil, exact, posterior features", LimitedCode, _LIMIT, _BITS, posterior=True
+    "bitveil": Method(
+        "bitveil",
+        CellCode,
+        _LIMIT,
+        {"n_bits": [2, 3, 4, 6], "width": [0, 32]},
+        posterior=True,
     ),
+    "bitveil-goal": Method(
+        "bitveil's estimator, own splits",
+        _of("goal", "GoalCode"),
+        goals=(0.03, 0.05, 0.08, 0.10, 0.15, 0.20),
+    ),
+    "bitveil-raw": Method("bitveil, raw columns", LimitedCode, _LIMIT, _BITS),
     "bitveil-sampled": Method(
-        "bitveil, sampled",
+        "bitveil, raw columns, drawn codes of 20 or 32 bits",
         _sampled,
         _LIMIT,
         {**_BITS, "n_bits": [20, 32]},
@@ -198,6 +213,7 @@ METHODS: dict[str, Method] = {
         _of("correlation", "CorrelationRemoved"),
         Sweep("strength", 0.05, 1.0),
         package="fairlearn",
+        sees_sensitive=True,
     ),
     "leace": Method("LEACE", _of("leace", "LinearErasure")),
     "splince": Method("SPLINCE", _keeping_erasure),
@@ -214,8 +230,11 @@ METHODS: dict[str, Method] = {
         _LEAVES,
         posterior=True,
     ),
-    "kmeans": Method(
-        "k-means codes", _of("kmeans", "KMeansCodes"), ranges={"n_codes": [4, 8, 16, 32, 64]}
+    "rule": Method(
+        "closed-form rule: one bit made for this target",
+        _of("rule", "Rule"),
+        Sweep("limit", 0.004, 0.36, "power"),
+        posterior=True,
     ),
     "fmc": Method(
         "FMC: fair model-based clustering",
@@ -229,13 +248,6 @@ METHODS: dict[str, Method] = {
         Sweep("strength", 0.004, 0.36, "power"),
         ranked=False,
         package="fairlearn",
-    ),
-    "ceiling": Method(
-        "ceiling: one bit made for this target",
-        _of("ceiling", "Ceiling"),
-        Sweep("limit", 0.004, 0.36, "power"),
-        ranked=False,
-        binary=True,
     ),
 }
 """The methods, by short name."""

@@ -142,9 +142,9 @@ def own_method(place: str, sweep: str | None = None) -> Method:
         ValueError: If there is no such class, it lacks a method, or the sweep cannot be read.
 
     Example:
-        >>> method = own_method("bitveil.baselines.kmeans:KMeansCodes", "n_codes=4:64")
+        >>> method = own_method("bitveil.baselines.fair_mixture:FairMixture", "strength=4:64")
         >>> method.title, method.sweep.low
-        ('bitveil.baselines.kmeans:KMeansCodes', 4.0)
+        ('bitveil.baselines.fair_mixture:FairMixture', 4.0)
     """
 
     _class_at(place)

@@ -19,6 +19,7 @@ from bitveil.datasets import Dataset
 from bitveil.datasets.catalogue import entries
 from bitveil.datasets.dataset import Entry
 from bitveil.features import Features
+from bitveil.fitting import MANY_ROWS
 from bitveil.rows import SPLIT, split_rows
 
 __all__ = ["Problem", "UseRows", "problem", "rows_by_group", "split"]
@@ -58,18 +59,28 @@ class Problem:
 
     @cached_property
     def posterior(self) -> "Problem":
-        """The same rows. Their only columns are boosted trees' predictions of target and group.
+        """The same rows. Their only columns are predictions of target and group, as log-odds.
 
-        On the rows for fitting these predictions are out of fold.
+        They come from the stack of models that bitveil's estimators use, and all methods that
+        read predictions read these. On the rows for fitting they are out of fold.
         """
 
         known = self["fit"]
-        features = Features("posterior")
+        features = Features("posterior", folds=5 if len(known) < MANY_ROWS else 3)
         parts = {"fit": replace(known, X=features.fit_transform(known.X, known.y, known.s))}
         for name in ("select", "certify", "test"):
             parts[name] = replace(self[name], X=features.transform(self[name].X))
+        mean, scale = features.scaler_.mean_, features.scaler_.scale_
+        odds = {name: replace(p, X=(p.X * scale + mean)) for name, p in parts.items()}
 
-        return Problem(self.name, self.groups, parts)
+        return Problem(self.name, self.groups, odds)
+
+    def joined(self, *uses: str) -> UseRows:
+        """The rows of several uses, one after the other."""
+
+        parts = [self[use] for use in uses]
+
+        return UseRows(*(np.concatenate([getattr(p, n) for p in parts]) for n in ("X", "y", "s")))
 
 
 def split(s: NDArray[np.int64], seed: int) -> dict[str, NDArray[np.int64]]:

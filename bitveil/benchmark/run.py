@@ -65,6 +65,8 @@ class Plan:
     def trials(self, method: Method) -> int:
         """The number of configurations of a method: one if it has nothing to choose."""
 
+        if method.goals:
+            return len(method.goals)
         return self.configurations if method.sweep or method.ranges else 1
 
 
@@ -196,7 +198,7 @@ def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
             return record | {"status": "not for these groups"}
         started = time.perf_counter()
         model = method.make(**settings, random_state=1000 * cell.seed + trial)
-        fit = some["fit"]
+        fit = some.joined("fit", "select", "certify") if method.goals else some["fit"]
         model.fit(fit.X, fit.y, sensitive_features=fit.s)
         seconds, started = time.perf_counter() - started, time.perf_counter()
         found = scores(model, some, candidates=plan.configurations, delta=plan.delta)
@@ -274,6 +276,8 @@ def _next_settings(
 ) -> Result:
     """The settings of a configuration: one from the sweep, the others from Optuna."""
 
+    if method.goals:
+        return {"max_gap": method.goals[trial]}
     import optuna
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)

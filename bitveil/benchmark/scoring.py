@@ -70,6 +70,9 @@ def scores(model: Any, some: Problem, *, candidates: int, delta: float) -> dict[
         found |= {f"{name}_{score}": value for score, value in on.items()}
     if hasattr(model, "likelihoods") and getattr(model, "n_bits", 0) <= LISTED:
         found |= _code_scores(model, some, candidates, delta)
+    if hasattr(model, "goal_"):  # it split the rows itself, and has a certificate of its own
+        found |= {"own_goal": model.goal_, "share": model.share_}
+        found |= {"bound": model.bound_, "bound_alone": model.bound_}
 
     return found
 
