@@ -78,6 +78,7 @@ class Method:
         ranked: Whether it competes. Only representations do.
         binary: Whether it is for two groups only.
         package: The package that it needs beside bitveil's own, or nothing.
+        sees_sensitive: Whether it needs the sensitive attribute of each row to encode it.
     """
 
     title: str
@@ -88,6 +89,7 @@ class Method:
     ranked: bool = True
     binary: bool = False
     package: str = ""
+    sees_sensitive: bool = False
 
 
 _LIMIT = Sweep("limit", 0.004, 0.36, "power")
@@ -198,6 +200,7 @@ METHODS: dict[str, Method] = {
         _of("correlation", "CorrelationRemoved"),
         Sweep("strength", 0.05, 1.0),
         package="fairlearn",
+        sees_sensitive=True,
     ),
     "leace": Method("LEACE", _of("leace", "LinearErasure")),
     "splince": Method("SPLINCE", _keeping_erasure),
