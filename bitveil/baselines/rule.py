@@ -100,7 +100,7 @@ class Rule(TableBaseline):
 
         gain, cost = self._gain_and_cost(odds)
         first, second = (
-            one_hot(_answers(gain, cost, each), self.n_classes_) for each in self.multipliers_
+            one_hot(_by_rule(gain, cost, each), self.n_classes_) for each in self.multipliers_
         )
 
         return (1 - self.coin_) * first + self.coin_ * second
@@ -119,7 +119,7 @@ class Rule(TableBaseline):
         return self._chances(self._features(X))
 
 
-def _answers(
+def _by_rule(
     gain: NDArray[np.float64], cost: NDArray[np.float64], multipliers: NDArray[np.float64]
 ) -> NDArray[np.int64]:
     return np.argmax(gain - cost @ multipliers.T, axis=1)
@@ -134,7 +134,7 @@ def _bisected(
     """
 
     def difference(size: float) -> float:
-        answers = _answers(gain, cost, size * sides)
+        answers = _by_rule(gain, cost, size * sides)
         return float(sign * (answers[s == 1].mean() - answers[s == 0].mean()))
 
     sides, sign = np.array([[0.0, 0.0], [-1.0, 1.0]]), 1.0

@@ -1,224 +1,228 @@
-"""Fronts: the accuracy within each gap, from flat records.
+"""Fronts: what a method reaches at each gap, if rows may stay without a code.
 
-For every level a front chooses one configuration: the one with the best accuracy on the rows for
-selection, among those whose gap is at most the level. The gap is one of three: `"gap"`, the worst
-gap of the classifiers that use the code; `"attack_gap"`, that of the worst attacker; `"bound"`,
-the certified gap, corrected for all configurations. The front reports the accuracy of the chosen
-configuration on the test rows.
+Whoever publishes the code of a row with probability λ, and else a blank, makes every gap λ times
+as large. So one configuration serves every level, and methods differ by their encoders and not by
+which gaps they happen to meet. At each level a front chooses one configuration on the rows to
+select, and then one λ. A row with a blank gets the majority's answer.
+
+There are several kinds of gaps. `"certified"` is the certificate of the one configuration chosen;
+`"fare"` is the same with FARE's bound. `"attack_gap"` is the gap of the worst attacker on the test
+rows, `"gap"` that of the worst classifier, and `"variation"` the total variation of finite codes.
 """
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
-from bitveil.benchmark.intervals import interval
+__all__ = ["Choices", "Kind", "choices", "done", "most_accurate", "reached", "share_within"]
 
-__all__ = [
-    "LEAST_USE",
-    "Gap",
-    "area",
-    "area_interval",
-    "areas",
-    "choice",
-    "chosen",
-    "done",
-    "front",
-    "has_bound",
-]
+Kind = Literal["certified", "fare", "attack_gap", "gap", "variation"]
 
-Gap = Literal["gap", "attack_gap", "bound"]
+_COLUMNS: dict[Kind, tuple[str, str]] = {
+    "certified": ("select_variation", "bound_alone"),
+    "fare": ("select_variation", "bound_fare"),
+    "attack_gap": ("select_attack_gap", "test_attack_gap"),
+    "gap": ("select_gap", "test_gap"),
+    "variation": ("select_variation", "test_variation"),
+}
+"""The gap on the rows to select, and the gap that is brought to a level."""
 
-NOTHING = -1  # the place of no configuration
-FRONT = 201  # the levels of a front, from 0 to the largest
+_DILUTED: dict[str, tuple[str, str]] = {
+    "accuracy": ("test_accuracy", "test_majority"),
+    "log_loss": ("test_log_loss", "test_entropy"),
+    "task_bits": ("test_task_bits", ""),
+    "variation": ("test_variation", ""),
+    "attack_gap": ("test_attack_gap", ""),
+    "gap": ("test_gap", ""),
+    "bound": ("bound_alone", ""),
+}
+"""Scores over all rows: their columns, with codes and with blanks. No column: 0 with blanks."""
 
-LEAST_USE = 0.005
-"""How far the unprotected accuracy must be above the majority's to compute an area."""
+_OF_CODES = {"auc": "test_auc", "attack_auc": "test_attack_auc"}
+"""Scores of the rows with a code alone."""
+
+_NO_GAIN = 1e-9  # a smaller gain over the majority is a rounding error
+
+
+class Choices(NamedTuple):
+    """What is chosen at each level.
+
+    Attributes:
+        places: The row of the chosen configuration.
+        shares: λ: with which probability a row gets its code. 0: nothing is published.
+    """
+
+    places: NDArray[np.intp]
+    shares: NDArray[np.float64]
 
 
 def done(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
-    """The finished records, as a table."""
+    """The finished records as a table, with the scores of the majority's answer.
 
-    return pd.DataFrame([record for record in records if record["status"] == "done"])
+    Returns:
+        The records, with columns `select_majority`, its accuracy on the rows to select, and
+        `test_entropy`, the log-loss of the target's shares on the test rows, in nats.
+    """
+
+    return pd.DataFrame(
+        [record | _of_blanks(record) for record in records if record["status"] == "done"]
+    )
 
 
-def choice(cell: pd.DataFrame, gap: Gap, level: float) -> "pd.Series[Any] | None":
-    """The configuration chosen at a level, or None if no gap is within it.
+def _of_blanks(record: dict[str, Any]) -> dict[str, float]:
+    """The scores of answers that do not depend on the row.
+
+    Example:
+        >>> counts = {"select_counts_linear": [3, 0, 1, 0], "test_counts_linear": [2, 0, 2, 0]}
+        >>> found = _of_blanks(counts | {"test_majority": 0.5})
+        >>> round(found["select_majority"], 3), round(found["test_entropy"], 3)
+        (0.75, 0.693)
+    """
+
+    select, test = (_ones(record, part) for part in ("select", "test"))
+    one = abs(test - record["test_majority"]) < abs(1 - test - record["test_majority"])
+    shares = np.array([test, 1 - test])
+
+    return {
+        "select_majority": select if one else 1 - select,
+        "test_entropy": float(-(shares * np.log(np.maximum(shares, 1e-12))).sum()),
+    }
+
+
+def _ones(record: dict[str, Any], part: str) -> float:
+    """The share of rows whose target is 1, from the counts over (group, target, answer)."""
+
+    counts = next(record[name] for name in record if name.startswith(f"{part}_counts_"))
+    by_target = np.reshape(counts, (-1, 2, 2)).sum((0, 2))
+
+    return float(by_target[1] / by_target.sum())
+
+
+def share_within(gap: ArrayLike, level: ArrayLike) -> NDArray[np.float64]:
+    """The largest share of rows with a code at which a gap is at most a level.
+
+    Example:
+        >>> share_within([0.2, 0.1, 0.0], 0.1).tolist()
+        [0.5, 1.0, 1.0]
+    """
+
+    return np.minimum(1.0, np.divide(level, np.maximum(gap, np.finfo(float).tiny)))
+
+
+def choices(cell: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> Choices:
+    """Choose one configuration at each level, on the rows to select, and then its share.
+
+    The choice has the largest expected gain over the majority: the share at which its expected
+    gap is at the level, times the gain of its accuracy. The expected bound is the variation on
+    the rows to select plus the slack. The test rows, or the rows to certify, then give the share.
+
+    A fit with a goal of its own (`own_goal`) is taken as it is: at a certified level the one with
+    the largest goal within it.
 
     Arguments:
-        cell: The records of one method on one split.
-        gap: The kind of gap.
-        level: The largest gap.
+        cell: The records of one method on one split: see `done`.
+        kind: The kind of gap.
+        levels: The gaps.
 
     Example:
         >>> cell = pd.DataFrame({
-        ...     "select_accuracy": [0.8, 0.9, 0.7],
-        ...     "bound": [0.10, 0.30, 0.05],
+        ...     "select_accuracy": [0.9, 0.8], "select_majority": 0.5,
+        ...     "select_gap": [0.4, 0.1], "test_gap": [0.5, 0.2],
         ... })
-        >>> float(choice(cell, "bound", 0.2)["select_accuracy"])
-        0.8
-        >>> choice(cell, "bound", 0.01) is None
-        True
+        >>> places, shares = choices(cell, "gap", [0.1, 0.5])
+        >>> places.tolist(), shares.tolist()  # at 0.1: 0.4 / 4 is less than 0.3
+        ([1, 0], [0.5, 1.0])
     """
 
-    column = gap if gap == "bound" else f"select_{gap}"
+    at = np.asarray(levels, dtype=float)
+    _, limited = _COLUMNS[kind]
+    goals = _numbers(cell, "own_goal")
+    if kind == "certified" and not np.isnan(goals).all():
+        gains = np.where(goals[:, None] <= at + _NO_GAIN, goals[:, None], 0.0)
+    else:
+        gain = (cell["select_accuracy"] - cell["select_majority"]).to_numpy()
+        gains = share_within(_expected(cell, kind)[:, None], at) * gain[:, None]
+    gains = np.where(np.isnan(gains), -np.inf, gains)
+    places = gains.argmax(0)
+    shares = share_within(_numbers(cell, limited)[places], at)
+
+    return Choices(places, np.where(gains.max(0) > _NO_GAIN, shares, 0.0))
+
+
+def _expected(cell: pd.DataFrame, kind: Kind) -> NDArray[np.float64]:
+    """The gap that the rows to select let expect. A slack depends on numbers of rows only."""
+
+    select, limited = _COLUMNS[kind]
+    gap = _numbers(cell, select)
+    if kind in ("certified", "fare"):
+        gap = gap + _numbers(cell, limited) - _numbers(cell, "certify_variation")
+
+    return gap
+
+
+def _numbers(cell: pd.DataFrame, column: str) -> NDArray[np.float64]:
+    """A column, or NaN where there is none."""
+
     if column not in cell:
-        return None
-    within = cell[cell[column] <= level]
+        return np.full(len(cell), np.nan)
 
-    return None if within.empty else within.iloc[within["select_accuracy"].argmax()]
-
-
-def chosen(table: pd.DataFrame, gap: Gap, level: float) -> pd.DataFrame:
-    """The configurations chosen at a level, one for each split that has one."""
-
-    cells = [cell for _, cell in table.groupby(["dataset", "method", "seed"], sort=False)]
-    rows = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
-
-    return pd.DataFrame(rows, columns=table.columns)
+    return cell[column].to_numpy(dtype=float)
 
 
-def front(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.float64]:
-    """The test accuracy of the choice at each level, or that of the majority if there is none."""
-
-    picked = _picked(cell, gap, levels)
-    reached = cell["test_accuracy"].to_numpy()[picked]
-
-    return np.where(picked == NOTHING, cell["test_majority"].iloc[0], reached)
-
-
-def _picked(cell: pd.DataFrame, gap: Gap, levels: Sequence[float]) -> NDArray[np.intp]:
-    """The place of the configuration chosen at each level, or `NOTHING`."""
-
-    column = gap if gap == "bound" else f"select_{gap}"
-    if column not in cell:
-        return np.full(len(levels), NOTHING)
-    best_first = np.argsort(-cell["select_accuracy"].to_numpy(), kind="stable")
-    within = cell[column].to_numpy()[best_first] <= np.asarray(levels)[:, None]
-
-    return np.where(within.any(1), best_first[within.argmax(1)], NOTHING)
-
-
-def area(cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float) -> float:
-    """The normalised area under a front.
-
-    It is 0 for the majority class at every level, and 1 for the unprotected accuracy at a gap of
-    0. It is below 0 if the choices do worse than the majority on the test rows.
-
-    Arguments:
-        cell: The records of one method on one split.
-        gap: The kind of gap.
-        accuracy: The unprotected accuracy.
-        largest: The unprotected gap: the largest level.
-
-    Example:
-        >>> cell = pd.DataFrame({
-        ...     "select_accuracy": [0.9], "bound": [0.05], "test_accuracy": [0.85],
-        ...     "test_majority": [0.75],
-        ... })
-        >>> round(area(cell, "bound", accuracy=0.85, largest=0.1), 2)
-        0.5
-    """
-
-    reached = front(cell, gap, _levels(largest))
-    majority = cell["test_majority"].iloc[0]
-
-    return float((reached - majority).mean() / max(accuracy - majority, 1e-12))
-
-
-def area_interval(
-    cell: pd.DataFrame, gap: Gap, *, accuracy: float, largest: float
-) -> tuple[float, float]:
-    """A bootstrap interval of 95 % of an area, over the test rows: see `area`.
-
-    It takes all choices at the same end of their own intervals. This gives the widest possible
-    interval of their mean. The choices and the box stay fixed. It is NaN if the records have no
-    counts of the test rows.
-
-    Example:
-        >>> cell = pd.DataFrame({
-        ...     "select_accuracy": [0.9], "bound": [0.0], "test_accuracy": [0.8],
-        ...     "test_majority": [0.5], "test_counts_linear": [[40, 10, 10, 40]],
-        ... })
-        >>> low, high = area_interval(cell, "bound", accuracy=0.8, largest=0.1)
-        >>> low < area(cell, "bound", accuracy=0.8, largest=0.1) < high
-        True
-    """
-
-    picked = _picked(cell, gap, _levels(largest))
-    places, times = np.unique(picked[picked != NOTHING], return_counts=True)
-    ends = [interval(cell.iloc[place])["gain"] for place in places]
-    total = (times[:, None] * np.reshape(ends, (-1, 2))).sum(0) / len(picked)
-    low, high = total / max(accuracy - cell["test_majority"].iloc[0], 1e-12)
-
-    return float(low), float(high)
-
-
-def _levels(largest: float) -> list[float]:
-    return [float(level) for level in np.linspace(0, largest, FRONT)]
-
-
-def areas(table: pd.DataFrame, *, unprotected: str, intervals: bool = False) -> pd.DataFrame:
-    """The three areas of every data set and method, with mean and spread over splits.
+def reached(table: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> pd.DataFrame:
+    """What every method reaches at gaps of one kind, on the test rows.
 
     Arguments:
         table: The finished records: see `done`.
-        unprotected: The method whose accuracy and gap set the box.
-        intervals: Whether to compute intervals, which takes a while: see `area_interval`.
+        kind: The kind of gap.
+        levels: The gaps.
 
     Returns:
-        A row for each data set, method and kind of gap, with columns `mean`, `sd`, `splits`, and
-        `low` and `high`, the ends of the interval, averaged over splits, if any. It leaves out
-        splits on which the unprotected accuracy is less than `LEAST_USE` above the majority's: a
-        share of almost nothing would be noise.
+        A row for each data set, method, seed and level: `share`, the share of rows with a code;
+        over all rows the `accuracy`, the `log_loss` in nats, the information about the target
+        (`task_bits`), the total `variation`, the `attack_gap`, the classifiers' `gap` and the
+        `bound`; `gain`, how far the accuracy is above the majority's; and over the rows with a
+        code `auc` and `attack_auc`. Methods without gaps of this kind have no rows.
     """
 
-    found = []
-    for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
-        for gap in ("gap", "attack_gap", "bound"):
-            each = []
-            for seed, cell in rows.groupby("seed"):
-                box = _box(table, str(dataset), int(str(seed)), unprotected, gap)
-                if box is not None and (gap != "bound" or has_bound(cell)):
-                    ends = area_interval(cell, gap, **box) if intervals else (np.nan, np.nan)
-                    each.append((area(cell, gap, **box), *ends))
-            if each:
-                mean, low, high = np.mean(each, axis=0)
-                sd = np.std(each, axis=0)[0]
-                found.append((dataset, method, gap, mean, sd, low, high, len(each)))
+    _, limited = _COLUMNS[kind]
+    cells = table.groupby(["dataset", "method", "seed"], sort=False)
+    found = [
+        pd.DataFrame(
+            {**dict(zip(("dataset", "method", "seed"), names, strict=True)), "level": levels}
+            | _scores_at(cell, kind, levels)
+        )
+        for names, cell in cells
+        if not np.isnan(_numbers(cell, limited)).all()
+    ]
+    columns = ["dataset", "method", "seed", "level", "share", *_DILUTED, "gain", *_OF_CODES]
 
-    return pd.DataFrame(found, columns="dataset method kind mean sd low high splits".split())
+    return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
 
 
-def has_bound(cell: pd.DataFrame) -> bool:
-    """Whether any of the records has a certified gap."""
+def _scores_at(
+    cell: pd.DataFrame, kind: Kind, levels: Sequence[float]
+) -> dict[str, NDArray[np.float64]]:
+    places, shares = choices(cell, kind, levels)
+    kept = np.nan_to_num(_numbers(cell, "share"), nan=1.0)  # a fit with a goal has blanks already
+    found = {"share": shares * kept[places]}
+    for name, (column, blank) in _DILUTED.items():
+        blanks = _numbers(cell, blank)[places] if blank else np.zeros(len(places))
+        mixed = shares * _numbers(cell, column)[places] + (1 - shares) * blanks
+        found[name] = np.where(shares > 0, mixed, blanks)
+    found["gain"] = found["accuracy"] - _numbers(cell, "test_majority")[places]
+    for name, column in _OF_CODES.items():
+        found[name] = np.where(shares > 0, _numbers(cell, column)[places], np.nan)
 
-    return "bound" in cell and bool(cell["bound"].notna().any())
-
-
-def _box(
-    table: pd.DataFrame, dataset: str, seed: int, unprotected: str, gap: str
-) -> "_Box | None":
-    """The accuracy and gap without protection, of its most accurate configuration.
-
-    They are arguments of `area`. None if there are no records, or no use that a method could keep.
-    """
-
-    rows = table[table["dataset"] == dataset]
-    cell = rows[(rows["method"] == unprotected) & (rows["seed"] == seed)]
-    if cell.empty:
-        return None
-    best = cell.iloc[cell["select_accuracy"].argmax()]
-    if best["test_accuracy"] < best["test_majority"] + LEAST_USE:
-        return None
-
-    gap = "test_attack_gap" if gap == "attack_gap" else "test_gap"
-
-    return {"accuracy": float(best["test_accuracy"]), "largest": float(best[gap])}
+    return found
 
 
-class _Box(TypedDict):
-    accuracy: float
-    largest: float
+def most_accurate(table: pd.DataFrame) -> pd.DataFrame:
+    """The configuration of each method and split with the best accuracy on the rows to select."""
+
+    cells = table.groupby(["dataset", "method", "seed"], sort=False)
+
+    return table.loc[cells["select_accuracy"].idxmax()]

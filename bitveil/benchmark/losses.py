@@ -1,146 +1,127 @@
-"""Where other methods do better than bitveil: every number in which one of them is higher."""
+"""Where other methods do better than bitveil: every number in which one of them is ahead."""
 
-import math
 from collections.abc import Iterator
+from math import isnan
 from typing import Any
 
 import pandas as pd
 
 from bitveil.benchmark.document import Block, PageTable, Text
-from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.plots import ranked, title
-from bitveil.benchmark.sections import NAMES, OUTSIDE, TREES, label, of_splits
-from bitveil.benchmark.standings import beaten, certified_accuracy, standing, standings
+from bitveil.benchmark.names import GAP_NAMES, is_ours, label, ranked
+from bitveil.benchmark.standings import COMPARED, LEVELS, ahead, places
 
-__all__ = ["losses", "losses_counted"]
+__all__ = ["counted", "counted_by_place", "losses", "percent"]
 
 _PLACE = ["dataset", "kind", "level"]
 
 
-def losses(table: pd.DataFrame) -> Iterator[Block]:
-    """Every number in which another method is higher than one of bitveil's.
+def losses(stands: pd.DataFrame) -> Iterator[Block]:
+    """Every number in which a competing method is ahead of all forms of bitveil.
 
     Arguments:
-        table: The finished records: see `fronts.done`.
+        stands: The numbers that compare methods: see `standings.standings`.
     """
 
-    ours = _ours(table)
-    yield Text(losses_counted(table))
-    if not ours:
-        return
-    stands = _standings(table, ours)
-    found = beaten(stands, ours)
-    yield Text(
-        "For every data set we compare three areas, the accuracies at every level of the three "
-        "kinds of gaps, and the accuracies of trees with FARE's own bound against bitveil with "
-        "the corrected one. The table lists every number in which another method is higher than "
-        "bitveil, even by a little. A method that cannot reach a level counts as lower than one "
-        f"that can. If we include the methods outside the ranking ({OUTSIDE}), another method is "
-        f"better than every form of bitveil in {_places(found[found['all'].astype(bool)])} "
-        f"numbers, in {_places(found[found['clear'].astype(bool)])} of them clearly, and better "
-        f"than at least one form in {_places(found)}."
-    )
+    yield Text(counted(stands))
+    found = _competing(stands)
     if found.empty:
         return
     yield PageTable(
-        ("data set", "number", *map(title, ours), "better"),
+        ("data set", "accuracy at", "best form of bitveil", "ahead of it"),
         tuple(
             (
                 str(rows["dataset"].iloc[0]),
-                _measure(rows.iloc[0]),
-                *(_mine(stands, rows.iloc[0], name) for name in ours),
-                "; ".join(_better(row) for _, row in rows.iterrows()),
+                f"{GAP_NAMES[rows['kind'].iloc[0]]} {rows['level'].iloc[0]:.2f}",
+                _best(rows.iloc[0]),
+                "; ".join(_ahead(row) for _, row in rows.iterrows()),
             )
-            for _, rows in _sorted(found).groupby(_PLACE, dropna=False, sort=False)
+            for _, rows in _sorted(found).groupby(_PLACE, sort=False)
         ),
     )
     yield Text(
-        "Areas, and accuracies in %. Bold: better than every form of bitveil. "
-        f"{OUTSIDE}: outside the ranking. In brackets: the number of splits, if not all."
+        "Accuracy on the test rows in %, mean ± standard deviation over splits. Bold: ahead by "
+        "more than both standard deviations together."
     )
 
 
-def losses_counted(table: pd.DataFrame) -> str:
-    """In how many numbers a competing method is better than bitveil, as sentences."""
+def counted(stands: pd.DataFrame) -> str:
+    """In how many numbers a competing method is ahead of all forms of bitveil, as sentences."""
 
-    ours = _ours(table)
-    if not ours:
+    mine = stands["method"].map(is_ours).astype(bool)
+    if not mine.any():
         return "These records contain no method of bitveil."
-    stands = _standings(table, ours)
-    found = beaten(stands, ours)
-    competing = found[found["method"].map(ranked).astype(bool)]
-    places = _places(stands[stands["value"].notna()])
+    found = _competing(stands)
+    compared = places(stands[stands["dataset"].isin(stands.loc[mine, "dataset"])])
 
     return (
-        f"We compare {places} numbers. In "
-        f"**{_places(competing[competing['all'].astype(bool)])} of {places}** a competing method "
-        "is better than every form of bitveil that ran, in "
-        f"{_places(competing[competing['clear'].astype(bool)])} of these by more than the "
-        f"standard deviations of both over splits. In {_places(competing)} it is better than at "
-        "least one form."
+        f"We compare {compared} numbers: the accuracies at {len(LEVELS)} levels of "
+        f"{len(COMPARED)} kinds of gaps on each data set. In **{places(found)} of {compared}** a "
+        "competing method is ahead of every form of bitveil that ran, in "
+        f"{places(found[found['clear']])} of these by more than the standard deviations of both "
+        "over splits."
     )
 
 
-def _ours(table: pd.DataFrame) -> list[str]:
-    return [str(m) for m in table["method"].unique() if str(m).startswith("bitveil")]
+def counted_by_place(stands: pd.DataFrame) -> PageTable:
+    """Where a competing method is ahead of all forms of bitveil: a count for each table."""
+
+    found = _competing(stands)
+    lines = [
+        (str(dataset), *(_count(found, rows, str(dataset), kind) for kind in COMPARED))
+        for dataset, rows in stands.groupby("dataset")
+    ]
+
+    return PageTable(("data set", *(f"at a {GAP_NAMES[kind]}" for kind in COMPARED)), tuple(lines))
 
 
-def _standings(table: pd.DataFrame, ours: list[str]) -> pd.DataFrame:
-    """All numbers to compare, including trees with FARE's own bound."""
+def percent(value: float, sd: float, digits: int = 1) -> str:
+    """A share in per cent, with its spread over splits if there is one.
 
-    trees, mine = (table[table["method"].isin(names)] for names in (TREES, ours))
-    fare = standing(certified_accuracy(trees, bound="bound_fare"), "bound_fare")
-    if len(fare):
-        fare = pd.concat([fare, standing(certified_accuracy(mine), "bound_fare")])
-    some = [standings(table, unprotected=UNPROTECTED), fare]
+    Example:
+        >>> percent(0.8, 0.01), percent(0.8, float("nan"))
+        ('80.0 ± 1.0', '80.0')
+    """
 
-    return pd.concat([each for each in some if len(each)], ignore_index=True)
+    return f"{100 * value:.{digits}f}" + ("" if isnan(sd) else f" ± {100 * sd:.{digits}f}")
 
 
-def _places(found: pd.DataFrame) -> int:
-    return len(found[_PLACE].drop_duplicates())
+def _competing(stands: pd.DataFrame) -> pd.DataFrame:
+    """The competing methods that are ahead of all forms of bitveil."""
+
+    others = stands[stands["method"].map(ranked).astype(bool)]
+
+    return ahead(others, [m for m in others["method"].unique() if is_ours(str(m))])
+
+
+def _count(found: pd.DataFrame, rows: pd.DataFrame, dataset: str, kind: str) -> str:
+    """In how many numbers of one table another method is ahead, and which ones."""
+
+    there = found[(found["dataset"] == dataset) & (found["kind"] == kind)]
+    compared = places(rows[rows["kind"] == kind])
+    if there.empty:
+        return f"0 of {compared}"
+    clear = places(there[there["clear"]])
+    names = ", ".join(f"`{name}`" for name in there["method"].value_counts().index)
+
+    return f"{places(there)} of {compared}, {clear} clearly: {names}"
 
 
 def _sorted(found: pd.DataFrame) -> pd.DataFrame:
-    """Sort by data set, with areas first, and certified numbers before the others."""
+    """Sort by data set, certified numbers before the others, and the best first."""
 
-    order = found.assign(place=found["kind"].map(list(NAMES).index), high=-found["value"])
+    order = found.assign(place=found["kind"].map(COMPARED.index), low=-found["value"])
 
-    return order.sort_values(
-        ["dataset", "place", "level", "high"], na_position="first", kind="stable"
-    )
+    return order.sort_values(["dataset", "place", "level", "low"], kind="stable")
 
 
-def _better(row: "pd.Series[Any]") -> str:
-    text = f"{label(row['method'])} {_value(row)}"
-
-    return f"**{text}**" if row["all"] else text
-
-
-def _measure(row: "pd.Series[Any]") -> str:
-    if math.isnan(row["level"]):
-        return f"area, {NAMES[row['kind']]}"
-
-    return f"accuracy at {NAMES[row['kind']]} ≤ {row['level']:.2f}"
-
-
-def _value(row: "pd.Series[Any]") -> str:
-    value = f"{row['value']:.3f}" if math.isnan(row["level"]) else f"{100 * row['value']:.2f}"
-
-    return value + of_splits(row["splits"], row["of"])
-
-
-def _mine(stands: pd.DataFrame, row: "pd.Series[Any]", name: str) -> str:
-    """The number of a method of bitveil where another method is better."""
-
-    at = stands["level"].eq(row["level"]) | (stands["level"].isna() & math.isnan(row["level"]))
-    same = stands[
-        (stands["dataset"] == row["dataset"])
-        & (stands["kind"] == row["kind"])
-        & (stands["method"] == name)
-        & at
-    ]
-    if same.empty or math.isnan(same["value"].iloc[0]):
+def _best(row: "pd.Series[Any]") -> str:
+    if pd.isna(row["best"]):
         return "–"
 
-    return _value(same.iloc[0])
+    return f"{label(str(row['best_method']))} {percent(row['best'], row['best_sd'], 2)}"
+
+
+def _ahead(row: "pd.Series[Any]") -> str:
+    text = f"{label(str(row['method']))} {percent(row['value'], row['sd'], 2)}"
+
+    return f"**{text}**" if row["clear"] else text

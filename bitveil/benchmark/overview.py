@@ -1,20 +1,20 @@
-"""The overview of the benchmark: one figure and one table for all data sets."""
+"""The overview of the benchmark: one figure and two small tables for all data sets."""
 
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import pandas as pd
 
-from bitveil.benchmark.document import Block, Figure, PageTable, Text
-from bitveil.benchmark.fronts import chosen, done
-from bitveil.benchmark.losses import losses_counted
-from bitveil.benchmark.methods import METHODS, UNPROTECTED
-from bitveil.benchmark.plots import LINE_COLOURS, SVG_STYLE, fronts, ranked, title
-from bitveil.benchmark.sections import of_splits
-from bitveil.benchmark.standings import certified_accuracy
+from bitveil.benchmark.document import Block, Figure, Heading, Items, PageTable, Text
+from bitveil.benchmark.fronts import done, most_accurate, reached
+from bitveil.benchmark.losses import counted, counted_by_place
+from bitveil.benchmark.methods import UNPROTECTED
+from bitveil.benchmark.names import is_ours, ranked, title
+from bitveil.benchmark.plots import LINE_COLOURS, OTHER_COLOUR, SVG_STYLE, fronts
+from bitveil.benchmark.sections import confidence
+from bitveil.benchmark.standings import best_first, means, standings
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -25,110 +25,119 @@ __all__ = ["OVERVIEW", "draw_overview", "overview", "save_overview"]
 OVERVIEW = "overview.svg"
 """The file of the figure."""
 
-AT_LEVEL = 0.15
-"""The certified gap of the table."""
+AT_LEVELS = (0.05, 0.10)
+"""The certified gaps of the tables."""
 
-AXIS_END = 0.4  # the end of the axis of gaps
 COLUMNS = 3
 SIZE_OF_PANEL = (3.0, 1.25)  # inches
 
 
 def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
-    """The overview: what is compared, the figure, the table, and how to read them.
+    """The overview: what is compared, the figure, the tables, and what the numbers claim.
 
     Arguments:
         records: All records. At least one is finished.
     """
 
     table = done(records)
-    delta = ", ".join(f"{100 * (1 - d):g} %" for d in sorted(table["delta"].unique()))
+    stands = standings(table)
     yield Text(
-        "How useful is a code if the gap of every classifier of it is certified? All methods "
-        "see the same rows and get the same number of configurations. The bounds hold with "
-        f"probability {delta}, corrected for all configurations of a method."
+        "How useful is a code if the gap of every classifier of it is certified? All methods see "
+        "the same rows, and are compared at the same gaps. At each gap one configuration is "
+        "chosen on the rows to select, and certified once. If its bound is above the gap, some "
+        "rows get a blank instead of a code, so that the bound is at the gap."
     )
-    yield Figure(
-        OVERVIEW, "Accuracy on the test rows against the certified gap, for each data set"
+    yield Figure(OVERVIEW, "Accuracy on the test rows against the certified gap, by data set")
+    yield from _tables(table)
+    yield Heading("Where others are ahead")
+    yield Text(counted(stands))
+    yield counted_by_place(stands)
+    yield Heading("What the numbers claim")
+    yield Items(tuple(_claims(table)))
+
+
+def _claims(table: pd.DataFrame) -> Iterator[str]:
+    yield (
+        f"A certified gap holds for every classifier of the codes, with probability "
+        f"{confidence(table)}. Each number of a table alone holds with this probability, not all "
+        "of them at once."
     )
-    yield _accuracy_table(table)
-    yield Text(
-        f"Accuracy on the test rows in %, at a certified gap of at most {AT_LEVEL:.2f}, mean over "
-        "splits. – means that no configuration is certified. In brackets is the number of "
-        "certified splits, if not all. Bold is the highest certified accuracy. The majority class "
-        "needs no code. No protection is a network's representation in real numbers, scored like "
-        "the others. It has no certificate."
+    yield (
+        "Rows with a blank get the majority's answer. So every method can meet every gap, and the "
+        "figures compare encoders. The page of a data set says how many rows have a code."
     )
-    yield Text(losses_counted(table))
-    yield Text(
-        "All bounds come from the versions that made the records. Later versions can certify more "
-        "with the same rows."
+    yield (
+        "A gap of attackers or classifiers is measured on the test rows, and certifies nothing. "
+        "Representations of real numbers have no other gap."
+    )
+    yield (
+        "± is the standard deviation over splits of the rows. They share their test rows. Smaller "
+        "differences mean nothing."
     )
 
 
 def _methods(table: pd.DataFrame) -> list[str]:
-    """The methods that have bounds and ran on most data sets, in the order of their colours."""
+    """The competing methods with finite codes, best first."""
 
-    some = table[table["bound"].notna()] if "bound" in table else table[:0]
-    wide = some.groupby("method")["dataset"].nunique()
-    known = {str(m) for m in wide[wide * 2 > table["dataset"].nunique()].index if ranked(str(m))}
+    found = reached(table, "certified", AT_LEVELS)
 
-    return sorted(known, key=lambda m: [*LINE_COLOURS, *METHODS, m].index(m))
+    return [m for m in best_first(found, "dataset") if ranked(m)] if len(found) else []
 
 
-def _accuracy_table(table: pd.DataFrame) -> PageTable:
+def _tables(table: pd.DataFrame) -> Iterator[Block]:
     methods = _methods(table)
-    found = certified_accuracy(table, [AT_LEVEL])
-    there = {(row["dataset"], row["method"]): row for _, row in found.iterrows()}
-    lines = []
-    for dataset, rows in table.groupby("dataset", sort=True):
-        best = max(
-            (there[dataset, m]["accuracy"] for m in methods if _is_certified((dataset, m), there)),
-            default=math.nan,
+    found = means(reached(table[table["method"].isin(methods)], "certified", AT_LEVELS))
+    for level in AT_LEVELS if methods else ():
+        at = found[found["level"] == level].pivot(
+            index="method", columns="dataset", values="value"
         )
-        lines.append(
-            (
-                str(dataset),
-                f"{100 * rows['test_majority'].mean():.1f}",
-                *(_cell(there.get((dataset, method)), best) for method in methods),
-                _free(rows),
-            )
-        )
-    names = [title(method).removeprefix("the paper: ") for method in methods]
-
-    return PageTable(("data set", "majority class", *names, "no protection"), tuple(lines))
+        yield _table_at(level, table, at.loc[methods])
+    yield Text(
+        "Accuracy on the test rows in %, mean over splits. Bold is the highest. – means that the "
+        "method did not run on the data set. Methods are sorted by their gain over the majority "
+        "class. No protection is a network's representation in real numbers, scored like the "
+        "others."
+        if methods
+        else "No competing method in these records has codes that can be certified."
+    )
 
 
-def _is_certified(key: tuple[Any, str], there: "dict[tuple[Any, Any], pd.Series[Any]]") -> bool:
-    return key in there and there[key]["certified"] > 0
+def _table_at(level: float, table: pd.DataFrame, values: pd.DataFrame) -> PageTable:
+    """A line for each method, and a column for each data set."""
+
+    datasets = sorted(table["dataset"].unique())
+    majority = table.groupby("dataset")["test_majority"].mean()
+    most, free = values.max(), _unprotected(table)
+    lines = [
+        (title(str(method)), *(_cell(row.get(d, math.nan), most.get(d)) for d in datasets))
+        for method, row in values.iterrows()
+    ]
+    lines.append(("majority class", *(_cell(majority[d]) for d in datasets)))
+    lines.append(("no protection", *(_cell(free.get(d, math.nan)) for d in datasets)))
+
+    return PageTable((f"certified gap {level:.2f}", *map(str, datasets)), tuple(lines))
 
 
-def _cell(row: "pd.Series[Any] | None", best: float) -> str:
-    if row is None or row["certified"] == 0:
+def _cell(value: float, highest: float | None = None) -> str:
+    if math.isnan(value):
         return "–"
-    text = f"{100 * row['accuracy']:.1f}" + of_splits(row["certified"], row["splits"])
+    text = f"{100 * value:.1f}"
 
-    return f"**{text}**" if row["accuracy"] == best else text
-
-
-def _free(rows: pd.DataFrame) -> str:
-    """The accuracy without protection."""
-
-    accuracy = _of_unprotected(rows)
-
-    return "–" if math.isnan(accuracy) else f"{100 * accuracy:.1f}"
+    return f"**{text}**" if value == highest else text
 
 
-def _of_unprotected(rows: pd.DataFrame) -> float:
-    free = chosen(rows[rows["method"] == UNPROTECTED], "attack_gap", math.inf)
+def _unprotected(table: pd.DataFrame) -> "pd.Series[float]":
+    """The accuracy of each data set without protection, by the name of the data set."""
 
-    return math.nan if free.empty else float(free["test_accuracy"].mean())
+    free = most_accurate(table[table["method"] == UNPROTECTED])
+
+    return free.groupby("dataset")["test_accuracy"].mean()
 
 
 def draw_overview(table: pd.DataFrame) -> "Drawing":
     """Draw the certified fronts of all data sets, a panel for each.
 
-    A line is the mean over splits, as in `draw_fronts`. It begins where the first split can be
-    certified. Dots are the majority class, and dashes no protection.
+    A line is the mean over splits. Dots are the majority class, and dashes no protection.
 
     Arguments:
         table: The finished records.
@@ -140,37 +149,33 @@ def draw_overview(table: pd.DataFrame) -> "Drawing":
     from matplotlib.figure import Figure as Drawing
 
     datasets = sorted(map(str, table["dataset"].unique()))
+    methods, free = _methods(table), _unprotected(table)
     rows, columns = math.ceil(len(datasets) / COLUMNS), min(COLUMNS, len(datasets))
     width, height = SIZE_OF_PANEL
     drawing = Drawing(figsize=(width * columns, height * rows + 0.7), layout="constrained")
     panels = drawing.subplots(rows, columns, squeeze=False, sharex=True).ravel()
     for axes, dataset in zip(panels, datasets, strict=False):
-        _panel(axes, table[table["dataset"] == dataset], dataset, _methods(table))
+        some = table[table["dataset"] == dataset]
+        _panel(axes, some, methods, free.get(dataset, math.nan))
+        axes.set_title(dataset, fontsize="medium", loc="left")
     for axes in panels[len(datasets) :]:
         axes.set_axis_off()
-    drawing.supxlabel("certified gap (at most)", fontsize="medium")
+    drawing.supxlabel("certified gap", fontsize="medium")
     drawing.supylabel("accuracy on the test rows", fontsize="medium")
-    _name_lines(drawing, _methods(table))
+    _name_lines(drawing, methods)
 
     return drawing
 
 
-def _panel(axes: "Axes", rows: pd.DataFrame, dataset: str, methods: list[str]) -> None:
-    majority, free = rows["test_majority"].mean(), _of_unprotected(rows)
-    axes.axhline(majority, color="black", lw=0.9, ls=":")
+def _panel(axes: "Axes", rows: pd.DataFrame, methods: list[str], free: float) -> None:
+    axes.axhline(rows["test_majority"].mean(), color="black", lw=0.9, ls=":")
     if not math.isnan(free):
         axes.axhline(free, color=LINE_COLOURS[UNPROTECTED], lw=1.1, ls="--")
-    found = fronts(rows[rows["method"].isin(methods)], "bound", np.linspace(0, AXIS_END, 161))
+    found = fronts(rows[rows["method"].isin(methods)], "certified")
     for each in found:
-        width = 2.2 if each.method.startswith("bitveil") else 1.4
-        axes.plot(
-            *(each.levels, each.mean),
-            color=LINE_COLOURS.get(each.method, "#8a8a8a"),
-            lw=width,
-            drawstyle="steps-post",
-        )
-    axes.set_title(dataset, fontsize="medium", loc="left")
-    axes.set_xlim(0, AXIS_END)
+        width = 2.2 if is_ours(each.method) else 1.4
+        axes.plot(each.levels, each.mean, color=each.colour, lw=width)
+    axes.set_xlim(0, max((each.levels[-1] for each in found), default=1))
     axes.spines[["top", "right"]].set_visible(False)
     axes.tick_params(labelsize=8)
 
@@ -178,10 +183,12 @@ def _panel(axes: "Axes", rows: pd.DataFrame, dataset: str, methods: list[str]) -
 def _name_lines(drawing: "Drawing", methods: list[str]) -> None:
     from matplotlib.lines import Line2D
 
+    known = {method: LINE_COLOURS[method] for method in LINE_COLOURS if method in methods}
+    others = {} if set(methods) <= set(known) else {"other finite codes": OTHER_COLOUR}
     named = [
         *(
-            Line2D([], [], color=LINE_COLOURS.get(m, "#8a8a8a"), lw=2, label=title(m))
-            for m in methods
+            Line2D([], [], color=colour, lw=2, label=title(name))
+            for name, colour in (known | others).items()
         ),
         Line2D([], [], color=LINE_COLOURS[UNPROTECTED], ls="--", label="no protection"),
         Line2D([], [], color="black", ls=":", label="majority class"),

@@ -26,11 +26,13 @@ from bitveil.benchmark.document import (
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
+from bitveil.benchmark.names import explained, label, title
 from bitveil.benchmark.overview import overview, save_overview
-from bitveil.benchmark.plots import draw_all, ranked, title
+from bitveil.benchmark.plots import draw_all
 from bitveil.benchmark.published import beside
 from bitveil.benchmark.run import Plan
-from bitveil.benchmark.sections import sections
+from bitveil.benchmark.sections import confidence, dates, minutes, sections, versions
+from bitveil.benchmark.standings import standings
 
 __all__ = ["pages", "write"]
 
@@ -104,12 +106,11 @@ def pages(records: Sequence[dict[str, Any]]) -> list[Page]:
         Page("benchmark", TITLE, tuple(overview(records))),
         *each,
         Page("protocol", "How the benchmark was made", protocol),
-        Page("losses", "Where a baseline is better than bitveil", tuple(losses(table))),
+        Page("losses", "Where a baseline is better than bitveil", tuple(losses(standings(table)))),
     ]
 
 
 def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterator[Block]:
-    delta = ", ".join(f"{100 * (1 - d):g} %" for d in sorted(table["delta"].unique()))
     yield Text(
         f"{len(records)} records of {len(_by_cell(records))} cells. A cell is one method on one "
         "split of one data set. A record is one configuration of a cell. `bitveil bench report` "
@@ -120,19 +121,32 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "Each configuration uses the test rows of a data set once, for the report. Of the "
             "other rows half are for fitting, a fifth for selection, and three tenths for "
             "certification.",
-            "The rows for selection decide which configuration is chosen at a gap. The report "
-            "gives its score on the test rows.",
-            "All methods see the same columns. Methods with posterior features see predictions of "
-            "boosted trees from these columns instead. All methods get the same number of "
-            "configurations (one if there is nothing to choose) and the same minutes: of "
-            "processor time, or by the clock in records without it.",
+            "All methods see the same columns, and some see predictions from these columns "
+            "instead. All methods get the same number of configurations (one if there is nothing "
+            "to choose) and the same minutes: of processor time, or by the clock in records "
+            "without it.",
             "The accuracy is the mean over a linear model, a network, a forest and boosting, "
             "trained on the representation. The gap of the classifiers is their worst one. The "
             "attack gap is the worst of the same four families, trained to predict the group.",
-            f"A certified gap holds for every classifier of the codes, with probability {delta}, "
-            "corrected for all configurations of the certified method. It is not corrected for "
-            "the number of methods, because a person uses only one of them.",
-            "± is the standard deviation over splits, which share their test rows.",
+            "**Blanks.** If a row gets its code with probability λ, and else a blank, every gap "
+            "is λ times as large, and so is the information. A row with a blank gets the "
+            "majority's answer, and the shares of the target as its prediction: the accuracy is λ "
+            "times that of the codes plus 1 - λ times that of the majority, and the log-loss "
+            "likewise. We compute these means, and draw no blanks.",
+            "**Choice.** For each level and method the rows for selection choose one "
+            "configuration, the one with the largest expected gain over the majority: λ, so that "
+            "the expected gap is at most the level, times the gain in accuracy. The expected "
+            "certificate is the total variation on these rows plus the slack, which depends only "
+            "on the numbers of rows and the probability of error. If no gain is above 0, nothing "
+            "is published.",
+            "**Certified.** The rows for certification certify this one configuration, and its "
+            "bound gives λ. So a bound is not corrected for the number of configurations, and "
+            f"holds for every classifier of the codes with probability {confidence(table)}. This "
+            "is true of each number alone, and not of all at once.",
+            "**Equal gap on the test rows.** The gap on the test rows gives λ. The choice is on "
+            "the rows for selection, as before.",
+            "± is the standard deviation over splits, which share their test rows. The bands in "
+            "the figures go from the lowest split to the highest.",
         )
     )
 
@@ -204,11 +218,6 @@ def _planned(record: dict[str, Any]) -> int:
 def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield Heading("Versions, machines and settings")
     table = pd.DataFrame(records)
-    dates = sorted(table["date"].unique())
-    packages = ("bitveil", "python", "torch", "scikit-learn", "numpy")
-    versions = ", ".join(
-        f"{name} {' and '.join(map(str, sorted(table[name].unique())))}" for name in packages
-    )
     cores = sorted({int(n) for n in table.get("cores", pd.Series(dtype=float)).dropna()})
     machine = (
         f"Machine: {' or '.join(map(str, cores))} cores, one process for each cell."
@@ -219,8 +228,9 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     numbers = " or ".join(str(n) for n in sorted(table["configurations"].unique()))
     yield Items(
         (
-            f"Date: {dates[0]}" + (f" to {dates[-1]}" if len(dates) > 1 else "") + ".",
-            f"Versions: {versions}.",
+            f"Date: {dates(records)}.",
+            f"Versions: {versions(records)}.",
+            f"Processor time: {minutes(records):,.0f} minutes for {len(records)} configurations.",
             f"Seeds of the splits: {seeds}. Configurations of a cell: {numbers}. The seed of a "
             "configuration is 1000 times that of the split and its number.",
             machine,
@@ -232,11 +242,13 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "accuracy and attack gap on the rows for selection."
     )
     yield PageTable(
-        ("method", "short name", "swept", "chosen by Optuna", "competes"),
+        ("method", "short name", "swept", "chosen by Optuna"),
         tuple(
             _settings_row(str(name), rows) for name, rows in table.groupby("method", sort=False)
         ),
     )
+    if marks := explained(table["method"].unique()):
+        yield Text(marks)
 
 
 def _settings_row(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
@@ -251,11 +263,10 @@ def _settings_row(name: str, rows: pd.DataFrame) -> tuple[str, ...]:
     texts = {setting: f"{setting} {_range(some)}" for setting, some in values.items()}
 
     return (
-        title(name),
+        label(name),
         f"`{name}`",
         texts.pop(swept, "–"),
         "; ".join(texts.values()) or "–",
-        "yes" if ranked(name) else "no",
     )
 
 
@@ -289,8 +300,8 @@ def _silent() -> Iterator[Block]:
             "who has other columns of the row beside its code.",
             "The splits share their test rows, and the spread over a few splits is rough. "
             "Differences between methods that are smaller than it mean nothing.",
-            "An area gives all gaps the same weight, which no user does. It depends on the gap "
-            "without protection, where it ends.",
+            "A blank tells nothing about its row, but a user may prefer a worse code for all rows "
+            "to a good one for some. The tables of accuracy do not show the share of blanks.",
             "Methods outside the ranking are not representations: their output is only useful for "
             "this target.",
             "The data sets are public ones from the literature, some of them decades old. They do "

@@ -1,37 +1,31 @@
-"""The report on one data set: certified and measured gaps, scores, leakage and cost."""
+"""The report on one data set: its tables at equal gaps, other scores, cost, and what was run."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Figure, Heading, PageTable, Text
-from bitveil.benchmark.fronts import LEAST_USE, Gap, areas, chosen, done
+from bitveil.benchmark.fronts import Kind, done, reached
+from bitveil.benchmark.losses import percent
 from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.plots import GAPS, ranked, title
-from bitveil.benchmark.standings import LEVELS, certified_accuracy, least_certified, reached
+from bitveil.benchmark.names import GAP_NAMES, explained, is_ours, label, ranked, title
+from bitveil.benchmark.plots import AXES
+from bitveil.benchmark.standings import LEVELS, best_first, means
+from bitveil.certificates.planning import least_gap
 
-__all__ = ["NAMES", "OUTSIDE", "TREES", "label", "of_splits", "sections"]
+__all__ = ["confidence", "dates", "minutes", "of_splits", "sections", "versions"]
 
 TREES = ("tree", "tree-posterior")
 """The methods that also have FARE's own bound."""
 
-FARE = "FARE's own bound, not corrected"
+RULE = "rule"
+"""The closed-form rule, with which bitveil is compared at equal variation."""
+
 LEVEL = 0.10
-"""The gap of the worst attacker for which the report shows all scores."""
-
-NAMES: dict[str, str] = {
-    "bound": "certified",
-    "bound_fare": "certified, trees with FARE's own bound,",
-    "attack_gap": "worst attacker",
-    "gap": "classifiers",
-}
-"""The names of the kinds of gaps."""
-
-OUTSIDE = "†"
-"""The mark of methods that do not compete."""
+"""The gap at which the report shows all scores."""
 
 
 def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
@@ -42,20 +36,13 @@ def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     """
 
     rows = done(records)
-    dataset = str(rows["dataset"].iloc[0])
-    yield from _dataset(dataset, rows)
-    yield from _certified(dataset, rows)
-    yield from _area_table(rows)
-    yield from _measured_gaps(dataset, rows)
-    yield from _chosen_models(rows)
-    yield from _leak(rows)
+    yield from _dataset(rows)
+    yield from _certified(rows)
+    yield from _measured(rows)
+    yield from _against_rule(rows)
+    yield from _beside_accuracy(rows)
     yield from _cost(records)
-
-
-def label(method: str) -> str:
-    """The title of a method, with a mark if it does not compete."""
-
-    return title(method) + ("" if ranked(method) else f" {OUTSIDE}")
+    yield from _run(records)
 
 
 def of_splits(splits: int, all_splits: int) -> str:
@@ -63,282 +50,284 @@ def of_splits(splits: int, all_splits: int) -> str:
 
     Example:
         >>> of_splits(2, 3), of_splits(3, 3)
-        (' (2 of 3)', '')
+        (' (2 of 3 splits)', '')
     """
 
-    return "" if splits == all_splits else f" ({splits:.0f} of {all_splits:.0f})"
+    return "" if splits == all_splits else f" ({splits} of {all_splits} splits)"
 
 
-def _dataset(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    row, least = rows.iloc[0], least_certified(rows).iloc[0]
-    by_group = " and ".join(
-        f"{n:,} {g}" for g, n in zip(least["groups"], least["rows"], strict=True)
-    )
-    floor = math.floor(1e4 * least["all"]) / 1e4
+def confidence(rows: pd.DataFrame) -> str:
+    """The probability with which a certificate holds."""
+
+    return ", ".join(f"{100 * (1 - d):g} %" for d in sorted(rows["delta"].unique()))
+
+
+def _dataset(rows: pd.DataFrame) -> Iterator[Block]:
+    row = rows.iloc[0]
+    sizes = row["rows_certify_by_group"]
+    by_group = " and ".join(f"{n:,} {g}" for g, n in zip(row["groups"], sizes, strict=True))
     yield Text(
         f"{row['rows_fit']:,} rows for fitting, {row['rows_select']:,} for selection, "
-        f"{row['rows_certify']:,} for certification and {row['rows_test']:,} for the test. Of the "
-        f"test rows {100 * rows['test_majority'].mean():.1f} % have the more frequent class. "
-        f"Splits: {', '.join(map(str, sorted(rows['seed'].unique())))}."
+        f"{row['rows_certify']:,} for certification ({by_group}) and {row['rows_test']:,} for the "
+        f"test. Always giving the majority's answer is right for "
+        f"{100 * rows['test_majority'].mean():.1f} % of the test rows."
     )
     yield Text(
-        f"With these rows for certification ({by_group}) and {least['configurations']} "
-        f"configurations **no gap below {floor:.4f} can be certified**, for any code. bitveil "
-        "refuses smaller goals today. With a single configuration the limit would be "
-        f"{least['alone']:.4f}."
+        "With these rows for certification, a code that reveals nothing has the bound "
+        f"{least_gap(sizes, row['delta']):.3f}. At a lower level some rows stay blank, whatever "
+        "the method."
     )
 
 
-def _certified(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    found = certified_accuracy(rows)
-    yield Heading(f"{dataset}: certified")
+def _certified(rows: pd.DataFrame) -> Iterator[Block]:
+    found = reached(rows, "certified", LEVELS)
+    yield Heading(f"{_name(rows)}: at a certified gap")
     if found.empty:
         yield Text("No method in these records has codes that can be certified.")
         return
-    yield _figure(dataset, "bound")
-    order = _best_first(rows, found["method"].unique())
-    known = certified_accuracy(rows[rows["method"].isin(TREES)], bound="bound_fare")
-    lines = [
-        *_accuracies(found, order),
-        *_accuracies(known, [m for m in order if m in set(known["method"])], FARE),
-    ]
-    yield _table_of_levels("certified gap ≤", lines)
-    over = found[found["worst"] > found["level"]]
-    picks = int(found["certified"].sum())
+    yield _figure(rows, "certified")
+    fare = reached(rows[rows["method"].isin(TREES)], "fare", LEVELS)
+    yield _levels("certified gap", rows, found, _fare_lines(rows, fare))
+    over = found[found["variation"] > found["level"]]
     yield Text(
-        f"Accuracy on the test rows in %, for {picks} certified choices. – means that no choice "
-        "is certified. In brackets is the number of certified splits, if not all. Bold is the "
-        "highest accuracy of the competing methods that are certified on all splits with the "
-        "corrected bound. "
-        + (
-            "For all of these choices, the total variation between the groups' codes on the test "
-            "rows is within the level."
-            if over.empty
-            else "For some of these choices the total variation on the test rows is above the "
-            "level (it is measured on a sample, which makes it a little too large): "
-            + "; ".join(
-                f"{title(row['method'])} at {row['level']:.2f}: {row['worst']:.3f}"
-                for _, row in over.iterrows()
-            )
-            + "."
-        )
+        f"Accuracy on the test rows in %, mean ± standard deviation over splits. {_BOLD} For each "
+        "number one configuration is chosen on the rows to select, and certified once. A row gets "
+        "its code with the probability that brings the bound to the level. All other rows stay "
+        "blank, and get the majority's answer. **Each number alone holds with probability "
+        f"{confidence(rows)}, not all at once.** In {len(over)} of {len(found)} cases (a method, "
+        "a level and a split) the total variation measured on the test rows is above the level. "
+        "This measurement is on average a little too large. "
+        + (_FARE_TEXT if len(fare) else "")
+        + _own_goals(rows)
+        + explained(found["method"].unique())
     )
 
 
-def _best_first(rows: pd.DataFrame, methods: Iterable[Any]) -> list[str]:
-    """Sort methods by certified area, then by the worst attacker's area, unranked ones last."""
+_BOLD = "Bold is the highest of the competing methods."
 
-    found = areas(rows, unprotected=UNPROTECTED)
-    by = {kind: some.set_index("method")["mean"].to_dict() for kind, some in found.groupby("kind")}
-    low = -math.inf
-
-    def place(method: str) -> tuple[bool, float, float]:
-        bound, attack = (by.get(kind, {}).get(method, low) for kind in ("bound", "attack_gap"))
-        return not ranked(method), -bound, -attack
-
-    return sorted(map(str, methods), key=place)
-
-
-def _accuracies(found: pd.DataFrame, order: list[str], note: str = "") -> list[tuple[str, ...]]:
-    """A line for each method, with its accuracy at each level."""
-
-    there = {(row["method"], row["level"]): row for _, row in found.iterrows()}
-    lines = []
-    for method in order:
-        cells = [_accuracy(there[method, level], [*there.values()], note) for level in LEVELS]
-        lines.append((label(method) + (f"; {note}" if note else ""), *cells))
-
-    return lines
-
-
-def _accuracy(row: "pd.Series[Any]", others: "list[pd.Series[Any]]", note: str) -> str:
-    """One cell. The highest accuracy of its level is bold."""
-
-    if row["certified"] == 0:
-        return "–"
-    text = _with_spread(row["accuracy"], row["sd"], row)
-    known = [other for other in others if other["level"] == row["level"] and _competes(other)]
-    highest = max((other["accuracy"] for other in known), default=math.inf)
-
-    return f"**{text}**" if not note and _competes(row) and row["accuracy"] == highest else text
-
-
-def _competes(row: "pd.Series[Any]") -> bool:
-    return ranked(row["method"]) and row["certified"] == row["splits"]
-
-
-def _with_spread(mean: float, sd: float, row: "pd.Series[Any]") -> str:
-    """An accuracy in per cent, its spread, and the number of splits if not all."""
-
-    spread = f" ± {100 * sd:.1f}" if row["certified"] > 1 else ""
-
-    return f"{100 * mean:.1f}{spread}" + of_splits(row["certified"], row["splits"])
-
-
-def _table_of_levels(name: str, lines: Iterable[tuple[str, ...]]) -> PageTable:
-    return PageTable((name, *(f"{level:.2f}" for level in LEVELS)), tuple(lines))
-
-
-def _figure(dataset: str, gap: Gap) -> Figure:
-    name, along = GAPS[gap]
-
-    return Figure(
-        f"{dataset}-{name}.svg",
-        f"Accuracy on the test rows of {dataset} against the {along}, a line for each method",
-    )
-
-
-def _area_table(rows: pd.DataFrame) -> Iterator[Block]:
-    found = areas(rows, unprotected=UNPROTECTED, intervals=True)
-    yield Heading(f"{rows['dataset'].iloc[0]}: areas")
-    if found.empty:
-        yield Text(
-            f"There are no areas. They need records of `{UNPROTECTED}`, with an accuracy at least "
-            f"{100 * LEAST_USE:.1f} points above that of the majority class."
-        )
-        return
-    there = {(row["method"], row["kind"]): row for _, row in found.iterrows()}
-    yield PageTable(
-        ("method", *(NAMES[kind] for kind in GAPS)),
-        tuple(
-            (label(method), *(_area(there, method, kind) for kind in GAPS))
-            for method in _best_first(rows, found["method"].unique())
-        ),
-    )
-    yield Text(
-        "The area under the accuracy as a function of the gap. It is 0 for the majority class at "
-        "every gap, and 1 for the accuracy without protection at a gap of 0. Gaps go up to the "
-        f"gap of `{UNPROTECTED}`. Bold is the highest of the competing methods. {OUTSIDE} means "
-        "outside the ranking, – a representation that cannot be certified. In brackets is the "
-        "bootstrap interval of 95 % over the test rows, averaged over splits, with fixed choices "
-        "and box. It assumes that all choices err on the same rows, which makes it as wide as "
-        "possible."
-    )
-
-
-def _area(there: "dict[tuple[Any, Any], pd.Series[Any]]", method: str, kind: str) -> str:
-    """One cell. The highest area of its kind is bold."""
-
-    if (method, kind) not in there:
-        return "–"
-    row = there[method, kind]
-    text = f"{row['mean']:.3f}" + (f" ± {row['sd']:.3f}" if row["splits"] > 1 else "")
-    if not math.isnan(row["low"]):
-        text += f" ({row['low']:.2f} to {row['high']:.2f})"
-    known = [each["mean"] for (m, k), each in there.items() if k == kind and ranked(m)]
-
-    return f"**{text}**" if ranked(method) and row["mean"] == max(known) > 0 else text
-
-
-def _measured_gaps(dataset: str, rows: pd.DataFrame) -> Iterator[Block]:
-    """The accuracies at measured gaps."""
-
-    yield Heading(f"{dataset}: attackers and classifiers")
-    kinds: tuple[Gap, Gap] = ("attack_gap", "gap")
-    for gap in kinds:
-        found = reached(rows, gap)
-        yield _figure(dataset, gap)
-        yield _table_of_levels(
-            f"gap of the {NAMES[gap]} ≤",
-            _accuracies(found, _best_first(rows, found["method"].unique())),
-        )
-    yield Text(
-        "Accuracy on the test rows in %, at gaps on the rows for selection. – means that no "
-        "configuration is within the gap."
-    )
-
-
-def _chosen_models(rows: pd.DataFrame) -> Iterator[Block]:
-    """All scores of the models chosen at one level."""
-
-    dataset = rows["dataset"].iloc[0]
-    yield Heading(f"{dataset}: models within an attack gap of {LEVEL:.2f}")
-    free = chosen(rows[rows["method"] == UNPROTECTED], "attack_gap", math.inf)
-    picked = chosen(rows, "attack_gap", LEVEL)
-    order = _best_first(rows, picked["method"].unique())
-    lines = [_scores(picked[picked["method"] == m], rows, label(m)) for m in order]
-    if len(free):
-        lines.append(_scores(free, rows, f"{title(UNPROTECTED)}, without a limit"))
-    yield PageTable(_SCORE_COLUMNS, tuple(lines))
-    without = [str(m) for m in rows["method"].unique() if m not in set(picked["method"])]
-    yield Text(
-        "Means over splits, on the test rows, for the most accurate configuration whose worst "
-        f"attacker is within {LEVEL:.2f} on the rows for selection. Parity gap, odds (the larger "
-        "difference of true or false positive rates) and impact (the lowest rate of positive "
-        "answers over the highest) are those of the worst of the four classifiers. Information is "
-        "in bits: that of the whole code about the group, and the paper's sum over single bits. "
-        + (f"Not within it on any split: {', '.join(map(title, without))}." if without else "")
-    )
-
-
-_SCORE_COLUMNS = (
-    "method",
-    "accuracy",
-    "AUC",
-    "parity gap",
-    "odds",
-    "impact",
-    "joint bits",
-    "sum over bits",
-    "attack gap",
-    "attack AUC",
-    "best attacker",
+_FARE_TEXT = (
+    "The lines with FARE's own bound are the same trees with the bound of their paper. The slack "
+    "that their choice expects comes from the rows to certify, which is in their favour. "
 )
 
 
-def _scores(some: pd.DataFrame, rows: pd.DataFrame, name: str) -> tuple[str, ...]:
-    splits = rows.loc[rows["method"] == some["method"].iloc[0], "seed"].nunique()
-    odds = some[["test_true_positive_rate", "test_false_positive_rate"]].max(axis=1).mean()
-    families = some["test_attack_family"].value_counts()
+def _own_goals(rows: pd.DataFrame) -> str:
+    """What is different for methods with goals of their own, if there are any."""
+
+    named = " and ".join(map(title, _goals(rows)))
 
     return (
-        name + of_splits(len(some), splits),
-        f"{100 * some['test_accuracy'].mean():.1f}",
-        *(_mean_text(some, column) for column in ("test_auc", "test_gap")),
-        f"{odds:.3f}",
-        *(_mean_text(some, column) for column in ("test_impact",)),
-        *(_mean_text(some, column, 4) for column in ("test_information_bits", "test_neuron_bits")),
-        *(_mean_text(some, column) for column in ("test_attack_gap", "test_attack_auc")),
-        ", ".join(str(family) for family in families.index),
+        f"{named} gets all rows but those for the test, and a goal. It splits the rows, certifies "
+        "the goal and leaves rows blank by itself. We take the fit with the largest goal within "
+        "the level. "
+        if named
+        else ""
     )
 
 
-def _mean_text(some: pd.DataFrame, column: str, digits: int = 3) -> str:
-    value = some[column].mean() if column in some else np.nan
+def _goals(rows: pd.DataFrame) -> list[str]:
+    """The methods that have goals of their own."""
 
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    goals = rows["own_goal"] if "own_goal" in rows else pd.Series(float("nan"), rows.index)
+
+    return [str(name) for name in rows.loc[goals.notna(), "method"].unique()]
 
 
-def _leak(rows: pd.DataFrame) -> Iterator[Block]:
-    """The paper's own number beside the information of its codes."""
+def _name(rows: pd.DataFrame) -> str:
+    return str(rows["dataset"].iloc[0])
+
+
+def _figure(rows: pd.DataFrame, kind: Kind) -> Figure:
+    name, along = AXES[kind]
+
+    return Figure(
+        f"{_name(rows)}-{name}.svg",
+        f"Accuracy on the test rows of {_name(rows)} against the {along}, a line for each method",
+    )
+
+
+def _levels(
+    name: str, rows: pd.DataFrame, found: pd.DataFrame, more: Iterable[tuple[str, ...]] = ()
+) -> PageTable:
+    """A line for each method, with its accuracy at each level."""
+
+    values = means(found)
+    most = values[values["method"].map(ranked).astype(bool)].groupby("level")["value"].max()
+    lines = [
+        (_named(rows, method), *(_accuracy(row, most) for row in _records(values, method)))
+        for method in best_first(found)
+    ]
+
+    return PageTable((name, *(f"{level:.2f}" for level in LEVELS)), (*lines, *more))
+
+
+def _named(rows: pd.DataFrame, method: str) -> str:
+    """The label of a method, and the number of its splits if it lacks some."""
+
+    ran = rows.loc[rows["method"] == method, "seed"].nunique()
+
+    return label(method) + of_splits(ran, rows["seed"].nunique())
+
+
+def _records(values: pd.DataFrame, method: str) -> list[dict[str, Any]]:
+    """The rows of a method, in the order of the levels."""
+
+    some = values[values["method"] == method].sort_values("level").to_dict("records")
+
+    return [{str(name): value for name, value in row.items()} for row in some]
+
+
+def _accuracy(row: dict[str, Any], most: "pd.Series[float]") -> str:
+    text = percent(row["value"], row["sd"])
+    is_best = ranked(row["method"]) and row["value"] == most[row["level"]]
+
+    return f"**{text}**" if is_best else text
+
+
+def _fare_lines(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, ...]]:
+    if found.empty:
+        return
+    values = means(found)
+    for method in best_first(found):
+        cells = (percent(row["value"], row["sd"]) for row in _records(values, method))
+        yield f"{_named(rows, method)}; FARE's own bound", *cells
+
+
+def _measured(rows: pd.DataFrame) -> Iterator[Block]:
+    """The accuracies at equal gaps on the test rows."""
+
+    kinds: tuple[Kind, Kind] = ("attack_gap", "gap")
+    yield Heading(f"{_name(rows)}: at an equal gap on the test rows")
+    yield Text(
+        "Nothing is certified here, so representations of real numbers take part. A configuration "
+        "is chosen on the rows to select. Then rows stay blank until the gap on the test rows is "
+        "at the level, for all methods alike. The attackers and the classifiers are of four "
+        "families. A stronger attacker can find more in real numbers."
+    )
+    for kind in kinds:
+        yield _figure(rows, kind)
+        yield _levels(GAP_NAMES[kind], rows, reached(rows, kind, LEVELS))
+    yield Text(
+        "Accuracy on the test rows in %, mean ± standard deviation over splits. "
+        + " ".join((_BOLD, explained(rows["method"].unique())))
+    )
+
+
+def _against_rule(rows: pd.DataFrame) -> Iterator[Block]:
+    """bitveil beside the best single bit, at equal variation on the test rows."""
+
+    found = reached(rows, "variation", LEVELS)
+    if RULE not in set(found["method"]):
+        return
+    ours = [m for m in best_first(found) if is_ours(m)]
+    yield Heading(f"{_name(rows)}: against the closed-form rule")
+    for column, kind in (("accuracy", "accuracy in %"), ("task_bits", "bits about the target")):
+        yield PageTable(
+            (f"{kind}, at a total variation of", *(f"{level:.2f}" for level in LEVELS)),
+            tuple(
+                (_named(rows, method), *_beside_rule(found, column, method))
+                for method in (RULE, *ours)
+            ),
+        )
+    yield Text(
+        "The rule publishes one bit: the answer of a classifier that is best within the gap, if "
+        "the predictions of target and group that it reads are right. A code of several bits can "
+        "say more about the target within the same gap. The total variation is that on the test "
+        "rows. Rows stay blank as in the tables above. In brackets: the difference in points of "
+        "accuracy, and the ratio of bits, over the splits that both ran."
+    )
+
+
+def _beside_rule(found: pd.DataFrame, column: str, method: str) -> Iterator[str]:
+    """The values of a method at each level, with its distance from the rule."""
+
+    by = found.pivot_table(index=["level", "seed"], columns="method", values=column)
+    for level in LEVELS:
+        at = by.loc[level]
+        mine, both = at[method].dropna(), at[[RULE, method]].dropna()
+        text = _spread(mine.mean(), mine.std(), column)
+        difference = _distance(both[RULE].mean(), both[method].mean(), column)
+        yield text if method == RULE else f"{text} ({difference})"
+
+
+def _distance(rule: float, mine: float, column: str) -> str:
+    """How far a value is from that of the rule.
+
+    Example:
+        >>> _distance(0.80, 0.81, "accuracy"), _distance(0.1, 0.15, "task_bits")
+        ('+1.0', '1.50 ×')
+    """
+
+    if column == "accuracy":
+        return f"{100 * (mine - rule):+.1f}"
+
+    return f"{mine / rule:.2f} ×" if rule > 0 else "–"
+
+
+def _spread(mean: float, sd: float, column: str) -> str:
+    """A score, and its spread over splits if there is one. Shares are in per cent."""
+
+    if math.isnan(mean):
+        return "–"
+    if column in ("accuracy", "share"):
+        return percent(mean, sd)
+
+    return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
+
+
+_BESIDE = {
+    "accuracy": "accuracy",
+    "share": "rows with a code",
+    "task_bits": "bits about the target",
+    "log_loss": "log-loss",
+    "auc": "AUC",
+    "variation": "total variation",
+    "attack_auc": "attack AUC",
+}
+"""The scores beside accuracy, and their names."""
+
+
+def _beside_accuracy(rows: pd.DataFrame) -> Iterator[Block]:
+    """All scores at one level, certified and with attackers alone."""
+
+    kinds: tuple[Kind, Kind] = ("certified", "attack_gap")
+    yield Heading(f"{_name(rows)}: beside accuracy, at {LEVEL:.2f}")
+    for kind in kinds:
+        found = reached(rows, kind, [LEVEL])
+        if len(found):
+            lines = [_scores(found, m, _named(rows, m)) for m in best_first(found)]
+            free = reached(rows[rows["method"] == UNPROTECTED], kind, [1.0])
+            if len(free):
+                lines.append(_scores(free, UNPROTECTED, f"{title(UNPROTECTED)}, no limit"))
+            yield PageTable((f"{GAP_NAMES[kind]} {LEVEL:.2f}", *_BESIDE.values()), tuple(lines))
+    yield Text(
+        "Means ± standard deviations over splits, on the test rows. Accuracy and rows with a code "
+        "are in %, log-loss is in nats. Accuracy, bits, log-loss and total variation count blank "
+        "rows too, with the majority's answer and the shares of the target. The AUCs of the "
+        "target, and of the best attacker for the group, are of the rows with a code"
+        + (", or of all rows if a method leaves blanks by itself. " if _goals(rows) else ". ")
+        + _more_than_single_bits(rows)
+        + explained(rows["method"].unique())
+    )
+
+
+def _scores(found: pd.DataFrame, method: str, name: str) -> tuple[str, ...]:
+    some = found[found["method"] == method]
+
+    return name, *(_spread(some[column].mean(), some[column].std(), column) for column in _BESIDE)
+
+
+def _more_than_single_bits(rows: pd.DataFrame) -> str:
+    """How often the codes of the paper's method reveal more than the number that it reports."""
 
     some = rows[rows["method"] == "paper"]
     if some.empty or "test_neuron_bits" not in some:
-        return
-    some = some.assign(gamma=some["settings"].map(lambda settings: settings["gamma"]))
+        return ""
     more = (some["test_information_bits"] > some["test_neuron_bits"]).sum()
-    columns = ["test_neuron_bits", "test_information_bits", "test_variation", "test_attack_gap"]
-    means = some.groupby("gamma")[[*columns, "test_attack_auc", "test_accuracy"]].mean()
-    yield Heading(f"{rows['dataset'].iloc[0]}: the paper in its own terms")
-    yield PageTable(
-        (
-            *("γ", "sum over single bits", "joint bits", "total variation", "attack gap"),
-            *("attack AUC", "accuracy"),
-        ),
-        tuple(
-            (
-                f"{gamma:.3g}",
-                *(f"{row[name]:.4f}" for name in columns[:2]),
-                *(f"{row[name]:.3f}" for name in (*columns[2:], "test_attack_auc")),
-                f"{100 * row['test_accuracy']:.1f}",
-            )
-            for gamma, row in zip(means.index, means.to_dict("records"), strict=True)
-        ),
-    )
-    yield Text(
-        "The paper penalises the information of single bits about the group, and reports its sum. "
-        f"In {more} of {len(some)} configurations the whole code reveals more than this sum. "
-        "Means over splits, on the test rows. The attackers took no part in the training."
+
+    return (
+        "The paper reports the summed information of single bits about the group. In "
+        f"{more} of {len(some)} of its configurations the whole code reveals more. "
     )
 
 
@@ -363,3 +352,44 @@ def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         tuple(lines),
     )
     yield Text("Means over finished configurations, on machines that also did other work.")
+
+
+def _run(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
+    """What was run: when, with which versions, for how long, and what did not finish."""
+
+    statuses = Counter(record["status"] for record in records)
+    seeds = sorted({record["seed"] for record in records})
+    counted = ", ".join(f"{n} {status}" for status, n in statuses.most_common())
+    yield Heading(f"{records[0]['dataset']}: what was run")
+    yield Text(
+        f"{len(records)} configurations: {counted}. Splits: {', '.join(map(str, seeds))}. Date: "
+        f"{dates(records)}. Processor time: {minutes(records):,.0f} minutes. Versions: "
+        f"{versions(records)}."
+    )
+
+
+def dates(records: Iterable[dict[str, Any]]) -> str:
+    """The first and the last date of the records."""
+
+    known = sorted({str(record["date"]) for record in records})
+
+    return " to ".join(dict.fromkeys((known[0], known[-1])))
+
+
+def minutes(records: Iterable[dict[str, Any]]) -> float:
+    """The minutes of processor time, or by the clock for records without it."""
+
+    clocks = ("seconds", "seconds_shared", "seconds_scoring")
+
+    return sum(r.get("seconds_cpu") or sum(r.get(c, 0.0) for c in clocks) for r in records) / 60
+
+
+def versions(records: Iterable[dict[str, Any]]) -> str:
+    """The versions of the packages that made the records."""
+
+    table = pd.DataFrame(records)
+    packages = ("bitveil", "python", "torch", "scikit-learn", "numpy")
+
+    return ", ".join(
+        f"{name} {' and '.join(map(str, sorted(table[name].unique())))}" for name in packages
+    )

@@ -1,163 +1,115 @@
-"""Standings: the accuracies at certified and measured gaps, and which method is ahead."""
+"""Standings: the accuracies at equal gaps, and which methods are ahead of bitveil."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
-import numpy as np
 import pandas as pd
 
-from bitveil.benchmark.fronts import Gap, areas, choice, has_bound
-from bitveil.certificates.planning import least_gap
+from bitveil.benchmark.fronts import Kind, reached
+from bitveil.benchmark.names import ranked
 
-__all__ = [
-    "LEVELS",
-    "beaten",
-    "certified_accuracy",
-    "least_certified",
-    "reached",
-    "standing",
-    "standings",
-]
+__all__ = ["COMPARED", "LEVELS", "ahead", "best_first", "means", "places", "standings"]
 
 LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
 """The gaps at which accuracies are reported."""
 
-REACHED = "dataset method level accuracy sd certified splits variation worst".split()
-"""The columns of `reached`."""
+COMPARED: tuple[Kind, ...] = ("certified", "attack_gap", "gap")
+"""The kinds of gaps at which methods are compared."""
 
-STANDING = "dataset kind level method value sd splits of".split()
-"""The columns of `standings`."""
+_PLACE = ["dataset", "kind", "level"]
+_EQUAL = 1e-9  # a smaller difference is a rounding error
+_NO_USE = 1e-3  # a smaller highest gain sorts nothing
 
 
-def certified_accuracy(
-    table: pd.DataFrame, levels: Sequence[float] = LEVELS, *, bound: str = "bound"
-) -> pd.DataFrame:
-    """The test accuracy at certified gaps, for every data set and method.
+def means(found: pd.DataFrame, column: str = "accuracy") -> pd.DataFrame:
+    """The mean and the standard deviation of a score over splits.
 
     Arguments:
-        table: The finished records: see `done`.
+        found: The result of `fronts.reached`.
+        column: The score.
+
+    Returns:
+        A row for each data set, method and level, with `value`, `sd` and `splits`. The standard
+        deviation of a single split is NaN.
+    """
+
+    groups = found.groupby(["dataset", "method", "level"], sort=False)[column]
+
+    return groups.agg(value="mean", sd="std", splits="size").reset_index()
+
+
+def standings(table: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
+    """All numbers that compare methods: a row for each data set, kind, level and method.
+
+    Arguments:
+        table: The finished records: see `fronts.done`.
         levels: The gaps.
-        bound: The column of the bound: `"bound"` is corrected for all configurations,
-            `"bound_alone"` for none; `"bound_fare"` is FARE's bound, corrected for none.
-
-    Returns:
-        A row for each data set, method and level: the mean accuracy and its spread over the splits
-        with a certified configuration; the number of these splits and of all splits; and the mean
-        and the largest total variation of the choices on the test rows.
     """
 
-    if bound not in table:
-        return pd.DataFrame(columns=REACHED)
+    some = {kind: reached(table, kind, levels) for kind in COMPARED}
 
-    return reached(table.assign(bound=table[bound]), "bound", levels)
-
-
-def reached(table: pd.DataFrame, gap: Gap, levels: Sequence[float] = LEVELS) -> pd.DataFrame:
-    """The test accuracy at gaps of any kind: like `certified_accuracy`.
-
-    Methods without a gap of this kind have no rows.
-    """
-
-    found = []
-    for (dataset, method), rows in table.groupby(["dataset", "method"], sort=False):
-        cells = [cell for _, cell in rows.groupby("seed")]
-        if gap == "bound" and not any(has_bound(cell) for cell in cells):
-            continue
-        for level in levels:
-            chosen = [c for cell in cells if (c := choice(cell, gap, level)) is not None]
-            accuracies = [c["test_accuracy"] for c in chosen] or [np.nan]
-            variations = [c.get("test_variation", np.nan) for c in chosen] or [np.nan]
-            found.append(
-                (
-                    *(dataset, method, level, np.mean(accuracies), np.std(accuracies)),
-                    *(len(chosen), len(cells), np.mean(variations), np.max(variations)),
-                )
-            )
-
-    return pd.DataFrame(found, columns=REACHED)
+    return pd.concat(
+        [means(found).assign(kind=kind) for kind, found in some.items() if len(found)],
+        ignore_index=True,
+    )
 
 
-def standings(table: pd.DataFrame, *, unprotected: str) -> pd.DataFrame:
-    """All numbers that compare methods, one in each row.
+def places(stands: pd.DataFrame) -> int:
+    """How many numbers are compared: each data set, kind and level counts once."""
 
-    Returns:
-        A row for each data set, kind of gap, level and method: the accuracy at the level, or the
-        area if the level is missing; its spread over splits; and the number of splits that have
-        it, and of all splits.
-    """
-
-    found = areas(table, unprotected=unprotected).rename(columns={"mean": "value"})
-    kinds: tuple[Gap, ...] = ("gap", "attack_gap", "bound")
-    some = [
-        found.assign(level=np.nan, of=found["splits"])[STANDING],
-        *(standing(reached(table, gap), gap) for gap in kinds),
-    ]
-
-    return pd.concat([each for each in some if len(each)], ignore_index=True)
+    return len(stands[_PLACE].drop_duplicates())
 
 
-def standing(found: pd.DataFrame, kind: str) -> pd.DataFrame:
-    """The result of `certified_accuracy` or `reached`, in the form of `standings`."""
-
-    names = {"accuracy": "value", "splits": "of", "certified": "splits"}
-
-    return found.rename(columns=names).assign(kind=kind)[STANDING]
-
-
-def beaten(stands: pd.DataFrame, ours: Sequence[str]) -> pd.DataFrame:
-    """Where other methods beat some of the methods: every number in which another is higher.
-
-    An accuracy counts if at least one split has it. It beats a missing one.
+def ahead(stands: pd.DataFrame, ours: Iterable[str]) -> pd.DataFrame:
+    """Where other methods are ahead of every one of ours that ran on the data set.
 
     Arguments:
         stands: The result of `standings`.
-        ours: The methods that others may beat.
+        ours: The methods that others may be ahead of.
 
     Returns:
-        The rows of the winners, with columns `over`, the methods that each beats; `all`, whether
-        these are all of `ours` that ran on the data set; and `clear`, whether it is also above the
-        best of them by more than the spreads of both over splits.
+        The rows of those ahead, with `best`, `best_sd` and `best_method`, the highest of ours (NaN
+        if none has such a number), and `clear`: whether the difference is larger than both
+        standard deviations over splits together, or ours have no number. The difference of single
+        splits is never clear.
 
     Example:
         >>> stands = pd.DataFrame({
         ...     "dataset": "d", "kind": "gap", "level": 0.1, "method": ["ours", "a", "b"],
         ...     "value": [0.8, 0.9, 0.7], "sd": 0.01,
         ... })
-        >>> beaten(stands, ["ours"])["method"].tolist()
-        ['a']
-        >>> certified = stands.assign(kind="bound")[stands["method"] != "ours"]
-        >>> beaten(pd.concat([stands, certified]), ["ours"])[["kind", "method"]].values.tolist()
-        [['bound', 'a'], ['bound', 'b'], ['gap', 'a']]
+        >>> ahead(stands, ["ours"])[["method", "best", "clear"]].values.tolist()
+        [['a', 0.8, True]]
     """
 
-    there = stands[stands["method"].isin(ours)].groupby("dataset")["method"].unique().to_dict()
-    found = []
-    for (dataset, _, _), rows in stands.groupby(["dataset", "kind", "level"], dropna=False):
-        values = rows.set_index("method")["value"]
-        best = rows[rows["method"].isin(ours)].nlargest(1, "value")
-        beyond = max((best["value"] + best["sd"]).dropna(), default=-np.inf)
-        for _, row in rows[~rows["method"].isin(ours) & rows["value"].notna()].iterrows():
-            known = ((name, values.get(name, np.nan)) for name in there.get(dataset, []))
-            mine = [name for name, value in known if not value >= row["value"]]
-            if mine:
-                every = len(mine) == len(there[dataset])
-                clear = every and row["value"] - row["sd"] > beyond
-                found.append({**row, "over": mine, "all": every, "clear": clear})
+    mine = stands["method"].isin(list(ours))
+    ran = stands["dataset"].isin(stands.loc[mine, "dataset"].unique())
+    best = stands[mine].sort_values("value").groupby(_PLACE).tail(1)
+    best = best.rename(columns={"method": "best_method", "value": "best", "sd": "best_sd"})
+    known = best[[*_PLACE, "best_method", "best", "best_sd"]]
+    others = stands[~mine & ran].merge(known, how="left", on=_PLACE)
+    found = others[~(others["value"] <= others["best"] + _EQUAL)]
+    beyond = found["value"] - found["sd"] > found["best"] + found["best_sd"]
 
-    return pd.DataFrame(found, columns=[*stands.columns, "over", "all", "clear"])
+    return found.assign(clear=beyond | found["best"].isna()).reset_index(drop=True)
 
 
-def least_certified(table: pd.DataFrame) -> pd.DataFrame:
-    """The smallest gap that the rows for certification can certify, for a code without leakage.
+def best_first(found: pd.DataFrame, column: str = "level") -> list[str]:
+    """The methods, best first, and last those that do not compete.
 
-    Returns:
-        A row for each data set, alone and corrected for all configurations.
+    They are sorted by their gain over the majority, as a share of the highest gain in each column
+    of a table, mean over columns.
+
+    Arguments:
+        found: The result of `fronts.reached`.
+        column: What the columns of the table are: `"level"` or `"dataset"`.
+
+    Example:
+        >>> best_first(pd.DataFrame({"method": ["a", "b"], "level": 0.1, "gain": [0.1, 0.2]}))
+        ['b', 'a']
     """
 
-    found = []
-    for dataset, rows in table.groupby("dataset", sort=False):
-        row = rows.iloc[0]
-        sizes, n = row["rows_certify_by_group"], row["configurations"]
-        alone, corrected = (least_gap(sizes, row["delta"] / m) for m in (1, n))
-        found.append((dataset, row["groups"], sizes, n, alone, corrected))
+    gains = found.groupby([column, "method"], sort=False)["gain"].mean()
+    most = gains.groupby(level=0).transform("max").clip(lower=_NO_USE)
+    mean = (gains / most).groupby(level=1).mean().sort_values(ascending=False, kind="stable")
 
-    return pd.DataFrame(found, columns="dataset groups rows configurations alone all".split())
+    return sorted(map(str, mean.index), key=ranked, reverse=True)

@@ -66,7 +66,7 @@ INSIDE = (
     "__main__ audits audits.given audits.glance audits.headlines audits.held_out audits.notes "
     "audits.page audits.readings audits.rounding audits.summaries audits.words baselines "
     "baselines.inputs baselines.networks benchmark benchmark.command benchmark.document "
-    "benchmark.intervals benchmark.losses benchmark.overview benchmark.published "
+    "benchmark.losses benchmark.names benchmark.overview benchmark.published "
     "benchmark.sections cautions certificates.attackers certificates.compared checks cli "
     "columns columns.attribute columns.bins columns.cells columns.files columns.fitted "
     "columns.names columns.printing columns.reading columns.values datasets delimited demo "
