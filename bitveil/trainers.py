@@ -19,12 +19,12 @@ from bitveil.steps import say_step
 from bitveil.tasks import DecoderTask, Term, explained, task_information
 from bitveil.training import Epoch, History, Training
 
-__all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
+__all__ = ["HIDDEN_FROM", "HIDDEN_WIDTH", "Candidate", "CellTrainer", "Step", "Trainer"]
 
-_WIDTH = 32
+HIDDEN_WIDTH = 32
 """The width of hidden layers before cells."""
 
-_HIDDEN_FROM = 5_000
+HIDDEN_FROM = 5_000
 """From this many rows to fit on, hidden layers are tried. They learn fewer rows by heart."""
 
 _MARGIN = 0.6
@@ -194,16 +194,16 @@ class CellTrainer:
         They are tried where there are many rows, and judged by the rows to select.
         """
 
-        if len(fit) < _HIDDEN_FROM:
+        if len(fit) < HIDDEN_FROM:
             return self
         select = _double(select)
         straight, behind = (
             self._worth(asked, self._train(asked, fit, hidden=width)[0], select)
-            for width in (0, _WIDTH)
+            for width in (0, HIDDEN_WIDTH)
         )
         clearly = behind - straight > _MARGIN / math.sqrt(len(select))
 
-        return replace(self, hidden=_WIDTH) if clearly else self
+        return replace(self, hidden=HIDDEN_WIDTH) if clearly else self
 
     def _train(self, asked: Weight | Limit, fit: Rows, *, hidden: int) -> tuple[Cells, History]:
         """Train cells of one form, which are in double precision afterwards."""

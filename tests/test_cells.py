@@ -253,7 +253,7 @@ def test_hidden_layers_are_kept_only_if_they_are_better_on_the_rows_to_select(
     two, monkeypatch, better
 ):
     rows, columns = two
-    monkeypatch.setattr("bitveil.trainers._HIDDEN_FROM", 1)
+    monkeypatch.setattr("bitveil.trainers.HIDDEN_FROM", 1)
     good, _ = trained(rows, columns, 0.1)
     blind = Cells(2, 3, 8)  # one code for all
 
@@ -282,7 +282,7 @@ def hidden_model():
 
     X, y, s = leaning_rows(1500)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bitveil.trainers._HIDDEN_FROM", 1)
+        patch.setattr("bitveil.trainers.HIDDEN_FROM", 1)
         patch.setattr("bitveil.trainers._MARGIN", -100.0)
         model = InvariantClassifier(max_gap=0.3, n_bits=3, random_state=0)
         model.fit(X, y, sensitive_features=s, ids=range(1500))

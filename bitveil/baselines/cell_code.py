@@ -9,10 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from bitveil.baselines.limited import LimitedCode
+from bitveil.batches import Rows
 from bitveil.cells import PosteriorColumns
 from bitveil.measures import Measure
 from bitveil.tasks import task_usefulness
-from bitveil.trainers import CellTrainer
+from bitveil.trainers import HIDDEN_FROM, HIDDEN_WIDTH, CellTrainer
 from bitveil.training import Training
 
 __all__ = ["CellCode"]
@@ -27,7 +28,8 @@ class CellCode(LimitedCode):
     Arguments:
         limit: The largest total variation between the groups' codes, from 0 to 1.
         n_bits: The number of bits.
-        width: The width of hidden layers before the cells; 0: none.
+        width: The width of hidden layers before the cells; 0: none. Default: 32 from 5,000 rows
+            on, where `InvariantEncoder` tries them too, and else none.
         random_state: The seed of the first cells.
 
     Attributes:
@@ -46,11 +48,16 @@ class CellCode(LimitedCode):
         limit: float = 0.1,
         *,
         n_bits: int = 6,
-        width: int = 0,
+        width: int | None = None,
         random_state: int | None = None,
     ) -> None:
         super().__init__(limit, n_bits=n_bits, random_state=random_state)
         self.width = width
+
+    def _parts(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
+        """All rows for both: they choose among the last steps, and have features out of fold."""
+
+        return rows, rows
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> CellTrainer:
         classes = ("classes", n_classes), ("classes", n_columns - n_classes + 2)
@@ -59,4 +66,8 @@ class CellCode(LimitedCode):
             columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_
         )
 
-        return replace(trainer, hidden=self.width)
+        width = (
+            (HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0) if self.width is None else self.width
+        )
+
+        return replace(trainer, hidden=width)

@@ -5,7 +5,7 @@ certification, so this class only trains, with the same parts.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, Self
+from typing import Any, Self
 
 import numpy as np
 import torch
@@ -37,7 +37,6 @@ class LimitedCode(BaseEstimator):
     Arguments:
         limit: The largest value of the measure, a total variation from 0 to 1.
         n_bits: The number of bits.
-        engine: `"exact"` lists the codes; `"sampled"` draws them, and also trains a decoder.
         hidden: The widths of the hidden layers.
         epochs: The number of passes over the rows.
         batch_size: The most rows of a batch. None: 8,192, or fewer, but at least 256, if all
@@ -63,7 +62,6 @@ class LimitedCode(BaseEstimator):
         limit: float = 0.1,
         *,
         n_bits: int = 6,
-        engine: Literal["exact", "sampled"] = "exact",
         hidden: Sequence[int] = (64, 64),
         epochs: int = 80,
         batch_size: int | None = None,
@@ -72,7 +70,6 @@ class LimitedCode(BaseEstimator):
     ) -> None:
         self.limit = limit
         self.n_bits = n_bits
-        self.engine = engine
         self.hidden = hidden
         self.epochs = epochs
         self.batch_size = batch_size
@@ -91,19 +88,21 @@ class LimitedCode(BaseEstimator):
         rng = check_random_state(self.random_state)
         self.seed_ = int(rng.randint(2**31))
         X, y, s = np.asarray(X), np.asarray(y), np.asarray(sensitive_features)
-        order = rng.permutation(len(y))
-        fit, select = np.sort(order[len(y) // 5 :]), np.sort(order[: len(y) // 5])
-        sizes = int(y.max()) + 1, int(s.max()) + 1
-        parts = [
-            Rows.of_target(
-                _as_floats(X[rows]), torch.from_numpy(y[rows]), torch.from_numpy(s[rows]), *sizes
-            )
-            for rows in (fit, select)
-        ]
-        trainer = self._trainer(len(fit), X.shape[1], sizes[0])
-        self.encoder_ = trainer(self._asked(), *parts).encoder
+        classes = torch.from_numpy(y), torch.from_numpy(s)
+        rows = Rows.of_target(_as_floats(X), *classes, int(y.max()) + 1, int(s.max()) + 1)
+        fit, select = self._parts(rows, rng)
+        trainer = self._trainer(len(fit), X.shape[1], rows.n_strata)
+        self.encoder_ = trainer(self._asked(), fit, select).encoder
 
         return self
+
+    def _parts(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
+        """The rows to train on, and those that choose the epoch."""
+
+        order = rng.permutation(len(rows))
+        select, fit = np.split(order, [len(rows) // 5])
+
+        return rows[torch.from_numpy(np.sort(fit))], rows[torch.from_numpy(np.sort(select))]
 
     def logits(self, X: ArrayLike) -> NDArray[np.float64]:
         """The logits of the bits, with shape (n, m)."""
@@ -136,18 +135,14 @@ class LimitedCode(BaseEstimator):
         return Limit(self.limit, start=START)
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> Trainer | CellTrainer:
-        sampled = self.engine == "sampled"
         hidden = tuple(self.hidden)
-        measure = Measure(engine=self.engine, n_draws=256)
         batch_size = self.batch_size or min(8192, max(256, n_rows * self.epochs // LEAST_STEPS))
 
         return Trainer(
             Encoding(None, (n_columns,), self.n_bits, hidden),
-            Decoding(
-                "target", sampled, None, self.n_bits, n_classes, hidden, term=task_usefulness
-            ),
-            measure,
-            measure,
+            Decoding("target", False, None, self.n_bits, n_classes, hidden, term=task_usefulness),
+            Measure(),
+            Measure(),
             Training(learning_rate=self.learning_rate),
             self.epochs,
             batch_size,

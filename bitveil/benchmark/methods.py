@@ -123,10 +123,6 @@ def _of(module: str, name: str) -> Callable[..., Any]:
     return make
 
 
-def _sampled(**settings: Any) -> LimitedCode:
-    return LimitedCode(engine="sampled", epochs=30, **settings)
-
-
 def _keeping_erasure(**settings: Any) -> Any:
     return _of("leace", "LinearErasure")(keep_target=True, **settings)
 
@@ -156,7 +152,7 @@ METHODS: dict[str, Method] = {
         "bitveil",
         CellCode,
         _LIMIT,
-        {"n_bits": [2, 3, 4, 6], "width": [0, 32]},
+        {"n_bits": [3, 4, 6]},
         posterior=True,
     ),
     "bitveil-goal": Method(
@@ -165,12 +161,6 @@ METHODS: dict[str, Method] = {
         goals=(0.03, 0.05, 0.08, 0.10, 0.15, 0.20),
     ),
     "bitveil-raw": Method("bitveil, raw columns", LimitedCode, _LIMIT, _BITS),
-    "bitveil-sampled": Method(
-        "bitveil, raw columns, drawn codes of 20 or 32 bits",
-        _sampled,
-        _LIMIT,
-        {**_BITS, "n_bits": [20, 32]},
-    ),
     "adversary": Method(
         "gradient-reversal adversary",
         _of("adversary", "Adversary"),
