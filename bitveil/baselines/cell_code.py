@@ -70,4 +70,4 @@ class CellCode(LimitedCode):
             (HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0) if self.width is None else self.width
         )
 
-        return replace(trainer, hidden=width)
+        return replace(trainer, hidden=tried if self.width is None else self.width)
