@@ -65,9 +65,6 @@ class CellCode(LimitedCode):
         trainer = CellTrainer(
             columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_
         )
-
-        width = (
-            (HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0) if self.width is None else self.width
-        )
+        tried = HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0
 
         return replace(trainer, hidden=tried if self.width is None else self.width)
