@@ -48,7 +48,7 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "rows get a blank instead of a code, so that the bound is at the gap."
     )
     yield Figure(OVERVIEW, "Accuracy on the test rows against the certified gap, by data set")
-    yield from _tables(table)
+    yield from _accuracy_tables(table)
     yield Heading("Where others are ahead")
     yield Text(counted(stands))
     yield counted_by_place(stands)
@@ -84,7 +84,7 @@ def _methods(table: pd.DataFrame) -> list[str]:
     return [m for m in best_first(found, "dataset") if ranked(m)] if len(found) else []
 
 
-def _tables(table: pd.DataFrame) -> Iterator[Block]:
+def _accuracy_tables(table: pd.DataFrame) -> Iterator[Block]:
     methods = _methods(table)
     found = means(reached(table[table["method"].isin(methods)], "certified", AT_LEVELS))
     for level in AT_LEVELS if methods else ():
@@ -107,7 +107,7 @@ def _table_at(level: float, table: pd.DataFrame, values: pd.DataFrame) -> PageTa
 
     datasets = sorted(table["dataset"].unique())
     majority = table.groupby("dataset")["test_majority"].mean()
-    most, free = values.max(), _unprotected(table)
+    most, free = values.max(), _free_accuracy(table)
     lines = [
         (title(str(method)), *(_cell(row.get(d, math.nan), most.get(d)) for d in datasets))
         for method, row in values.iterrows()
@@ -126,7 +126,7 @@ def _cell(value: float, highest: float | None = None) -> str:
     return f"**{text}**" if value == highest else text
 
 
-def _unprotected(table: pd.DataFrame) -> "pd.Series[float]":
+def _free_accuracy(table: pd.DataFrame) -> "pd.Series[float]":
     """The accuracy of each data set without protection, by the name of the data set."""
 
     free = most_accurate(table[table["method"] == UNPROTECTED])
@@ -149,7 +149,7 @@ def draw_overview(table: pd.DataFrame) -> "Drawing":
     from matplotlib.figure import Figure as Drawing
 
     datasets = sorted(map(str, table["dataset"].unique()))
-    methods, free = _methods(table), _unprotected(table)
+    methods, free = _methods(table), _free_accuracy(table)
     rows, columns = math.ceil(len(datasets) / COLUMNS), min(COLUMNS, len(datasets))
     width, height = SIZE_OF_PANEL
     drawing = Drawing(figsize=(width * columns, height * rows + 0.7), layout="constrained")

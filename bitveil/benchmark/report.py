@@ -26,7 +26,7 @@ from bitveil.benchmark.document import (
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
-from bitveil.benchmark.names import explained, label, title
+from bitveil.benchmark.names import label, marks_explained, title
 from bitveil.benchmark.overview import overview, save_overview
 from bitveil.benchmark.plots import draw_all
 from bitveil.benchmark.published import beside
@@ -247,7 +247,7 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
             _settings_row(str(name), rows) for name, rows in table.groupby("method", sort=False)
         ),
     )
-    if marks := explained(table["method"].unique()):
+    if marks := marks_explained(table["method"].unique()):
         yield Text(marks)
 
 
