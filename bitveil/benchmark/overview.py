@@ -11,7 +11,7 @@ from bitveil.benchmark.document import Block, Figure, Heading, Items, PageTable,
 from bitveil.benchmark.fronts import done, most_accurate, reached
 from bitveil.benchmark.losses import counted, counted_by_place
 from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.names import is_ours, ranked, title
+from bitveil.benchmark.names import is_ours, label, marks_explained, ranked, title
 from bitveil.benchmark.plots import LINE_COLOURS, OTHER_COLOUR, SVG_STYLE, fronts
 from bitveil.benchmark.sections import confidence
 from bitveil.benchmark.standings import best_first, means, standings
@@ -47,6 +47,7 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "chosen on the rows to select, and certified once. If its bound is above the gap, some "
         "rows get a blank instead of a code, so that the bound is at the gap."
     )
+    yield Text(_competitors(table))
     yield Figure(OVERVIEW, "Accuracy on the test rows against the certified gap, by data set")
     yield from _accuracy_tables(table)
     yield Heading("Where others are ahead")
@@ -54,6 +55,23 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield counted_by_place(stands)
     yield Heading("What the numbers claim")
     yield Items(tuple(_claims(table)))
+
+
+def _competitors(table: pd.DataFrame) -> str:
+    """How many methods compete, with which kind of representation, and who does not."""
+
+    finite = set(reached(table, "certified", AT_LEVELS)["method"])
+    there = [str(m) for m in table["method"].unique()]
+    competing = [m for m in there if ranked(m)]
+    codes = sum(m in finite for m in competing)
+    outside = ", ".join(label(m) for m in there if not ranked(m))
+
+    return (
+        f"{len(competing)} methods compete. {codes} of them have finite codes, which can be "
+        f"certified. {len(competing) - codes} have real numbers or too many codes, and are "
+        "compared at measured gaps, on the pages of the data sets. "
+        + (f"Outside are {outside}. {marks_explained(there)}" if outside else "")
+    ).strip()
 
 
 def _claims(table: pd.DataFrame) -> Iterator[str]:
@@ -71,8 +89,8 @@ def _claims(table: pd.DataFrame) -> Iterator[str]:
         "Representations of real numbers have no other gap."
     )
     yield (
-        "± is the standard deviation over splits of the rows. They share their test rows. Smaller "
-        "differences mean nothing."
+        "The page of a data set gives the standard deviation over splits (±). Smaller differences "
+        "mean nothing. The splits share their test rows."
     )
 
 

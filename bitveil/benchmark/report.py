@@ -140,9 +140,10 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "on the numbers of rows and the probability of error. If no gain is above 0, nothing "
             "is published.",
             "**Certified.** The rows for certification certify this one configuration, and its "
-            "bound gives λ. So a bound is not corrected for the number of configurations, and "
-            f"holds for every classifier of the codes with probability {confidence(table)}. This "
-            "is true of each number alone, and not of all at once.",
+            "bound gives λ. The bound is about the code without blanks, so λ may depend on it. It "
+            "is not corrected for the number of configurations, and holds for every classifier of "
+            f"the codes with probability {confidence(table)}. This is true of each number alone, "
+            "and not of all at once.",
             "**Equal gap on the test rows.** The gap on the test rows gives λ. The choice is on "
             "the rows for selection, as before.",
             "± is the standard deviation over splits, which share their test rows. The bands in "
