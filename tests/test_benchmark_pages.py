@@ -114,8 +114,8 @@ def test_the_scores_beside_accuracy_count_blanks():
 def test_a_method_with_its_own_goal_is_explained():
     fit = record(0.7, 0.05, method="bitveil-goal", own_goal=0.1, share=0.9, bound_alone=0.09)
 
-    assert "We take the fit with the largest goal" in said([*against(), fit])
-    assert "We take the fit with the largest goal" not in said(against())
+    assert "we take the fit with the largest goal" in said([*against(), fit])
+    assert "we take the fit with the largest goal" not in said(against())
 
 
 def test_failures_and_what_is_missing_are_told():
@@ -184,6 +184,7 @@ def test_the_overview_has_one_figure_and_the_best_methods_first():
         ("majority class", "50.0"),
         ("no protection", "90.0"),
     )
+    assert "3 methods compete: 2 with finite codes" in said(against("paper"))
     (row,) = ahead.rows
     assert row[:2] == ("toy", "6 of 6, 6 clearly: `paper`")
 

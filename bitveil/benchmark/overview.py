@@ -67,11 +67,11 @@ def _competitors(table: pd.DataFrame) -> str:
     outside = ", ".join(label(m) for m in there if not ranked(m))
 
     return (
-        f"{len(competing)} methods compete. {codes} of them have finite codes, which can be "
-        f"certified. {len(competing) - codes} have real numbers or too many codes, and are "
-        "compared at measured gaps, on the pages of the data sets. "
+        f"{len(competing)} methods compete: {codes} with finite codes, which can be certified, "
+        f"and {len(competing) - codes} with real numbers or too many codes. The pages of the data "
+        "sets compare all of them at measured gaps. "
         + (f"Outside are {outside}. {marks_explained(there)}" if outside else "")
-    ).strip()
+    )
 
 
 def _claims(table: pd.DataFrame) -> Iterator[str]:

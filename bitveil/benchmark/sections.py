@@ -117,9 +117,10 @@ def _own_goals(rows: pd.DataFrame) -> str:
     named = " and ".join(map(title, _goals(rows)))
 
     return (
-        f"{named} gets all rows but those for the test, and a goal. It splits the rows, certifies "
-        "the goal and leaves rows blank by itself. We take the fit with the largest goal within "
-        "the level. "
+        f"About {named}: it gets all rows but those for the test, and a goal. It splits the rows, "
+        "certifies the goal and leaves rows blank by itself. Here we take the fit with the "
+        "largest goal within the level. In the tables of measured gaps we choose among its fits "
+        "on the rows to select, which it has seen. "
         if named
         else ""
     )
@@ -253,12 +254,14 @@ def _distance(rule: float, mine: float, column: str) -> str:
     """How far a value is from that of the rule.
 
     Example:
-        >>> _distance(0.80, 0.81, "accuracy"), _distance(0.1, 0.15, "task_bits")
-        ('+1.0', '1.50 ×')
+        >>> _distance(0.80, 0.81, "accuracy"), _distance(0.8, 0.79999, "accuracy")
+        ('+1.0', '+0.0')
+        >>> _distance(0.1, 0.15, "task_bits")
+        '1.50 ×'
     """
 
     if column == "accuracy":
-        return f"{100 * (mine - rule):+.1f}"
+        return f"{round(100 * (mine - rule), 1) + 0.0:+.1f}"  # the sum turns -0.0 into 0.0
 
     return f"{mine / rule:.2f} ×" if rule > 0 else "–"
 
