@@ -1,4 +1,4 @@
-"""The benchmark: cells that resume and fail, the report and the command."""
+"""The benchmark: cells that resume and fail, and the command."""
 
 import json
 import subprocess
@@ -9,17 +9,11 @@ from itertools import count
 import numpy as np
 import pytest
 
-from benchmark_records import against, record
-from bitveil.benchmark import protocol, scoring
+from bitveil.benchmark import command, protocol, scoring
 from bitveil.benchmark import run as running
-from bitveil.benchmark.document import Figure, PageTable, markdown
-from bitveil.benchmark.fronts import done
 from bitveil.benchmark.methods import METHODS, Method, Sweep
-from bitveil.benchmark.overview import draw_overview
 from bitveil.benchmark.protocol import problem, split
-from bitveil.benchmark.report import pages, write
 from bitveil.benchmark.run import Cell, Plan, cells, read_results
-from bitveil.benchmark.standings import least_certified
 from bitveil.datasets import catalogue, make_gaussian_groups
 from bitveil.datasets.catalogue import entries
 from bitveil.datasets.dataset import Entry
@@ -150,165 +144,6 @@ def test_records_without_processor_time_count_by_the_clock(toys, tmp_path):
     assert [r["status"] for r in records] == ["done", "over budget"]
 
 
-# The report
-
-
-def said(records):
-    return "".join(markdown(page.title, page.blocks) for page in pages(records))
-
-
-def losses(records):
-    """The table of what others do better, on the last page."""
-
-    text = markdown("T", pages(records)[-1].blocks)
-    return [line for line in text.splitlines() if line.startswith("| toy")]
-
-
-def test_the_report_shows_where_bitveil_loses():
-    shown = losses(against(accuracy=0.8, ours=0.7))
-
-    assert any("area, certified" in line and "FCRL" in line for line in shown)
-    assert any("accuracy at certified ≤ 0.10 | 70.00 | **FCRL 80.00**" in line for line in shown)
-    assert any("accuracy at worst attacker ≤ 0.05" in line for line in shown)
-    assert not losses(against(accuracy=0.6, ours=0.7))
-
-
-def test_the_report_compares_the_tree_by_its_own_bound_too():
-    records = against("tree", 0.6, 0.7, bound_fare=0.06)
-    shown = losses(records)
-
-    assert [line.split(" | ")[1] for line in shown] == [
-        "accuracy at certified, trees with FARE's own bound, ≤ 0.08"
-    ]
-    assert "FARE-style tree; FARE's own bound, not corrected" in said(records)
-
-
-def test_the_highest_that_competes_is_bold():
-    records = against(accuracy=0.8, ours=0.7) + [
-        record(0.85, 0.05, method="ceiling", seed=s, bound=False) for s in (0, 1)
-    ]
-    text = said(records)
-
-    assert "| FCRL | – | – | – | **80.0 ± 0.0** |" in text
-    assert "| ceiling: one bit made for this target † | – | 85.0 ± 0.0 |" in text
-
-
-def test_splits_that_are_not_certified_are_counted():
-    records = [record(0.7, 0.05), record(0.7, 0.4, seed=1), *against()[:2]]
-
-    assert "| bitveil, exact | – | – | – | 70.0 (1 of 2) |" in said(records)
-
-
-def test_the_report_says_what_these_rows_cannot_certify():
-    records = against(rows_certify_by_group=[400, 300])
-    for r in records:
-        r["rows_certify_by_group"] = [400, 300]
-    least = least_certified(done(records))["all"].iloc[0]
-
-    assert f"no gap below {np.floor(1e4 * least) / 1e4:.4f} can be certified" in said(records)
-
-
-def test_failures_and_what_is_missing_are_told():
-    failed = {
-        **{k: v for k, v in record(0.5, 0.1, method="cvib").items() if "_" not in k},
-        **{"status": "failed", "error": "ValueError('a | b')", "seconds_scoring": 0.0},
-    }
-    text = said([*against(), failed])
-
-    assert r"| toy | ICVAE / CVIB | failed | `ValueError('a \| b')` | 1 |" in text
-    assert "toy, ICVAE / CVIB: no split 1" in text
-    assert "toy, ICVAE / CVIB, split 0: 1 of 2 configurations" in text
-
-
-def test_a_report_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="none of them finished"):
-        write([{"status": "failed"}], tmp_path)
-
-
-def test_the_same_records_give_the_same_bytes(tmp_path):
-    pytest.importorskip("matplotlib")
-    records = [r for r in against("paper") if r["seed"] == 0]
-    for name in ("one", "two"):
-        write(records, tmp_path / name)
-    one, two = (
-        {path.name: path.read_bytes() for path in sorted((tmp_path / name).rglob("*.*"))}
-        for name in ("one", "two")
-    )
-
-    assert one == two
-    assert sorted(one) == [
-        *("benchmark.md", "losses.md", "overview.svg", "protocol.md", "report.html"),
-        *("toy-attack.svg", "toy-certified.svg", "toy-classifiers.svg", "toy.md"),
-    ]
-    page = one["report.html"].decode()
-    assert "http://" not in page.replace("http://www.w3.org", "")
-    assert page.count("<img ") == 4
-
-
-def test_every_data_set_has_a_page_and_the_losses_come_last():
-    found = pages([*against(), *(r | {"dataset": "other"} for r in against())])
-
-    assert [page.name for page in found] == ["benchmark", "other", "toy", "protocol", "losses"]
-    for page in found[1:3]:
-        text = markdown(page.title, page.blocks)
-        (another,) = {"toy", "other"} - {page.title}
-        assert f"## {page.title}: certified" in text
-        assert f"{another}: " not in text
-
-
-def test_the_overview_has_one_figure_and_one_table():
-    records = against("paper", accuracy=0.8, ours=0.7)
-    overview = pages(records)[0]
-    (table,) = [block for block in overview.blocks if isinstance(block, PageTable)]
-
-    assert sum(isinstance(block, Figure) for block in overview.blocks) == 1
-    assert table.head[0] == "data set"
-    assert table.head[-1] == "no protection"
-    (row,) = table.rows
-    assert dict(zip(table.head, row, strict=True)) == {
-        **{"data set": "toy", "majority class": "50.0", "bitveil, exact": "70.0"},
-        **{"information of single neurons": "**80.0**", "no protection": "90.0"},
-    }
-
-
-def test_an_overview_of_codes_that_nothing_certifies():
-    records = [record(0.7, 0.5), record(0.9, 0.5, method="unprotected", bound=False)]
-    (table,) = [block for block in pages(records)[0].blocks if isinstance(block, PageTable)]
-
-    assert table.rows == (("toy", "50.0", "–", "90.0"),)
-
-
-def test_an_overview_without_bounds_or_protection_still_says_what_it_has():
-    (table,) = [
-        block
-        for block in pages([record(0.7, 0.1, method="fcrl", bound=False)])[0].blocks
-        if isinstance(block, PageTable)
-    ]
-
-    assert table.rows == (("toy", "50.0", "–"),)
-
-
-def test_the_overview_draws_a_panel_for_each_data_set():
-    pytest.importorskip("matplotlib")
-    other = [r | {"dataset": "other"} for r in against("paper")]
-    drawing = draw_overview(done([*against("paper"), *other]))
-    panels = [axes for axes in drawing.axes if axes.get_title(loc="left")]
-
-    assert [axes.get_title(loc="left") for axes in panels] == ["other", "toy"]
-    for axes in panels:
-        heights = [line.get_ydata() for line in axes.lines]
-        assert any(np.allclose(y, 0.5) for y in heights)  # the majority class
-        assert any(np.allclose(y, 0.9) for y in heights)  # no protection
-        assert any(np.nanmax(y) == pytest.approx(0.8) for y in heights)  # the paper
-
-
-def test_text_of_records_cannot_become_markup():
-    text = markdown("T", [PageTable(("a|b",), (("x\ny",),))])
-
-    assert r"| a\|b |" in text
-    assert "| x y |" in text
-
-
 # The command
 
 
@@ -349,6 +184,16 @@ def test_a_cell_by_the_command(toys, bench):
     assert "has records of 2 configurations" in error
 
 
+def test_the_main_data_sets_get_more_splits():
+    words = ["adult", "german"], ["tree"]
+    seeds = {"adult": [0, 1, 2, 3, 4], "german": [0, 1, 2]}
+    found = command._wanted(*words, [], Plan())
+
+    for dataset, numbers in seeds.items():
+        assert [cell.seed for cell in found if cell.dataset == dataset] == numbers
+    assert [cell.seed for cell in command._wanted(*words, [7], Plan())] == [7, 7]
+
+
 @pytest.mark.parametrize(
     ("words", "problem"),
     [
@@ -379,8 +224,6 @@ def test_what_cannot_be_run_is_one_line(bench, monkeypatch, tmp_path, words, pro
     ],
 )
 def test_what_is_not_installed_is_named(bench, monkeypatch, package, words):
-    from bitveil.benchmark import command
-
     if package != "optuna" and words[0] == "run":
         pytest.importorskip("optuna")
     monkeypatch.setattr(command, "find_spec", lambda name: None if name == package else True)

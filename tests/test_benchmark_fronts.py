@@ -1,187 +1,326 @@
-"""The fronts of the benchmark: choices, areas, intervals, standings, and published figures."""
+"""The fronts of the benchmark: blanks, choices, standings, and published figures."""
 
 import numpy as np
 import pandas as pd
 import pytest
+import torch
+from sklearn.metrics import log_loss
 
-from benchmark_records import against, record
+from benchmark_records import SLACK, against, record
 from bitveil.benchmark.document import PageTable
-from bitveil.benchmark.fronts import area, area_interval, areas, choice, chosen, done, front
-from bitveil.benchmark.intervals import interval
+from bitveil.benchmark.fronts import choices, done, most_accurate, reached
 from bitveil.benchmark.methods import METHODS
 from bitveil.benchmark.published import PUBLISHED, beside
-from bitveil.benchmark.standings import LEVELS, beaten, certified_accuracy, standings
+from bitveil.benchmark.standings import COMPARED, LEVELS, ahead, best_first, means, standings
 from bitveil.datasets.catalogue import entries
+from bitveil.information import mutual_information, total_variation
 
-KINDS = ("gap", "attack_gap", "bound")
+KINDS = ("certified", "attack_gap", "gap", "variation")
 GRID = np.linspace(0, 0.5, 26).tolist()
+ALL_ROWS = 1.0  # a level at which all rows have a code
 
 
-def cell_of(random_state, n=12):
-    """Configurations with scores at random, on the test rows others than on those to select."""
+def cell_of(random_state, n=12, **more):
+    """Configurations with scores at random, alike on all rows."""
 
     rng = np.random.default_rng(random_state)
-    rows = [record(*rng.uniform([0.5, 0], [0.9, 0.4]), trial=i) for i in range(n)]
-    tested = rng.uniform(0.5, 0.9, n)
 
-    return pd.DataFrame(rows).assign(test_accuracy=tested)
+    return done([record(*rng.uniform([0.5, 0], [0.9, 0.4]), trial=i, **more) for i in range(n)])
 
 
-# Fronts
+def with_luck(cell, random_state=0):
+    """The same configurations, with other scores on the rows to certify and to test."""
+
+    rng = np.random.default_rng(random_state)
+    gap = rng.uniform(0.01, 0.4, len(cell))
+
+    return cell.assign(
+        certify_variation=gap, bound_alone=gap + SLACK, test_gap=gap, test_attack_gap=gap,
+        test_variation=gap, test_accuracy=rng.uniform(0.5, 0.9, len(cell)),
+    )  # fmt: skip
 
 
-@pytest.mark.parametrize("gap", KINDS)
-@pytest.mark.parametrize("seed", range(5))
-def test_a_larger_gap_never_lowers_what_is_chosen(gap, seed):
-    cell = cell_of(seed)
-    picked = [c["select_accuracy"] for at in GRID if (c := choice(cell, gap, at)) is not None]
-
-    assert picked == sorted(picked)
+# Blanks
 
 
-@pytest.mark.parametrize("gap", KINDS)
-@pytest.mark.parametrize("seed", range(5))
-def test_a_front_is_the_test_accuracy_of_every_choice(gap, seed):
-    cell = cell_of(seed)
-    picked = [choice(cell, gap, level) for level in GRID]
+@pytest.mark.parametrize("share", [0.0, 0.3, 1.0])
+def test_blanks_make_all_scores_as_much_smaller(share):
+    """A code with blanks has one more code: its own table gives all scores."""
 
-    assert front(cell, gap, GRID).tolist() == [
-        0.5 if c is None else c["test_accuracy"] for c in picked
-    ]
+    rng = np.random.default_rng(0)
+    joint = rng.dirichlet(np.full(2 * 2 * 4, 0.5)).reshape(2, 2, 4)  # group, target, code
+    seen = share * joint
+    with_blank = np.concatenate([seen, (1 - share) * joint.sum(2, keepdims=True)], 2)
+    scores = {name: _scores(table) for name, table in (("code", joint), ("blank", with_blank))}
+    of_code, of_blank = scores["code"], scores["blank"]
+    counts = (1e9 * np.stack([joint.sum(2), 0 * joint.sum(2)], 2)).round().ravel()
+    one = joint.sum((0, 2)).argmax()
+    found = record(of_code["accuracy"], 0.0, test_majority=joint.sum((0, 2))[one]) | {
+        "select_counts_linear": counts, "test_counts_linear": counts,
+        "test_variation": of_code["variation"], "test_task_bits": of_code["task_bits"],
+        "test_log_loss": of_code["log_loss"], "select_attack_gap": 1.0, "test_attack_gap": 1.0,
+        "select_accuracy": 1.0,
+    }  # fmt: skip
+    row = reached(done([found]), "attack_gap", [share]).iloc[0]
+
+    assert row["share"] == share
+    for name, value in of_blank.items():
+        assert row[name] == pytest.approx(value, abs=1e-6), name
 
 
-@pytest.mark.parametrize("gap", KINDS)
-def test_the_test_rows_have_no_part_in_a_choice(gap):
+def _scores(joint):
+    """The scores of the best answers, from probabilities over (group, target, code)."""
+
+    by_code, by_target = joint.sum(0), torch.from_numpy(joint.sum(0))
+    posterior = by_code / np.maximum(by_code.sum(0), 1e-300)
+    majority = joint.sum((0, 2)).argmax()
+    answers = np.where(np.arange(joint.shape[2]) == 4, majority, posterior.argmax(0))
+
+    return {
+        "accuracy": by_code[answers, np.arange(joint.shape[2])].sum(),
+        "log_loss": -(by_code * np.log(np.maximum(posterior, 1e-300))).sum(),
+        "task_bits": float(mutual_information(by_target)) / np.log(2),
+        "variation": float(total_variation(torch.from_numpy(joint.sum(1)))),
+    }
+
+
+def test_the_majoritys_answer_has_the_scores_of_its_rows():
+    """On the rows to select another answer may be right more often than on the test rows."""
+
+    rng = np.random.default_rng(0)
+    s, y = rng.integers(2, size=(2, 400))
+    select, test = np.minimum(y, rng.integers(2, size=400)), y
+    counts = {
+        f"{part}_counts_linear": np.bincount(4 * s + 2 * some, minlength=8).tolist()
+        for part, some in (("select", select), ("test", test))
+    }
+    (row,) = done([record(0.6, 0.1, test_majority=test.mean()) | counts]).to_dict("records")
+
+    assert row["select_majority"] == pytest.approx(select.mean())
+    assert row["test_entropy"] == pytest.approx(log_loss(test, np.full(400, test.mean())))
+
+
+# Choices
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_choice_is_the_best_of_all_by_the_rows_to_select(kind, seed):
+    """Compared with a loop over all configurations, in plain numbers."""
+
+    cell = with_luck(cell_of(seed), seed)
+    places, shares = choices(cell, kind, GRID)
+    rows = cell.to_dict("records")
+    of = {"certified": "variation", "variation": "variation", "gap": "gap"}.get(kind, "attack_gap")
+    limited = "bound_alone" if kind == "certified" else f"test_{of}"
+    for level, place, share in zip(GRID, places, shares, strict=True):
+        gains = []
+        for row in rows:
+            gap = row[f"select_{of}"] + (SLACK if kind == "certified" else 0)
+            gains.append(min(1, level / gap) * (row["select_accuracy"] - 0.5))
+        assert gains[place] == pytest.approx(max(gains))
+        assert share == pytest.approx(min(1, level / rows[place][limited]) if level else 0)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_larger_gap_never_lowers_a_front_that_selects_without_luck(kind, seed):
+    front = reached(cell_of(seed), kind, GRID)["accuracy"]
+
+    assert (np.diff(front) >= -1e-12).all()
+    assert front.iloc[0] == 0.5
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_above_all_gaps_a_front_is_the_plain_accuracy(kind):
+    cell = with_luck(cell_of(0))
+    row = reached(cell, kind, [ALL_ROWS]).iloc[0]
+    best = most_accurate(cell).iloc[0]
+
+    assert row["share"] == 1
+    assert row["accuracy"] == best["test_accuracy"] != cell["test_accuracy"].max()
+
+
+@pytest.mark.parametrize(
+    ("kind", "gap"), [("certified", "bound"), *((kind, kind) for kind in KINDS[1:])]
+)
+def test_with_some_blanks_the_gap_is_exactly_the_level(kind, gap):
+    found = reached(with_luck(cell_of(1)), kind, GRID)
+    some, all_rows = found[found["share"] < 1], found[found["share"] == 1]
+
+    np.testing.assert_allclose(some[gap], some["level"])
+    assert (all_rows[gap] <= all_rows["level"]).all()
+    assert len(some) > 2
+    assert len(all_rows) > 2
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_better_encoder_is_ahead_at_every_level(kind):
+    mine, other = cell_of(2), cell_of(2)
+    for part in ("select", "test"):
+        mine[f"{part}_accuracy"] += 0.01
+    fronts = [reached(cell, kind, GRID[1:])["accuracy"] for cell in (mine, other)]
+
+    assert (fronts[0] > fronts[1]).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_code_that_leaks_less_is_ahead_until_all_rows_have_one(kind):
+    fronts = [reached(done([record(0.8, g)]), kind, [0.05, 0.1, 0.6]) for g in (0.2, 0.4)]
+    one, other = (front["accuracy"].to_numpy() for front in fronts)
+
+    assert (one[:2] > other[:2]).all()
+    assert one[2] == other[2] == 0.8
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("accuracy", [0.4, 0.5])
+def test_a_code_without_gain_on_the_rows_to_select_is_not_published(kind, accuracy):
+    row = reached(done([record(accuracy, 0.0, test_accuracy=0.9)]), kind, [0.1]).iloc[0]
+
+    assert row["share"] == row["variation"] == row["gain"] == 0
+    assert row["accuracy"] == 0.5
+    assert row["log_loss"] == pytest.approx(np.log(2))
+    assert np.isnan(row[["auc", "attack_auc"]].to_numpy(float)).all()
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_only_the_rows_to_select_choose(kind):
     cell = cell_of(0)
-    rng = np.random.default_rng(1)
-    numbers = [name for name in cell.select_dtypes("number") if name.startswith("test_")]
-    other = cell.assign(**{name: rng.permutation(cell[name]) for name in numbers})
+    places = [choices(with_luck(cell, seed), kind, GRID).places.tolist() for seed in range(3)]
 
-    assert not other.equals(cell)
-    for level in GRID:
-        assert chosen(cell, gap, level)["trial"].tolist() == (
-            chosen(other, gap, level)["trial"].tolist()
-        )
+    assert places[0] == places[1] == places[2]
 
 
-def test_areas_go_from_the_majority_to_perfection():
-    box = {"accuracy": 0.9, "largest": 0.4}
-    perfect = pd.DataFrame([record(0.9, 0.0, bound=0)])
-    majority = pd.DataFrame([record(0.5, 0.0, bound=0)])
-    leaking = pd.DataFrame([record(0.9, 0.41, bound=0)])
+def test_the_number_of_configurations_does_not_change_a_certificate():
+    """The corrected bound has no part: a configuration is certified alone."""
 
-    assert area(perfect, "gap", **box) == pytest.approx(1)
-    assert area(majority, "gap", **box) == area(leaking, "gap", **box) == 0
-    assert area(pd.DataFrame([record(0.9, 0.2)]), "gap", **box) == pytest.approx(0.5, abs=0.01)
+    row, many = record(0.8, 0.1), record(0.8, 0.1, bound=0.9, configurations=900)
+    one, other = (reached(done([each]), "certified", LEVELS)["accuracy"] for each in (row, many))
+
+    assert one.tolist() == other.tolist()
 
 
-def test_there_is_no_area_where_nothing_is_to_be_kept():
-    free = pd.DataFrame([record(0.502, 0.4)]).assign(dataset="d", method="free", seed=0)
-    useful = free.assign(test_accuracy=0.51, seed=1)
+def test_a_fit_with_its_own_goal_is_taken_as_it_is():
+    fits = [
+        record(accuracy, 0.01, bound_alone=goal - 0.001, own_goal=goal, share=0.8)
+        for accuracy, goal in ((0.8, 0.05), (0.6, 0.10), (0.7, 0.20))
+    ]
+    found = reached(done(fits), "certified", [0.03, 0.05, 0.07, 0.10, 0.15, 0.20])
 
-    assert areas(free, unprotected="free").empty
-    assert areas(pd.concat([free, useful]), unprotected="free")["splits"].tolist() == [1, 1, 1]
-
-
-def test_what_is_certified_is_within_its_bound():
-    rows = pd.concat([cell_of(seed).assign(seed=seed) for seed in range(3)])
-
-    for level in LEVELS:
-        assert (chosen(rows, "bound", level)["bound"] <= level).all()
-    found = certified_accuracy(rows).set_index("level")
-    assert (found["certified"] <= found["splits"]).all()
-    for level, row in found.iterrows():
-        picked = chosen(rows, "bound", level)["test_accuracy"]
-        assert len(picked) == row["certified"]
-        np.testing.assert_allclose(row["accuracy"], picked.mean())
+    assert found["accuracy"].tolist() == [0.5, 0.8, 0.8, 0.6, 0.6, 0.7]  # whatever is better
+    assert found["share"].tolist() == [0, 0.8, 0.8, 0.8, 0.8, 0.8]  # its own blanks
 
 
-def test_without_codes_there_is_no_certificate():
+def test_a_goal_that_was_missed_is_not_claimed():
+    (row,) = reached(
+        done([record(0.8, 0.1, bound_alone=0.2, own_goal=0.1)]), "certified", [0.1]
+    ).to_dict("records")
+
+    assert row["bound"] == pytest.approx(0.1)
+    assert row["accuracy"] == pytest.approx(0.65)
+
+
+def test_without_codes_there_is_no_certificate_and_no_variation():
     table = done(against(bound=False))
 
-    assert set(certified_accuracy(table)["method"]) == {"bitveil"}
-    kinds = areas(table, unprotected="unprotected").groupby("method")["kind"].agg(set)
-    assert "bound" in kinds["bitveil"]
-    assert "bound" not in kinds["fcrl"]
+    for kind in KINDS:
+        there = {"bitveil"} if kind in ("certified", "variation") else set(table["method"])
+        assert set(reached(table, kind, LEVELS)["method"]) == there
+    assert reached(table[table["method"] == "fcrl"], "certified", LEVELS).empty
 
 
-def test_the_interval_is_around_the_counts_and_narrows_with_rows():
-    counts = np.array([60, 20, 20, 100, 80, 20, 20, 80])
-    few = {"test_counts_linear": counts, "test_majority": 0.55}
-    many = few | {"test_counts_linear": 100 * counts}
-    (low, high), (lower, higher) = interval(few)["accuracy"], interval(many)["accuracy"]
+def test_a_cell_with_one_configuration_without_a_bound_uses_the_others():
+    rows = done([record(0.9, 0.1, bound=False), record(0.7, 0.1, trial=1)])
+    row = reached(rows, "certified", [0.13]).iloc[0]
 
-    assert low < lower < 0.8 < higher < high
-    assert interval(few)["gap"][0] <= 0.1 <= interval(few)["gap"][1]
-    assert interval(many)["gain"] == pytest.approx((0.25, 0.25), abs=0.01)
+    assert row["accuracy"] == 0.7
 
 
-@pytest.mark.parametrize("gap", KINDS)
-def test_the_interval_of_an_area_is_around_it_and_narrows_with_rows(gap):
-    rows = [record(accuracy, 0.8 - accuracy, trial=i) for i, accuracy in enumerate((0.6, 0.7))]
-    few, box = pd.DataFrame(rows), {"accuracy": 0.9, "largest": 0.4}
-    counts = few["test_counts_linear"].map(lambda n: (100 * np.array(n)).tolist())
-    many = few.assign(test_counts_linear=counts)
-    (low, high), (lower, higher) = (area_interval(c, gap, **box) for c in (few, many))
+def test_fares_own_bound_dilutes_the_same_trees_more():
+    tree = done([record(0.8, 0.05, method="tree", bound_fare=0.20)])
+    ours, fare = (reached(tree, kind, [0.10]).iloc[0] for kind in ("certified", "fare"))
 
-    assert low < lower < area(few, gap, **box) < higher < high
+    assert ours["share"] == 1
+    assert fare["share"] == pytest.approx(0.5)
+    assert fare["accuracy"] == pytest.approx(0.65)
 
 
-def test_an_area_without_counts_has_no_interval():
-    bare = pd.DataFrame([record(0.9, 0.1)]).drop(columns="test_counts_linear")
-
-    assert np.isnan(area_interval(bare, "gap", accuracy=0.9, largest=0.4)).all()
-    assert area_interval(bare, "gap", accuracy=0.9, largest=0.05) == (0, 0)
+# Standings
 
 
-def test_always_the_majoritys_answer_gains_nothing_for_sure():
-    for label, counts in enumerate(([70, 0, 30, 0], [0, 30, 0, 70])):
-        always = {"test_counts_linear": counts, "test_majority": 0.7}
-        assert interval(always)["gain"] == (0, 0), label
-        assert interval(always)["accuracy"][0] < 0.7
+def test_numbers_are_means_over_splits():
+    rows = [record(accuracy, 0.0, seed=seed) for seed, accuracy in enumerate((0.6, 0.7, 0.9))]
+    (row,) = means(reached(done(rows), "gap", [0.1])).to_dict("records")
+
+    assert row["value"] == pytest.approx(2.2 / 3)
+    assert row["sd"] == pytest.approx(np.std([0.6, 0.7, 0.9], ddof=1))
+    assert row["splits"] == 3
 
 
-def test_where_others_are_higher_is_found_once_each():
-    stands = standings(done(against(accuracy=0.8, ours=0.7)), unprotected="unprotected")
-    found = beaten(stands, ["bitveil"])
+def test_where_others_are_ahead_is_found_once_each():
+    stands = standings(done(against(accuracy=0.8, ours=0.7)))
+    found = ahead(stands, ["bitveil"])
 
-    assert set(found["method"]) == {"fcrl"}
-    assert set(found["kind"]) == set(KINDS)
-    assert not found.duplicated(["dataset", "kind", "level"]).any()
-    assert beaten(stands, ["fcrl"]).empty
-    assert beaten(stands, ["bitveil", "fcrl"]).empty
+    assert set(found["kind"]) == set(COMPARED)
+    assert set(found.loc[found["kind"] == "certified", "method"]) == {"fcrl"}
+    assert not found.duplicated(["dataset", "kind", "level", "method"]).any()
+    assert not set(ahead(stands, ["fcrl"])["method"]) & {"bitveil"}
+    assert ahead(standings(done(against(accuracy=0.7, ours=0.7))), ["bitveil"]).empty
 
 
-@pytest.mark.parametrize(("spread", "clear"), [(0.0, True), (0.04, True), (0.06, False)])
+def test_who_is_ahead_of_one_form_only_is_not_ahead():
+    rows = [*against(accuracy=0.8, ours=0.7), record(0.9, 0.0, method="bitveil-raw")]
+    stands = standings(done(rows))
+
+    assert ahead(stands, ["bitveil", "bitveil-raw"]).empty
+
+
+@pytest.mark.parametrize(("spread", "clear"), [(0.0, True), (0.03, True), (0.05, False)])
 def test_a_difference_is_clear_beyond_both_spreads(spread, clear):
-    """Another method is 0.1 above ours; each has this standard deviation over two splits."""
+    """Another method is 0.1 above ours. Two splits that far from their mean: √2 times as much."""
 
     rows = [
-        record(accuracy + sign * spread, 0.05, method=method, seed=seed)
+        record(accuracy + sign * spread, 0.0, method=method, seed=seed)
         for method, accuracy in (("bitveil", 0.7), ("fcrl", 0.8))
         for seed, sign in enumerate((-1, 1))
     ]
-    found = beaten(standings(done(rows), unprotected="unprotected"), ["bitveil"])
+    found = ahead(standings(done(rows), [0.1]), ["bitveil"])
 
-    assert found["all"].all()
+    assert set(found["kind"]) == set(COMPARED)
     assert (found["clear"] == clear).all()
 
 
-def test_a_number_that_is_there_beats_one_that_is_not():
-    table = done([record(0.9, 0.3), record(0.6, 0.0, method="tree")])
-    found = beaten(standings(table, unprotected="unprotected"), ["bitveil"])
+def test_single_splits_are_never_clear():
+    rows = [record(0.9, 0.0, method="tree"), record(0.6, 0.0)]
+    found = ahead(standings(done(rows)), ["bitveil"])
 
-    assert found["level"].max() < 0.3
-    assert found["all"].all()
-    assert found["clear"].all()
+    assert len(found) == len(COMPARED) * len(LEVELS)
+    assert not found["clear"].any()
 
 
 def test_what_bitveil_has_no_number_for_is_clear():
-    table = done([record(0.9, 0.3, bound=False), record(0.6, 0.0, method="tree")])
-    found = beaten(standings(table, unprotected="unprotected"), ["bitveil"])
+    rows = [record(0.9, 0.3, bound=False), record(0.6, 0.0, method="tree")]
+    found = ahead(standings(done(rows)), ["bitveil"])
+    certified = found[found["kind"] == "certified"]
 
-    assert found.loc[found["kind"] == "bound", "clear"].all()
-    assert (found["kind"] == "bound").any()
+    assert len(certified) == len(LEVELS)
+    assert certified["clear"].all()
+    assert certified["best"].isna().all()
+
+
+def test_the_best_stand_first_and_those_that_do_not_compete_last():
+    gains = {"tree": (0.1, 0.4), "bitveil": (0.2, 0.4), "fmc": (0.3, 0.1), "reduction": (0.9, 0.9)}
+    found = pd.DataFrame(
+        [
+            (m, level, g)
+            for m, both in gains.items()
+            for level, g in zip((0.1, 0.2), both, strict=True)
+        ],
+        columns=["method", "level", "gain"],
+    )
+
+    assert best_first(found) == ["bitveil", "tree", "fmc", "reduction"]
 
 
 # Beside published figures
@@ -199,16 +338,6 @@ def test_published_figures_stand_beside_the_same_score_of_the_records():
     assert {row[0] for row in table.rows} == {METHODS["unprotected"].title}
     here = {row[2]: row[4] for row in table.rows}
     assert here == {"accuracy of a network": "0.800", "parity gap of a network": "0.200"}
-
-
-def test_a_trees_own_bound_makes_its_own_area():
-    free = record(0.9, 0.4, method="unprotected", dataset="heritage")
-    tree = record(0.9, 0.1, method="tree", dataset="heritage", bound_fare=0.2)
-    (table,) = beside_of([free, tree])
-    here = {row[2]: float(row[4]) for row in table.rows if row[0] == METHODS["tree"].title}
-
-    assert here["area, classifiers"] == pytest.approx(0.75, abs=0.01)
-    assert here["area, certified with FARE's own bound"] == pytest.approx(0.5, abs=0.01)
 
 
 def test_without_such_records_nothing_published_is_told():

@@ -163,7 +163,7 @@ def _markdown(block: Block, figures: str) -> str:
         case Heading(text, level):
             return f"{'#' * level} {text}"
         case Text(text):
-            return text
+            return text.strip()
         case Items(items):
             return "\n".join(f"- {item}" for item in items)
         case Figure(file, alt):

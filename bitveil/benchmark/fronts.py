@@ -17,11 +17,11 @@ import numpy as np
 import pandas as pd
 from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Choices", "Kind", "choices", "done", "most_accurate", "reached", "share_within"]
+__all__ = ["Choices", "GapKind", "choices", "done", "most_accurate", "reached", "share_within"]
 
-Kind = Literal["certified", "fare", "attack_gap", "gap", "variation"]
+GapKind = Literal["certified", "fare", "attack_gap", "gap", "variation"]
 
-_COLUMNS: dict[Kind, tuple[str, str]] = {
+_COLUMNS: dict[GapKind, tuple[str, str]] = {
     "certified": ("select_variation", "bound_alone"),
     "fare": ("select_variation", "bound_fare"),
     "attack_gap": ("select_attack_gap", "test_attack_gap"),
@@ -68,21 +68,21 @@ def done(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     """
 
     return pd.DataFrame(
-        [record | _of_blanks(record) for record in records if record["status"] == "done"]
+        [record | _majority_scores(record) for record in records if record["status"] == "done"]
     )
 
 
-def _of_blanks(record: dict[str, Any]) -> dict[str, float]:
+def _majority_scores(record: dict[str, Any]) -> dict[str, float]:
     """The scores of answers that do not depend on the row.
 
     Example:
         >>> counts = {"select_counts_linear": [3, 0, 1, 0], "test_counts_linear": [2, 0, 2, 0]}
-        >>> found = _of_blanks(counts | {"test_majority": 0.5})
+        >>> found = _majority_scores(counts | {"test_majority": 0.5})
         >>> round(found["select_majority"], 3), round(found["test_entropy"], 3)
         (0.75, 0.693)
     """
 
-    select, test = (_ones(record, part) for part in ("select", "test"))
+    select, test = (_positive_share(record, part) for part in ("select", "test"))
     one = abs(test - record["test_majority"]) < abs(1 - test - record["test_majority"])
     shares = np.array([test, 1 - test])
 
@@ -92,7 +92,7 @@ def _of_blanks(record: dict[str, Any]) -> dict[str, float]:
     }
 
 
-def _ones(record: dict[str, Any], part: str) -> float:
+def _positive_share(record: dict[str, Any], part: str) -> float:
     """The share of rows whose target is 1, from the counts over (group, target, answer)."""
 
     counts = next(record[name] for name in record if name.startswith(f"{part}_counts_"))
@@ -112,7 +112,7 @@ def share_within(gap: ArrayLike, level: ArrayLike) -> NDArray[np.float64]:
     return np.minimum(1.0, np.divide(level, np.maximum(gap, np.finfo(float).tiny)))
 
 
-def choices(cell: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> Choices:
+def choices(cell: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> Choices:
     """Choose one configuration at each level, on the rows to select, and then its share.
 
     The choice has the largest expected gain over the majority: the share at which its expected
@@ -139,31 +139,31 @@ def choices(cell: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> Choices:
 
     at = np.asarray(levels, dtype=float)
     _, limited = _COLUMNS[kind]
-    goals = _numbers(cell, "own_goal")
+    goals = _column(cell, "own_goal")
     if kind == "certified" and not np.isnan(goals).all():
         gains = np.where(goals[:, None] <= at + _NO_GAIN, goals[:, None], 0.0)
     else:
         gain = (cell["select_accuracy"] - cell["select_majority"]).to_numpy()
-        gains = share_within(_expected(cell, kind)[:, None], at) * gain[:, None]
+        gains = share_within(_expected_gap(cell, kind)[:, None], at) * gain[:, None]
     gains = np.where(np.isnan(gains), -np.inf, gains)
     places = gains.argmax(0)
-    shares = share_within(_numbers(cell, limited)[places], at)
+    shares = share_within(_column(cell, limited)[places], at)
 
     return Choices(places, np.where(gains.max(0) > _NO_GAIN, shares, 0.0))
 
 
-def _expected(cell: pd.DataFrame, kind: Kind) -> NDArray[np.float64]:
+def _expected_gap(cell: pd.DataFrame, kind: GapKind) -> NDArray[np.float64]:
     """The gap that the rows to select let expect. A slack depends on numbers of rows only."""
 
     select, limited = _COLUMNS[kind]
-    gap = _numbers(cell, select)
+    gap = _column(cell, select)
     if kind in ("certified", "fare"):
-        gap = gap + _numbers(cell, limited) - _numbers(cell, "certify_variation")
+        gap = gap + _column(cell, limited) - _column(cell, "certify_variation")
 
     return gap
 
 
-def _numbers(cell: pd.DataFrame, column: str) -> NDArray[np.float64]:
+def _column(cell: pd.DataFrame, column: str) -> NDArray[np.float64]:
     """A column, or NaN where there is none."""
 
     if column not in cell:
@@ -172,7 +172,7 @@ def _numbers(cell: pd.DataFrame, column: str) -> NDArray[np.float64]:
     return cell[column].to_numpy(dtype=float)
 
 
-def reached(table: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> pd.DataFrame:
+def reached(table: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> pd.DataFrame:
     """What every method reaches at gaps of one kind, on the test rows.
 
     Arguments:
@@ -196,7 +196,7 @@ def reached(table: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> pd.Data
             | _scores_at(cell, kind, levels)
         )
         for names, cell in cells
-        if not np.isnan(_numbers(cell, limited)).all()
+        if not np.isnan(_column(cell, limited)).all()
     ]
     columns = ["dataset", "method", "seed", "level", "share", *_DILUTED, "gain", *_OF_CODES]
 
@@ -204,18 +204,18 @@ def reached(table: pd.DataFrame, kind: Kind, levels: Sequence[float]) -> pd.Data
 
 
 def _scores_at(
-    cell: pd.DataFrame, kind: Kind, levels: Sequence[float]
+    cell: pd.DataFrame, kind: GapKind, levels: Sequence[float]
 ) -> dict[str, NDArray[np.float64]]:
     places, shares = choices(cell, kind, levels)
-    kept = np.nan_to_num(_numbers(cell, "share"), nan=1.0)  # a fit with a goal has blanks already
+    kept = np.nan_to_num(_column(cell, "share"), nan=1.0)  # a fit with a goal has blanks already
     found = {"share": shares * kept[places]}
     for name, (column, blank) in _DILUTED.items():
-        blanks = _numbers(cell, blank)[places] if blank else np.zeros(len(places))
-        mixed = shares * _numbers(cell, column)[places] + (1 - shares) * blanks
+        blanks = _column(cell, blank)[places] if blank else np.zeros(len(places))
+        mixed = shares * _column(cell, column)[places] + (1 - shares) * blanks
         found[name] = np.where(shares > 0, mixed, blanks)
-    found["gain"] = found["accuracy"] - _numbers(cell, "test_majority")[places]
+    found["gain"] = found["accuracy"] - _column(cell, "test_majority")[places]
     for name, column in _OF_CODES.items():
-        found[name] = np.where(shares > 0, _numbers(cell, column)[places], np.nan)
+        found[name] = np.where(shares > 0, _column(cell, column)[places], np.nan)
 
     return found
 

@@ -8,11 +8,9 @@ import pandas as pd
 
 from bitveil.benchmark.document import Block, PageTable, Text
 from bitveil.benchmark.names import GAP_NAMES, is_ours, label, ranked
-from bitveil.benchmark.standings import COMPARED, LEVELS, ahead, places
+from bitveil.benchmark.standings import COMPARED, LEVELS, PLACE, ahead, places
 
-__all__ = ["counted", "counted_by_place", "losses", "percent"]
-
-_PLACE = ["dataset", "kind", "level"]
+__all__ = ["counted", "counted_by_place", "in_percent", "losses"]
 
 
 def losses(stands: pd.DataFrame) -> Iterator[Block]:
@@ -32,10 +30,10 @@ def losses(stands: pd.DataFrame) -> Iterator[Block]:
             (
                 str(rows["dataset"].iloc[0]),
                 f"{GAP_NAMES[rows['kind'].iloc[0]]} {rows['level'].iloc[0]:.2f}",
-                _best(rows.iloc[0]),
+                _best_of_ours(rows.iloc[0]),
                 "; ".join(_ahead(row) for _, row in rows.iterrows()),
             )
-            for _, rows in _sorted(found).groupby(_PLACE, sort=False)
+            for _, rows in _sorted(found).groupby(PLACE, sort=False)
         ),
     )
     yield Text(
@@ -74,11 +72,11 @@ def counted_by_place(stands: pd.DataFrame) -> PageTable:
     return PageTable(("data set", *(f"at a {GAP_NAMES[kind]}" for kind in COMPARED)), tuple(lines))
 
 
-def percent(value: float, sd: float, digits: int = 1) -> str:
+def in_percent(value: float, sd: float, digits: int = 1) -> str:
     """A share in per cent, with its spread over splits if there is one.
 
     Example:
-        >>> percent(0.8, 0.01), percent(0.8, float("nan"))
+        >>> in_percent(0.8, 0.01), in_percent(0.8, float("nan"))
         ('80.0 ± 1.0', '80.0')
     """
 
@@ -114,14 +112,14 @@ def _sorted(found: pd.DataFrame) -> pd.DataFrame:
     return order.sort_values(["dataset", "place", "level", "low"], kind="stable")
 
 
-def _best(row: "pd.Series[Any]") -> str:
+def _best_of_ours(row: "pd.Series[Any]") -> str:
     if pd.isna(row["best"]):
         return "–"
 
-    return f"{label(str(row['best_method']))} {percent(row['best'], row['best_sd'], 2)}"
+    return f"{label(str(row['best_method']))} {in_percent(row['best'], row['best_sd'], 2)}"
 
 
 def _ahead(row: "pd.Series[Any]") -> str:
-    text = f"{label(str(row['method']))} {percent(row['value'], row['sd'], 2)}"
+    text = f"{label(str(row['method']))} {in_percent(row['value'], row['sd'], 2)}"
 
     return f"**{text}**" if row["clear"] else text

@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable
 
-from bitveil.benchmark.fronts import Kind
+from bitveil.benchmark.fronts import GapKind
 from bitveil.benchmark.methods import METHODS
 
-__all__ = ["GAP_NAMES", "explained", "is_ours", "label", "ranked", "title"]
+__all__ = ["GAP_NAMES", "is_ours", "label", "marks_explained", "ranked", "title"]
 
-GAP_NAMES: dict[Kind, str] = {
+GAP_NAMES: dict[GapKind, str] = {
     "certified": "certified gap",
     "attack_gap": "gap of the worst attacker",
     "gap": "gap of the classifiers",
@@ -52,11 +52,11 @@ def label(method: str) -> str:
     return " ".join([title(method), *_marks(method)])
 
 
-def explained(methods: Iterable[str]) -> str:
+def marks_explained(methods: Iterable[str]) -> str:
     """A sentence for each mark that the methods have.
 
     Example:
-        >>> explained(["bitveil"]), explained(["correlation"])[:18]
+        >>> marks_explained(["bitveil"]), marks_explained(["correlation"])[:18]
         ('', '‡ does not compete')
     """
 

@@ -11,7 +11,7 @@ from bitveil.benchmark.document import Block, Figure, Heading, Items, PageTable,
 from bitveil.benchmark.fronts import done, most_accurate, reached
 from bitveil.benchmark.losses import counted, counted_by_place
 from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.names import is_ours, ranked, title
+from bitveil.benchmark.names import is_ours, label, marks_explained, ranked, title
 from bitveil.benchmark.plots import LINE_COLOURS, OTHER_COLOUR, SVG_STYLE, fronts
 from bitveil.benchmark.sections import confidence
 from bitveil.benchmark.standings import best_first, means, standings
@@ -47,13 +47,31 @@ def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
         "chosen on the rows to select, and certified once. If its bound is above the gap, some "
         "rows get a blank instead of a code, so that the bound is at the gap."
     )
+    yield Text(_competitors(table))
     yield Figure(OVERVIEW, "Accuracy on the test rows against the certified gap, by data set")
-    yield from _tables(table)
+    yield from _accuracy_tables(table)
     yield Heading("Where others are ahead")
     yield Text(counted(stands))
     yield counted_by_place(stands)
     yield Heading("What the numbers claim")
     yield Items(tuple(_claims(table)))
+
+
+def _competitors(table: pd.DataFrame) -> str:
+    """How many methods compete, with which kind of representation, and who does not."""
+
+    finite = set(reached(table, "certified", AT_LEVELS)["method"])
+    there = [str(m) for m in table["method"].unique()]
+    competing = [m for m in there if ranked(m)]
+    codes = sum(m in finite for m in competing)
+    outside = ", ".join(label(m) for m in there if not ranked(m))
+
+    return (
+        f"{len(competing)} methods compete: {codes} with finite codes, which can be certified, "
+        f"and {len(competing) - codes} with real numbers or too many codes. The pages of the data "
+        "sets compare all of them at measured gaps. "
+        + (f"Outside are {outside}. {marks_explained(there)}" if outside else "")
+    )
 
 
 def _claims(table: pd.DataFrame) -> Iterator[str]:
@@ -71,8 +89,8 @@ def _claims(table: pd.DataFrame) -> Iterator[str]:
         "Representations of real numbers have no other gap."
     )
     yield (
-        "± is the standard deviation over splits of the rows. They share their test rows. Smaller "
-        "differences mean nothing."
+        "The page of a data set gives the standard deviation over splits (±). Smaller differences "
+        "mean nothing. The splits share their test rows."
     )
 
 
@@ -84,7 +102,7 @@ def _methods(table: pd.DataFrame) -> list[str]:
     return [m for m in best_first(found, "dataset") if ranked(m)] if len(found) else []
 
 
-def _tables(table: pd.DataFrame) -> Iterator[Block]:
+def _accuracy_tables(table: pd.DataFrame) -> Iterator[Block]:
     methods = _methods(table)
     found = means(reached(table[table["method"].isin(methods)], "certified", AT_LEVELS))
     for level in AT_LEVELS if methods else ():
@@ -107,7 +125,7 @@ def _table_at(level: float, table: pd.DataFrame, values: pd.DataFrame) -> PageTa
 
     datasets = sorted(table["dataset"].unique())
     majority = table.groupby("dataset")["test_majority"].mean()
-    most, free = values.max(), _unprotected(table)
+    most, free = values.max(), _free_accuracy(table)
     lines = [
         (title(str(method)), *(_cell(row.get(d, math.nan), most.get(d)) for d in datasets))
         for method, row in values.iterrows()
@@ -126,7 +144,7 @@ def _cell(value: float, highest: float | None = None) -> str:
     return f"**{text}**" if value == highest else text
 
 
-def _unprotected(table: pd.DataFrame) -> "pd.Series[float]":
+def _free_accuracy(table: pd.DataFrame) -> "pd.Series[float]":
     """The accuracy of each data set without protection, by the name of the data set."""
 
     free = most_accurate(table[table["method"] == UNPROTECTED])
@@ -149,7 +167,7 @@ def draw_overview(table: pd.DataFrame) -> "Drawing":
     from matplotlib.figure import Figure as Drawing
 
     datasets = sorted(map(str, table["dataset"].unique()))
-    methods, free = _methods(table), _unprotected(table)
+    methods, free = _methods(table), _free_accuracy(table)
     rows, columns = math.ceil(len(datasets) / COLUMNS), min(COLUMNS, len(datasets))
     width, height = SIZE_OF_PANEL
     drawing = Drawing(figsize=(width * columns, height * rows + 0.7), layout="constrained")

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from bitveil.benchmark.fronts import Kind, reached
+from bitveil.benchmark.fronts import GapKind, reached
 from bitveil.benchmark.methods import UNPROTECTED
 from bitveil.benchmark.names import is_ours, ranked, title
 
@@ -27,7 +27,7 @@ __all__ = [
     "fronts",
 ]
 
-AXES: dict[Kind, tuple[str, str]] = {
+AXES: dict[GapKind, tuple[str, str]] = {
     "certified": ("certified", "certified gap"),
     "attack_gap": ("attack", "gap of the worst attacker on the test rows"),
     "gap": ("classifiers", "gap of the worst classifier on the test rows"),
@@ -95,7 +95,7 @@ def draw_all(table: pd.DataFrame, folder: Path) -> Iterator[Path]:
             yield path
 
 
-def draw_fronts(table: pd.DataFrame, dataset: str, kind: Kind) -> "Figure":
+def draw_fronts(table: pd.DataFrame, dataset: str, kind: GapKind) -> "Figure":
     """Draw the fronts of one data set: test accuracy against the gap.
 
     A line is the mean over splits. A band goes from the lowest split to the highest.
@@ -129,7 +129,7 @@ def draw_fronts(table: pd.DataFrame, dataset: str, kind: Kind) -> "Figure":
     return figure
 
 
-def fronts(rows: pd.DataFrame, kind: Kind) -> list[Front]:
+def fronts(rows: pd.DataFrame, kind: GapKind) -> list[Front]:
     """The fronts of all methods that have one, with the coloured ones last, on top."""
 
     found = [

@@ -26,7 +26,7 @@ from bitveil.benchmark.document import (
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
 from bitveil.benchmark.methods import METHODS
-from bitveil.benchmark.names import explained, label, title
+from bitveil.benchmark.names import label, marks_explained, title
 from bitveil.benchmark.overview import overview, save_overview
 from bitveil.benchmark.plots import draw_all
 from bitveil.benchmark.published import beside
@@ -140,9 +140,10 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "on the numbers of rows and the probability of error. If no gain is above 0, nothing "
             "is published.",
             "**Certified.** The rows for certification certify this one configuration, and its "
-            "bound gives λ. So a bound is not corrected for the number of configurations, and "
-            f"holds for every classifier of the codes with probability {confidence(table)}. This "
-            "is true of each number alone, and not of all at once.",
+            "bound gives λ. The bound is about the code without blanks, so λ may depend on it. It "
+            "is not corrected for the number of configurations, and holds for every classifier of "
+            f"the codes with probability {confidence(table)}. This is true of each number alone, "
+            "and not of all at once.",
             "**Equal gap on the test rows.** The gap on the test rows gives λ. The choice is on "
             "the rows for selection, as before.",
             "± is the standard deviation over splits, which share their test rows. The bands in "
@@ -247,7 +248,7 @@ def _made(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
             _settings_row(str(name), rows) for name, rows in table.groupby("method", sort=False)
         ),
     )
-    if marks := explained(table["method"].unique()):
+    if marks := marks_explained(table["method"].unique()):
         yield Text(marks)
 
 

@@ -8,10 +8,10 @@ from typing import Any
 import pandas as pd
 
 from bitveil.benchmark.document import Block, Figure, Heading, PageTable, Text
-from bitveil.benchmark.fronts import Kind, done, reached
-from bitveil.benchmark.losses import percent
+from bitveil.benchmark.fronts import GapKind, done, reached
+from bitveil.benchmark.losses import in_percent
 from bitveil.benchmark.methods import UNPROTECTED
-from bitveil.benchmark.names import GAP_NAMES, explained, is_ours, label, ranked, title
+from bitveil.benchmark.names import GAP_NAMES, is_ours, label, marks_explained, ranked, title
 from bitveil.benchmark.plots import AXES
 from bitveil.benchmark.standings import LEVELS, best_first, means
 from bitveil.certificates.planning import least_gap
@@ -38,11 +38,11 @@ def sections(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     rows = done(records)
     yield from _dataset(rows)
     yield from _certified(rows)
-    yield from _measured(rows)
+    yield from _at_equal_gaps(rows)
     yield from _against_rule(rows)
     yield from _beside_accuracy(rows)
     yield from _cost(records)
-    yield from _run(records)
+    yield from _what_was_run(records)
 
 
 def of_splits(splits: int, all_splits: int) -> str:
@@ -81,7 +81,7 @@ def _dataset(rows: pd.DataFrame) -> Iterator[Block]:
 
 def _certified(rows: pd.DataFrame) -> Iterator[Block]:
     found = reached(rows, "certified", LEVELS)
-    yield Heading(f"{_name(rows)}: at a certified gap")
+    yield Heading(f"{_dataset_name(rows)}: at a certified gap")
     if found.empty:
         yield Text("No method in these records has codes that can be certified.")
         return
@@ -99,7 +99,7 @@ def _certified(rows: pd.DataFrame) -> Iterator[Block]:
         "This measurement is on average a little too large. "
         + (_FARE_TEXT if len(fare) else "")
         + _own_goals(rows)
-        + explained(found["method"].unique())
+        + marks_explained(found["method"].unique())
     )
 
 
@@ -117,9 +117,10 @@ def _own_goals(rows: pd.DataFrame) -> str:
     named = " and ".join(map(title, _goals(rows)))
 
     return (
-        f"{named} gets all rows but those for the test, and a goal. It splits the rows, certifies "
-        "the goal and leaves rows blank by itself. We take the fit with the largest goal within "
-        "the level. "
+        f"About {named}: it gets all rows but those for the test, and a goal. It splits the rows, "
+        "certifies the goal and leaves rows blank by itself. Here we take the fit with the "
+        "largest goal within the level. In the tables of measured gaps we choose among its fits "
+        "on the rows to select, which it has seen. "
         if named
         else ""
     )
@@ -133,16 +134,16 @@ def _goals(rows: pd.DataFrame) -> list[str]:
     return [str(name) for name in rows.loc[goals.notna(), "method"].unique()]
 
 
-def _name(rows: pd.DataFrame) -> str:
+def _dataset_name(rows: pd.DataFrame) -> str:
     return str(rows["dataset"].iloc[0])
 
 
-def _figure(rows: pd.DataFrame, kind: Kind) -> Figure:
-    name, along = AXES[kind]
+def _figure(rows: pd.DataFrame, kind: GapKind) -> Figure:
+    (name, along), dataset = AXES[kind], _dataset_name(rows)
 
     return Figure(
-        f"{_name(rows)}-{name}.svg",
-        f"Accuracy on the test rows of {_name(rows)} against the {along}, a line for each method",
+        f"{dataset}-{name}.svg",
+        f"Accuracy on the test rows of {dataset} against the {along}, a line for each method",
     )
 
 
@@ -154,14 +155,14 @@ def _levels(
     values = means(found)
     most = values[values["method"].map(ranked).astype(bool)].groupby("level")["value"].max()
     lines = [
-        (_named(rows, method), *(_accuracy(row, most) for row in _records(values, method)))
+        (_with_splits(rows, method), *(_accuracy(row, most) for row in _records(values, method)))
         for method in best_first(found)
     ]
 
     return PageTable((name, *(f"{level:.2f}" for level in LEVELS)), (*lines, *more))
 
 
-def _named(rows: pd.DataFrame, method: str) -> str:
+def _with_splits(rows: pd.DataFrame, method: str) -> str:
     """The label of a method, and the number of its splits if it lacks some."""
 
     ran = rows.loc[rows["method"] == method, "seed"].nunique()
@@ -178,7 +179,7 @@ def _records(values: pd.DataFrame, method: str) -> list[dict[str, Any]]:
 
 
 def _accuracy(row: dict[str, Any], most: "pd.Series[float]") -> str:
-    text = percent(row["value"], row["sd"])
+    text = in_percent(row["value"], row["sd"])
     is_best = ranked(row["method"]) and row["value"] == most[row["level"]]
 
     return f"**{text}**" if is_best else text
@@ -189,15 +190,15 @@ def _fare_lines(rows: pd.DataFrame, found: pd.DataFrame) -> Iterator[tuple[str, 
         return
     values = means(found)
     for method in best_first(found):
-        cells = (percent(row["value"], row["sd"]) for row in _records(values, method))
-        yield f"{_named(rows, method)}; FARE's own bound", *cells
+        cells = (in_percent(row["value"], row["sd"]) for row in _records(values, method))
+        yield f"{_with_splits(rows, method)}; FARE's own bound", *cells
 
 
-def _measured(rows: pd.DataFrame) -> Iterator[Block]:
+def _at_equal_gaps(rows: pd.DataFrame) -> Iterator[Block]:
     """The accuracies at equal gaps on the test rows."""
 
-    kinds: tuple[Kind, Kind] = ("attack_gap", "gap")
-    yield Heading(f"{_name(rows)}: at an equal gap on the test rows")
+    kinds: tuple[GapKind, GapKind] = ("attack_gap", "gap")
+    yield Heading(f"{_dataset_name(rows)}: at an equal gap on the test rows")
     yield Text(
         "Nothing is certified here, so representations of real numbers take part. A configuration "
         "is chosen on the rows to select. Then rows stay blank until the gap on the test rows is "
@@ -209,7 +210,7 @@ def _measured(rows: pd.DataFrame) -> Iterator[Block]:
         yield _levels(GAP_NAMES[kind], rows, reached(rows, kind, LEVELS))
     yield Text(
         "Accuracy on the test rows in %, mean ± standard deviation over splits. "
-        + " ".join((_BOLD, explained(rows["method"].unique())))
+        + " ".join((_BOLD, marks_explained(rows["method"].unique())))
     )
 
 
@@ -220,12 +221,12 @@ def _against_rule(rows: pd.DataFrame) -> Iterator[Block]:
     if RULE not in set(found["method"]):
         return
     ours = [m for m in best_first(found) if is_ours(m)]
-    yield Heading(f"{_name(rows)}: against the closed-form rule")
+    yield Heading(f"{_dataset_name(rows)}: against the closed-form rule")
     for column, kind in (("accuracy", "accuracy in %"), ("task_bits", "bits about the target")):
         yield PageTable(
             (f"{kind}, at a total variation of", *(f"{level:.2f}" for level in LEVELS)),
             tuple(
-                (_named(rows, method), *_beside_rule(found, column, method))
+                (_with_splits(rows, method), *_beside_rule(found, column, method))
                 for method in (RULE, *ours)
             ),
         )
@@ -241,12 +242,11 @@ def _against_rule(rows: pd.DataFrame) -> Iterator[Block]:
 def _beside_rule(found: pd.DataFrame, column: str, method: str) -> Iterator[str]:
     """The values of a method at each level, with its distance from the rule."""
 
-    by = found.pivot_table(index=["level", "seed"], columns="method", values=column)
+    by = found.pivot(index=["level", "seed"], columns="method", values=column)
     for level in LEVELS:
-        at = by.loc[level]
-        mine, both = at[method].dropna(), at[[RULE, method]].dropna()
-        text = _spread(mine.mean(), mine.std(), column)
-        difference = _distance(both[RULE].mean(), both[method].mean(), column)
+        mine, rule = by.loc[level][method].dropna(), by.loc[level][RULE].dropna()
+        text, both = _spread(mine.mean(), mine.std(), column), mine.index.intersection(rule.index)
+        difference = _distance(rule[both].mean(), mine[both].mean(), column)
         yield text if method == RULE else f"{text} ({difference})"
 
 
@@ -254,12 +254,14 @@ def _distance(rule: float, mine: float, column: str) -> str:
     """How far a value is from that of the rule.
 
     Example:
-        >>> _distance(0.80, 0.81, "accuracy"), _distance(0.1, 0.15, "task_bits")
-        ('+1.0', '1.50 ×')
+        >>> _distance(0.80, 0.81, "accuracy"), _distance(0.8, 0.79999, "accuracy")
+        ('+1.0', '+0.0')
+        >>> _distance(0.1, 0.15, "task_bits")
+        '1.50 ×'
     """
 
     if column == "accuracy":
-        return f"{100 * (mine - rule):+.1f}"
+        return f"{round(100 * (mine - rule), 1) + 0.0:+.1f}"  # the sum turns -0.0 into 0.0
 
     return f"{mine / rule:.2f} ×" if rule > 0 else "–"
 
@@ -270,7 +272,7 @@ def _spread(mean: float, sd: float, column: str) -> str:
     if math.isnan(mean):
         return "–"
     if column in ("accuracy", "share"):
-        return percent(mean, sd)
+        return in_percent(mean, sd)
 
     return f"{mean:.3f}" + ("" if math.isnan(sd) else f" ± {sd:.3f}")
 
@@ -290,12 +292,12 @@ _BESIDE = {
 def _beside_accuracy(rows: pd.DataFrame) -> Iterator[Block]:
     """All scores at one level, certified and with attackers alone."""
 
-    kinds: tuple[Kind, Kind] = ("certified", "attack_gap")
-    yield Heading(f"{_name(rows)}: beside accuracy, at {LEVEL:.2f}")
+    kinds: tuple[GapKind, GapKind] = ("certified", "attack_gap")
+    yield Heading(f"{_dataset_name(rows)}: beside accuracy, at {LEVEL:.2f}")
     for kind in kinds:
         found = reached(rows, kind, [LEVEL])
         if len(found):
-            lines = [_scores(found, m, _named(rows, m)) for m in best_first(found)]
+            lines = [_scores(found, m, _with_splits(rows, m)) for m in best_first(found)]
             free = reached(rows[rows["method"] == UNPROTECTED], kind, [1.0])
             if len(free):
                 lines.append(_scores(free, UNPROTECTED, f"{title(UNPROTECTED)}, no limit"))
@@ -307,7 +309,7 @@ def _beside_accuracy(rows: pd.DataFrame) -> Iterator[Block]:
         "target, and of the best attacker for the group, are of the rows with a code"
         + (", or of all rows if a method leaves blanks by itself. " if _goals(rows) else ". ")
         + _more_than_single_bits(rows)
-        + explained(rows["method"].unique())
+        + marks_explained(rows["method"].unique())
     )
 
 
@@ -354,7 +356,7 @@ def _cost(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     yield Text("Means over finished configurations, on machines that also did other work.")
 
 
-def _run(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
+def _what_was_run(records: Sequence[dict[str, Any]]) -> Iterator[Block]:
     """What was run: when, with which versions, for how long, and what did not finish."""
 
     statuses = Counter(record["status"] for record in records)

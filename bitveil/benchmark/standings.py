@@ -4,20 +4,22 @@ from collections.abc import Iterable, Sequence
 
 import pandas as pd
 
-from bitveil.benchmark.fronts import Kind, reached
+from bitveil.benchmark.fronts import GapKind, reached
 from bitveil.benchmark.names import ranked
 
-__all__ = ["COMPARED", "LEVELS", "ahead", "best_first", "means", "places", "standings"]
+__all__ = ["COMPARED", "LEVELS", "PLACE", "ahead", "best_first", "means", "places", "standings"]
 
 LEVELS = (0.03, 0.05, 0.08, 0.10, 0.15, 0.20)
 """The gaps at which accuracies are reported."""
 
-COMPARED: tuple[Kind, ...] = ("certified", "attack_gap", "gap")
+COMPARED: tuple[GapKind, ...] = ("certified", "attack_gap", "gap")
 """The kinds of gaps at which methods are compared."""
 
-_PLACE = ["dataset", "kind", "level"]
+PLACE = ["dataset", "kind", "level"]
+"""What a number is about that compares methods."""
+
 _EQUAL = 1e-9  # a smaller difference is a rounding error
-_NO_USE = 1e-3  # a smaller highest gain sorts nothing
+_SORTS_NOTHING = 1e-3  # a smaller highest gain sorts nothing
 
 
 def means(found: pd.DataFrame, column: str = "accuracy") -> pd.DataFrame:
@@ -56,7 +58,7 @@ def standings(table: pd.DataFrame, levels: Sequence[float] = LEVELS) -> pd.DataF
 def places(stands: pd.DataFrame) -> int:
     """How many numbers are compared: each data set, kind and level counts once."""
 
-    return len(stands[_PLACE].drop_duplicates())
+    return len(stands[PLACE].drop_duplicates())
 
 
 def ahead(stands: pd.DataFrame, ours: Iterable[str]) -> pd.DataFrame:
@@ -83,10 +85,10 @@ def ahead(stands: pd.DataFrame, ours: Iterable[str]) -> pd.DataFrame:
 
     mine = stands["method"].isin(list(ours))
     ran = stands["dataset"].isin(stands.loc[mine, "dataset"].unique())
-    best = stands[mine].sort_values("value").groupby(_PLACE).tail(1)
+    best = stands[mine].sort_values("value").groupby(PLACE).tail(1)
     best = best.rename(columns={"method": "best_method", "value": "best", "sd": "best_sd"})
-    known = best[[*_PLACE, "best_method", "best", "best_sd"]]
-    others = stands[~mine & ran].merge(known, how="left", on=_PLACE)
+    known = best[[*PLACE, "best_method", "best", "best_sd"]]
+    others = stands[~mine & ran].merge(known, how="left", on=PLACE)
     found = others[~(others["value"] <= others["best"] + _EQUAL)]
     beyond = found["value"] - found["sd"] > found["best"] + found["best_sd"]
 
@@ -109,7 +111,7 @@ def best_first(found: pd.DataFrame, column: str = "level") -> list[str]:
     """
 
     gains = found.groupby([column, "method"], sort=False)["gain"].mean()
-    most = gains.groupby(level=0).transform("max").clip(lower=_NO_USE)
+    most = gains.groupby(level=0).transform("max").clip(lower=_SORTS_NOTHING)
     mean = (gains / most).groupby(level=1).mean().sort_values(ascending=False, kind="stable")
 
     return sorted(map(str, mean.index), key=ranked, reverse=True)
