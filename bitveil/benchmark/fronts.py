@@ -119,8 +119,8 @@ def choices(cell: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> Choic
     gap is at the level, times the gain of its accuracy. The expected bound is the variation on
     the rows to select plus the slack. The test rows, or the rows to certify, then give the share.
 
-    A fit with a goal of its own (`own_goal`) is taken as it is: at a certified level the one with
-    the largest goal within it.
+    A fit with a goal of its own (`own_goal`) is taken as it is: the one with the largest goal
+    within a certified level. It has seen the rows to select, so they choose nothing for it.
 
     Arguments:
         cell: The records of one method on one split: see `done`.
@@ -140,7 +140,7 @@ def choices(cell: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> Choic
     at = np.asarray(levels, dtype=float)
     _, limited = _COLUMNS[kind]
     goals = _column(cell, "own_goal")
-    if kind == "certified" and not np.isnan(goals).all():
+    if not np.isnan(goals).all():
         gains = np.where(goals[:, None] <= at + _NO_GAIN, goals[:, None], 0.0)
     else:
         gain = (cell["select_accuracy"] - cell["select_majority"]).to_numpy()
@@ -185,10 +185,10 @@ def reached(table: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> pd.D
         over all rows the `accuracy`, the `log_loss` in nats, the information about the target
         (`task_bits`), the total `variation`, the `attack_gap`, the classifiers' `gap` and the
         `bound`; `gain`, how far the accuracy is above the majority's; and over the rows with a
-        code `auc` and `attack_auc`. Methods without gaps of this kind have no rows.
+        code `auc` and `attack_auc`. Methods without gaps of this kind have no rows. Those with
+        goals of their own have only certified ones.
     """
 
-    _, limited = _COLUMNS[kind]
     cells = table.groupby(["dataset", "method", "seed"], sort=False)
     found = [
         pd.DataFrame(
@@ -196,11 +196,18 @@ def reached(table: pd.DataFrame, kind: GapKind, levels: Sequence[float]) -> pd.D
             | _scores_at(cell, kind, levels)
         )
         for names, cell in cells
-        if not np.isnan(_column(cell, limited)).all()
+        if _has_gaps(cell, kind)
     ]
     columns = ["dataset", "method", "seed", "level", "share", *_DILUTED, "gain", *_OF_CODES]
 
     return pd.concat(found, ignore_index=True) if found else pd.DataFrame(columns=columns)
+
+
+def _has_gaps(cell: pd.DataFrame, kind: GapKind) -> bool:
+    if kind != "certified" and not np.isnan(_column(cell, "own_goal")).all():
+        return False
+
+    return not np.isnan(_column(cell, _COLUMNS[kind][1])).all()
 
 
 def _scores_at(

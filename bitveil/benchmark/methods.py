@@ -243,4 +243,4 @@ METHODS: dict[str, Method] = {
 """The methods, by short name."""
 
 UNPROTECTED = "unprotected"
-"""The method that sets the box of normalised areas."""
+"""The method that shows what there is without protection."""

@@ -119,8 +119,8 @@ def _own_goals(rows: pd.DataFrame) -> str:
     return (
         f"About {named}: it gets all rows but those for the test, and a goal. It splits the rows, "
         "certifies the goal and leaves rows blank by itself. Here we take the fit with the "
-        "largest goal within the level. In the tables of measured gaps we choose among its fits "
-        "on the rows to select, which it has seen. "
+        "largest goal within the level. It is not in the tables of measured gaps, because it has "
+        "seen the rows that choose there. "
         if named
         else ""
     )
