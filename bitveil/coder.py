@@ -188,12 +188,13 @@ def count_codes(
         rows: The rows, with their features.
         names: The bytes that decide the draws of each row.
         key: The secret key of the draws.
-        draws: `"soft"` for expected counts, `"hard"` for the codes that are published.
+        draws: `"hard"` for the codes that are published, `"soft"` or `"certain"` for expected
+            counts.
     """
 
     with frozen_layers(encoder, names, key):
         logits = encoder(rows.x.double())
-    if draws == "soft":
+    if draws != "hard":
         return GroupTables.expected(logits, rows.strata, rows.s, rows.n_strata, rows.n_groups)
     packed = np.packbits(freeze(logits.sigmoid().numpy(), names, key), axis=1)
     codes, numbers = np.unique(packed, axis=0, return_inverse=True)

@@ -40,7 +40,7 @@ from bitveil.search import search
 from bitveil.settings import Settings
 from bitveil.specimens import specimens
 from bitveil.spills import Spill
-from bitveil.trainers import Step
+from bitveil.trainers import CellTrainer, Step
 from bitveil.training import History
 from bitveil.tries import Before, Tries, counting, next_try
 
@@ -138,7 +138,7 @@ def fit_encoder(
     # Refuse what cannot be met before anything is trained.
     goal = settings.goal(schema.target)
     tries, on_tries = (Tries() if before is None else before.tries), None
-    draws = "soft" if settings.listed and sample.names is not None else "hard"
+    draws = "certain" if settings.listed and sample.names is not None else "hard"
     if goal is not None:
         sample.check_copies()
         tries, on_tries = next_try(before, sample.contents, sample.names, goal.delta)
@@ -152,6 +152,8 @@ def fit_encoder(
     features, parts = _features(settings, schema, sample, rows, seed)
     n_outputs = decoding_for(settings, schema, parts["fit"], start).n_outputs
     trainer = trainer_for(settings, schema, features, parts["fit"], start, seed)
+    if draws == "certain" and not isinstance(trainer, CellTrainer):
+        draws = "soft"
     share, sizes = 1.0, None
     if goal is None:
         chosen = trainer(settings.weight, parts["fit"], parts["select"])

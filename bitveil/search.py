@@ -117,7 +117,7 @@ def search(
             published for a share of the rows. Below 1, and where codes are drawn, the last column
             counts the blanks.
         rows: Tables of the rows for certification, of which only the numbers of rows are read.
-        draws: What `held_out` counts: `"soft"` (expected) or `"hard"` (drawn) codes.
+        draws: What `held_out` counts: `"soft"` (expected), `"hard"` (drawn) or `"certain"` codes.
         drawn: Counts the drawn codes of the rows for selection. They order the encoders where
             drawn codes are certified. None: expected counts order them.
         dilute: Whether rows may stay blank.
@@ -171,7 +171,7 @@ def _predicted_share(gap: float, limit: float, slack: float, draws: str) -> floa
     and the slack is in proportion to the spread of the coin, below a share of one half.
     """
 
-    if draws == "soft" or gap + slack <= limit:
+    if draws != "hard" or gap + slack <= limit:
         return min(1.0, limit / (gap + slack))
     bounds = {
         share: share * gap + slack * 2 * math.sqrt(min(share, 0.5) * (1 - min(share, 0.5)))
@@ -226,7 +226,7 @@ def _passed(
 
     tables = (held_out(candidate.encoder, 1.0) for candidate in tested)
     tested_whole = partial(certify_sequence, limit=goal.limit, quantity=goal.limited, draws=draws)
-    if draws == "soft" or not dilute:
+    if draws != "hard" or not dilute:
         return tested_whole(tables, delta=goal.delta, dilute=dilute)
 
     shares = sorted({_ALMOST_NONE, *(min(1.0, share * factor) for factor in _SHARES)})

@@ -92,7 +92,7 @@ class Spill:
         with frozen_layers(encoder, rows.names, key):
             logits = encoder(torch.from_numpy(rows.x).double())
         cells = (rows.strata, rows.groups)
-        if draws == "soft":
+        if draws != "hard":
             strata, groups = map(torch.from_numpy, cells)
             return GroupTables.expected(logits, strata, groups, self.n_strata, self.n_groups)
         bits = freeze(logits.sigmoid().numpy(), rows.names, key)

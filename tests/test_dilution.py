@@ -150,7 +150,7 @@ def test_the_first_that_fails_is_diluted_and_ends_the_sequence():
     assert [each.share for each in certify_sequence([fair, fair], 0.2, dilute=True)] == [1, 1]
 
 
-def errors_of_sequences(truths, limit, quantity, chance=0.0):
+def errors_of_sequences(truths, limit, quantity, chance=0.0, draws="soft"):
     """How often any certificate of a sequence of sure bits is wrong."""
 
     shares = [0.5 - (truth - chance) / (1 - chance) / 2 for truth in truths]
@@ -159,7 +159,12 @@ def errors_of_sequences(truths, limit, quantity, chance=0.0):
     wrong = []
     for tables in zip(*worlds, strict=True):
         found = certify_sequence(
-            [*map(GroupTables.of, tables)], limit, quantity, delta=DELTA, dilute=True
+            [*map(GroupTables.of, tables)],
+            limit,
+            quantity,
+            delta=DELTA,
+            draws=draws,
+            dilute=True,
         )
         real = [
             chance + each.share * (truth - chance)
@@ -169,13 +174,27 @@ def errors_of_sequences(truths, limit, quantity, chance=0.0):
     return np.mean(wrong)
 
 
+@pytest.mark.parametrize("draws", ["soft", "certain"])
 @pytest.mark.parametrize(("truths", "limit"), [([0.4], 0.1), ([0.2, 0.4, 0.42], 0.399)])
-def test_a_diluted_sequence_is_wrong_with_probability_delta_at_most(truths, limit, monkeypatch):
-    assert errors_of_sequences(truths, limit, PARITY_GAP) <= DELTA
+def test_a_diluted_sequence_is_wrong_with_probability_delta_at_most(
+    truths, limit, draws, monkeypatch
+):
+    assert errors_of_sequences(truths, limit, PARITY_GAP, draws=draws) <= DELTA
 
     half = lambda *args, **settings: slack(*args, **settings) / 2  # noqa: E731
     monkeypatch.setattr(upper, "slack", half)
-    assert errors_of_sequences(truths, limit, PARITY_GAP) > 1.5 * DELTA
+    assert errors_of_sequences(truths, limit, PARITY_GAP, draws=draws) > 1.5 * DELTA
+
+
+@every_quantity
+def test_certain_codes_have_the_slack_of_drawn_ones_and_are_diluted(quantity):
+    counts = GroupTables.of(table(rows=2000).round())
+    hard, certain = (certify(counts, quantity, draws=draws) for draws in ("hard", "certain"))
+    limit = 0.9 * certain.bound
+
+    assert certain == replace(hard, draws="soft")
+    assert certain.bound <= certify(counts, quantity).bound
+    assert diluted(certain, limit).bound == limit
 
 
 def test_a_diluted_accuracy_is_measured_above_chance():

@@ -44,8 +44,8 @@ def slack(
     Arguments:
         sizes: The number of rows of each group.
         delta: The probability that the sum may lie lower.
-        draws: What is counted: `"soft"` (expected) or `"hard"` (drawn) codes. A function of a
-            drawn code that is 0 or 1 has a binomial sum.
+        draws: What is counted: `"soft"` (expected) or `"hard"` (drawn) codes, or `"certain"` ones.
+            A function of a drawn or certain code that is 0 or 1 has a binomial sum.
         dobrushin: A bound D on the total variation between the codes of any two rows. The function
             then stays in an interval of width D, and every slack is D times as large. For expected
             counts only.
@@ -71,10 +71,10 @@ def check_delta(delta: float) -> None:
 
 
 def check_draws(draws: str) -> None:
-    """Refuse to count what is neither."""
+    """Refuse to count what is none of these."""
 
-    if draws not in ("soft", "hard"):
-        raise ValueError(f"`draws` expects 'soft' or 'hard', got {quoted(draws)}.")
+    if draws not in ("soft", "hard", "certain"):
+        raise ValueError(f"`draws` expects 'soft', 'hard' or 'certain', got {quoted(draws)}.")
 
 
 def check_sizes(sizes: Sequence[int]) -> None:

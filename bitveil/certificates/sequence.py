@@ -52,8 +52,8 @@ def certify_sequence(
         limit: The goal.
         quantity: What the goal limits: an entry of `bitveil.certificates.quantities`.
         delta: The probability that any of the certificates may be wrong.
-        draws: What the tables count: `"soft"` (expected) or `"hard"` (drawn) codes.
-        dilute: Whether to dilute the first code that fails. For expected counts only.
+        draws: What the tables count: `"soft"` (expected), `"hard"` (drawn) or `"certain"` codes.
+        dilute: Whether to dilute the first code that fails. Not for drawn codes.
 
     Returns:
         A certificate of each code that passed, in order; then of the first that failed, diluted.
@@ -71,7 +71,7 @@ def certify_sequence(
         0.119
     """
 
-    if dilute and draws != "soft":
+    if dilute and draws == "hard":
         raise ValueError("`dilute` is for expected counts: for drawn codes use `certify_shares`.")
     passed = []
     for table in tables:

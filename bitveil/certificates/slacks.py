@@ -77,7 +77,7 @@ def least_slack(sizes: tuple[int, ...], delta: float, draws: str, most: float = 
     Arguments:
         sizes: The number of rows of each group.
         delta: The probability that the slack may be exceeded.
-        draws: `"soft"` for numbers in [0, 1], `"hard"` for numbers that are 0 or 1.
+        draws: `"soft"` for numbers in [0, 1], `"hard"` or `"certain"` for numbers that are 0 or 1.
         most: An upper bound on the mean in every group, or on one minus it.
 
     Example:
@@ -89,7 +89,7 @@ def least_slack(sizes: tuple[int, ...], delta: float, draws: str, most: float = 
     found = [hoeffding_slack(sizes, delta), berry_esseen_slack(sizes, delta, most)]
     if min(found) > 0.98 * _normal_shortfall(sizes, delta, most):
         found.append(stop_loss_slack(sizes, delta, most))
-    if draws == "hard" and len(sizes) == 2:
+    if draws != "soft" and len(sizes) == 2:
         found.append(binomial_slack(sizes, delta, most))
 
     return min(found)

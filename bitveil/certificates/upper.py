@@ -131,7 +131,8 @@ def certify(
         delta: The probability that the bound may be wrong.
         draws: What the tables count: `"soft"` (expected) or `"hard"` (drawn) codes. The theorem is
             the same. Drawn codes have a smaller slack, but measure too much where there are many
-            of them.
+            of them. `"certain"`: expected counts of codes that depend on nothing but the row, as
+            those of `bitveil.cells`. They have the smaller slack too, and can be diluted.
         candidates: How many codes are judged on these rows and chosen among. All of their bounds
             then hold at once with probability 1 - delta.
         dobrushin: A bound on the total variation between the codes of any two rows, known before
@@ -225,7 +226,7 @@ def certified(
         delta,
         max(part.measured * part.scale for part in about),
         tuple(n for each in sizes for n in each.sizes),
-        draws,
+        "hard" if draws == "hard" else "soft",
         quantity,
         candidates,
         worst.part.scale if in_bits else None,
@@ -316,10 +317,10 @@ def _check_settings(draws: str, candidates: int, dobrushin: float) -> None:
     if candidates < 1:
         raise ValueError(f"`candidates` expects a number from 1 on, got {candidates}.")
     check_draws(draws)
-    if not 0 <= dobrushin <= 1 or (dobrushin < 1 and draws == "hard"):
+    if not 0 <= dobrushin <= 1 or (dobrushin < 1 and draws != "soft"):
         raise ValueError(
-            f"`dobrushin` expects a total variation from 0 to 1, got {dobrushin}. For drawn codes "
-            "leave it out: another row may change its code completely."
+            f"`dobrushin` expects a total variation from 0 to 1, got {dobrushin}. For drawn and "
+            "certain codes leave it out: another row may have quite another code."
         )
 
 
