@@ -124,7 +124,7 @@ class Goal:
 
         Arguments:
             rows: Tables of the held-out rows. Only how many rows they count matters.
-            draws: What will be counted: `"soft"` (expected), `"hard"` (drawn) or `"certain"` codes.
+            draws: What will be counted: `"soft"` (expected), `"hard"` (drawn) or `"certain"`.
 
         Example:
             >>> rows = GroupTables.of([[1000.0], [1000.0]])
