@@ -19,6 +19,7 @@ from bitveil.baselines.exponentiated import Reduction
 from bitveil.baselines.fair_mixture import FairMixture
 from bitveil.baselines.kmeans import KMeansCodes
 from bitveil.baselines.leace import LinearErasure
+from bitveil.baselines.pareto_front import ParetoFront
 from bitveil.baselines.prototypes import Prototypes
 from bitveil.baselines.tree import FairTree
 from bitveil.certificates import certify
@@ -32,6 +33,7 @@ SMALL = {
     "ceiling": partial(Ceiling, 0.1, random_state=0),
     "correlation": partial(CorrelationRemoved, 0.9, random_state=0),
     "fmc": partial(FairMixture, n_codes=4, epochs=3, random_state=0),
+    "front": partial(ParetoFront, 0.1, random_state=0),
     "kmeans": partial(KMeansCodes, n_codes=4, random_state=0),
     "leace": partial(LinearErasure, random_state=0),
     "splince": partial(LinearErasure, keep_target=True, random_state=0),
@@ -44,8 +46,9 @@ NEEDS = {
     "prototypes": "fairlearn",
     "reduction": "fairlearn",
 }
-CODES = ["ceiling", "fmc", "kmeans", "reduction", "tree"]
-BINARY = ["ceiling", "prototypes", "reduction"]
+CODES = ["ceiling", "fmc", "front", "kmeans", "reduction", "tree"]
+BINARY = ["ceiling", "front", "prototypes", "reduction"]
+TWO_GROUPS = ["ceiling", "front"]
 ALL = sorted(SMALL)
 
 
@@ -61,16 +64,20 @@ def make():
     return of
 
 
-def sent(model, X, s):
-    extra = {"sensitive_features": s} if getattr(model, "needs_sensitive", False) else {}
+def given(model, s):
+    return {"sensitive_features": s} if getattr(model, "needs_sensitive", False) else {}
 
-    return model.transform(X, **extra)
+
+def sent(model, X, s):
+    return model.transform(X, **given(model, s))
 
 
 def variation(model, X, s):
     """The total variation between two groups of the codes of a model."""
 
-    return float(total_variation(torch.from_numpy(np.eye(2)[s].T @ model.likelihoods(X))).max())
+    likelihoods = model.likelihoods(X, **given(model, s))
+
+    return float(total_variation(torch.from_numpy(np.eye(2)[s].T @ likelihoods)).max())
 
 
 def gini(labels):
@@ -106,7 +113,7 @@ def test_scikit_learn_reads_and_clones_the_settings(name, make):
 def test_likelihoods_are_distributions_of_the_codes_sent(name, make):
     X, y, s = planted()
     model = make(name).fit(X, y, sensitive_features=s)
-    likelihoods, codes = model.likelihoods(X), model.transform(X)
+    likelihoods, codes = model.likelihoods(X, **given(model, s)), sent(model, X, s)
     number = codes[:, 0] if codes.shape[1] == 1 else codes.argmax(1)
 
     assert likelihoods.dtype == np.float64
@@ -114,7 +121,7 @@ def test_likelihoods_are_distributions_of_the_codes_sent(name, make):
     assert (likelihoods[np.arange(len(X)), number.astype(int)] > 0).all()
 
 
-@pytest.mark.parametrize("name", sorted(set(ALL) - {"ceiling"}))
+@pytest.mark.parametrize("name", sorted(set(ALL) - set(TWO_GROUPS)))
 def test_groups_may_be_three(name, make):
     X, y, s = planted(k=3)
 
@@ -161,11 +168,12 @@ def test_three_classes_are_refused_by_those_for_two(name, make):
         make(name).fit(X, np.arange(len(X)) % 3, sensitive_features=s)
 
 
-def test_the_ceiling_refuses_three_groups():
+@pytest.mark.parametrize("name", TWO_GROUPS)
+def test_three_groups_are_refused_by_those_for_two(name, make):
     X, y, s = planted(k=3)
 
     with pytest.raises(ValueError, match="expects two groups"):
-        Ceiling(0.1).fit(X, y, sensitive_features=s)
+        make(name).fit(X, y, sensitive_features=s)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +187,7 @@ def test_the_ceiling_refuses_three_groups():
         KMeansCodes(n_codes=10_000),
         Boosting(learning_rate=0.0),
         Ceiling(-0.1),
+        ParetoFront(1.5),
         CorrelationRemoved(2.0),
         Reduction(0.0),
         Prototypes(float("inf")),

@@ -237,6 +237,13 @@ METHODS: dict[str, Method] = {
         ranked=False,
         binary=True,
     ),
+    "front": Method(
+        "front (FairPareto): one bit for this target, group seen",
+        _of("pareto_front", "ParetoFront"),
+        _LIMIT,
+        ranked=False,
+        binary=True,
+    ),
 }
 """The methods, by short name."""
 

@@ -75,9 +75,17 @@ def scores(model: Any, some: Problem, *, candidates: int, delta: float) -> dict[
 
 
 def _transform(model: Any, rows: UseRows) -> NDArray[Any]:
-    if getattr(model, "needs_sensitive", False):
-        return np.asarray(model.transform(rows.X, sensitive_features=rows.s))
-    return np.asarray(model.transform(rows.X))
+    return np.asarray(model.transform(rows.X, **_groups_if_needed(model, rows)))
+
+
+def _likelihoods(model: Any, rows: UseRows) -> NDArray[np.float64]:
+    return np.asarray(model.likelihoods(rows.X, **_groups_if_needed(model, rows)))
+
+
+def _groups_if_needed(model: Any, rows: UseRows) -> dict[str, NDArray[np.int64]]:
+    """What a model is given beside the features: the groups, if it needs them."""
+
+    return {"sensitive_features": rows.s} if getattr(model, "needs_sensitive", False) else {}
 
 
 def _trained(seen: NDArray[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -177,7 +185,7 @@ def _code_scores(model: Any, some: Problem, candidates: int, delta: float) -> di
     """What the codes reveal: exactly on the test rows, and certified."""
 
     k = len(some.groups)
-    likelihoods = {name: model.likelihoods(some[name].X) for name in ("select", "certify", "test")}
+    likelihoods = {name: _likelihoods(model, some[name]) for name in ("select", "certify", "test")}
     tables = {name: code_counts(codes, some[name].s, k) for name, codes in likelihoods.items()}
     hard = bool((tables["certify"] == tables["certify"].round()).all())
     draws = "hard" if hard else "soft"
