@@ -33,6 +33,9 @@ SLOW = ("mlp", "forest")
 
 SLOW_ROWS = 2_000
 
+OWN_WORDS = ("own_bound", "solution_found")
+"""What a method says of its own fit, which the benchmark records and does not check."""
+
 
 def code_counts(likelihoods: NDArray[np.float64], s: NDArray[np.int64], k: int) -> torch.Tensor:
     """The expected counts over (group, code), from the probability of each code for each row.
@@ -70,6 +73,9 @@ def scores(model: Any, some: Problem, *, candidates: int, delta: float) -> dict[
         found |= {f"{name}_{score}": value for score, value in on.items()}
     if hasattr(model, "likelihoods") and getattr(model, "n_bits", 0) <= LISTED:
         found |= _code_scores(model, some, candidates, delta)
+    for name in OWN_WORDS:
+        if hasattr(model, f"{name}_"):
+            found[name] = getattr(model, f"{name}_")
 
     return found
 
