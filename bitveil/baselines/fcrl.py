@@ -1,6 +1,6 @@
 """Fairness via contrastive estimation: a bottleneck that keeps what S does not explain."""
 
-__all__ = ["Contrastive"]
+__all__ = ["Contrastive", "divergence_from_prior"]
 
 from dataclasses import dataclass
 

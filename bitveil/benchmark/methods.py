@@ -179,6 +179,16 @@ METHODS: dict[str, Method] = {
         Sweep("strength", 0.003, 3.0),
         {**_NETWORK, "compression": (0.2, 1.0)},
     ),
+    "frg": Method(
+        "FRG",
+        _of("frg", "FRG"),
+        Sweep("epsilon", 0.03, 0.4),
+        {
+            "dimensions": [12, 50],
+            "learning_rate": (0.001, 0.01),
+            "task_weight": [1.0, 10.0, 100.0],
+        },
+    ),
     "characteristic": Method(
         "characteristic-function distance",
         _of("characteristic", "CharacteristicDistance"),
@@ -238,6 +248,14 @@ METHODS: dict[str, Method] = {
         Sweep("strength", 0.004, 0.36, "power"),
         ranked=False,
         package="fairlearn",
+    ),
+    "front": Method(
+        "front (FairPareto): one bit for this target, group seen",
+        _of("pareto_front", "ParetoFront"),
+        _LIMIT,
+        ranked=False,
+        binary=True,
+        sees_sensitive=True,
     ),
 }
 """The methods, by short name."""

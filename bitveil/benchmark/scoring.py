@@ -33,6 +33,9 @@ SLOW = ("mlp", "forest")
 
 SLOW_ROWS = 2_000
 
+OWN_WORDS = ("own_bound", "solution_found")
+"""What a method says of its own fit, which the benchmark records and does not check."""
+
 
 def code_counts(likelihoods: NDArray[np.float64], s: NDArray[np.int64], k: int) -> torch.Tensor:
     """The expected counts over (group, code), from the probability of each code for each row.
@@ -73,14 +76,25 @@ def scores(model: Any, some: Problem, *, candidates: int, delta: float) -> dict[
     if hasattr(model, "goal_"):  # it split the rows itself, and has a certificate of its own
         found |= {"own_goal": model.goal_, "share": model.share_}
         found |= {"bound": model.bound_, "bound_alone": model.bound_}
+    for name in OWN_WORDS:
+        if hasattr(model, f"{name}_"):
+            found[name] = getattr(model, f"{name}_")
 
     return found
 
 
 def _transform(model: Any, rows: UseRows) -> NDArray[Any]:
-    if getattr(model, "needs_sensitive", False):
-        return np.asarray(model.transform(rows.X, sensitive_features=rows.s))
-    return np.asarray(model.transform(rows.X))
+    return np.asarray(model.transform(rows.X, **_groups_if_needed(model, rows)))
+
+
+def _likelihoods(model: Any, rows: UseRows) -> NDArray[np.float64]:
+    return np.asarray(model.likelihoods(rows.X, **_groups_if_needed(model, rows)))
+
+
+def _groups_if_needed(model: Any, rows: UseRows) -> dict[str, NDArray[np.int64]]:
+    """What a model is given beside the features: the groups, if it needs them."""
+
+    return {"sensitive_features": rows.s} if getattr(model, "needs_sensitive", False) else {}
 
 
 def _trained(seen: NDArray[Any], labels: NDArray[np.int64]) -> dict[str, Any]:
@@ -180,7 +194,7 @@ def _code_scores(model: Any, some: Problem, candidates: int, delta: float) -> di
     """What the codes reveal: exactly on the test rows, and certified."""
 
     k = len(some.groups)
-    likelihoods = {name: model.likelihoods(some[name].X) for name in ("select", "certify", "test")}
+    likelihoods = {name: _likelihoods(model, some[name]) for name in ("select", "certify", "test")}
     tables = {name: code_counts(codes, some[name].s, k) for name, codes in likelihoods.items()}
     hard = bool((tables["certify"] == tables["certify"].round()).all())
     draws = "hard" if hard else "soft"
