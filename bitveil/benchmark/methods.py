@@ -248,6 +248,7 @@ METHODS: dict[str, Method] = {
         Sweep("strength", 0.004, 0.36, "power"),
         ranked=False,
         package="fairlearn",
+        sees_sensitive=True,
     ),
     "front": Method(
         "front (FairPareto): one bit for this target, group seen",
