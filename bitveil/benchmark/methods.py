@@ -188,6 +188,7 @@ METHODS: dict[str, Method] = {
             "learning_rate": (0.001, 0.01),
             "task_weight": [1.0, 10.0, 100.0],
         },
+        sees_sensitive=True,
     ),
     "characteristic": Method(
         "characteristic-function distance",
@@ -248,7 +249,6 @@ METHODS: dict[str, Method] = {
         Sweep("strength", 0.004, 0.36, "power"),
         ranked=False,
         package="fairlearn",
-        sees_sensitive=True,
     ),
     "front": Method(
         "front (FairPareto): one bit for this target, group seen",
