@@ -73,6 +73,9 @@ def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Te
         tensor(1.)
     """
 
+    if isinstance(prior, str) and prior == "empirical":
+        return _MutualInformation.apply(table)
+
     return _MutualInformation.apply(_joint(table, prior))
 
 
@@ -139,9 +142,9 @@ def total_variation(
         tensor(0.2500)
     """
 
+    if table.shape[-2] <= 2:
+        return _TotalVariation.apply(table)
     p = given_group(table)
-    if p.shape[-2] <= 2:
-        return (p[..., 0, :] - p[..., -1, :]).abs().sum(-1) / 2
     distances = torch.cdist(p, p, p=1) / 2
 
     return distances.amax((-2, -1)) if pairs == "worst" else _pair_mean(distances, table, prior)
@@ -470,24 +473,51 @@ def _joint(table: Tensor, prior: Prior) -> Tensor:
 
 
 class _MutualInformation(torch.autograd.Function):
-    """`Σ p log(p / q) - p + q`, where q is the product of the margins of p, which sums to one.
+    """`Σ p log(p / q) - p + q`, where p is the table as shares and q the product of its margins.
 
-    No term is negative. The gradient is the logarithm alone. It is bounded by the spacing of the
-    dtype, and so is finite at an empty cell. It needs one stored number for each cell.
+    No term is negative. The gradient by p is the logarithm alone. It is bounded by the spacing of
+    the dtype, and so is finite at an empty cell. It needs one stored number for each cell. The
+    gradient by the table is that less its mean under p, which is the value, over the sum.
     """
 
     @staticmethod
-    def forward(ctx: Any, p: Tensor) -> Tensor:
+    def forward(ctx: Any, table: Tensor) -> Tensor:
+        total = positive(table.sum((-2, -1), keepdim=True))
+        p = table / total
         q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-        excess = (p - q).div_(positive(q))
+        excess = p.sub_(q).div_(positive(q))
         log_ratio = _log1p(excess)
-        ctx.save_for_backward(log_ratio)
+        cells = torch.addcmul(-excess, excess + 1, log_ratio).mul_(q)
+        value = cells.sum((-2, -1), keepdim=True)
+        ctx.save_for_backward(log_ratio, total, value)
 
-        return torch.addcmul(-excess, excess + 1, log_ratio).mul_(q).sum((-2, -1))
+        return value[..., 0, 0]
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (log_ratio,) = ctx.saved_tensors
+        log_ratio, total, value = ctx.saved_tensors
 
-        return grad[..., None, None] * log_ratio
+        return (log_ratio - value).mul_(grad[..., None, None] / total)
+
+
+class _TotalVariation(torch.autograd.Function):
+    """The total variation of two groups, or 0 if one of them has no rows."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor) -> Tensor:
+        sizes = table.sum(-1, keepdim=True)
+        p = table / positive(sizes)
+        difference = (p[..., 0, :] - p[..., -1, :]).mul_((sizes > 0).all(-2))
+        ctx.save_for_backward(difference, p, sizes)
+
+        return difference.abs().sum(-1).div_(2)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        difference, p, sizes = ctx.saved_tensors
+        half = difference.sign().mul_(grad[..., None] / 2)
+        slope = torch.stack([half, -half][: p.shape[-2]], -2)
+
+        return (slope - (slope * p).sum(-1, keepdim=True)).div_(positive(sizes))
