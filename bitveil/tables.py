@@ -19,6 +19,7 @@ the information of all rows is not the mean over batches.
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -260,10 +261,18 @@ class _Chunk(NamedTuple):
     """Some rows, ordered by group, with all that both passes need."""
 
     rows: Tensor
-    segments: list[tuple[int, slice]]  # the place of each group
+    groups: list[int]  # the groups that have rows here
+    sizes: list[int]  # and how many
     pairs: Tensor  # the probabilities of 0 and 1, with shape (m, 2, rows)
     left: Tensor  # the likelihoods of the left half's codes, with shape (2^h, rows)
     right: Tensor
+
+    def by_group(self, *of_rows: Tensor) -> Iterator[tuple[Any, ...]]:
+        """The number of each group, and its columns of each matrix."""
+
+        parts = [matrix.split(self.sizes, 1) for matrix in of_rows]
+
+        return zip(self.groups, *parts, strict=True)
 
 
 class _JointTable(torch.autograd.Function):
@@ -332,7 +341,8 @@ class _MomentTable(torch.autograd.Function):
             for of, column in zip(grad, values[chunk.rows].T.contiguous(), strict=True):
                 weight_left.addmm_(of, chunk.right * column)
                 weight_right.addmm_(of.T, chunk.left * column)
-            slope = _slope(chunk.pairs, chunk[3:], (weight_left, weight_right))
+            halves = (chunk.left, chunk.right)
+            slope = _slope(chunk.pairs, halves, (weight_left, weight_right))
             result.index_copy_(0, chunk.rows, slope)
 
         return result, None
@@ -357,10 +367,11 @@ def _products(
 
     m = logits.shape[1]
     table = logits.new_zeros(k, 2 ** (m // 2), 2 ** (m - m // 2))
+    tables = table.unbind()
     for chunk in chunks:
         left = chunk.left if weights is None else chunk.left * weights[chunk.rows]
-        for g, segment in chunk.segments:
-            table[g].addmm_(left[:, segment], chunk.right[:, segment].T)
+        for g, of_left, of_right in chunk.by_group(left, chunk.right):
+            tables[g].addmm_(of_left, of_right.T)
 
     return table.flatten(1)
 
@@ -369,15 +380,16 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
     """The gradient of the logits: two products for each group of each chunk."""
 
     m = logits.shape[1]
-    grad = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2))
+    grads = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2)).unbind()
     result = torch.empty_like(logits)
 
     for chunk in chunks:
-        weight_left, weight_right = map(torch.empty_like, (chunk.left, chunk.right))
-        for g, segment in chunk.segments:
-            torch.mm(grad[g], chunk.right[:, segment], out=weight_left[:, segment])
-            torch.mm(grad[g].T, chunk.left[:, segment], out=weight_right[:, segment])
-        slope = _slope(chunk.pairs, chunk[3:], (weight_left, weight_right))
+        halves = (chunk.left, chunk.right)
+        weights = [torch.empty_like(half) for half in halves]
+        for g, left, right, weight_left, weight_right in chunk.by_group(*halves, *weights):
+            torch.mm(grads[g], right, out=weight_left)
+            torch.mm(grads[g].T, left, out=weight_right)
+        slope = _slope(chunk.pairs, halves, weights)
         result.index_copy_(0, chunk.rows, slope)
 
     return result
@@ -412,16 +424,16 @@ def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[
 
     for start in range(0, n, size):
         stop = min(start + size, n)
-        segments = [
-            (g, slice(max(first, start) - start, min(last, stop) - start))
-            for g, (first, last) in enumerate(zip([0, *stops], stops, strict=False))
+        sizes = {
+            g: min(last, stop) - max(first, start)
+            for g, (first, last) in enumerate(pairwise([0, *stops]))
             if max(first, start) < min(last, stop)
-        ]
+        }
         pairs = _pairs(logits.index_select(0, order[start:stop]))
         if power != 1:
             pairs = pairs**power
         left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
-        yield _Chunk(order[start:stop], segments, pairs, left, right)
+        yield _Chunk(order[start:stop], [*sizes], [*sizes.values()], pairs, left, right)
 
 
 def _member(groups: Tensor, k: int, like: Tensor, weights: Tensor | None) -> Tensor:
