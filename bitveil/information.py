@@ -20,13 +20,13 @@ every information small, however much the codes leak about them.
 """
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
-from torch.autograd.function import once_differentiable
 
+from bitveil.closed_gradients import log_above, positive, table_distance, table_information
 from bitveil.quotes import quoted
 from bitveil.shapes import Counts, NeuronTables
 
@@ -74,9 +74,9 @@ def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Te
     """
 
     if isinstance(prior, str) and prior == "empirical":
-        return _MutualInformation.apply(table)
+        return table_information(table)
 
-    return _MutualInformation.apply(_joint(table, prior))
+    return table_information(_joint(table, prior))
 
 
 def conditional_mutual_information(
@@ -143,7 +143,7 @@ def total_variation(
     """
 
     if table.shape[-2] <= 2:
-        return _TotalVariation.apply(table)
+        return table_distance(table)
     p = given_group(table)
     distances = torch.cdist(p, p, p=1) / 2
 
@@ -268,7 +268,7 @@ def sibson_information(
     weight = _prior(table, prior)
     whole = (weight * given_group(table)).sum(-2)
     excess = _excess(table, prior)
-    log_ratio = _log1p(excess)
+    log_ratio = log_above(excess)
     top = log_ratio.amax(-2, keepdim=True).detach().clamp_min(0)
     large = alpha * top.squeeze(-2) > 20
     power = torch.where(large.unsqueeze(-2), 0, alpha * log_ratio)
@@ -418,12 +418,6 @@ def group_prior(sizes: Float[Tensor, "*batch k"], prior: Prior) -> Float[Tensor,
     )
 
 
-def positive(x: Tensor) -> Tensor:
-    """The numbers as divisors: 0 becomes the smallest positive number of the dtype."""
-
-    return x.clamp_min(torch.finfo(x.dtype).tiny)
-
-
 def _prior(table: Tensor, prior: Prior) -> Tensor:
     """p(s), with shape (..., k, 1)."""
 
@@ -457,12 +451,6 @@ def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
     return (weight * distances).sum((-2, -1)) / positive(weight.sum((-2, -1)))
 
 
-def _log1p(excess: Tensor) -> Tensor:
-    """log(1 + excess), with the excess at least the spacing of the dtype above -1."""
-
-    return torch.log1p(excess.clamp_min(torch.finfo(excess.dtype).eps - 1))
-
-
 def _joint(table: Tensor, prior: Prior) -> Tensor:
     """p(s, t), under the prior."""
 
@@ -470,54 +458,3 @@ def _joint(table: Tensor, prior: Prior) -> Tensor:
         return table / positive(table.sum((-2, -1), keepdim=True))
 
     return _prior(table, prior) * given_group(table)
-
-
-class _MutualInformation(torch.autograd.Function):
-    """`Σ p log(p / q) - p + q`, where p is the table as shares and q the product of its margins.
-
-    No term is negative. The gradient by p is the logarithm alone. It is bounded by the spacing of
-    the dtype, and so is finite at an empty cell. It needs one stored number for each cell. The
-    gradient by the table is that less its mean under p, which is the value, over the sum.
-    """
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor) -> Tensor:
-        total = positive(table.sum((-2, -1), keepdim=True))
-        p = table / total
-        q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-        excess = p.sub_(q).div_(positive(q))
-        log_ratio = _log1p(excess)
-        cells = torch.addcmul(-excess, excess + 1, log_ratio).mul_(q)
-        value = cells.sum((-2, -1), keepdim=True)
-        ctx.save_for_backward(log_ratio, total, value)
-
-        return value[..., 0, 0]
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        log_ratio, total, value = ctx.saved_tensors
-
-        return (log_ratio - value).mul_(grad[..., None, None] / total)
-
-
-class _TotalVariation(torch.autograd.Function):
-    """The total variation of two groups, or 0 if one of them has no rows."""
-
-    @staticmethod
-    def forward(ctx: Any, table: Tensor) -> Tensor:
-        sizes = table.sum(-1, keepdim=True)
-        p = table / positive(sizes)
-        difference = (p[..., 0, :] - p[..., -1, :]).mul_((sizes > 0).all(-2))
-        ctx.save_for_backward(difference, p, sizes)
-
-        return difference.abs().sum(-1).div_(2)
-
-    @staticmethod
-    @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> Tensor:
-        difference, p, sizes = ctx.saved_tensors
-        half = difference.sign().mul_(grad[..., None] / 2)
-        slope = torch.stack([half, -half][: p.shape[-2]], -2)
-
-        return (slope - (slope * p).sum(-1, keepdim=True)).div_(positive(sizes))
