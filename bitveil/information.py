@@ -20,13 +20,13 @@ every information small, however much the codes leak about them.
 """
 
 import math
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+from torch.autograd.function import once_differentiable
 
-from bitveil.closed_gradients import log_above, positive, table_distance, table_information
 from bitveil.quotes import quoted
 from bitveil.shapes import Counts, NeuronTables
 
@@ -73,10 +73,7 @@ def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Te
         tensor(1.)
     """
 
-    if isinstance(prior, str) and prior == "empirical":
-        return table_information(table)
-
-    return table_information(_joint(table, prior))
+    return _MutualInformation.apply(_joint(table, prior))
 
 
 def conditional_mutual_information(
@@ -142,9 +139,9 @@ def total_variation(
         tensor(0.2500)
     """
 
-    if table.shape[-2] <= 2:
-        return table_distance(table)
     p = given_group(table)
+    if p.shape[-2] <= 2:
+        return (p[..., 0, :] - p[..., -1, :]).abs().sum(-1) / 2
     distances = torch.cdist(p, p, p=1) / 2
 
     return distances.amax((-2, -1)) if pairs == "worst" else _pair_mean(distances, table, prior)
@@ -268,7 +265,7 @@ def sibson_information(
     weight = _prior(table, prior)
     whole = (weight * given_group(table)).sum(-2)
     excess = _excess(table, prior)
-    log_ratio = log_above(excess)
+    log_ratio = _log1p(excess)
     top = log_ratio.amax(-2, keepdim=True).detach().clamp_min(0)
     large = alpha * top.squeeze(-2) > 20
     power = torch.where(large.unsqueeze(-2), 0, alpha * log_ratio)
@@ -418,6 +415,12 @@ def group_prior(sizes: Float[Tensor, "*batch k"], prior: Prior) -> Float[Tensor,
     )
 
 
+def positive(x: Tensor) -> Tensor:
+    """The numbers as divisors: 0 becomes the smallest positive number of the dtype."""
+
+    return x.clamp_min(torch.finfo(x.dtype).tiny)
+
+
 def _prior(table: Tensor, prior: Prior) -> Tensor:
     """p(s), with shape (..., k, 1)."""
 
@@ -451,6 +454,12 @@ def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
     return (weight * distances).sum((-2, -1)) / positive(weight.sum((-2, -1)))
 
 
+def _log1p(excess: Tensor) -> Tensor:
+    """log(1 + excess), with the excess at least the spacing of the dtype above -1."""
+
+    return torch.log1p(excess.clamp_min(torch.finfo(excess.dtype).eps - 1))
+
+
 def _joint(table: Tensor, prior: Prior) -> Tensor:
     """p(s, t), under the prior."""
 
@@ -458,3 +467,27 @@ def _joint(table: Tensor, prior: Prior) -> Tensor:
         return table / positive(table.sum((-2, -1), keepdim=True))
 
     return _prior(table, prior) * given_group(table)
+
+
+class _MutualInformation(torch.autograd.Function):
+    """`Σ p log(p / q) - p + q`, where q is the product of the margins of p, which sums to one.
+
+    No term is negative. The gradient is the logarithm alone. It is bounded by the spacing of the
+    dtype, and so is finite at an empty cell. It needs one stored number for each cell.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, p: Tensor) -> Tensor:
+        q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
+        excess = (p - q).div_(positive(q))
+        log_ratio = _log1p(excess)
+        ctx.save_for_backward(log_ratio)
+
+        return torch.addcmul(-excess, excess + 1, log_ratio).mul_(q).sum((-2, -1))
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        (log_ratio,) = ctx.saved_tensors
+
+        return grad[..., None, None] * log_ratio

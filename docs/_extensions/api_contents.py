@@ -40,9 +40,9 @@ SECTIONS = {
         "datasets.files"
     ),
     "The mathematics": (
-        "codes tables group_tables closed_gradients information entropies finite_samples "
-        "wide_codes blocks gradients layers criteria batches measures tasks objectives "
-        "checkpoints teams shared_batches processes training"
+        "codes tables group_tables information entropies finite_samples wide_codes blocks "
+        "gradients layers criteria batches measures tasks objectives checkpoints teams "
+        "shared_batches processes training"
     ),
     "A fit, and what becomes of it": (
         "settings fitting schema columns.table columns.kinds columns.labels columns.groups "
