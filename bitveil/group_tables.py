@@ -212,9 +212,10 @@ class GroupTables:
     def _of_cells(cls, cells: Tensor, pairs: Tensor, n_strata: int) -> Self:
         n, k = cells.shape[-3:-1]
         rows = torch.bincount(pairs, minlength=(n_strata + 1) * k).view(n_strata + 1, k)
-        unknown = cells[..., n_strata, :, :] if n > n_strata else None
+        if n == n_strata:
+            return cls(cells, None, rows)
 
-        return cls(cells[..., :n_strata, :, :], unknown, rows)
+        return cls(cells[..., :n_strata, :, :], cells[..., n_strata, :, :], rows)
 
     @cached_property
     def groups(self) -> Float[Tensor, "*b k c"]:
@@ -380,10 +381,13 @@ def _numbered_pairs(strata: Tensor, groups: Tensor, n_strata: int, k: int) -> tu
     """A number for each pair of stratum and group, and the number of strata with the unknown."""
 
     check_groups("GroupTables", groups, len(groups), k)
+    if len(strata) and strata.amin() >= 0:
+        check_groups("GroupTables", strata, len(groups), n_strata)
+        return pair_groups(strata, groups, k), n_strata
     known = torch.where(strata < 0, n_strata, strata)
     check_groups("GroupTables", known, len(groups), n_strata + 1)
 
-    return pair_groups(known, groups, k), n_strata + int((strata < 0).any())
+    return pair_groups(known, groups, k), n_strata + bool(len(strata))
 
 
 def _aligned(

@@ -97,7 +97,7 @@ class Reading:
         """
 
         if tables.shape[-3] == 1:
-            return self.read(tables[..., 0, :, :], prior)
+            return self.read(tables.squeeze(-3), prior)
         if self.strata == "worst":
             return self.read(tables, prior).amax(-1)
         weight = tables.sum((-2, -1))

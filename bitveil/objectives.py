@@ -116,14 +116,14 @@ class Weighted(Objective):
         """The loss of the batch and its parts."""
 
         task, measures = self.task(batch), self.measures(batch)
-        charged, weight = measures, self.strength
+        measure, weight = measures.sum(), self.strength
+        charged = measure
         if not self.training:
-            charged = (measures - self.noise(batch)).clamp_min(0)
+            charged = (measures - self.noise(batch)).clamp_min(0).sum()
         elif self.ramp:
             weight *= 10 ** min(0.0, 6 * self.progress - 3)
-        loss = self.task_weight * task + weight * charged.sum()
 
-        return Terms(loss, task, measures.sum())
+        return Terms(self.task_weight * task + weight * charged, task, measure)
 
     def merit(self, terms: Terms) -> float:
         """The loss itself."""

@@ -17,8 +17,9 @@ Tables of disjoint rows add up over batches, files and machines. Add tables, nev
 the information of all rows is not the mean over batches.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import torch
@@ -46,7 +47,7 @@ __all__ = [
 MAX_CELLS = 2**28
 """The most cells of a table: 1 GiB in float32. Readings need a few copies of it."""
 
-_DENSE_BITS = 5  # up to here one product with one-hot groups is faster than sorting by group,
+_FEW_BITS = 5  # up to here one product for all groups is faster than sorting by group,
 _FEW = 2**16  # and with few rows also up to this many likelihoods
 _MAX_LISTED = 2**24  # list all codes of all rows up to this many likelihoods
 _CACHED = 2**19  # likelihoods of a half in a chunk: they fit into the processor's cache
@@ -260,10 +261,18 @@ class _Chunk(NamedTuple):
     """Some rows, ordered by group, with all that both passes need."""
 
     rows: Tensor
-    segments: list[tuple[int, slice]]  # the place of each group
+    groups: list[int]  # the groups that have rows here
+    sizes: list[int]  # and how many
     pairs: Tensor  # the probabilities of 0 and 1, with shape (m, 2, rows)
     left: Tensor  # the likelihoods of the left half's codes, with shape (2^h, rows)
     right: Tensor
+
+    def by_group(self, *of_rows: Tensor) -> Iterator[tuple[Any, ...]]:
+        """The number of each group, and its columns of each matrix."""
+
+        parts = [matrix.split(self.sizes, 1) for matrix in of_rows]
+
+        return zip(self.groups, *parts, strict=True)
 
 
 class _JointTable(torch.autograd.Function):
@@ -274,32 +283,32 @@ class _JointTable(torch.autograd.Function):
         ctx: Any, logits: Tensor, groups: Tensor, k: int, weights: Tensor | None
     ) -> Tensor:
         weights = None if weights is None else weights.to(logits)
-        ctx.weights = weights
         n, m = logits.shape
-        if m <= _DENSE_BITS or n << m <= _FEW:
-            likelihood = _likelihood(_pairs(logits))
-            ctx.save_for_backward(logits, groups, likelihood)
-            member = _member(groups, k).to(logits)
-            return (member if weights is None else member * weights) @ likelihood.T
+        if m <= _FEW_BITS or n << m <= _FEW:
+            h = max(0, m - (k - 1).bit_length()) // 2  # so that both factors have few rows
+            pairs = _pairs(logits)
+            left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
+            left = (_member(groups, k, left, weights).unsqueeze(1) * left).flatten(0, 1)
+            ctx.save_for_backward(pairs, left, right)
+            return (left @ right.T).view(k, 2**m)
 
         keep = n << (m + 1) // 2 <= _KEPT
         chunks = list(_chunks(logits, groups, k)) if keep else None
         ctx.save_for_backward(logits, groups)
-        ctx.chunks = chunks
+        ctx.chunks, ctx.weights = chunks, weights
 
         return _products(logits, chunks or _chunks(logits, groups, k), k, weights)
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None, None, None]:
-        logits, groups, *kept = ctx.saved_tensors
-        if kept:
-            weight = kept[0] * grad.T.contiguous().index_select(1, groups)
-            sums = _codes_last(logits.shape[1], logits.dtype, logits.device) @ weight
-            result = (sums[:-1] - logits.T.sigmoid() * sums[-1]).T
-        else:
-            chunks = ctx.chunks or _chunks(logits, groups, len(grad))
-            result = _products_back(logits, chunks, grad)
+        if len(ctx.saved_tensors) == 3:
+            pairs, left, right = ctx.saved_tensors
+            grad = grad.reshape(len(left), len(right))
+            return _slope(pairs, (left, right), (grad @ right, grad.T @ left)), None, None, None
+
+        logits, groups = ctx.saved_tensors
+        result = _products_back(logits, ctx.chunks or _chunks(logits, groups, len(grad)), grad)
 
         return result if ctx.weights is None else result * ctx.weights[:, None], None, None, None
 
@@ -332,7 +341,9 @@ class _MomentTable(torch.autograd.Function):
             for of, column in zip(grad, values[chunk.rows].T.contiguous(), strict=True):
                 weight_left.addmm_(of, chunk.right * column)
                 weight_right.addmm_(of.T, chunk.left * column)
-            result.index_copy_(0, chunk.rows, _slope(chunk, weight_left, weight_right))
+            halves = (chunk.left, chunk.right)
+            slope = _slope(chunk.pairs, halves, (weight_left, weight_right))
+            result.index_copy_(0, chunk.rows, slope)
 
         return result, None
 
@@ -356,10 +367,11 @@ def _products(
 
     m = logits.shape[1]
     table = logits.new_zeros(k, 2 ** (m // 2), 2 ** (m - m // 2))
+    tables = table.unbind()
     for chunk in chunks:
         left = chunk.left if weights is None else chunk.left * weights[chunk.rows]
-        for g, segment in chunk.segments:
-            table[g].addmm_(left[:, segment], chunk.right[:, segment].T)
+        for g, of_left, of_right in chunk.by_group(left, chunk.right):
+            tables[g].addmm_(of_left, of_right.T)
 
     return table.flatten(1)
 
@@ -368,33 +380,35 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
     """The gradient of the logits: two products for each group of each chunk."""
 
     m = logits.shape[1]
-    grad = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2))
+    grads = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2)).unbind()
     result = torch.empty_like(logits)
 
     for chunk in chunks:
-        weight_left, weight_right = map(torch.empty_like, (chunk.left, chunk.right))
-        for g, segment in chunk.segments:
-            torch.mm(grad[g], chunk.right[:, segment], out=weight_left[:, segment])
-            torch.mm(grad[g].T, chunk.left[:, segment], out=weight_right[:, segment])
-        result.index_copy_(0, chunk.rows, _slope(chunk, weight_left, weight_right))
+        halves = (chunk.left, chunk.right)
+        weights = [torch.empty_like(half) for half in halves]
+        for g, left, right, weight_left, weight_right in chunk.by_group(*halves, *weights):
+            torch.mm(grads[g], right, out=weight_left)
+            torch.mm(grads[g].T, left, out=weight_right)
+        slope = _slope(chunk.pairs, halves, weights)
+        result.index_copy_(0, chunk.rows, slope)
 
     return result
 
 
-def _slope(chunk: _Chunk, weight_left: Tensor, weight_right: Tensor) -> Tensor:
-    """The gradient of a chunk's logits, from the gradients of the likelihoods of its halves.
+def _slope(pairs: Tensor, halves: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
+    """The gradient of the logits, from the likelihoods of two halves and their gradients.
 
-    It multiplies the weights in place.
+    The left half may list its codes once for each group. The weights are multiplied in place.
     """
 
-    codes = [
-        _codes_last(len(half).bit_length() - 1, half.dtype, half.device) for half in chunk[3:]
-    ]
-    of_left = codes[0] @ weight_left.mul_(chunk.left)
-    of_right = codes[1] @ weight_right.mul_(chunk.right)
+    m, bits = len(pairs), len(halves[1]).bit_length() - 1
+    of_left, of_right = (
+        _codes_last(width, len(half) >> width, half.dtype, half.device) @ weight.mul_(half)
+        for width, half, weight in zip((m - bits, bits), halves, weights, strict=True)
+    )
     sums = torch.cat([of_left[:-1], of_right[:-1]])
 
-    return (sums - chunk.pairs[:, 1] * of_left[-1]).T
+    return sums.addcmul_(pairs[:, 1], of_left[-1], value=-1).T
 
 
 def _chunk_size(logits: Tensor) -> int:
@@ -410,22 +424,24 @@ def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[
 
     for start in range(0, n, size):
         stop = min(start + size, n)
-        segments = [
-            (g, slice(max(first, start) - start, min(last, stop) - start))
-            for g, (first, last) in enumerate(zip([0, *stops], stops, strict=False))
+        sizes = {
+            g: min(last, stop) - max(first, start)
+            for g, (first, last) in enumerate(pairwise([0, *stops]))
             if max(first, start) < min(last, stop)
-        ]
+        }
         pairs = _pairs(logits.index_select(0, order[start:stop]))
         if power != 1:
             pairs = pairs**power
         left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
-        yield _Chunk(order[start:stop], segments, pairs, left, right)
+        yield _Chunk(order[start:stop], [*sizes], [*sizes.values()], pairs, left, right)
 
 
-def _member(groups: Tensor, k: int) -> Tensor:
-    """Whether each row is in each group, with shape (k, n)."""
+def _member(groups: Tensor, k: int, like: Tensor, weights: Tensor | None) -> Tensor:
+    """How much each row counts in each group, with shape (k, n)."""
 
-    return groups == torch.arange(k, device=groups.device).unsqueeze(1)
+    member = groups == torch.arange(k, device=groups.device).unsqueeze(1)
+
+    return member.to(like) if weights is None else member * weights
 
 
 def _pairs(logits: Tensor) -> Tensor:
@@ -434,7 +450,7 @@ def _pairs(logits: Tensor) -> Tensor:
     Neither is computed as one minus the other, which would round small ones away.
     """
 
-    rows_last = logits.T.contiguous()
+    rows_last = logits.T
 
     return torch.stack([-rows_last, rows_last], 1).sigmoid_()
 
@@ -442,22 +458,27 @@ def _pairs(logits: Tensor) -> Tensor:
 def _likelihood(pairs: Tensor) -> Tensor:
     """The probabilities of all codes of some bits, rows last, with shape (2^bits, n).
 
-    It is an outer product of the likelihoods of its halves, recursively. Each number is written
-    once, and neighbouring rows lie next to each other.
+    Neighbouring bits are multiplied, all pairs of them in one call, then pairs of pairs, and so
+    on. Each number of the result is written once, and neighbouring rows lie next to each other.
     """
 
-    h = pairs.shape[0]
-    if h <= 1:
-        return pairs[0] if h else pairs.new_ones(1, pairs.shape[-1])
-    left, right = _likelihood(pairs[: h // 2]), _likelihood(pairs[h // 2 :])
+    h = len(pairs)
+    if not h:
+        return pairs.new_ones(1, pairs.shape[-1])
+    if h & (h - 1):
+        whole = 1 << (h.bit_length() - 1)  # the largest power of two below h
+        left, right = _likelihood(pairs[:whole]), _likelihood(pairs[whole:])
+        return (left.unsqueeze(1) * right).flatten(0, 1)
+    while len(pairs) > 1:
+        pairs = (pairs[::2].unsqueeze(2) * pairs[1::2].unsqueeze(1)).flatten(1, 2)
 
-    return (left.unsqueeze(1) * right.unsqueeze(0)).flatten(0, 1)
+    return pairs[0]
 
 
 @lru_cache(maxsize=64)
-def _codes_last(m: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """All codes of m bits, codes last, and a row of ones: shape (m + 1, 2^m)."""
+def _codes_last(m: int, times: int, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """All codes of m bits, codes last, and a row of ones: shape (m + 1, times * 2^m)."""
 
     codes = all_codes(m, like=torch.empty(0, dtype=dtype, device=device)).T
 
-    return torch.cat([codes, codes.new_ones(1, codes.shape[1])])
+    return torch.cat([codes, codes.new_ones(1, codes.shape[1])]).repeat(1, times)

@@ -46,7 +46,7 @@ def task_information(batch: Batch) -> Scalar:
         tensor(-1.4166)
     """
 
-    information = sum((mutual_information(table) for table in batch.targets), batch.own.sum() * 0)
+    information = _sum([mutual_information(table) for table in batch.targets], batch)
     if batch.values is None:
         return -information
 
@@ -66,14 +66,12 @@ def task_accuracy(batch: Batch) -> Scalar:
         tensor(-0.6667)
     """
 
-    right = sum(
-        (
-            table.amax(-2).sum() / table.sum().clamp_min(1e-12)
-            for table in batch.targets
-            if len(table) > 1
-        ),
-        batch.own.sum() * 0,
-    )
+    accuracies = [
+        table.amax(-2).sum() / table.sum().clamp_min(1e-12)
+        for table in batch.targets
+        if len(table) > 1
+    ]
+    right = _sum(accuracies, batch)
 
     return -right if batch.values is None else -right - explained(batch).sum()
 
@@ -218,6 +216,12 @@ class DecoderTask(nn.Module):
             return loss
 
         return loss + (1 - _explained(output, batch)).log().sum() / 2
+
+
+def _sum(terms: list[Tensor], batch: Batch) -> Tensor:
+    """The sum of the terms, with a gradient also where there are none."""
+
+    return sum(terms[1:], terms[0]) if terms else batch.own.sum() * 0
 
 
 def _explained(output: Tensor, batch: Batch) -> Tensor:

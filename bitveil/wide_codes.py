@@ -22,7 +22,7 @@ Source:
     2015), https://arxiv.org/abs/1503.01494
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 import torch
@@ -162,8 +162,9 @@ def sampled_reading(
         )
     drawn = torch.arange(n) if n_draws is None else torch.randperm(n, generator=generator)
     drawn = drawn[:n_draws].to(logits.device)
-    rows = _SampledRows.of(logits.detach().clamp(-_CLIP, _CLIP), groups, k, prior, weights)
-    codes = draw(rows.logits[drawn], generator=generator)
+    clipped = logits.detach().clamp(-_CLIP, _CLIP)
+    rows = _SampledRows.of(clipped, groups, k, prior, weights)
+    codes = draw(clipped[drawn], generator=generator)
     value, error = _SampledReading.apply(logits, rows, drawn, codes, slope, memory, team)
 
     return Estimate(value, error)
@@ -226,13 +227,16 @@ def _engine(logits: Tensor, k: int, memory: int) -> Literal["exact", "sampled"]:
 
 
 class _SampledRows(NamedTuple):
-    """What every chunk of draws needs to know about the rows."""
+    """What every chunk of draws needs to know about the rows, which are ordered by group.
+
+    So the rows of a group are a slice, and nothing as large as draws times rows is copied.
+    """
 
     logits: Tensor
     odds: Tensor
     no_draws: Tensor  # log p(0...0 | x)
-    groups: Tensor
-    member: Tensor  # (n, k), each row's weight in its group's column
+    places: Tensor  # the number of each row in the order that was given
+    sizes: list[int]  # the rows of each group
     weight: Tensor  # (n,), the weight of a row under the prior: they sum to one
     prior: Tensor
 
@@ -244,18 +248,23 @@ class _SampledRows(NamedTuple):
         sizes = torch.zeros(k).to(logits).index_add(0, groups, each)
         share = group_prior(sizes, prior)
         weight = each * (share / torch.where(sizes > 0, sizes, 1))[groups]
-        member = torch.zeros(len(groups), k, dtype=logits.dtype, device=logits.device)
-        member[torch.arange(len(groups), device=logits.device), groups] = weight
+        places = groups.argsort(stable=True)
+        ordered = logits[places]
 
         return cls(
-            logits,
-            logits.exp(),
-            -torch.nn.functional.softplus(logits).sum(1),
-            groups,
-            member,
-            weight,
+            ordered,
+            ordered.exp(),
+            -torch.nn.functional.softplus(ordered).sum(1),
+            places,
+            torch.bincount(groups, minlength=k).tolist(),
+            weight[places],
             share,
         )
+
+    def by_group(self, of_rows: Tensor, dim: int = 0) -> tuple[Tensor, ...]:
+        """The part of each group."""
+
+        return of_rows.split(self.sizes, dim)
 
 
 class _SampledReading(torch.autograd.Function):
@@ -272,8 +281,9 @@ class _SampledReading(torch.autograd.Function):
         memory: int,
         team: Team | None,
     ) -> tuple[Tensor, Tensor]:
-        n = len(rows.groups)
-        weights = rows.weight[drawn] * (n / len(drawn))
+        n = len(rows.places)
+        weights = torch.empty_like(rows.weight).index_copy_(0, rows.places, rows.weight)[drawn]
+        weights = weights * (n / len(drawn))
         gradient = torch.zeros_like(rows.logits) if ctx.needs_input_grad[0] else None
         numbers = 3 * n + 8 * rows.logits.shape[1] * len(rows.prior)  # for each draw
         size = max(1, memory // (numbers * rows.logits.element_size()))
@@ -287,7 +297,8 @@ class _SampledReading(torch.autograd.Function):
             value = team.gathered(value, len(drawn))
             gradient = None if gradient is None else team.add(gradient)
         if gradient is not None:
-            ctx.save_for_backward(gradient.to(logits))
+            in_place = torch.empty_like(gradient).index_copy_(0, rows.places, gradient)
+            ctx.save_for_backward(in_place.to(logits))
         terms = len(value) * weights * value
         error = terms.std(correction=1) / len(terms) ** 0.5 if len(terms) > 1 else terms.sum() * 0
         ctx.mark_non_differentiable(error)
@@ -310,41 +321,46 @@ def _chunk(
     # Likelihoods of draws given rows, up to a factor for each draw that cancels everywhere.
     likelihood = torch.addmm(rows.no_draws, codes, rows.logits.T)
     likelihood = likelihood.sub_(likelihood.amax(1, keepdim=True)).exp_()
-    of_group = likelihood @ rows.member
+    seen = rows.by_group(likelihood, 1)
+    of_group = torch.stack(
+        [each @ weight for each, weight in zip(seen, rows.by_group(rows.weight), strict=True)], 1
+    )
     whole = of_group.sum(1, keepdim=True)
-    value, _ = slope(of_group / whole, rows.prior)
+    value, here = slope(of_group / whole, rows.prior)
     if gradient is None:
         return value
 
-    member_of = [torch.nonzero(rows.groups == g).squeeze(1) for g in range(len(rows.prior))]
-    flipped = torch.stack(
-        [_flipped(rows, codes, likelihood, members) for members in member_of], -1
-    )
-    without = flipped.sum(-1) + whole  # P of the other bits
-    here = slope(of_group / whole, rows.prior)[1].unsqueeze(1)
-    there = slope((flipped / flipped.sum(-1, keepdim=True)).flatten(0, 1), rows.prior)[1].view_as(
-        flipped
-    )
-    signs = (2 * codes - 1).unsqueeze(-1)
-    effect = signs * (here - there) * (weights.view(-1, 1) / without).unsqueeze(-1)
+    flipped = _flipped(rows, codes, seen)
+    all_groups = sum(flipped[1:], flipped[0])
+    posterior = torch.stack([(each / all_groups).flatten() for each in flipped], -1)
+    there = slope(posterior, rows.prior)[1].T.reshape(-1, *codes.shape)
+    scale = (2 * codes - 1) * weights.unsqueeze(1) / (all_groups + whole)  # P of other bits
 
-    for g, members in enumerate(member_of):
-        seen, theta = likelihood[:, members].T, rows.logits[members].sigmoid()
-        ones, zeros = seen @ (codes * effect[..., g]), seen @ ((1 - codes) * effect[..., g])
-        gradient[members] += rows.weight[members].unsqueeze(1) * (
-            (1 - theta) * ones + theta * zeros
-        )
+    parts = map(rows.by_group, (gradient, rows.logits, rows.weight))
+    for each, now, then, (out, logits, weight) in zip(
+        seen, here.T, there, zip(*parts, strict=True), strict=True
+    ):
+        effect = scale * (now.unsqueeze(1) - then)
+        ones = codes * effect
+        one, zero = (each.T @ torch.cat([ones, effect - ones], 1)).chunk(2, 1)
+        theta = logits.sigmoid()
+        out.add_(weight.unsqueeze(1) * torch.lerp(one, zero, theta))
 
     return value
 
 
-def _flipped(rows: _SampledRows, codes: Tensor, likelihood: Tensor, members: Tensor) -> Tensor:
-    """The group's likelihood of each draw with each of its bits flipped, with shape (draws, m)."""
+def _flipped(rows: _SampledRows, codes: Tensor, seen: Sequence[Tensor]) -> list[Tensor]:
+    """Each group's likelihood of each draw with each of its bits flipped: shapes (draws, m)."""
 
-    seen = likelihood[:, members] * rows.weight[members]
-    odds = rows.odds[members]
+    flipped = []
+    for likelihood, odds, weight in zip(
+        seen, rows.by_group(rows.odds), rows.by_group(rows.weight), strict=True
+    ):
+        both = likelihood @ (torch.cat([1 / odds, odds], 1) * weight.unsqueeze(1))
+        to_zero, to_one = both.chunk(2, 1)
+        flipped.append(torch.where(codes > 0, to_zero, to_one))
 
-    return torch.where(codes > 0, seen @ (1 / odds), seen @ odds)
+    return flipped
 
 
 def _log(ratio: Tensor) -> Tensor:

@@ -330,3 +330,20 @@ def test_an_unknown_prior_is_refused():
 def test_an_order_of_zero_is_refused():
     with pytest.raises(ValueError, match=r"`alpha` expects an order above 0, got 0"):
         info.sibson_information(torch.ones(2, 2), alpha=0.0)
+
+
+@pytest.mark.parametrize("of_table", [info.mutual_information, info.total_variation])
+@pytest.mark.parametrize("shape", [(1, 4), (2, 8), (3, 2, 4)])
+def test_gradients_by_the_table_are_those_of_finite_differences(of_table, shape):
+    table = torch.rand(shape, dtype=torch.float64).add(0.1).requires_grad_()
+
+    assert torch.autograd.gradcheck(of_table, table)
+
+
+def test_a_group_without_rows_pulls_nothing():
+    table = torch.tensor([[3.0, 1.0], [0.0, 0.0]], requires_grad=True)
+    distance = info.total_variation(table)
+    distance.backward()
+
+    assert distance == 0
+    assert (table.grad == 0).all()

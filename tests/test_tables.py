@@ -54,6 +54,21 @@ def test_gradients_are_those_of_finite_differences(m, reading):
     )
 
 
+@pytest.mark.parametrize("k", [1, 2, 40])
+@pytest.mark.parametrize("m", [3, 5])
+def test_weighted_tables_of_any_number_of_groups_equal_brute_force(m, k):
+    logits, groups = random_rows(n=40, m=m, k=k)
+    weights = torch.rand(40, dtype=torch.float64)
+    alone = torch.stack([torch.tensor(brute.table(row[None], [0], 1))[0] for row in logits])
+    dense = torch.nn.functional.one_hot(groups, k).double().T @ (weights[:, None] * alone)
+    logits.requires_grad_()
+
+    assert torch.allclose(tables.joint_table(logits, groups, k, weights=weights), dense)
+    assert torch.autograd.gradcheck(
+        lambda ell: tables.joint_table(ell, groups, k, weights=weights), logits, fast_mode=True
+    )
+
+
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 @pytest.mark.parametrize("m", [4, 9])
 def test_certain_bits_have_finite_and_correct_gradients(m, dtype):
