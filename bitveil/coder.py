@@ -12,6 +12,7 @@ from scipy.special import expit
 from torch import nn
 
 from bitveil.batches import Rows
+from bitveil.cells import Cells
 from bitveil.codes import code_index
 from bitveil.columns.table import Table
 from bitveil.features import Features
@@ -55,6 +56,12 @@ class Coder:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "key", Secret(self.key))  # nothing that prints it shows it
+
+    @property
+    def certain(self) -> bool:
+        """Whether a row has one code for certain: see `bitveil.cells`."""
+
+        return isinstance(self.encoder, Cells)
 
     def logits(self, table: Table, names: NDArray[np.uint8]) -> NDArray[np.float64]:
         """The logits of the bits, with shape (n, m).

@@ -154,6 +154,8 @@ def fit_encoder(
     trainer = trainer_for(settings, schema, features, parts["fit"], start, seed)
     if draws == "certain" and not isinstance(trainer, CellTrainer):
         draws = "soft"
+        if goal is not None and own:  # their slack is larger
+            _check_possible(settings, schema, goal, sample.sizes(rows["certify"]), draws)
     share, sizes = 1.0, None
     if goal is None:
         chosen = trainer(settings.weight, parts["fit"], parts["select"])

@@ -84,12 +84,13 @@ class RowPlan:
 
         return int(self.totals.sum())
 
-    def least(self, draws: str = "soft", *, without: Sequence[Any] = ()) -> float:
+    def least(self, draws: str = "certain", *, without: Sequence[Any] = ()) -> float:
         """The smallest gap that these rows can certify; 1 if they can certify nothing.
 
         Arguments:
-            draws: What is counted: `"soft"` (expected codes, for rows with ids) or `"hard"` (drawn
-                codes, for rows without).
+            draws: What is counted: `"certain"` (codes of rows with ids, as a fit makes them by
+                default), `"soft"` (of such rows the expected codes) or `"hard"` (drawn codes, for
+                rows without ids).
             without: Groups that are left out.
         """
 
@@ -105,7 +106,7 @@ class RowPlan:
 
         return min(1.0, max_gap / self.least())
 
-    def needed(self, max_gap: float, draws: str = "soft") -> int:
+    def needed(self, max_gap: float, draws: str = "certain") -> int:
         """About how many rows like these are needed for `least` to be a goal.
 
         Raises:
@@ -127,7 +128,7 @@ class RowPlan:
 
         return _rows_of_fit(held_out, self.share)
 
-    def needed_each(self, max_gap: float, draws: str = "soft") -> int:
+    def needed_each(self, max_gap: float, draws: str = "certain") -> int:
         """About how many rows of each group are needed for a goal, if all are equally large.
 
         If groups are compared within targets, so many of each target and group.
@@ -141,7 +142,7 @@ class RowPlan:
     def _empty(self) -> list[Any]:
         return [self.groups[g] for g in np.flatnonzero(self.sizes.min(0) < 1)]
 
-    def in_the_way(self, max_gap: float | None = None, draws: str = "soft") -> tuple[Any, ...]:
+    def in_the_way(self, max_gap: float | None = None, draws: str = "certain") -> tuple[Any, ...]:
         """The smallest groups, without which the least gap is at most half as large.
 
         Arguments:
@@ -160,7 +161,7 @@ class RowPlan:
 
         return self.groups[np.lexsort((self.totals, self.held_out.min(0)))[0]]
 
-    def joining(self, max_gap: float | None = None, draws: str = "soft") -> Joining | None:
+    def joining(self, max_gap: float | None = None, draws: str = "certain") -> Joining | None:
         """The smallest threshold of `join_rare` that is worth it, or None.
 
         It halves the least gap, or at least makes it a fifth smaller.
@@ -227,7 +228,7 @@ def plan(
     Example:
         >>> even = plan(["f", "m"] * 2000)
         >>> even.held_out.tolist(), round(even.least(), 4), round(even.least("hard"), 4)
-        ([[1000, 1000]], 0.04, 0.0381)
+        ([[1000, 1000]], 0.0381, 0.0381)
     """
 
     check_choice("criterion", criterion, CRITERIA)

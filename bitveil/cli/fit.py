@@ -429,6 +429,8 @@ def _slack(model: Any) -> float:
     certificate, k = model.certificate_, len(model.groups_)
     quantity = PARITY_GAP if certificate.entropy is None else INFORMATION
     cells = [certificate.sizes[i : i + k] for i in range(0, len(certificate.sizes), k)]
-    settings = {"delta": certificate.delta, "draws": certificate.draws}
+    certain = model.coder_.certain and certificate.draws == "soft"
+    draws = "certain" if certain else certificate.draws
+    settings = {"delta": certificate.delta, "draws": draws}
 
     return max(least_bound(sizes, quantity, **settings) for sizes in cells)

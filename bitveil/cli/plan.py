@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["plan_command"]
 
-_WAYS = {"soft": "rows with ids", "hard": "rows without ids"}
+_WAYS = {"certain": "rows with ids", "hard": "rows without ids"}
 """What the two ways of counting are called where nothing is counted yet."""
 
 
@@ -305,7 +305,7 @@ def _plan_as_json(planned: "RowPlan", max_gap: float | None) -> dict[str, Any]:
         "quantity": planned.quantity.name,
         "delta": planned.delta,
         "max_gap": max_gap,
-        "with_ids": counted["soft"],
+        "with_ids": counted["certain"],
         "without_ids": counted["hard"],
         "share_of_codes": None if max_gap is None else planned.share_of_codes(max_gap),
     }
