@@ -128,10 +128,10 @@ def decoding_for(settings: Settings, schema: Schema, rows: Rows, start: Start) -
     """How bits are read in training: through their table where it tells all, or by a network."""
 
     numbers = 0 if rows.values is None else rows.values.shape[1]
-    training = settings.training
+    training, task = settings.training, settings.task_for(schema.target, schema.shape)
 
     return Decoding(
-        settings.task_for(schema.target, schema.shape),
+        task,
         training.decoder is not None or not settings.listed,
         training.decoder,
         settings.n_bits,
@@ -140,6 +140,7 @@ def decoding_for(settings: Settings, schema: Schema, rows: Rows, start: Start) -
         settings.listed and not numbers,
         start.decoder,
         settings.term_for(schema.target, schema.shape),
+        len(rows.n_labels) if task == "columns" else 1,
     )
 
 

@@ -139,12 +139,13 @@ def input_task(batch: Batch) -> Scalar:
 
 
 def task_contents(batch: Batch) -> Scalar:
-    r"""The task :math:`\tfrac12 I(T; X) - \sum_j I(T; X_j)` in nats, for columns as targets.
+    r"""The task :math:`\tfrac1q (\tfrac12 I(T; X) - \sum_j I(T; X_j))` for q columns, in nats.
 
-    The sum counts what the code tells about every column. Alone it would spend bits on a column
-    that has nothing to do with the others, such as a number that is drawn for each row. So what
-    the code says about the row counts half against it. What several columns share is counted once
-    for each of them, and is kept first.
+    The columns are the targets. The sum counts what the code tells about every one. Alone it would
+    spend bits on a column that has nothing to do with the others, such as a number that is drawn
+    for each row. So what the code says about the row counts half against it. What several columns
+    share is counted once for each of them, and is kept first. The mean over the columns makes a
+    weight of the measure mean about what it does for one target.
 
     Source:
         Discovering Structure in High-Dimensional Data Through Correlation Explanation (Ver Steeg,
@@ -154,12 +155,12 @@ def task_contents(batch: Batch) -> Scalar:
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
         >>> s = torch.tensor([0, 0])
         >>> task_contents(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
-        tensor(-1.0397)
-        >>> math.log(2) / 2 - 2 * math.log(2)
-        -1.0397207708399179
+        tensor(-0.5199)
+        >>> print(f"{(math.log(2) / 2 - 2 * math.log(2)) / 2:.4f}")
+        -0.5199
     """
 
-    return task_information(batch) - input_task(batch) / 2
+    return (task_information(batch) - input_task(batch) / 2) / len(batch.n_labels)
 
 
 class DecoderTask(nn.Module):
@@ -175,6 +176,7 @@ class DecoderTask(nn.Module):
             noise but needs targets with classes. Otherwise the decoder sees one draw of each row,
             with straight-through gradients.
         generator: The source of the draws.
+        n_columns: By how many columns the sum is divided; 1: the targets add up.
 
     Example:
         >>> task = DecoderTask(nn.Linear(1, 2))
@@ -190,16 +192,20 @@ class DecoderTask(nn.Module):
         *,
         exact: bool = True,
         generator: torch.Generator | None = None,
+        n_columns: int = 1,
     ) -> None:
         super().__init__()
         self.decoder = decoder
+        self.n_columns = n_columns
         self.exact = exact
         self.generator = generator
 
     def forward(self, batch: Batch) -> Scalar:
         """The loss of the batch."""
 
-        return self._over_codes(batch) if self.exact else self._at_draws(batch)
+        whole = self._over_codes(batch) if self.exact else self._at_draws(batch)
+
+        return whole / self.n_columns
 
     @torch.no_grad()
     def score(self, batch: Batch) -> float | None:

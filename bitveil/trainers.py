@@ -247,7 +247,10 @@ def _judged(
     known, batch, term = fit.batch(encoder), select.batch(encoder), objective.task
     task, measure = term(batch).item(), objective.measures(batch)
     nothing = _without_code(batch)
-    worst = _target_entropy(select) if isinstance(term, DecoderTask) else term(nothing).item()
+    if isinstance(term, DecoderTask):
+        worst = _target_entropy(select) / term.n_columns
+    else:
+        worst = term(nothing).item()
 
     return Step(
         limit=objective.limit if isinstance(objective, Constrained) else None,
