@@ -140,7 +140,7 @@ def decoding_for(settings: Settings, schema: Schema, rows: Rows, start: Start) -
         settings.listed and not numbers,
         start.decoder,
         settings.term_for(schema.target, schema.shape),
-        len(rows.n_labels) if task == "columns" else 1,
+        len(rows.n_labels) if task == "columns" and not settings.certifies else 1,
     )
 
 

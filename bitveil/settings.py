@@ -15,6 +15,7 @@ from bitveil.quotes import quoted
 from bitveil.tasks import (
     Term,
     task_accuracy,
+    task_column,
     task_contents,
     task_information,
     task_usefulness,
@@ -136,7 +137,10 @@ class Settings:
         if self.serves(target):
             return self.target_term
 
-        return task_contents if self.task_for(target, shape) == "columns" else task_information
+        if self.task_for(target, shape) == "columns":
+            return task_contents if self.certifies else task_column
+
+        return task_information
 
     @property
     def target_term(self) -> Term:

@@ -19,6 +19,7 @@ __all__ = [
     "explained",
     "input_task",
     "task_accuracy",
+    "task_column",
     "task_contents",
     "task_information",
     "task_usefulness",
@@ -139,13 +140,12 @@ def input_task(batch: Batch) -> Scalar:
 
 
 def task_contents(batch: Batch) -> Scalar:
-    r"""The task :math:`\tfrac1q (\tfrac12 I(T; X) - \sum_j I(T; X_j))` for q columns, in nats.
+    r"""The task :math:`\tfrac12 I(T; X) - \sum_j I(T; X_j)` in nats, for columns :math:`X_j`.
 
     The columns are the targets. The sum counts what the code tells about every one. Alone it would
     spend bits on a column that has nothing to do with the others, such as a number that is drawn
     for each row. So what the code says about the row counts half against it. What several columns
-    share is counted once for each of them, and is kept first. The mean over the columns makes a
-    weight of the measure mean about what it does for one target.
+    share is counted once for each of them, and is kept first.
 
     Source:
         Discovering Structure in High-Dimensional Data Through Correlation Explanation (Ver Steeg,
@@ -155,12 +155,25 @@ def task_contents(batch: Batch) -> Scalar:
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
         >>> s = torch.tensor([0, 0])
         >>> task_contents(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
-        tensor(-0.5199)
-        >>> print(f"{(math.log(2) / 2 - 2 * math.log(2)) / 2:.4f}")
-        -0.5199
+        tensor(-1.0397)
+        >>> print(f"{math.log(2) / 2 - 2 * math.log(2):.4f}")
+        -1.0397
     """
 
-    return (task_information(batch) - input_task(batch) / 2) / len(batch.n_labels)
+    return task_information(batch) - input_task(batch) / 2
+
+
+def task_column(batch: Batch) -> Scalar:
+    """The mean of `task_contents` over columns: a weight means about as much as for one target.
+
+    Example:
+        >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
+        >>> s = torch.tensor([0, 0])
+        >>> task_column(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
+        tensor(-0.5199)
+    """
+
+    return task_contents(batch) / len(batch.n_labels)
 
 
 class DecoderTask(nn.Module):

@@ -273,7 +273,9 @@ def _without_code(batch: Batch) -> Batch:
 def _told(term: Term, batch: Batch, usefulness: float) -> float:
     """What the codes tell about the targets, or about their row where there are none."""
 
-    if isinstance(term, DecoderTask) or (not batch.targets and batch.values is None):
+    if isinstance(term, DecoderTask):
+        return usefulness * term.n_columns
+    if not batch.targets and batch.values is None:
         return usefulness
 
     return -task_information(batch).item()

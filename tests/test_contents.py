@@ -14,7 +14,7 @@ from bitveil.columns.kinds import Kinds
 from bitveil.datasets import load_adult
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import load
-from bitveil.tasks import task_contents
+from bitveil.tasks import task_column, task_contents
 from builders import KEY, quick
 from worlds import random_rows
 
@@ -138,7 +138,8 @@ def test_the_task_is_what_the_code_tells_of_each_column_less_half_of_what_it_tel
     told = [brute.mutual_information(brute.table(logits, *of)) for of in ((first, 3), (second, 2))]
     of_row = brute.mutual_information(brute.table(logits, torch.arange(40), 40))
 
-    assert task_contents(batch).item() == pytest.approx((of_row / 2 - sum(told)) / 2)
+    assert task_contents(batch).item() == pytest.approx(of_row / 2 - sum(told))
+    assert task_column(batch).item() == pytest.approx(task_contents(batch).item() / 2)
 
 
 def people(n=1200, seed=0):
