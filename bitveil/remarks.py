@@ -30,7 +30,7 @@ _WITHOUT_GOAL = "A smaller weight, more epochs or more bits may help."
 
 _LITTLE = 1e-3
 """A code that is better than a constant by less is of no use: in accuracy, in variance, or, where
-there is no score, in nats."""
+there is no score, in the task."""
 
 
 def remarks(

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
-from bitveil.entropies import bit_entropy, code_entropy
+from bitveil.entropies import bit_entropy, code_entropy, group_entropy
 from bitveil.information import mutual_information
 from bitveil.shapes import Scalar
 
@@ -27,6 +27,9 @@ __all__ = [
 
 Term = Callable[[Batch], Tensor]
 """A term of an objective: from a batch to one number that keeps its gradient."""
+
+_SURE = 0.05
+"""A column counts as if it had this entropy at least, in nats: 99 % of its rows are alike."""
 
 
 def task_information(batch: Batch) -> Scalar:
@@ -140,27 +143,22 @@ def input_task(batch: Batch) -> Scalar:
 
 
 def task_contents(batch: Batch) -> Scalar:
-    r"""The task :math:`\tfrac12 I(T; X) - \sum_j I(T; X_j)` in nats, for columns :math:`X_j`.
+    r"""The task :math:`-\sum_j I(T; X_j) / H(X_j)`, for columns :math:`X_j` as targets.
 
-    The columns are the targets. The sum counts what the code tells about every one. Alone it would
-    spend bits on a column that has nothing to do with the others, such as a number that is drawn
-    for each row. So what the code says about the row counts half against it. What several columns
-    share is counted once for each of them, and is kept first.
-
-    Source:
-        Discovering Structure in High-Dimensional Data Through Correlation Explanation (Ver Steeg,
-        Galstyan, 2014), https://arxiv.org/abs/1406.1222, which takes the whole of the first term
+    It counts the share of its entropy that the code tells of each column. In nats, columns with
+    many classes would count more than all others, and a column of which nearly all rows have the
+    same value hardly at all.
 
     Example:
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
         >>> s = torch.tensor([0, 0])
         >>> task_contents(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
-        tensor(-1.0397)
-        >>> print(f"{math.log(2) / 2 - 2 * math.log(2):.4f}")
-        -1.0397
+        tensor(-2.)
     """
 
-    return task_information(batch) - input_task(batch) / 2
+    shares = [mutual_information(t) / group_entropy(t).clamp_min(_SURE) for t in batch.targets]
+
+    return -torch.stack(shares).sum()
 
 
 def task_column(batch: Batch) -> Scalar:
@@ -170,7 +168,7 @@ def task_column(batch: Batch) -> Scalar:
         >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
         >>> s = torch.tensor([0, 0])
         >>> task_column(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
-        tensor(-0.5199)
+        tensor(-1.)
     """
 
     return task_contents(batch) / len(batch.n_labels)
