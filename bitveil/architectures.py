@@ -19,7 +19,7 @@ from bitveil.processes import is_first
 from bitveil.rows import Sample
 from bitveil.schema import Schema
 from bitveil.settings import LISTED, Settings
-from bitveil.tasks import DecoderTask, task_information
+from bitveil.tasks import DecoderTask
 from bitveil.trainers import Candidate, CellTrainer, Trainer
 from bitveil.training import Training
 
@@ -70,9 +70,9 @@ def _has_cells(settings: Settings, schema: Schema, features: Features) -> bool:
     """Whether the encoder sees nothing but posteriors, and may be of any form."""
 
     own = settings.training.encoder is not None or settings.training.decoder is not None
-    on_target = settings.task_for(schema.target) == "target"
+    serves = settings.serves(schema.target)
 
-    return features.kind == "posterior" and on_target and settings.listed and not own
+    return features.kind == "posterior" and serves and settings.listed and not own
 
 
 def _posterior_columns(schema: Schema, features: Features) -> PosteriorColumns:
@@ -106,8 +106,9 @@ def _network_trainer(
         decoding.check()
     gap = _gap(settings, measure, rows.n_groups)
     epochs = training.n_epochs(len(rows), batch_size)
+    scored = decoding.task != "columns"
 
-    return Trainer(encoding, decoding, measure, gap, training, epochs, batch_size, seed)
+    return Trainer(encoding, decoding, measure, gap, training, epochs, batch_size, seed, scored)
 
 
 def _gap(settings: Settings, measure: Measure, n_groups: int) -> Measure:
@@ -127,10 +128,10 @@ def decoding_for(settings: Settings, schema: Schema, rows: Rows, start: Start) -
     """How bits are read in training: through their table where it tells all, or by a network."""
 
     numbers = 0 if rows.values is None else rows.values.shape[1]
-    training = settings.training
+    training, task = settings.training, settings.task_for(schema.target, schema.shape)
 
     return Decoding(
-        settings.task_for(schema.target),
+        task,
         training.decoder is not None or not settings.listed,
         training.decoder,
         settings.n_bits,
@@ -138,7 +139,8 @@ def decoding_for(settings: Settings, schema: Schema, rows: Rows, start: Start) -
         tuple(training.hidden),
         settings.listed and not numbers,
         start.decoder,
-        settings.target_term if settings.task_for(schema.target) == "target" else task_information,
+        settings.term_for(schema.target, schema.shape),
+        len(rows.n_labels) if task == "columns" and not settings.certifies else 1,
     )
 
 
@@ -157,7 +159,7 @@ def decoder_of(
     known = [name for name in ("fit", "select") if name in parts]
     network = chosen.task.decoder if isinstance(chosen.task, DecoderTask) else None
     tables: dict[str, Tensor] = {}
-    if network is None and settings.task_for(schema.target) == "target":
+    if network is None and settings.serves(schema.target):
         batches = []
         for name in known:
             names = sample.named[rows[name]]
@@ -165,7 +167,7 @@ def decoder_of(
                 doubled = replace(parts[name], x=parts[name].x.double())
                 batches.append(doubled.batch(chosen.encoder))
         tables = target_tables(batches)
-    elif network is not None and share < 1:
+    elif settings.serves(schema.target) and share < 1:
         tables = class_counts([parts[name] for name in known])
 
     return Decoder(schema.target, settings.n_bits, network, tables, share < 1)

@@ -65,9 +65,10 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
         posteriors: Which models predict target and attribute: None for a stack of ours, which
             cross-validation chooses; `"boosting"` for one boosting model; or any classifier with
             scikit-learn's manners.
-        task: What the code is useful for: `"target"`; `"reconstruction"` of the raw features; or
-            `"information"` (the code tells its row from others). `"auto"`: the target, or a
-            reconstruction where there is none. Useful for a target means half accuracy and half
+        task: What the code is useful for: `"target"`; `"columns"`, each column of the table;
+            `"reconstruction"` of the raw features; or `"information"` (the code tells its row from
+            others). `"auto"`: the target, or without one the columns, and of images a
+            reconstruction. Useful for a target means half accuracy and half
             information where there is a goal, and information where there is a weight;
             `"target_accuracy"` and `"target_information"` choose one of them.
         max_gap: *The goal.* The largest acceptable gap, from 0 to 1.

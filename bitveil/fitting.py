@@ -20,6 +20,7 @@ from bitveil.batches import Rows
 from bitveil.certificates.compared import UncertifiableError
 from bitveil.certificates.upper import Certificate
 from bitveil.coder import Coder, count_codes
+from bitveil.columns.contents import Contents, column_classes
 from bitveil.columns.table import Table
 from bitveil.decoders import Decoder
 from bitveil.features import Features
@@ -312,7 +313,7 @@ def _features(
     fold: no row teaches the models that predict it.
     """
 
-    task = settings.task_for(schema.target)
+    task = settings.task_for(schema.target, schema.shape)
     kind = _feature_kind(settings, task, sample.table)
     known = np.sort(np.concatenate([rows["fit"], rows["select"]]))
     features = Features(
@@ -322,8 +323,10 @@ def _features(
         random_state=seed,
         n_jobs=settings.n_jobs,
     )
+    table = _take(sample.table, known)
+    contents = column_classes(table) if task == "columns" else None
     fitted = features.fit_transform(
-        _take(sample.table, known),
+        table,
         *sample.posteriors(settings.criterion, known),
         sample_weight=None if sample.weights is None else sample.weights[known],
     )
@@ -339,6 +342,8 @@ def _features(
             targets=task == "target",
             weighted=name != "certify",  # the rows for certification are thinned instead
         )
+        if contents is not None and name != "certify":  # those rows teach nothing
+            parts[name] = _with_contents(parts[name], contents, np.searchsorted(known, numbers))
         if task == "reconstruction":
             parts[name] = _reconstructed(parts[name], features)
 
@@ -348,6 +353,11 @@ def _features(
 def _feature_kind(
     settings: Settings, task: str, table: Table
 ) -> Literal["posterior", "raw", "both"]:
+    if settings.features == "posterior" and task in ("columns", "reconstruction"):
+        raise ValueError(
+            f"A code for the table itself (`task={quoted(task)}`) needs raw features, got "
+            "`features='posterior'`. Use 'both' or 'raw'."
+        )
     if settings.features != "auto":
         return settings.features
     if settings.training.encoder is not None or np.ndim(table) > 2:
@@ -356,14 +366,16 @@ def _feature_kind(
     return "posterior" if task == "target" else "both"
 
 
+def _with_contents(rows: Rows, contents: Contents, places: NDArray[np.int64]) -> Rows:
+    """The same rows with the columns of their table as targets."""
+
+    labels = torch.from_numpy(contents.labels[places])
+
+    return replace(rows, labels=labels, n_labels=contents.n_labels)
+
+
 def _reconstructed(rows: Rows, features: Features) -> Rows:
     """The same rows with their raw features, which stand last, as targets."""
-
-    if not features.n_raw_:
-        raise ValueError(
-            "A reconstruction needs raw features to reconstruct, got `features='posterior'`. "
-            "Use 'both' or 'raw'."
-        )
 
     return replace(rows, values=rows.x.flatten(1)[:, -features.n_raw_ :])
 

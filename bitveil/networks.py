@@ -74,7 +74,8 @@ class Decoding:
     """How the task of a code is made: with its table as decoder, or with a network.
 
     Attributes:
-        task: `"target"` or `"reconstruction"`, or `"information"`, which needs no decoder.
+        task: `"target"`, `"columns"` or `"reconstruction"`; or `"information"`, which needs no
+            decoder.
         network: Whether a network decodes; otherwise the table does.
         given: A network from bits to the logits of the classes, followed by the numbers, or None.
         n_bits: The number of bits.
@@ -82,7 +83,8 @@ class Decoding:
         hidden: The widths of the hidden layers of a perceptron.
         exact: Whether the loss of the network is the mean over all codes, and not over draws.
         start: A decoder whose weights a new one starts with; None: random weights.
-        term: The task for a target where the table decodes.
+        term: The task where the table decodes.
+        n_columns: By how many columns a network's loss is divided.
     """
 
     task: str
@@ -94,6 +96,7 @@ class Decoding:
     exact: bool = False
     start: nn.Module | None = None
     term: Term = task_information
+    n_columns: int = 1
 
     def __call__(self, generator: torch.Generator) -> Term:
         """A task, whose initial weights and draws come from the generator."""
@@ -103,7 +106,12 @@ class Decoding:
         if not self.network:
             return self.term
 
-        return DecoderTask(self.decoder(generator), exact=self.exact, generator=generator)
+        return DecoderTask(
+            self.decoder(generator),
+            exact=self.exact,
+            generator=generator,
+            n_columns=self.n_columns,
+        )
 
     def check(self) -> None:
         """Refuse a given network that does not give the outputs for the targets.

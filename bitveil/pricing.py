@@ -64,7 +64,7 @@ def fit_price(
         numbers: The numbers of these rows.
     """
 
-    if not _answers_target(settings, target) or not coder.features.posteriors_:
+    if not settings.serves(target) or not coder.features.posteriors_:
         return None
     use = "certify" if "certify" in parts else "select"
     rows, x, weights = numbers[use], parts[use].x.numpy(), sample.weights
@@ -211,8 +211,7 @@ def _fitted_answers(
 ) -> tuple[NDArray[Any] | None, NDArray[Any] | None]:
     """The answers of the posteriors and of the decoder, as far as there are any."""
 
-    answering = _answers_target(model.settings(), target)
-    code = _decoded(model.decoder_, rows.bits) if answering else None
+    code = _decoded(model.decoder_, rows.bits) if model.settings().serves(target) else None
 
     return _posterior_answers(model.coder_.features, target, rows.x), code
 
@@ -305,12 +304,6 @@ def _joined_targets(labels: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def _has_classes(target: Target) -> bool:
     return target.kinds[0] == "classes"
-
-
-def _answers_target(settings: Settings, target: Target) -> bool:
-    """Whether the decoder of a fit answers for the target."""
-
-    return bool(target.kinds) and settings.task_for(target) == "target"
 
 
 def _label_place(target: Target) -> int:

@@ -26,8 +26,11 @@ _FEW_HELD_OUT = 30
 _MOST_SMALL = 5
 """The most small groups that a remark names."""
 
+_WITHOUT_GOAL = "A smaller weight, more epochs or more bits may help."
+
 _LITTLE = 1e-3
-"""A code that is better than a constant by less is of no use: in accuracy, or in variance."""
+"""A code that is better than a constant by less is of no use: in accuracy, in variance, or, where
+there is no score, in the task."""
 
 
 def remarks(
@@ -51,9 +54,10 @@ def remarks(
     if certificate is not None and certificate.share < 1:
         said.append(_on_blanks(certificate))
         said += _on_small_groups(schema, certificate)
-    gained = step.score is not None and step.score - (step.constant or 0.0) >= _LITTLE
     hopeless = bool(schema.target.names and scores) and not scores[0].helps
-    if step.score is not None and (hopeless or not gained):
+    if step.score is None and step.usefulness < _LITTLE:
+        said.append(_on_contents(certificate))
+    elif step.score is not None and (hopeless or step.score - (step.constant or 0.0) < _LITTLE):
         said.append(_on_use(schema, scores, certificate))
     elif price is not None and price.caution:
         said.append(price.caution)
@@ -145,6 +149,16 @@ def small_groups(
     )
 
 
+def _on_contents(certificate: Certificate | None) -> str:
+    """That the codes say nothing about the table, and what would help."""
+
+    start = "The codes say next to nothing about the columns. "
+    if certificate is None:
+        return start + _WITHOUT_GOAL
+
+    return start + "More rows or a larger goal may help."
+
+
 def _on_use(
     schema: Schema, scores: tuple[PosteriorScore, ...], certificate: Certificate | None
 ) -> str:
@@ -168,7 +182,7 @@ def _on_use(
             "goal allows, or the target is too rare. A larger goal may help."
         )
 
-    return start + "A smaller weight, more epochs or more bits may help."
+    return start + _WITHOUT_GOAL
 
 
 def _quoted(name: object) -> str:

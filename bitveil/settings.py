@@ -12,13 +12,26 @@ from bitveil.frozen import check_key
 from bitveil.goals import Goal, Weight
 from bitveil.measures import MEASURES
 from bitveil.quotes import quoted
-from bitveil.tasks import Term, task_accuracy, task_information, task_usefulness
+from bitveil.tasks import (
+    Term,
+    task_accuracy,
+    task_column,
+    task_contents,
+    task_information,
+    task_usefulness,
+)
 from bitveil.training import Training
 
 __all__ = ["LISTED", "Settings", "TaskName"]
 
 TaskName: TypeAlias = Literal[
-    "auto", "target", "target_accuracy", "target_information", "reconstruction", "information"
+    "auto",
+    "target",
+    "target_accuracy",
+    "target_information",
+    "columns",
+    "reconstruction",
+    "information",
 ]
 
 LISTED = 16
@@ -27,6 +40,9 @@ LISTED = 16
 
 ON_TARGET = ("target", "target_accuracy", "target_information")
 """The tasks that need a target."""
+
+WITHOUT_TARGET = ("columns", "reconstruction", "information")
+"""The tasks that read no target."""
 
 
 @dataclass(frozen=True)
@@ -96,13 +112,35 @@ class Settings:
 
         return None
 
-    def task_for(self, target: Target) -> str:
-        """What the code is to be useful for."""
+    def serves(self, target: Target) -> bool:
+        """Whether the code is to be useful for this target."""
 
-        if self.task in ("reconstruction", "information"):
+        return bool(target.kinds) and self.task not in WITHOUT_TARGET
+
+    def task_for(self, target: Target, shape: tuple[int, ...]) -> str:
+        """What the code is to be useful for, if rows have this shape.
+
+        Without a target that is the columns of a table. Images have no columns, and a decoder of
+        your own cannot know their classes: then it is a reconstruction.
+        """
+
+        if self.serves(target):
+            return "target"
+        if self.task in WITHOUT_TARGET:
             return self.task
 
-        return "target" if target.kinds or self.task != "auto" else "reconstruction"
+        return "columns" if len(shape) == 1 and self.training.decoder is None else "reconstruction"
+
+    def term_for(self, target: Target, shape: tuple[int, ...]) -> Term:
+        """What makes a code useful, where its table decodes, if rows have this shape."""
+
+        if self.serves(target):
+            return self.target_term
+
+        if self.task_for(target, shape) == "columns":
+            return task_contents if self.certifies else task_column
+
+        return task_information
 
     @property
     def target_term(self) -> Term:
@@ -185,7 +223,7 @@ class Settings:
                 f"{name} requires y to be passed, but the target y is None. "
                 "Without a target use `InvariantEncoder`."
             )
-        if self.targets != "auto" and self.task in ("reconstruction", "information"):
+        if self.targets != "auto" and self.task in WITHOUT_TARGET:
             raise ValueError(
                 f"{name} predicts its target, got `task={quoted(self.task)}`. For codes without "
                 "predictions use `InvariantEncoder`."

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from bitveil.batches import Batch
 from bitveil.codes import all_codes
-from bitveil.entropies import bit_entropy, code_entropy
+from bitveil.entropies import bit_entropy, code_entropy, group_entropy
 from bitveil.information import mutual_information
 from bitveil.shapes import Scalar
 
@@ -19,12 +19,17 @@ __all__ = [
     "explained",
     "input_task",
     "task_accuracy",
+    "task_column",
+    "task_contents",
     "task_information",
     "task_usefulness",
 ]
 
 Term = Callable[[Batch], Tensor]
 """A term of an objective: from a batch to one number that keeps its gradient."""
+
+_SURE = 0.05
+"""A column counts as if it had this entropy at least, in nats: 99 % of its rows are alike."""
 
 
 def task_information(batch: Batch) -> Scalar:
@@ -135,6 +140,38 @@ def input_task(batch: Batch) -> Scalar:
     return noise - code_entropy(batch.tables.groups)
 
 
+def task_contents(batch: Batch) -> Scalar:
+    r"""The task :math:`-\sum_j I(T; X_j) / H(X_j)`, for columns :math:`X_j` as targets.
+
+    It counts the share of its entropy that the code tells of each column. In nats, columns with
+    many classes would count more than all others, and a column of which nearly all rows have the
+    same value hardly at all.
+
+    Example:
+        >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
+        >>> s = torch.tensor([0, 0])
+        >>> task_contents(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
+        tensor(-2.)
+    """
+
+    shares = [mutual_information(t) / group_entropy(t).clamp_min(_SURE) for t in batch.targets]
+
+    return -torch.stack(shares).sum()
+
+
+def task_column(batch: Batch) -> Scalar:
+    """The mean of `task_contents` over columns: a weight means about as much as for one target.
+
+    Example:
+        >>> logits, y = torch.tensor([[-200.0], [200.0]]), torch.tensor([[0, 0], [1, 1]])
+        >>> s = torch.tensor([0, 0])
+        >>> task_column(Batch(logits, s, s, y, n_groups=1, n_strata=1, n_labels=(2, 2)))
+        tensor(-1.)
+    """
+
+    return task_contents(batch) / len(batch.n_labels)
+
+
 class DecoderTask(nn.Module):
     """The loss of a decoder in nats, exactly over all codes, or at drawn bits.
 
@@ -148,6 +185,7 @@ class DecoderTask(nn.Module):
             noise but needs targets with classes. Otherwise the decoder sees one draw of each row,
             with straight-through gradients.
         generator: The source of the draws.
+        n_columns: By how many columns the sum is divided; 1: the targets add up.
 
     Example:
         >>> task = DecoderTask(nn.Linear(1, 2))
@@ -163,16 +201,20 @@ class DecoderTask(nn.Module):
         *,
         exact: bool = True,
         generator: torch.Generator | None = None,
+        n_columns: int = 1,
     ) -> None:
         super().__init__()
         self.decoder = decoder
+        self.n_columns = n_columns
         self.exact = exact
         self.generator = generator
 
     def forward(self, batch: Batch) -> Scalar:
         """The loss of the batch."""
 
-        return self._over_codes(batch) if self.exact else self._at_draws(batch)
+        whole = self._over_codes(batch) if self.exact else self._at_draws(batch)
+
+        return whole / self.n_columns
 
     @torch.no_grad()
     def score(self, batch: Batch) -> float | None:

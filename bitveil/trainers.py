@@ -51,7 +51,7 @@ class Step:
         gap: The total variation of the groups' codes by the criterion, or, where an information
             is asked for, one less their overlap.
         score: The accuracy of the best classifier of the codes for the first target, or the share
-            of variance explained; None without a target.
+            of variance explained; None where there is neither a target nor a number to restore.
         certified: Whether it passed the rows for certification for every row; None where there
             are none, or where it was not tested.
         usefulness: How much better its codes do the task than a code that says nothing.
@@ -92,6 +92,7 @@ class Trainer:
         epochs: The most passes over the rows.
         batch_size: The most rows of a batch.
         seed: The seed of the weights, of the order of the rows, and of draws.
+        scored: Whether a step gets a score: not where every column is a target.
     """
 
     network: Callable[[torch.Generator], nn.Module]
@@ -102,6 +103,7 @@ class Trainer:
     epochs: int
     batch_size: int
     seed: int
+    scored: bool = True
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
         """Train an encoder, and judge it by the rows for selection."""
@@ -121,6 +123,8 @@ class Trainer:
 
         gap = replace(self.gap, generator=torch.Generator().manual_seed(self.seed))
         step = _judged(objective, encoder, gap, _double(fit), _double(select))
+        if not self.scored:
+            step = replace(step, score=None, constant=None)
 
         return Candidate(encoder, task, history, step)
 
@@ -243,7 +247,10 @@ def _judged(
     known, batch, term = fit.batch(encoder), select.batch(encoder), objective.task
     task, measure = term(batch).item(), objective.measures(batch)
     nothing = _without_code(batch)
-    worst = _target_entropy(select) if isinstance(term, DecoderTask) else term(nothing).item()
+    if isinstance(term, DecoderTask):
+        worst = _target_entropy(select) / term.n_columns
+    else:
+        worst = term(nothing).item()
 
     return Step(
         limit=objective.limit if isinstance(objective, Constrained) else None,
@@ -266,7 +273,9 @@ def _without_code(batch: Batch) -> Batch:
 def _told(term: Term, batch: Batch, usefulness: float) -> float:
     """What the codes tell about the targets, or about their row where there are none."""
 
-    if isinstance(term, DecoderTask) or (not batch.targets and batch.values is None):
+    if isinstance(term, DecoderTask):
+        return usefulness * term.n_columns
+    if not batch.targets and batch.values is None:
         return usefulness
 
     return -task_information(batch).item()

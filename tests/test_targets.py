@@ -240,7 +240,7 @@ def test_a_regression_with_missing_numbers_equals_one_without_those_rows():
 
 
 @pytest.mark.parametrize("cls", [InvariantClassifier, InvariantRegressor])
-@pytest.mark.parametrize("task", ["reconstruction", "information"])
+@pytest.mark.parametrize("task", ["columns", "reconstruction", "information"])
 def test_predictions_need_the_target_as_task(cls, task):
     X, s = world(200)
     y = (X[:, 0] > 0).astype(int)
@@ -314,10 +314,10 @@ def test_separation_by_a_number_is_within_its_bins():
 
 
 @pytest.mark.parametrize("n_bits", [4, 17])
-def test_without_a_target_the_table_is_reconstructed(n_bits):
+def test_a_table_is_reconstructed_where_that_is_asked(n_bits):
     X, s = world(1500)
     X[:, 1] = X[:, 0] + 0.1 * X[:, 1]  # two columns for the price of one
-    settings = {"strength": 0.0, "epochs": 60, "n_bits": n_bits}
+    settings = {"strength": 0.0, "epochs": 60, "n_bits": n_bits, "task": "reconstruction"}
     told = encoder(InvariantEncoder, **settings).fit(X, sensitive_features=s)
     blind = encoder(InvariantEncoder, **settings | {"epochs": 1, "learning_rate": 1e-9})
     explained = []
