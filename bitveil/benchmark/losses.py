@@ -7,12 +7,11 @@ from typing import Any
 import pandas as pd
 
 from bitveil.benchmark.document import Block, PageTable, Text
+from bitveil.benchmark.methods import RULE
 from bitveil.benchmark.names import GAP_NAMES, is_ours, label, ranked
 from bitveil.benchmark.standings import COMPARED, LEVELS, PLACE, ahead, places
 
 __all__ = ["counted", "counted_by_place", "in_percent", "losses"]
-
-RULE = "rule"
 
 _ABOUT_RULE = (
     "The closed-form rule is the most accurate answer within a gap, as far as the predictions of "

@@ -12,7 +12,7 @@ from bitveil.baselines.cell_code import CellCode
 from bitveil.baselines.limited import LimitedCode
 from bitveil.baselines.paper import PerNeuron
 
-__all__ = ["METHODS", "UNPROTECTED", "Method", "Sweep"]
+__all__ = ["METHODS", "RULE", "UNPROTECTED", "Method", "Sweep"]
 
 Range = list[Any] | tuple[float, float]
 """Choices, or the ends of an interval on a logarithmic scale."""
@@ -263,3 +263,6 @@ METHODS: dict[str, Method] = {
 
 UNPROTECTED = "unprotected"
 """The method that shows what there is without protection."""
+
+RULE = "rule"
+"""The method that is the most accurate answer of one bit, as far as posteriors are right."""

@@ -10,7 +10,7 @@ import pandas as pd
 from bitveil.benchmark.document import Block, Figure, Heading, PageTable, Text
 from bitveil.benchmark.fronts import GapKind, done, reached
 from bitveil.benchmark.losses import in_percent
-from bitveil.benchmark.methods import UNPROTECTED
+from bitveil.benchmark.methods import RULE, UNPROTECTED
 from bitveil.benchmark.names import GAP_NAMES, is_ours, label, marks_explained, ranked, title
 from bitveil.benchmark.plots import AXES
 from bitveil.benchmark.standings import LEVELS, best_first, means
@@ -20,9 +20,6 @@ __all__ = ["confidence", "dates", "minutes", "of_splits", "sections", "versions"
 
 TREES = ("tree", "tree-posterior")
 """The methods that also have FARE's own bound."""
-
-RULE = "rule"
-"""The closed-form rule, with which bitveil is compared at equal variation."""
 
 LEVEL = 0.10
 """The gap at which the report shows all scores."""
