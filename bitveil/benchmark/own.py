@@ -130,7 +130,8 @@ def own_method(place: str, sweep: str | None = None) -> Method:
     the others are numbered from 0, and `transform(X)`, which gives the representation, with shape
     (n, d). Its constructor takes `random_state`, and the setting of the sweep if there is one. If
     its codes are finite, `likelihoods(X)` gives the probability of each code, with shape
-    (n, codes): then they are certified too.
+    (n, codes): then they are certified too. With `needs_sensitive = True` both also get
+    `sensitive_features`.
 
     Arguments:
         place: The module and the class, such as `"my_package.methods:Encoder"`. Modules in the
