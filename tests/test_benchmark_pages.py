@@ -126,7 +126,7 @@ def test_failures_and_what_is_missing_are_told():
     text = said([*against(), failed])
 
     assert r"| toy | ICVAE / CVIB | failed | `ValueError('a \| b')` | 1 |" in text
-    assert "toy, ICVAE / CVIB: no split 1" in text
+    assert "toy: no split 1 of ICVAE / CVIB" in text
     assert "toy, ICVAE / CVIB, split 0: 1 of 2 configurations" in text
     assert "7 configurations: 6 done, 1 failed. Splits: 0, 1. Date: 2026-01-01." in text
 

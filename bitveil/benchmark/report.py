@@ -6,7 +6,7 @@ The same records give the same Markdown, byte by byte.
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -196,16 +196,25 @@ def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
         for (dataset, method, seed), some in found.items()
         if len(some) < (of := _planned(some[0]))
     ]
-    for dataset in dict.fromkeys(d for d, _, _ in found):
-        seeds = {seed for d, _, seed in found if d == dataset}
-        for method in dict.fromkeys(m for d, m, _ in found if d == dataset):
-            lacking = sorted(seed for seed in seeds if (dataset, method, seed) not in found)
-            if lacking:
-                short.append(
-                    f"{dataset}, {title(method)}: no split {', '.join(map(str, lacking))}"
-                )
 
-    return short
+    return [*short, *_missing_splits(found)]
+
+
+def _missing_splits(found: Iterable[tuple[str, str, int]]) -> list[str]:
+    """Which methods lack which splits that others have, for each data set."""
+
+    cells = pd.DataFrame(found, columns=["dataset", "method", "seed"])
+    lacking: dict[tuple[str, str], list[str]] = {}
+    for dataset, rows in cells.groupby("dataset", sort=False):
+        for method, own in rows.groupby("method", sort=False)["seed"]:
+            if missing := sorted({*rows["seed"]} - {*own}):
+                splits = ", ".join(map(str, missing))
+                lacking.setdefault((str(dataset), splits), []).append(title(str(method)))
+
+    return [
+        f"{dataset}: no split {splits} of {', '.join(methods)}"
+        for (dataset, splits), methods in lacking.items()
+    ]
 
 
 def _planned(record: dict[str, Any]) -> int:
