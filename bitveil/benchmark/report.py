@@ -203,7 +203,7 @@ def _unfinished(records: Sequence[dict[str, Any]]) -> list[str]:
 def _missing_splits(found: Iterable[tuple[str, str, int]]) -> list[str]:
     """Which methods lack which splits that others have, for each data set."""
 
-    cells = pd.DataFrame(found, columns=["dataset", "method", "seed"])
+    cells = pd.DataFrame([*found], columns=["dataset", "method", "seed"])
     lacking: dict[tuple[str, str], list[str]] = {}
     for dataset, rows in cells.groupby("dataset", sort=False):
         for method, own in rows.groupby("method", sort=False)["seed"]:
