@@ -333,7 +333,7 @@ def _chunk(
     flipped = _flipped(rows, codes, seen)
     all_groups = sum(flipped[1:], flipped[0])
     posterior = torch.stack([(each / all_groups).flatten() for each in flipped], -1)
-    there = slope(posterior, rows.prior)[1].T.reshape(-1, *codes.shape)
+    there = slope(posterior, rows.prior)[1].T.reshape(len(flipped), *codes.shape)
     scale = (2 * codes - 1) * weights.unsqueeze(1) / (all_groups + whole)  # P of other bits
 
     parts = map(rows.by_group, (gradient, rows.logits, rows.weight))
