@@ -25,12 +25,27 @@ from bitveil.learners import check_posteriors
 from bitveil.posteriors import Posterior, PosteriorScore, fit_posterior, probabilities
 from bitveil.quotes import quoted
 
-__all__ = ["Features"]
+__all__ = ["Features", "folds_for"]
 
 FeatureKind: TypeAlias = Literal["posterior", "raw", "both"]
 
 MANY = 60
 """A text column with this many different values or more is read by its letters."""
+
+
+MANY_ROWS = 10_000
+"""From this many rows on three folds predict as well as five, in less time."""
+
+
+def folds_for(n_rows: int) -> int:
+    """The number of folds for the posteriors of so many rows.
+
+    Example:
+        >>> folds_for(9_999), folds_for(10_000)
+        (5, 3)
+    """
+
+    return 5 if n_rows < MANY_ROWS else 3
 
 
 class Features(BaseEstimator):

@@ -23,7 +23,7 @@ from bitveil.coder import Coder, count_codes
 from bitveil.columns.contents import Contents, column_classes
 from bitveil.columns.table import Table
 from bitveil.decoders import Decoder
-from bitveil.features import Features
+from bitveil.features import Features, folds_for
 from bitveil.fingerprints import fingerprint
 from bitveil.folders import check_mark
 from bitveil.frozen import Secret, name_digests, row_digests
@@ -45,10 +45,7 @@ from bitveil.trainers import CellTrainer, Step
 from bitveil.training import History
 from bitveil.tries import Before, Tries, counting, next_try
 
-__all__ = ["MANY_ROWS", "Fitted", "fit_encoder"]
-
-MANY_ROWS = 10_000
-"""From this many rows on three folds predict as well as five, in less time."""
+__all__ = ["Fitted", "fit_encoder"]
 
 
 @dataclass(frozen=True)
@@ -319,7 +316,7 @@ def _features(
     features = Features(
         kind,
         posteriors=settings.posteriors,
-        folds=5 if len(known) < MANY_ROWS else 3,
+        folds=folds_for(len(known)),
         random_state=seed,
         n_jobs=settings.n_jobs,
     )

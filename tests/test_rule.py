@@ -8,7 +8,7 @@ from bitveil.baselines.rule import Rule
 
 
 def log_odds(p):
-    return np.log(p[:, 1:] / p[:, :1])
+    return np.log(p[:, 1:] / (1 - p[:, 1:]))
 
 
 def world(seed, n_cells=8, rows=400, n_classes=2, n_groups=2):

@@ -4,8 +4,6 @@
 the benchmark holds out the rows for certification, so this class only trains.
 """
 
-from dataclasses import replace
-
 import numpy as np
 
 from bitveil.baselines.limited import LimitedCode
@@ -23,13 +21,12 @@ class CellCode(LimitedCode):
     """Codes that are certain for each row, cut out of the space of posteriors.
 
     It is what `InvariantEncoder` trains by default: see `bitveil.cells`. Its columns are the
-    log-odds of the target's and the groups' classes, each but the first, in this order.
+    log-odds of the target's and the groups' classes, each but the first, in this order. From 5,000
+    rows on hidden layers stand before the cells, where `InvariantEncoder` tries them too.
 
     Arguments:
         limit: The largest total variation between the groups' codes, from 0 to 1.
         n_bits: The number of bits.
-        width: The width of hidden layers before the cells; 0: none. Default: 32 from 5,000 rows
-            on, where `InvariantEncoder` tries them too, and else none.
         random_state: The seed of the first cells.
 
     Attributes:
@@ -48,11 +45,9 @@ class CellCode(LimitedCode):
         limit: float = 0.1,
         *,
         n_bits: int = 6,
-        width: int | None = None,
         random_state: int | None = None,
     ) -> None:
         super().__init__(limit, n_bits=n_bits, random_state=random_state)
-        self.width = width
 
     def _parts(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
         """All rows for both: they choose among the last steps, and have features out of fold."""
@@ -62,9 +57,8 @@ class CellCode(LimitedCode):
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> CellTrainer:
         classes = ("classes", n_classes), ("classes", n_columns - n_classes + 2)
         columns = PosteriorColumns(classes, 1, np.zeros(n_columns), np.ones(n_columns))
-        trainer = CellTrainer(
-            columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_
-        )
-        tried = HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0
+        hidden = HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0
 
-        return replace(trainer, hidden=tried if self.width is None else self.width)
+        return CellTrainer(
+            columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_, hidden
+        )

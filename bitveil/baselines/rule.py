@@ -8,10 +8,10 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import linprog
 from scipy.sparse import csr_matrix, eye, hstack
-from scipy.special import softmax
 
 from bitveil.baselines.baseline import TableBaseline
 from bitveil.baselines.inputs import LabelledRows, check_range, one_hot, seed
+from bitveil.posteriors import probabilities
 
 _BISECTIONS = 50
 _LP_ROWS = 4_000  # the most rows of a linear program
@@ -28,9 +28,9 @@ class Rule(TableBaseline):
     classes). The code is the answer itself: one bit for two classes. It says nothing else, and is
     made for this target alone.
 
-    Its columns are the log-odds of the target's and the groups' classes, each but the first, in
-    this order, out of fold on the rows for fitting. Two classes and two groups have one
-    multiplier: bisection finds the one nearest to 0 whose rates, by the true groups of these
+    Its columns are the log-odds log p / (1 - p) of the target's and the groups' classes, each but
+    the first, in this order, out of fold on the rows for fitting. Two classes and two groups have
+    one multiplier: bisection finds the one nearest to 0 whose rates, by the true groups of these
     rows, differ by no more than the limit. Where rows share one posterior no multiplier meets it,
     and a coin decides between the two nearest. Otherwise the multipliers are the duals of a linear
     program over at most 4,000 of the rows, in which the posteriors stand for the groups. Then the
@@ -91,7 +91,7 @@ class Rule(TableBaseline):
         """The posteriors of the classes, and those of the groups over the groups' shares."""
 
         columns = np.split(odds, [self.n_classes_ - 1], axis=1)
-        classes, groups = (softmax(np.pad(part, ((0, 0), (1, 0))), axis=1) for part in columns)
+        classes, groups = map(probabilities, columns)
 
         return classes, groups / self.shares_
 

@@ -234,7 +234,7 @@ METHODS: dict[str, Method] = {
     "rule": Method(
         "closed-form rule: one bit made for this target",
         _of("rule", "Rule"),
-        Sweep("limit", 0.004, 0.36, "power"),
+        _LIMIT,
         posterior=True,
     ),
     "fmc": Method(

@@ -18,8 +18,7 @@ from sklearn.utils import check_random_state
 from bitveil.datasets import Dataset
 from bitveil.datasets.catalogue import entries
 from bitveil.datasets.dataset import Entry
-from bitveil.features import Features
-from bitveil.fitting import MANY_ROWS
+from bitveil.features import Features, folds_for
 from bitveil.rows import SPLIT, split_rows
 
 __all__ = ["Problem", "UseRows", "problem", "rows_by_group", "split"]
@@ -66,7 +65,7 @@ class Problem:
         """
 
         known = self["fit"]
-        features = Features("posterior", folds=5 if len(known) < MANY_ROWS else 3)
+        features = Features("posterior", folds=folds_for(len(known)))
         parts = {"fit": replace(known, X=features.fit_transform(known.X, known.y, known.s))}
         for name in ("select", "certify", "test"):
             parts[name] = replace(self[name], X=features.transform(self[name].X))

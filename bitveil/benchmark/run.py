@@ -197,7 +197,8 @@ def _trial(cell: Cell, trial: int, before: list[Result], plan: Plan) -> Result:
         if method.binary and len(some.groups) > 2:
             return record | {"status": "not for these groups"}
         started = time.perf_counter()
-        model = method.make(**settings, random_state=1000 * cell.seed + trial)
+        own = {"delta": plan.delta} if method.goals else {}
+        model = method.make(**settings, **own, random_state=1000 * cell.seed + trial)
         fit = some.joined("fit", "select", "certify") if method.goals else some["fit"]
         model.fit(fit.X, fit.y, sensitive_features=fit.s)
         seconds, started = time.perf_counter() - started, time.perf_counter()
