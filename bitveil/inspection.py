@@ -143,30 +143,24 @@ def perceptron_shapes(inputs: int, hidden: Sequence[int], outputs: int) -> Shape
     return shapes
 
 
-def cell_shapes(inputs: int, cells: int, hidden: int, n_bits: int) -> Shapes:
+def cell_shapes(inputs: int, cells: int, n_bits: int) -> Shapes:
     """The shapes of the weights of `cells.Cells`, without making one.
 
     Raises:
-        ValueError: If there are more cells than codes, or none, or a negative width.
+        ValueError: If there are more cells than codes, or none.
 
     Example:
-        >>> cell_shapes(2, 4, 0, 2)["weight"]
+        >>> cell_shapes(2, 4, 2)["weight"]
         (4, 2)
-        >>> cell_shapes(2, 4, 8, 2)["layers.0.0.weight"]
-        (8, 2)
     """
 
-    if not 1 <= cells <= 2 ** min(n_bits, 16) or hidden < 0:
-        raise ValueError(
-            f"it has {cells} cells behind {hidden} hidden units for codes of {n_bits} bits"
-        )
-    layers = perceptron_shapes(inputs, [hidden], hidden) if hidden else {}
+    if not 1 <= cells <= 2 ** min(n_bits, 16):
+        raise ValueError(f"it has {cells} cells for codes of {n_bits} bits")
 
     return {
-        "weight": (cells, hidden or inputs),
+        "weight": (cells, inputs),
         "bias": (cells,),
         **dict.fromkeys(("mean", "scale", "odds"), (inputs,)),
-        **{f"layers.0.{name}": shape for name, shape in layers.items()},
     }
 
 

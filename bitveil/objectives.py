@@ -202,9 +202,10 @@ class Constrained(Objective):
     def _limit_now(self) -> float:
         """The limit at this moment of a training; outside of a training the limit itself."""
 
-        fallen = min(1.0, 2 * self.progress) if self.training else 1.0
+        if not self.training or self.start == self.limit:
+            return self.limit
 
-        return self.start * (self.limit / self.start) ** fallen
+        return self.start * (self.limit / self.start) ** min(1.0, 2 * self.progress)
 
     def merit(self, terms: Terms) -> float:
         """The task, plus ten times its worth for each unit above the limit."""

@@ -83,7 +83,7 @@ def manifest(model: Any) -> dict[str, Any]:
         "schema": {name: to_json(getattr(schema, name)) for name in SCHEMA_PARTS},
         "features_shape": to_json(model.coder_.shape),
         "n_outputs": model.n_outputs_,
-        "cells": _cell_sizes(model.coder_.encoder),
+        "cells": _n_cells(model.coder_.encoder),
         "share": model.coder_.share,
         "remarks": list(model.remarks_),
         "price": model.price_ and asdict(model.price_),
@@ -332,11 +332,11 @@ def _networks(
     hidden = tuple(model.settings().training.hidden)
     n_bits, generator = int(model.n_bits), torch.Generator()
     with blaming(folder):
-        cells, decodes = typed("cells", what["cells"], list[int] | None), what["decodes"]
+        cells, decodes = typed("cells", what["cells"], int | None), what["decodes"]
     if encoder is None:
         with blaming(folder):
             expected = (
-                _cell_shapes(shape[0], cells, n_bits)
+                cell_shapes(shape[0], cells, n_bits)
                 if cells is not None
                 else perceptron_shapes(shape[0], hidden, n_bits)
                 if len(shape) == 1
@@ -350,7 +350,7 @@ def _networks(
     network = (
         Encoding(encoder, shape, n_bits, hidden)(generator)
         if cells is None
-        else Cells(shape[0], n_bits, *cells)
+        else Cells(shape[0], n_bits, cells)
     )
     filled = _filled("encoder", network, weights)
     if not decodes:
@@ -360,16 +360,10 @@ def _networks(
     return filled, _filled("decoder", decoding.decoder(generator), weights)
 
 
-def _cell_sizes(encoder: nn.Module) -> list[int] | None:
-    """How many cells an encoder has, and the width before them; None for other networks."""
+def _n_cells(encoder: nn.Module) -> int | None:
+    """How many cells an encoder has; None for other networks."""
 
-    return [len(encoder.bias), encoder.hidden] if isinstance(encoder, Cells) else None
-
-
-def _cell_shapes(inputs: int, sizes: list[int], n_bits: int) -> Shapes:
-    n_cells, hidden = sizes
-
-    return cell_shapes(inputs, n_cells, hidden, n_bits)
+    return len(encoder.bias) if isinstance(encoder, Cells) else None
 
 
 def _used(used: UsedRows) -> Iterator[tuple[str, NDArray[np.int64]]]:

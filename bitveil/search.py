@@ -54,8 +54,7 @@ START = 0.25
 """The gap from which a limit falls during a training."""
 
 _ROOM = 2.0
-"""A goal with less room than so many slacks is tight. Some codes for it will need blanks, and only
-gaps that are known well can be trusted: so codes of few numbers are trained for it."""
+"""A goal with less room than so many slacks is tight: some codes for it will need blanks."""
 
 _NEARLY = 0.75  # what is worth this share of the best is worth nearly the most
 _ALMOST = 0.99  # what is worth this share of the best, and leaves no blanks, is better
@@ -88,9 +87,6 @@ class Train(Protocol):
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> Candidate:
         """Train an encoder, and judge it."""
-
-    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> "Train":
-        """The same, with its form chosen for what is asked."""
 
 
 def search(
@@ -129,8 +125,6 @@ def search(
 
     limit, slack = goal.in_gaps(rows, draws=draws)
     limits = _limits(trainer, goal, _trained_gaps(limit, slack, dilute=dilute), fit, select)
-    if limit - slack > _ROOM * slack:
-        trainer = trainer.settled(limits[len(limits) // 2], fit, select)
     calls = [partial(trainer, limit, fit, select) for limit in limits]
     candidates = run(calls, n_jobs, step="training encoders")
     if draws == "hard" and drawn is not None:

@@ -1,6 +1,5 @@
 """Trainers: how an encoder is trained for a weight or a limit, and what some rows say about it."""
 
-import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -9,7 +8,8 @@ import torch
 from torch import nn
 
 from bitveil.batches import Batch, Rows
-from bitveil.cells import EPOCHS, HIDDEN_EPOCHS, Cells, PosteriorColumns, train_cells
+from bitveil.best_cells import STEPS, best_cells
+from bitveil.cells import PosteriorColumns
 from bitveil.entropies import group_entropy
 from bitveil.goals import Limit, Weight
 from bitveil.layers import stochastic_layers
@@ -19,21 +19,11 @@ from bitveil.steps import say_step
 from bitveil.tasks import DecoderTask, Term, explained, task_information
 from bitveil.training import Epoch, History, Training
 
-__all__ = ["HIDDEN_FROM", "HIDDEN_WIDTH", "Candidate", "CellTrainer", "Step", "Trainer"]
+__all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
 
-HIDDEN_WIDTH = 32
-"""The width of hidden layers before cells."""
-
-HIDDEN_FROM = 5_000
-"""From this many rows to fit on, hidden layers are tried. They learn fewer rows by heart."""
-
-_MARGIN = 0.6
-"""How much better they must be, divided by the root of the number of rows to select: about three
-standard errors."""
-
-_GAP_COST = 0.5
-"""The usefulness that a unit of gap costs, where two encoders are compared: about what more of it
-brings on Adult and Heritage Health."""
+_PER_COLUMN = 6
+"""The cells for each number that the posteriors of the targets are free in. Four tell less on
+Adult, COMPAS and Heritage Health, and eight or more look leakier on some thousand rows."""
 
 
 @dataclass(frozen=True)
@@ -128,11 +118,6 @@ class Trainer:
 
         return Candidate(encoder, task, history, step)
 
-    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows) -> "Trainer":
-        """The same trainer: networks have one form."""
-
-        return self
-
     def _train(
         self,
         encoder: nn.Module,
@@ -158,7 +143,7 @@ class Trainer:
 
 @dataclass(frozen=True)
 class CellTrainer:
-    """How cells are trained. What is asked of each, and the rows, come with the call.
+    """How cells are made. What is asked of each code, and the rows, come with the call.
 
     Attributes:
         columns: What the features mean.
@@ -167,7 +152,6 @@ class CellTrainer:
         measure: What the code is charged for, which also orders the encoders.
         training: The settings of the training, of which callbacks and progress count.
         seed: The seed of the first cells.
-        hidden: The width of the hidden layers before the cells; 0 for none.
     """
 
     columns: PosteriorColumns
@@ -176,66 +160,29 @@ class CellTrainer:
     measure: Measure
     training: Training
     seed: int
-    hidden: int = 0
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
-        """Train cells, and judge them.
+        """Make cells, and judge them.
 
-        The features of the rows to fit are out of fold, and cells have few numbers to fit. So
-        these rows may judge them too, and more rows judge better. Hidden layers have more numbers,
-        and are judged by the rows to select alone.
+        They are made from posteriors that are out of fold, and from no label. So the labels of all
+        rows may judge them.
         """
 
-        cells, history = self._train(asked, fit, hidden=self.hidden)
-        select = _double(select)
-        rows = select if self.hidden else _double(fit).joined(select)
-
-        return Candidate(cells, self.task, history, self._judge(asked, cells, rows))
-
-    def settled(self, asked: Weight | Limit, fit: Rows, select: Rows) -> "CellTrainer":
-        """The same trainer, with hidden layers before the cells where these are clearly better.
-
-        They are tried where there are many rows, and judged by the rows to select.
-        """
-
-        if len(fit) < HIDDEN_FROM:
-            return self
-        select = _double(select)
-        straight, behind = (
-            self._worth(asked, self._train(asked, fit, hidden=width)[0], select)
-            for width in (0, HIDDEN_WIDTH)
-        )
-        clearly = behind - straight > _MARGIN / math.sqrt(len(select))
-
-        return replace(self, hidden=HIDDEN_WIDTH) if clearly else self
-
-    def _train(self, asked: Weight | Limit, fit: Rows, *, hidden: int) -> tuple[Cells, History]:
-        """Train cells of one form, which are in double precision afterwards."""
-
-        objective = asked(self.task, self.measure)
+        rows, objective = _double(fit).joined(_double(select)), asked(self.task, self.measure)
         assert isinstance(objective, Constrained)
-        with _progress(objective, HIDDEN_EPOCHS if hidden else EPOCHS, self.training) as after:
-            cells, history = train_cells(
-                fit,
+        with _progress(objective, STEPS, self.training) as after_epoch:
+            cells, history = best_cells(
+                rows,
                 self.columns,
                 objective,
+                n_cells=min(2**self.n_bits, _PER_COLUMN * self.columns.n_free),
                 n_bits=self.n_bits,
                 generator=torch.Generator().manual_seed(self.seed),
-                hidden=hidden,
-                after_epoch=after,
+                after_epoch=after_epoch,
             )
+        step = _judged(objective, cells, self.measure, rows, rows)
 
-        return cells.double(), history
-
-    def _judge(self, asked: Weight | Limit, cells: Cells, rows: Rows) -> Step:
-        return _judged(asked(self.task, self.measure), cells, self.measure, rows, rows)
-
-    def _worth(self, asked: Weight | Limit, cells: Cells, rows: Rows) -> float:
-        """How useful cells are on some rows, less what their gap costs."""
-
-        step = self._judge(asked, cells, rows)
-
-        return step.usefulness - _GAP_COST * step.gap
+        return Candidate(cells, self.task, history, step)
 
 
 @torch.no_grad()

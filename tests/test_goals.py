@@ -317,9 +317,6 @@ class KnownTrainer:
     def __init__(self, candidates):
         self.candidates, self.limits = candidates, []
 
-    def settled(self, asked, fit, select):
-        return self
-
     def __call__(self, asked, fit, select):
         known = self.candidates
         if isinstance(known, list):
@@ -456,17 +453,3 @@ def test_a_step_is_changed_by_its_verdict_only():
 
     assert path[0] == replace(chosen.step, certified=True)
     assert chosen.step.certified is None
-
-
-@pytest.mark.parametrize(("times", "tight"), [(3.5, False), (2.5, True)])
-def test_a_tight_goal_is_left_to_codes_of_few_numbers(monkeypatch, times, tight):
-    """Only a goal with room chooses among forms, and it chooses for one of its own limits."""
-
-    asked = []
-    monkeypatch.setattr(
-        KnownTrainer, "settled", lambda self, limit, *_: asked.append(limit.limit) or self
-    )
-    _, trained = steps(lambda limit: (limit / 2, 1.0, limit / 2), max_gap=times * SLACK)
-
-    assert len(asked) == (0 if tight else 1)
-    assert set(asked) <= set(trained)

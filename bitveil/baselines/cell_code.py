@@ -11,7 +11,7 @@ from bitveil.batches import Rows
 from bitveil.cells import PosteriorColumns
 from bitveil.measures import Measure
 from bitveil.tasks import task_usefulness
-from bitveil.trainers import HIDDEN_FROM, HIDDEN_WIDTH, CellTrainer
+from bitveil.trainers import CellTrainer
 from bitveil.training import Training
 
 __all__ = ["CellCode"]
@@ -21,8 +21,7 @@ class CellCode(LimitedCode):
     """Codes that are certain for each row, cut out of the space of posteriors.
 
     It is what `InvariantEncoder` trains by default: see `bitveil.cells`. Its columns are the
-    log-odds of the target's and the groups' classes, each but the first, in this order. From 5,000
-    rows on hidden layers stand before the cells, where `InvariantEncoder` tries them too.
+    log-odds of the target's and the groups' classes, each but the first, in this order.
 
     Arguments:
         limit: The largest total variation between the groups' codes, from 0 to 1.
@@ -44,21 +43,20 @@ class CellCode(LimitedCode):
         self,
         limit: float = 0.1,
         *,
-        n_bits: int = 6,
+        n_bits: int = 3,
         random_state: int | None = None,
     ) -> None:
         super().__init__(limit, n_bits=n_bits, random_state=random_state)
 
     def _parts(self, rows: Rows, rng: np.random.RandomState) -> tuple[Rows, Rows]:
-        """All rows for both: they choose among the last steps, and have features out of fold."""
+        """All rows to make the cells: their features are out of fold."""
 
-        return rows, rows
+        return rows, rows[:0]
 
     def _trainer(self, n_rows: int, n_columns: int, n_classes: int) -> CellTrainer:
         classes = ("classes", n_classes), ("classes", n_columns - n_classes + 2)
         columns = PosteriorColumns(classes, 1, np.zeros(n_columns), np.ones(n_columns))
-        hidden = HIDDEN_WIDTH if n_rows >= HIDDEN_FROM else 0
 
         return CellTrainer(
-            columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_, hidden
+            columns, self.n_bits, task_usefulness, Measure(), Training(), self.seed_
         )

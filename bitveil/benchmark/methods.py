@@ -152,7 +152,6 @@ METHODS: dict[str, Method] = {
         "bitveil",
         CellCode,
         _LIMIT,
-        {"n_bits": [3, 4, 6]},
         posterior=True,
     ),
     "bitveil-goal": Method(
