@@ -45,8 +45,12 @@ def trainer_for(
     rows: Rows,
     start: Start,
     seed: int,
+    held_out: float,
 ) -> Trainer | CellTrainer:
-    """How encoders are trained for these rows: as cells where these can be best, or networks."""
+    """How encoders are trained for these rows: as cells where these can be best, or networks.
+
+    `held_out` is how many rows certify for each row to fit and to select.
+    """
 
     positive = settings.positive_number(schema.target)
     measure = Measure(
@@ -61,7 +65,7 @@ def trainer_for(
         columns = _posterior_columns(schema, features)
         certified = replace(measure, reading=goal.reading)
         term = settings.target_term
-        return CellTrainer(columns, settings.n_bits, term, certified, training, seed)
+        return CellTrainer(columns, settings.n_bits, term, certified, training, seed, held_out)
 
     return _network_trainer(settings, schema, measure, training, rows, start, seed)
 

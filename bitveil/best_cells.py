@@ -227,7 +227,8 @@ def best_cells(
 ) -> tuple[Cells, History]:
     """The most useful cells within a limit.
 
-    The first cells are clusters of the targets' posteriors. The limit is on total variations. If
+    The first cells are clusters of the targets' posteriors, where equal steps of the arcsine of
+    their roots count equally. The limit is on total variations. If
     the certain cells are above it by what their objective measures, the last steps are repeated
     for a smaller one, and the best cells are kept.
 
@@ -301,7 +302,10 @@ class _Course:
         generator: torch.Generator,
     ) -> "_Course":
         assert isinstance(objective.measure, Measure)
-        cells = _clusters(known.seen[:, : columns.n_free].numpy(), n_cells, generator)
+        posteriors = known.seen[:, : columns.n_free]
+        odds = columns.odds[: columns.n_free] > 0
+        points = torch.where(odds, posteriors.clamp(0, 1).sqrt().asin(), posteriors)
+        cells = _clusters(points.numpy(), n_cells, generator)
         value = _value_of(objective, known, known.sums(cells))
         contrasts = known.contrasts(objective.measure)
 

@@ -11,6 +11,7 @@ and comes from a table of squared likelihoods. Measured on n rows, C itself is t
 :math:`C / (1 - C/n)` is better.
 """
 
+import math
 import warnings
 from collections.abc import Callable
 from typing import NamedTuple
@@ -21,10 +22,17 @@ from torch import Tensor
 
 from bitveil.codes import code_likelihood
 from bitveil.information import given_group, mutual_information
-from bitveil.shapes import Groups, Logits
+from bitveil.shapes import Counts, Groups, Logits
 from bitveil.tables import joint_table, squared_table
 
-__all__ = ["Corrected", "bootstrap_interval", "corrected_information", "leave_one_out", "spread"]
+__all__ = [
+    "Corrected",
+    "bootstrap_interval",
+    "corrected_information",
+    "leave_one_out",
+    "resized_variation",
+    "spread",
+]
 
 TOO_FEW = 0.2
 """The correction is unreliable above this spread, as a share of a group's rows."""
@@ -133,6 +141,35 @@ def leave_one_out(logits: Logits, groups: Groups, k: int) -> tuple[float, float]
     information, variation = (sum(part) for part in zip(*parts, strict=True))
 
     return float(information) / len(groups), float(variation)
+
+
+def resized_variation(table: Counts, size: float) -> Float[Tensor, "*batch"]:
+    r"""The total variation that a sample of another size will show, in expectation.
+
+    Counts of fewer rows lie further apart by chance. The difference of two rates varies by
+    :math:`\sigma^2 = \sum_g p (1 - p) / n_g` in each sample, and its absolute value is that of a
+    normal number with the further variance. With more than two groups it is that of the worst
+    pair.
+
+    Arguments:
+        table: The counts of certain or drawn codes, with shape :math:`(\dots, k, c)`.
+        size: The number of rows of the other sample, for each of these. Above 1 it counts as 1:
+            how much of what these rows show is chance, they cannot tell.
+
+    Example:
+        >>> resized_variation(torch.tensor([[50.0, 50.0], [50.0, 50.0]]), 0.5)  # sqrt(0.01 / pi)
+        tensor(0.0564)
+    """
+
+    p, n = given_group(table), table.sum(-1, keepdim=True).clamp_min(1)
+    variance = p * (1 - p) / n * max(0.0, 1 / size - 1)
+    apart = (p.unsqueeze(-2) - p.unsqueeze(-3)).abs()
+    sigma = (variance.unsqueeze(-2) + variance.unsqueeze(-3)).sqrt().clamp_min(1e-12)
+    shown = sigma * math.sqrt(2 / math.pi) * (-((apart / sigma) ** 2) / 2).exp()
+    shown = shown + apart * (apart / (sigma * math.sqrt(2))).erf()
+    other = 1 - torch.eye(p.shape[-2], dtype=p.dtype, device=p.device)
+
+    return (shown.sum(-1) / 2 * other).amax((-2, -1))
 
 
 def bootstrap_interval(

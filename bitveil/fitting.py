@@ -149,7 +149,8 @@ def fit_encoder(
     # From rows to trained encoders, and from those to the one that is certified.
     features, parts = _features(settings, schema, sample, rows, seed)
     n_outputs = decoding_for(settings, schema, parts["fit"], start).n_outputs
-    trainer = trainer_for(settings, schema, features, parts["fit"], start, seed)
+    held_out_share = len(rows["certify"]) / len(known) if own else 1.0
+    trainer = trainer_for(settings, schema, features, parts["fit"], start, seed, held_out_share)
     if draws == "certain" and not isinstance(trainer, CellTrainer):
         draws = "soft"
         if goal is not None and own:  # their slack is larger

@@ -1,6 +1,6 @@
 """Search: encoders for a goal, and the one that is certified.
 
-1. Encoders are trained for several gaps, with a limit on the measure.
+1. Encoders are trained for several gaps, with a limit on the measure, and of several forms.
 2. The rows for selection predict what each is worth. A code whose bound is above the goal is
    published for a share of the rows only, and the others stay blank: see
    `bitveil.certificates.dilution`. So what counts is the usefulness times that share.
@@ -85,6 +85,10 @@ class Train(Protocol):
     def measure(self) -> Measure:
         """What the code is charged for."""
 
+    @property
+    def forms(self) -> "Sequence[Train]":
+        """The forms of an encoder that are tried for each limit."""
+
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows, /) -> Candidate:
         """Train an encoder, and judge it."""
 
@@ -125,7 +129,7 @@ def search(
 
     limit, slack = goal.in_gaps(rows, draws=draws)
     limits = _limits(trainer, goal, _trained_gaps(limit, slack, dilute=dilute), fit, select)
-    calls = [partial(trainer, limit, fit, select) for limit in limits]
+    calls = [partial(form, limit, fit, select) for form in trainer.forms for limit in limits]
     candidates = run(calls, n_jobs, step="training encoders")
     if draws == "hard" and drawn is not None:
         candidates = [_as_drawn(candidate, goal, drawn) for candidate in candidates]

@@ -250,7 +250,7 @@ def test_three_classes_get_more_cells_than_two():
     rows, columns = world(classes=3)
     trainer = CellTrainer(columns, 4, task_usefulness, Measure(), Training(), 0)
 
-    assert len(trainer(Limit(0.1), rows, rows[:0]).encoder.bias) == 12
+    assert len(trainer(Limit(0.1), rows, rows[:0]).encoder.bias) == 8
 
 
 def test_one_group_needs_no_limit(two):

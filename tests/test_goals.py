@@ -315,7 +315,7 @@ class KnownTrainer:
     measure = Measure()
 
     def __init__(self, candidates):
-        self.candidates, self.limits = candidates, []
+        self.candidates, self.limits, self.forms = candidates, [], [self]
 
     def __call__(self, asked, fit, select):
         known = self.candidates
