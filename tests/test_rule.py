@@ -103,6 +103,35 @@ def test_more_groups_and_classes_stay_within_the_limit(shape):
     np.testing.assert_allclose(bound.likelihoods(X).sum(1), 1)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (3, 4)])
+def test_columns_that_say_nothing_of_the_groups_change_no_answer(shape):
+    """Also if they are wrong about the groups' shares, whatever the limit."""
+
+    rng = np.random.default_rng(0)
+    n, (k, groups) = 600, shape
+    p = rng.dirichlet(np.ones(k), size=n)
+    y, s = (rng.random((n, 1)) > p.cumsum(1)).sum(1), np.arange(n) % groups
+    wrong = np.full((n, groups), 0.2 / (groups - 1))
+    wrong[:, 0] = 0.8
+    X = np.hstack([log_odds(p), log_odds(wrong)])
+    rule = Rule(0.001).fit(X, y, sensitive_features=s)
+
+    assert np.mean(rule.transform(X)[:, 0] == p.argmax(1)) > 0.99
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_limit_that_no_multiplier_meets_is_met_by_a_coin(share):
+    """The columns do not say which group a row belongs to, and yet the answers differ."""
+
+    s, y = (np.arange(400) % 2), (np.arange(400) // 2 % 4 > 0).astype(int)
+    X = np.stack([np.where(y + s > 0, 1.0, -1.0), np.full(400, np.log(share / (1 - share)))], 1)
+    rule = Rule(0.1).fit(X, y, sensitive_features=s)
+
+    assert Rule(1.0).fit(X, y, sensitive_features=s).gap_ == 0.25
+    assert rule.gap_ == pytest.approx(0.1)
+    assert set(rule.likelihoods(X)[y + s > 0, 1]) == {1.0}  # as without a limit
+
+
 def test_bad_input_is_refused():
     X, y, s = world(0)
 
