@@ -119,6 +119,20 @@ def test_columns_that_say_nothing_of_the_groups_change_no_answer(shape):
     assert np.mean(rule.transform(X)[:, 0] == p.argmax(1)) > 0.99
 
 
+def test_a_small_limit_is_met_when_only_some_rows_are_in_the_program():
+    """These rows have other shares of the groups than all rows have."""
+
+    rng = np.random.default_rng(0)
+    p = [rng.dirichlet(np.ones(k), size=6_000) for k in (2, 3)]
+    p[1] = (p[1] + np.pad(p[0], ((0, 0), (0, 1)))) / 2
+    y, s = ((rng.random((6_000, 1)) > each.cumsum(1)).sum(1) for each in p)
+    X = np.hstack([log_odds(each) for each in p])
+    free, bound = (Rule(limit).fit(X, y, sensitive_features=s) for limit in (1.0, 0.0))
+
+    assert free.gap_ > 0.15
+    assert bound.gap_ < 0.05  # the true groups are a sample of the posteriors
+
+
 @pytest.mark.parametrize("share", [0.1, 0.5])
 def test_a_limit_that_no_multiplier_meets_is_met_by_a_coin(share):
     """The columns do not say which group a row belongs to, and yet the answers differ."""

@@ -184,6 +184,8 @@ def _programmed(
 
     places = np.linspace(0, len(gain) - 1, min(len(gain), _LP_ROWS)).astype(int)
     gain, cost = gain[places], cost[places]
+    own = cost.mean(0)  # 1 over all rows; without it no answer meets a small limit on these rows
+    cost = cost / own
     n, k, groups = *gain.shape, cost.shape[1]
     rates = np.zeros((k, groups, n * k + k))  # of each answer in each group, less the common rate
     for y in range(k):
@@ -201,4 +203,4 @@ def _programmed(
     )
     up, down = -found.ineqlin.marginals.reshape(2, k, groups)
 
-    return np.asarray(up - down)
+    return np.asarray((up - down) / own)
