@@ -196,6 +196,22 @@ def test_a_target_that_is_uncorrelated_with_the_group_changes_nothing():
     np.testing.assert_allclose(kept(sign, y, s), erased(sign, s), atol=1e-12)
 
 
+def test_without_a_penalty_a_regression_answers_as_after_the_smallest_erasure():
+    """Theorem 2 of SPLINCE: both read the same, and only a penalty sees the difference."""
+
+    X, s = correlated(k=2, d=7)
+    y = (X[:, 0] + 0.5 * s + np.random.default_rng(0).normal(size=len(X)) > 0.2).astype(int)
+
+    def chances(z, C):
+        return LogisticRegression(C=C, tol=1e-9, max_iter=1000).fit(z, y).predict_proba(z)
+
+    both = erased(X, s), kept(X, y, s)
+    free, penalised = ([chances(z, C) for z in both] for C in (np.inf, 1e-2))
+
+    np.testing.assert_allclose(*free, atol=1e-5)
+    assert np.abs(penalised[0] - penalised[1]).max() > 1e-2
+
+
 def test_a_target_that_is_the_group_cannot_be_kept():
     X, s = correlated(k=2)
 

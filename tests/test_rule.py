@@ -103,6 +103,49 @@ def test_more_groups_and_classes_stay_within_the_limit(shape):
     np.testing.assert_allclose(bound.likelihoods(X).sum(1), 1)
 
 
+@pytest.mark.parametrize("shape", [(2, 3), (3, 2), (3, 4)])
+def test_columns_that_say_nothing_of_the_groups_change_no_answer(shape):
+    """Also if they are wrong about the groups' shares, whatever the limit."""
+
+    rng = np.random.default_rng(0)
+    n, (k, groups) = 600, shape
+    p = rng.dirichlet(np.ones(k), size=n)
+    y, s = (rng.random((n, 1)) > p.cumsum(1)).sum(1), np.arange(n) % groups
+    wrong = np.full((n, groups), 0.2 / (groups - 1))
+    wrong[:, 0] = 0.8
+    X = np.hstack([log_odds(p), log_odds(wrong)])
+    rule = Rule(0.001).fit(X, y, sensitive_features=s)
+
+    assert np.mean(rule.transform(X)[:, 0] == p.argmax(1)) > 0.99
+
+
+def test_a_small_limit_is_met_when_only_some_rows_are_in_the_program():
+    """These rows have other shares of the groups than all rows have."""
+
+    rng = np.random.default_rng(0)
+    p = [rng.dirichlet(np.ones(k), size=6_000) for k in (2, 3)]
+    p[1] = (p[1] + np.pad(p[0], ((0, 0), (0, 1)))) / 2
+    y, s = ((rng.random((6_000, 1)) > each.cumsum(1)).sum(1) for each in p)
+    X = np.hstack([log_odds(each) for each in p])
+    free, bound = (Rule(limit).fit(X, y, sensitive_features=s) for limit in (1.0, 0.0))
+
+    assert free.gap_ > 0.15
+    assert bound.gap_ < 0.05  # the true groups are a sample of the posteriors
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_a_limit_that_no_multiplier_meets_is_met_by_a_coin(share):
+    """The columns do not say which group a row belongs to, and yet the answers differ."""
+
+    s, y = (np.arange(400) % 2), (np.arange(400) // 2 % 4 > 0).astype(int)
+    X = np.stack([np.where(y + s > 0, 1.0, -1.0), np.full(400, np.log(share / (1 - share)))], 1)
+    rule = Rule(0.1).fit(X, y, sensitive_features=s)
+
+    assert Rule(1.0).fit(X, y, sensitive_features=s).gap_ == 0.25
+    assert rule.gap_ == pytest.approx(0.1)
+    assert set(rule.likelihoods(X)[y + s > 0, 1]) == {1.0}  # as without a limit
+
+
 def test_bad_input_is_refused():
     X, y, s = world(0)
 

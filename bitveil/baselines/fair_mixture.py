@@ -33,8 +33,9 @@ class FairMixture(TableBaseline):
     many rows there are, and learns from small batches. It differs: one gradient step of the
     objective takes the place of an expectation and a maximisation step, which have the same
     gradient; every part has one variance for all columns; the likelihood is divided by the
-    number of columns, so that one range of the weight serves all tables. We have not repeated a
-    number that the authors published.
+    number of columns, so that one range of the weight serves all tables; and there is no charge
+    for small parts, which their code has. We have not repeated a number of the authors: their
+    repository has no results, and we could not read the tables of their paper.
 
     Source:
         Fair Model-based Clustering (Park, Kim, Lee, Kim, 2026), https://arxiv.org/abs/2602.21509

@@ -67,7 +67,7 @@ class FRG(NeuralBaseline):
     standardised columns; mini-batches of some epochs take the place of ten thousand steps on all
     rows, so that :math:`\lambda` moves faster; the last candidate is tested, not the best so far;
     the adversary takes two steps for each of the encoder's; the weight w can be above 1. We have
-    not repeated a number that the authors published.
+    not repeated a number of the authors: their repository has no results.
 
     Source:
         Fair Representation Learning with Controllable High Confidence Guarantees via Adversarial

@@ -28,7 +28,9 @@ class LinearErasure(TableBaseline):
     SPLINCE (`keep_target=True`) also leaves each covariance of a feature with the target as it
     was. P then projects onto the same columns, but along those of W Σ_XY, and nothing is taken
     from directions that are orthogonal to both. It is the smallest change that does both: P is
-    fixed on these columns, and on what is orthogonal to them 0 is the least.
+    fixed on these columns, and on what is orthogonal to them 0 is the least. We have not repeated
+    a number of its authors: theirs are about text and images, through networks that we do not
+    have. Their theorem holds here: a regression without a penalty answers as after LEACE.
 
     Source:
         LEACE: Perfect Linear Concept Erasure in Closed Form (Belrose, Schneider-Joseph, Ravfogel,

@@ -103,7 +103,9 @@ def beside(table: pd.DataFrame) -> Iterator[Block]:
         "among the four classifiers, for the configuration with the best accuracy on the rows for "
         "selection. Published fronts of protected methods have no blanks, so they cannot stand "
         "beside ours. The paper's own tables were not available to us. The page of measurements "
-        "compares its authors' code with ours."
+        "compares its authors' code with ours. It also has the rule, the front and SPLINCE beside "
+        "published figures, in the protocol of their authors, and says why FMC and FRG are not "
+        "there."
     )
 
 
