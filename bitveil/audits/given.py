@@ -20,7 +20,7 @@ __all__ = [
     "check_blanks",
     "check_certain",
     "check_given",
-    "check_names",
+    "check_row_names",
     "check_same_rows",
     "drawn_bits",
     "look_like_bits",
@@ -30,7 +30,7 @@ __all__ = [
 BLANK = "blank"
 """The name of the part that is 1 where a row is blank. The other parts of such a row are 0."""
 
-_SURE_LOGIT = 53 * math.log(2)  # from here on the other bit is less likely than 2^-53
+_NO_CHANCE = 53 * math.log(2)  # from here on the other bit is less likely than 2^-53
 
 
 def look_like_bits(codes: Any) -> bool:
@@ -75,7 +75,7 @@ def check_given(codes: Any, logits: Any, *, certain: bool) -> None:
         )
 
 
-def check_names(ids: Any, n: int) -> None:
+def check_row_names(ids: Any, n: int) -> None:
     """Refuse logits of rows without names, and names that repeat."""
 
     if ids is None:
@@ -101,9 +101,9 @@ def check_same_rows(theta: Tensor, parts: NDArray[np.int64], share: float) -> No
 def check_certain(theta: Tensor, parts: NDArray[np.int64], shown: NDArray[np.bool_]) -> None:
     """Refuse codes that chance decides, or that are not those of the logits."""
 
-    if unsure := int((theta.abs() < _SURE_LOGIT).any(1).sum()):
+    if unsure := int((theta.abs() < _NO_CHANCE).any(1).sum()):
         raise ValueError(
-            f"`certain=True` expects logits of {_SURE_LOGIT:.0f} or more, above or below 0, which "
+            f"`certain=True` expects logits of {_NO_CHANCE:.0f} or more, above or below 0, which "
             f"leave no bit to chance, got {unsure} of {len(theta)} rows with others. Leave it out "
             "for this encoder."
         )

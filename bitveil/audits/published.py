@@ -36,7 +36,7 @@ from bitveil.audits.given import (
     check_blanks,
     check_certain,
     check_given,
-    check_names,
+    check_row_names,
     check_same_rows,
     drawn_bits,
     look_like_bits,
@@ -182,7 +182,7 @@ class PublishedCodes:
 
         theta = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
         check_logits("audit", theta)
-        check_names(ids, len(theta))
+        check_row_names(ids, len(theta))
         drawn = cls.of_bits(drawn_bits(theta, share, seed) if bits is None else bits, share=share)
         check_same_rows(theta, drawn.parts, share)
         if certain:
