@@ -161,6 +161,7 @@ class Composition:
             sensitive_features, len(read.codes), bins=read.reader.bins
         )
         named = ids is not None
+        expected = self._are_expected(named) and self._whole
         other = read.reader.schema_.is_other_attribute(sensitive_features)
         notes = [*dict.fromkeys(filter(None, read.cautions)), *self._notes(named=named)]
         several = (
@@ -176,8 +177,9 @@ class Composition:
             else pd.DataFrame(read.codes, columns=self.get_feature_names_out()),
             groups,
             read.target,
-            logits=np.hstack(read.logits) if self._are_expected(named) and self._whole else None,
+            logits=np.hstack(read.logits) if expected else None,
             ids=ids,
+            certain=expected and self._certain,
             criterion=read.criterion,
             positive=opportunity_of(read.reader) if has_opportunity(read.criterion) else None,
             goal=goal,
@@ -246,9 +248,10 @@ class Composition:
             return certify(drawn, quantity, delta=delta, draws="hard")
         spread = 1 - math.prod(1 - each.share_ for each in self.encoders)
 
-        return certify(
-            self._expected(read.logits, *cells), quantity, delta=delta, dobrushin=spread
-        )
+        counts = self._expected(read.logits, *cells)
+        draws = "certain" if self._whole and self._certain else "soft"  # a blank is left to chance
+
+        return certify(counts, quantity, delta=delta, draws=draws, dobrushin=spread)
 
     def _expected(
         self, logits: Sequence[NDArray[np.float64]], strata: Tensor, groups: Tensor, *sizes: int
@@ -308,6 +311,12 @@ class Composition:
         """Whether every row gets every code."""
 
         return all(each.share_ == 1 for each in self.encoders)
+
+    @property
+    def _certain(self) -> bool:
+        """Whether each encoder has one code for every row, for certain, where it is not blank."""
+
+        return all(each.coder_.certain for each in self.encoders)
 
     @property
     def _criterion(self) -> Criterion:

@@ -51,7 +51,9 @@ class AuditMixin:
 
         Groups, bins, targets, the criterion and the goal are those of the fit. The audit counts
         what is published: expected counts for rows with names (`ids`), drawn codes for others. If
-        some rows stay blank, this holds for them too.
+        some rows stay blank, this holds for them too. The slack is that of the fit: the smaller
+        one of drawn codes also for rows with names, if the encoder gives every row one code for
+        certain (`bitveil.audits.published` proves it).
 
         Arguments:
             X: New rows, with the columns that were fitted.
@@ -153,6 +155,7 @@ def _audit_rows(
         logits=None if ids is None else logits,
         ids=ids,
         share=coder.share,
+        certain=ids is not None and coder.certain,
         criterion=criterion,
         positive=opportunity_of(model) if as_fitted else None,
         goal=model.max_gap if as_promised else None,

@@ -17,13 +17,24 @@ from bitveil.group_tables import GroupTables
 from bitveil.quotes import quoted
 from bitveil.repeats import check_copies
 
-__all__ = ["SPLIT", "Sample", "certified_share", "check_weights", "conditions", "split_rows"]
+__all__ = [
+    "SPLIT",
+    "Sample",
+    "certified_share",
+    "check_weights",
+    "conditions",
+    "half_of_counts",
+    "split_rows",
+]
 
 SPLIT = (0.5, 0.2, 0.3)
 """The shares of rows to fit, to select and, if a goal must be certified, to certify."""
 
 SMALL_SAMPLE = 10_000
 """Of fewer rows than this half certify a goal, because the slack matters most there."""
+
+_DRAWN = 10**9
+"""From this many rows on, numpy cannot draw without replacement."""
 
 Numbers = NDArray[np.int64]
 
@@ -252,6 +263,14 @@ def _too_few(lacking: list[Any], part: str, by_weight: bool) -> str:
         f"rows to {part}. Join rare groups (`join_rare`), leave those rows out, or bring more of "
         "them."
     )
+
+
+def half_of_counts(counts: Numbers, rng: np.random.Generator) -> Numbers:
+    """Half of the rows that are counted, drawn without replacement."""
+
+    if counts.sum() >= _DRAWN:  # then a coin decides for each row
+        return rng.binomial(counts, 0.5)
+    return rng.multivariate_hypergeometric(counts, int(counts.sum()) // 2, method="marginals")
 
 
 def split_rows(

@@ -480,6 +480,7 @@ def _subject(model: InvariantEncoder, roles: Roles, targets: tuple[Any, ...]) ->
         targets,
         roles.sensitive,
         ", ".join(roles.targets) or None,
+        certain=named and coder.certain,
     )
 
 

@@ -59,6 +59,8 @@ class Counted:
         targets: The values of the target; empty without one.
         sensitive: The names of the sensitive columns.
         target: The name of the target, or None.
+        certain: Whether expected counts are of codes that are certain for every row, also every
+            new row. They have the smaller slack of drawn codes: see `bitveil.audits.published`.
     """
 
     encoder: str
@@ -71,6 +73,13 @@ class Counted:
     targets: tuple[Any, ...]
     sensitive: tuple[str, ...]
     target: str | None
+    certain: bool = False
+
+    @property
+    def certified_as(self) -> str:
+        """The argument `draws` of a certificate."""
+
+        return "certain" if self.certain else self.draws
 
 
 @dataclass(frozen=True)
@@ -341,7 +350,7 @@ class Tally:
             fixed, scored, whole = (_of_strata(tables, known) for tables in (*halves, whole))
         else:
             fixed, scored = halves
-        draws, share = self.counted.draws, self.counted.share
+        draws, share = self.counted.certified_as, self.counted.share
 
         return interval_at_share(
             fixed, scored, whole, quantity, delta=delta, draws=draws, share=share
@@ -472,6 +481,10 @@ def _check_halves(counts: Tally) -> None:
                 raise ValueError("it has counts that are negative or not finite.")
     if counted.draws not in ("soft", "hard") or not 0 <= counted.share <= 1:
         raise ValueError("it does not say how codes were counted.")
+    if counted.certain:
+        whole = counts.tables.groups
+        if counted.draws != "soft" or (whole - whole.round()).abs().max() > 1e-6:
+            raise ValueError("its codes are not certain, as it says.")
     if counts.parts and counts.n_rows != sum(part.n_rows for part in counts.parts):
         raise ValueError("its tables and its parts differ in the number of rows.")
 

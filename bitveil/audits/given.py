@@ -1,5 +1,6 @@
 """What an audit is given: bits or columns, which are checked, and the values numbered."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,12 +11,17 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from bitveil.codes import draw
+from bitveil.repeats import check_ids
 
 __all__ = [
     "BLANK",
     "blank_column",
     "check_bits",
     "check_blanks",
+    "check_certain",
+    "check_given",
+    "check_row_names",
+    "check_same_rows",
     "drawn_bits",
     "look_like_bits",
     "numbered_columns",
@@ -23,6 +29,8 @@ __all__ = [
 
 BLANK = "blank"
 """The name of the part that is 1 where a row is blank. The other parts of such a row are 0."""
+
+_NO_CHANCE = 53 * math.log(2)  # from here on the other bit is less likely than 2^-53
 
 
 def look_like_bits(codes: Any) -> bool:
@@ -52,6 +60,58 @@ def check_blanks(drawn: NDArray[Any]) -> None:
         raise ValueError(
             "With a `share` below 1, `audit` expects codes whose last column is 1 where a row is "
             "blank and its bits are 0, as `transform` gives them."
+        )
+
+
+def check_given(codes: Any, logits: Any, *, certain: bool) -> None:
+    """Refuse an audit of nothing, and a claim about logits that are not there."""
+
+    if logits is None and codes is None:
+        raise ValueError("`audit` expects `codes`, or `logits` with `ids`, got neither.")
+    if certain and logits is None:
+        raise ValueError(
+            "`certain=True` is about expected counts, so it needs `logits` with `ids`. Leave it "
+            "out: codes that are counted as they were published have the same slack without it."
+        )
+
+
+def check_row_names(ids: Any, n: int) -> None:
+    """Refuse logits of rows without names, and names that repeat."""
+
+    if ids is None:
+        raise ValueError(
+            "`audit` counts what `logits` say only where every row has a name of its own, "
+            "which also decides its draw: give `ids`. For rows without names give the "
+            "published bits as `codes`. `model.audit(X, ...)` makes this choice itself."
+        )
+    check_ids(ids, n)
+
+
+def check_same_rows(theta: Tensor, parts: NDArray[np.int64], share: float) -> None:
+    """Refuse logits and codes whose shapes differ."""
+
+    if parts.shape != (len(theta), theta.shape[1] + (share < 1)):
+        blanks = ", with one column more for blank rows" if share < 1 else ""
+        raise ValueError(
+            f"`audit` expects `logits` and `codes` of the same rows and bits{blanks}, got "
+            f"shapes {tuple(theta.shape)} and {parts.shape}."
+        )
+
+
+def check_certain(theta: Tensor, parts: NDArray[np.int64], shown: NDArray[np.bool_]) -> None:
+    """Refuse codes that chance decides, or that are not those of the logits."""
+
+    if unsure := int((theta.abs() < _NO_CHANCE).any(1).sum()):
+        raise ValueError(
+            f"`certain=True` expects logits of {_NO_CHANCE:.0f} or more, above or below 0, which "
+            f"leave no bit to chance, got {unsure} of {len(theta)} rows with others. Leave it out "
+            "for this encoder."
+        )
+    bits = (theta > 0).numpy()
+    if other := int((parts[shown, : bits.shape[1]] != bits[shown]).any(1).sum()):
+        raise ValueError(
+            f"`certain=True` expects the codes of the logits, got {other} rows with other codes. "
+            "Give the logits of the encoder that made them."
         )
 
 

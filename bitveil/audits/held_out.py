@@ -297,7 +297,7 @@ class HeldOut:
         """Both bounds. Those from expected counts are of the code before its coins."""
 
         fixed, scored, whole = tables
-        draws, share = self.published.draws, self.published.share
+        draws, share = self.published.certified_as, self.published.share
 
         return interval_at_share(
             fixed, scored, whole, quantity, delta=delta, draws=draws, share=share

@@ -9,6 +9,10 @@ only if draws are independent between rows, so only if every row has a name of i
 drawn. Rows with equal content and no name share a draw, and then the published map from content to
 code can leak far more than its probabilities do.
 
+An encoder may give every row one code for certain, as `bitveil.cells` does. Then expected counts
+have the slack of drawn codes (`bitveil.certificates` proves it), as in a fit. Who audits must know
+that of the encoder. These rows cannot show it.
+
 If only a share of the rows get a code, one part says which rows are *blank*: see
 `bitveil.certificates.dilution`. The coins of rows with names are counted in expectation too.
 """
@@ -30,6 +34,10 @@ from bitveil.audits.given import (
     blank_column,
     check_bits,
     check_blanks,
+    check_certain,
+    check_given,
+    check_row_names,
+    check_same_rows,
     drawn_bits,
     look_like_bits,
     numbered_columns,
@@ -38,16 +46,13 @@ from bitveil.checks import check_number
 from bitveil.codes import check_logits
 from bitveil.group_tables import GroupTables
 from bitveil.repeats import check_ids
-from bitveil.rows import split_rows
+from bitveil.rows import half_of_counts, split_rows
 from bitveil.tables import MAX_CELLS, joint_table, observed_table, pair_groups
 
 __all__ = ["PublishedCodes"]
 
 SURE = 0.01
 """A bit is sure in a row if its probability is closer than this to 0 or 1."""
-
-_DRAWN = 10**9
-"""From this many rows on, numpy cannot draw without replacement."""
 
 _LISTED_CODES = 2**20
 """Expected counts list at most this many codes; codes of more bits are counted as drawn."""
@@ -66,6 +71,7 @@ class PublishedCodes:
         n_distinct: The number of different codes among these rows.
         share: The probability that a row gets a code; the measured share if it is not known.
         blank: Which part says that a row is blank; None if every row has a code.
+        certain: Whether the encoder gives every row one code for certain, also every new row.
     """
 
     parts: NDArray[np.int64]
@@ -76,24 +82,30 @@ class PublishedCodes:
     n_distinct: int
     share: float = 1.0
     blank: int | None = None
+    certain: bool = False
 
     @classmethod
     def of(
-        cls, codes: Any, logits: ArrayLike | None, ids: Any, *, seed: int, share: float = 1.0
+        cls,
+        codes: Any,
+        logits: ArrayLike | None,
+        ids: Any,
+        *,
+        seed: int,
+        share: float = 1.0,
+        certain: bool = False,
     ) -> "PublishedCodes":
         """What an audit gets: codes, or the logits and the names of rows, or both.
 
         Raises:
             ValueError: If there are neither codes nor logits, logits come without names, two rows
-                have the same name, or the share does not fit.
+                have the same name, or `share` or `certain` does not fit.
         """
 
         check_number("share", share, least=0, most=1)
-
-        if logits is None and codes is None:
-            raise ValueError("`audit` expects `codes`, or `logits` with `ids`, got neither.")
+        check_given(codes, logits, certain=certain)
         if logits is not None:
-            return cls.of_named(logits, ids, codes, seed=seed, share=share)
+            return cls.of_named(logits, ids, codes, seed=seed, share=share, certain=certain)
         if look_like_bits(codes) or share < 1:
             published = cls.of_bits(codes, share=share)
         else:
@@ -147,6 +159,7 @@ class PublishedCodes:
         *,
         seed: int = 0,
         share: float = 1.0,
+        certain: bool = False,
     ) -> "PublishedCodes":
         """Bits of rows that each have a name of their own, to be counted in expectation.
 
@@ -156,10 +169,11 @@ class PublishedCodes:
             bits: The published bits, as for `of_bits`; None: they are drawn from the logits.
             seed: The seed of these draws.
             share: The probability that a row gets a code. The other rows are blank.
+            certain: Whether the encoder gives every row one code for certain.
 
         Raises:
             ValueError: If names are missing or repeated, the logits are not finite, the bits are
-                not 0 and 1, or their shapes differ.
+                not 0 and 1, their shapes differ, or codes are not as certain as they should be.
 
         Example:
             >>> PublishedCodes.of_named([[0.0], [9.0]], ids=["ann", "bob"]).draws
@@ -168,22 +182,13 @@ class PublishedCodes:
 
         theta = torch.as_tensor(np.asarray(logits), dtype=torch.float64)
         check_logits("audit", theta)
-        if ids is None:
-            raise ValueError(
-                "`audit` counts what `logits` say only where every row has a name of its own, "
-                "which also decides its draw: give `ids`. For rows without names give the "
-                "published bits as `codes`. `model.audit(X, ...)` makes this choice itself."
-            )
-        check_ids(ids, len(theta))
+        check_row_names(ids, len(theta))
         drawn = cls.of_bits(drawn_bits(theta, share, seed) if bits is None else bits, share=share)
-        if drawn.parts.shape != (len(theta), theta.shape[1] + (share < 1)):
-            blanks = ", with one column more for blank rows" if share < 1 else ""
-            raise ValueError(
-                f"`audit` expects `logits` and `codes` of the same rows and bits{blanks}, got "
-                f"shapes {tuple(theta.shape)} and {drawn.parts.shape}."
-            )
+        check_same_rows(theta, drawn.parts, share)
+        if certain:
+            check_certain(theta, drawn.parts, drawn.shown)
 
-        return replace(drawn, logits=theta)
+        return replace(drawn, logits=theta, certain=certain)
 
     @classmethod
     def of_counts(
@@ -235,6 +240,12 @@ class PublishedCodes:
         listed = self.logits is not None and 2 ** len(self.code_parts) <= _LISTED_CODES
 
         return "soft" if listed else "hard"
+
+    @property
+    def certified_as(self) -> str:
+        """The argument `draws` of a certificate: `"certain"` for expected counts of such codes."""
+
+        return "certain" if self.certain and self.draws == "soft" else self.draws
 
     @property
     def code_parts(self) -> tuple[int, ...]:
@@ -380,7 +391,7 @@ class PublishedCodes:
             return _Half(self, torch.from_numpy(first)), _Half(self, torch.from_numpy(second))
         rng, some, every = np.random.default_rng(seed), np.zeros_like(self.counts), slice(None)
         for label in np.unique(labels):
-            some[labels == label] = _half_of(self.counts[labels == label], rng)
+            some[labels == label] = half_of_counts(self.counts[labels == label], rng)
 
         return (
             _Half(replace(self, counts=some), every),
@@ -460,14 +471,6 @@ class PublishedCodes:
         words = [str(self.values[j][code[j]]) for j in self.code_parts]
 
         return "".join(words) if self.are_bits else ", ".join(words)
-
-
-def _half_of(counts: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Half of the rows that are counted, drawn without replacement."""
-
-    if counts.sum() >= _DRAWN:  # then a coin decides for each row
-        return rng.binomial(counts, 0.5)
-    return rng.multivariate_hypergeometric(counts, int(counts.sum()) // 2, method="marginals")
 
 
 class _Half(NamedTuple):

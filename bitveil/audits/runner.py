@@ -41,6 +41,7 @@ def audit(
     logits: ArrayLike | None = None,
     ids: Any = None,
     share: float = 1.0,
+    certain: bool = False,
     criterion: Criterion = "independence",
     positive: Any = None,
     goal: float | None = None,
@@ -74,6 +75,10 @@ def audit(
         ids: The name of each row, by which its code was drawn. No two rows may have the same.
         share: The probability that a row gets a code. Below 1 the bits have one column more, which
             is 1 where a row is blank. In a DataFrame a column "blank" is read as such a column.
+        certain: Whether the encoder of the `logits` gives every row one code for certain, and will
+            give new rows one too. Certificates then have the smaller slack of drawn codes: see
+            `bitveil.audits.published`. Say it of the encoder only, and not because the logits of
+            these rows look so.
         criterion: Whose gap comes first: with `"independence"` the parity gap, with `"separation"`
             that of equalised odds, with `"equal_opportunity"` that among rows whose target is
             `positive`.
@@ -93,8 +98,9 @@ def audit(
 
     Raises:
         ValueError: If there are no codes, lengths differ, logits come without names, two rows have
-            the same name, a value is missing, the share is no probability, there are fewer than
-            two groups, or one of them has fewer than two rows.
+            the same name, a value is missing, the share is no probability, `certain` logits leave
+            a bit to chance, there are fewer than two groups, or one of them has fewer than two
+            rows.
 
     Warns:
         UserWarning: If there are more codes than rows: the bounds hold, but they are loose.
@@ -111,7 +117,9 @@ def audit(
     """
     _check_choice("attackers", attackers, ("quick", "all"))
     _check_choice("criterion", criterion, CRITERIA)
-    published = PublishedCodes.of(codes, logits, ids, seed=random_state, share=share)
+    published = PublishedCodes.of(
+        codes, logits, ids, seed=random_state, share=share, certain=certain
+    )
     groups = number_labels(
         "sensitive_features", sensitive_features, len(published), most=MOST_VALUES
     )

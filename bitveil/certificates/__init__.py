@@ -25,6 +25,15 @@ No term grows with the number of codes or of rules. The slack is the least of se
 D, the numbers stay in an interval of width D, and the slack for expected counts is D times as
 large.
 
+**Certain codes.** Let the code be a function of the row alone, whatever the key and the name, as
+`bitveil.cells` gives it. Then the value of :math:`r^*` in a row is 0 or 1, and not just between.
+So for two groups the slack of drawn codes holds for expected counts too: `draws="certain"`. Rows
+of equal content have the same code, but that is no matter, since each code depends on its own row
+only. Codes like these can be diluted as expected counts are, where every row has a name and so a
+coin of its own. Where rows share their coins they are counted as drawn. The *encoder* must ensure
+all this for every row that may come. Nobody may conclude it from the rows, because the slack is
+fixed before anyone looks at them.
+
 **The largest of several needs no correction.** Let :math:`\theta_1, \theta_2, \dots` be such
 quantities: for pairs of groups, targets or attributes. Let each have an upper bound that is wrong
 with probability :math:`\delta` at most. Then the largest bound is below the largest quantity with
