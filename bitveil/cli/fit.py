@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.checks import check_grouping
+from bitveil.cli.checks import check_grouping, with_options
 from bitveil.cli.messages import heard_notes, in_options, listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
@@ -274,16 +274,22 @@ def _fit_source(
     source.require([*roles.apart, *roles.features])
     roles.check(source.columns)
     estimator = kind_of_encoder(first_rows(source, roles.target), roles.target)
-    model = estimator(**settings).fit_source(
-        source,
-        target=roles.target,
-        sensitive=roles.sensitive,
-        features=roles.seen(source.columns),
-        ids=roles.id,
-        most=SAMPLE if sample is None else sample,
-        **wish,
-        after=after,
-    )
+    try:
+        model = estimator(**settings).fit_source(
+            source,
+            target=roles.target,
+            sensitive=roles.sensitive,
+            features=roles.seen(source.columns),
+            ids=roles.id,
+            most=SAMPLE if sample is None else sample,
+            **wish,
+            after=after,
+        )
+    except ValueError as error:
+        said = str(error).replace(
+            "`sensitive_features`", f"`--sensitive {listed(roles.sensitive)}`"
+        )
+        raise ValueError(with_options(said)) from error
 
     return model, scores_of_source(model, source, roles.target, roles.id)
 
@@ -339,18 +345,7 @@ def _check_groups(
                 most=None if joined and len(sensitive) > 1 else MOST_VALUES,
             )
         except ValueError as error:
-            raise ValueError(_with_options(str(error))) from error
-
-
-def _with_options(said: str) -> str:
-    """An error on a sensitive column that names the options which help."""
-
-    said = said.replace("Join rare values", "Join rare values with --join-rare")
-    said = said.replace("cut numbers into bins", "cut numbers into bins with --bins")
-
-    return said.replace(
-        "such as 'unknown'.", "such as 'unknown', or make them a group with --missing-group."
-    )
+            raise ValueError(with_options(str(error))) from error
 
 
 def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -> None:
