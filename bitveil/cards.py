@@ -101,6 +101,7 @@ class Card:
         sensitive: The names of the sensitive columns.
         groups: The groups that they make.
         targets: The names of the targets.
+        useful_for: What the codes are made to tell, in words: the targets, or the columns.
         goal: What was asked for: the names of the settings, and their values.
         says: What is certified, in a sentence.
         certificate: The certificate, field by field; None where nothing was certified.
@@ -123,6 +124,7 @@ class Card:
     sensitive: tuple[str, ...]
     groups: tuple[str, ...]
     targets: tuple[str, ...]
+    useful_for: str
     goal: dict[str, Any]
     says: str
     certificate: dict[str, Any] | None
@@ -178,7 +180,7 @@ class Card:
         yield "Purpose", as_markdown(self.purpose or "not stated", most=None)
         yield "Contact", as_markdown(self.contact or "not stated", most=None)
         yield "Date", self.date
-        yield "Useful for", _listed_names(self.targets) or "no target"
+        yield "Useful for", as_markdown(self.useful_for, most=None)
         groups = [as_markdown(group) for group in self.groups]
         yield "Groups that are compared", "; ".join(groups)
         goal = ", ".join(f"{name} = {value}" for name, value in self.goal.items())
@@ -239,6 +241,7 @@ def card(
         sensitive=tuple(str(name) for name in schema.sensitive_names or () if name is not None),
         groups=tuple(group_name(group) for group in model.groups_.tolist()),
         targets=tuple(str(name) for name in _target_names(model)),
+        useful_for=_useful_for(model),
         goal=_goal_of(model),
         says=says,
         certificate=None if certificate is None else certificate.to_dict(),
@@ -268,6 +271,26 @@ def _target_names(model: InvariantEncoder) -> list[Any]:
     names = [schema.target_name] if len(schema.target.names) == 1 else [*schema.target.names]
 
     return ["target" if name is None else name for name in names]
+
+
+def _useful_for(model: InvariantEncoder) -> str:
+    """What the codes are made to tell, in words."""
+
+    schema = model.schema_
+    task = model.settings().task_for(schema.target, schema.shape)
+    if task == "target":
+        return and_listed([printable(name) for name in _target_names(model)])
+    n = schema.shape[0]
+    columns = f"the {n} columns" if n > 1 else "the column"
+    read = "an image" if len(schema.shape) > 1 else f"{columns} that the encoder reads"
+    told = {
+        "columns": f"telling the contents of {read}",
+        "reconstruction": f"rebuilding {read} with a decoder",
+        "information": "telling a row from other rows",
+    }
+    no_target = "" if schema.target.names else " (no target was set)"
+
+    return told[task] + no_target
 
 
 def _answers_of(model: InvariantEncoder) -> Iterator[TargetAnswers]:

@@ -142,7 +142,7 @@ def _audit_rows(
     bits = coder.published(logits, names)
     thorough = attackers == "all"
     criterion: Criterion = model.criterion if target is not None and as_fitted else "independence"
-    as_promised = criterion == model.criterion and not schema.is_other_attribute(groups)
+    apart = _goal_apart(model, criterion, other=schema.is_other_attribute(groups))
     numbers = number_labels("sensitive_features", groups, len(table)).numbers
     rows = AuditedRows(table, x, bits, y, numbers, criterion, random_state)
     with one_thread():
@@ -158,7 +158,7 @@ def _audit_rows(
         certain=ids is not None and coder.certain,
         criterion=criterion,
         positive=opportunity_of(model) if as_fitted else None,
-        goal=model.max_gap if as_promised else None,
+        goal=model.max_gap if apart is None else None,
         delta=delta,
         random_state=random_state,
         attackers=attackers,
@@ -169,7 +169,33 @@ def _audit_rows(
         notes=[*_notes(model, target, caution), *_notes_on_price(price, unpriced)],
     )
 
-    return replace(found, price=price)
+    bits = model.max_information if apart is None else None
+
+    return replace(found, price=price, goal_bits=bits, goal_apart=apart)
+
+
+def _goal_apart(model: Any, criterion: Criterion, *, other: bool) -> str | None:
+    """Why an audit by a criterion cannot compare the goal of the fit; None if it can.
+
+    Arguments:
+        model: The fitted encoder.
+        criterion: The criterion of the audit.
+        other: Whether the audit is about another sensitive attribute.
+    """
+
+    goal = model.settings().goal(model.schema_.target)
+    if goal is None:
+        return None
+    quantity = goal.limited
+    start = f"The goal of the fit is about the {quantity.name.removesuffix(' (bits)')}"
+    if other:
+        return f"{start} for another sensitive attribute."
+    if quantity.unit == "bits" and compares_within_strata(quantity.criterion):
+        return f"{start} {quantity.among()}. An audit bounds only that among all rows."
+    if criterion != quantity.criterion:
+        return f"{start}, which needs the target of the fit (`y`)."
+
+    return None
 
 
 def check_new(

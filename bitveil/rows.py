@@ -342,9 +342,12 @@ def check_weights(sample_weight: Any, n: int) -> NDArray[np.float64] | None:
     except (TypeError, ValueError) as error:
         raise ValueError(f"`sample_weight` expects numbers, got {error}.") from error
     if weights.shape != (n,) or not np.isfinite(weights).all() or (weights < 0).any():
+        found = f"shape {weights.shape}{f', from {weights.min()}' if weights.size else ''}"
+        if lost := int(np.isnan(weights).sum()):
+            found = f"none for {lost} of them"
         raise ValueError(
             f"`sample_weight` expects a finite weight from 0 on for each of the {n} rows, got "
-            f"shape {weights.shape}{f', from {weights.min()}' if weights.size else ''}."
+            f"{found}."
         )
     if not weights.sum() > 0:
         raise ValueError("`sample_weight` expects some weight above 0, got zeros only.")

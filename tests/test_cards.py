@@ -177,6 +177,10 @@ def test_encoders_without_goal_target_or_table_have_cards_too():
     assert "column 0, column 1" in words
     assert "Codes that hide the sensitive attribute" in words
     assert "No table of answers belongs to these codes." in words
+    use = "telling the contents of the 2 columns that the encoder reads (no target was set)"
+    assert card(bare).useful_for == use
+    assert f"| Useful for | {use} |" in words
+    assert card(pay).useful_for == "skill"
     (answers,) = card(pay).answers
     bits = np.array([[*map(int, answers.codes[0].code)]], np.uint8)
     assert answers.codes[0].answer == pytest.approx(pay.decode(bits)[0], rel=1e-3)
@@ -184,6 +188,21 @@ def test_encoders_without_goal_target_or_table_have_cards_too():
     assert card(wide).answers == ()
     with pytest.raises(ValueError, match="not fitted"):
         card(InvariantEncoder(2))
+
+
+@pytest.mark.parametrize(
+    ("task", "use"),
+    [
+        ("columns", "telling the contents of the column that the encoder reads"),
+        ("reconstruction", "rebuilding the column that the encoder reads with a decoder"),
+        ("information", "telling a row from other rows"),
+    ],
+)
+def test_a_target_that_the_task_does_not_read_is_no_use(task, use):
+    X, y, s = rows(100)
+    model = InvariantEncoder(2, task=task, **RAW).fit(X[["skill"]], y, sensitive_features=s)
+
+    assert card(model).useful_for == use
 
 
 def test_an_information_goal_is_said_in_bits():

@@ -47,6 +47,8 @@ def broken(place, table):
         "hirings": (table["hired"] == "yes") * 1.0,
     }
     table.assign(**weights).to_csv("weights.csv", index=False)
+    unweighed = pd.Series(1.0, table.index).where(table.index > 1)
+    table.assign(weight=unweighed).to_csv("unweighed.csv", index=False)
     (place / "link.csv").symlink_to("people.csv")
     os.link("people.csv", "second.csv")
     (place / "nowhere.csv").symlink_to("nothing.csv")
@@ -84,6 +86,26 @@ MISTAKES = {
     "a target with one value": (fit("one.csv", "new"), ["hired", "one class only"]),
     "an attribute of many values": (fit("many.csv", "new"), ["sex", "400 different values"]),
     "an attribute with gaps": (fit("unsaid.csv", "new"), ["sex", "3 missing values"]),
+    "an attribute with gaps, and a sample": (
+        fit("unsaid.csv", "new", "--sample", "200", "--max-gap", "0.5"),
+        ["`--sensitive sex` has", "missing values", "make them a group with --missing-group"],
+    ),
+    "a plan for an attribute with gaps": (
+        ("plan", "unsaid.csv", "--sensitive", "sex"),
+        ["`--sensitive sex` has 3 missing values", "make them a group with --missing-group"],
+    ),
+    "a plan for a target with gaps": (
+        tuple("plan unhired.csv --sensitive sex --target hired --criterion separation".split()),
+        ["`--target hired` contains NaN or missing values in 3 rows"],
+    ),
+    "an audit of an attribute with gaps": (
+        ("audit", "encoder", "unsaid.csv"),
+        ["--sensitive has 3 missing values, and the fitted rows had none. Leave those rows out."],
+    ),
+    "a weight with gaps": (
+        fit("unweighed.csv", "new", "--weight", "weight"),
+        ["--weight expects a finite weight", "of the 400 rows, got none for 2 of them"],
+    ),
     "an infinite number": (fit("infinite.csv", "new"), ["infinities in ['age']"]),
     "no rows": (fit("header.csv", "new"), ["header.csv has no rows"]),
     "an empty file": (fit("empty.csv", "new"), ["empty.csv"]),

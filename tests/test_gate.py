@@ -174,7 +174,7 @@ MISTAKES = {
     ),
     "a goal that nobody set": (
         ("--limit", "goal"),
-        "These codes were not fitted for a gap. Give a --limit",
+        "These codes were not fitted for a goal. Give a number as --limit",
     ),
     "a quantity without a limit": (
         ("--quantity", "information"),

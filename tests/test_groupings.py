@@ -166,7 +166,7 @@ def test_numbers_are_cut_beside_missing_ones():
 def test_values_that_go_missing_later_are_refused():
     grouping, _ = grouped(["a", "b", "a"], missing="group")
 
-    with pytest.raises(ValueError, match="groups that were not fitted"):
+    with pytest.raises(ValueError, match="1 missing values, and the fitted rows had none"):
         grouping.labels("s", ["a", None])
 
 

@@ -12,7 +12,7 @@ from bitveil.datasets import load_adult
 from bitveil.leaks import Leak, leak_of, leaks, look_alikes, spelled
 from bitveil.models import InvariantClassifier
 from bitveil.schema import Schema
-from builders import quick
+from builders import fit_words, quick
 
 
 def read(X, s, y=None, missing="error"):
@@ -300,3 +300,23 @@ def test_a_fit_warns_before_it_refuses_a_group_of_one_row():
         pytest.raises(ValueError, match="too few rows"),
     ):
         model.fit(np.arange(120.0).reshape(-1, 1), np.tile([0, 1], 60), sensitive_features=s)
+
+
+@pytest.mark.filterwarnings("default")
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_the_command_line_says_a_leak_once_and_early(bitveil, place, table, form):
+    table.assign(title="of " + table["sex"]).to_csv("titles.csv", index=False)
+    code, out, err = bitveil(*fit_words("titles.csv", "new", "--bits", "1", *form))
+
+    assert code == 0
+    assert err.count("'title' tells 'sex'") == 1
+    assert out.count("'title' tells 'sex'") == (1 if form else 0)  # programs read the JSON alone
+
+
+@pytest.mark.filterwarnings("ignore")
+def test_a_leak_that_was_no_note_is_said_at_the_end(bitveil, place, table):
+    table.assign(title="of " + table["sex"]).to_csv("titles.csv", index=False)
+    _, out, err = bitveil(*fit_words("titles.csv", "new", "--bits", "1"))
+
+    assert out.count("'title' tells 'sex'") == 1
+    assert err == ""

@@ -91,8 +91,38 @@ def test_a_goal_of_a_criterion_is_no_goal_of_another():
 
     model = fitted(max_gap=0.9, criterion="separation")
 
+    without = audited(model, target=None)
+
     assert audited(model).goal == 0.9
-    assert audited(model, target=None).goal is None
+    assert without.goal is None
+    with pytest.raises(ValueError, match="the equalised odds gap, which needs the target of the"):
+        without.check()
+
+
+def test_a_goal_in_bits_is_judged_as_bits():
+    found = audited(fitted(max_information=0.5))
+    interval = next(i for i in found.intervals if i.certificate.quantity.unit == "bits")
+
+    assert (found.goal, found.goal_bits, found.goal_apart) == (None, 0.5, None)
+    assert (found.check().limit, found.check().bound) == (0.5, interval.certificate.bound)
+    assert found.check() == found.check(0.5, "information") == found.check(None, "information")
+    assert f"information ≤ 0.5 bits: th{'is' if found.check().kept else 'e rows'}" in str(found)
+    assert f"{found.check().outcome.capitalize()}: at most 0.5 bits promised." in (
+        found._repr_html_()
+    )
+    with pytest.raises(ValueError, match=r"about the information\. Give a number as `limit` for"):
+        found.check(None, "parity_gap")
+
+
+def test_a_goal_in_bits_within_targets_is_named_and_not_compared():
+    """The audit bounds the information among all rows, which may be smaller."""
+
+    found = audited(fitted(max_information=0.5, criterion="separation"))
+
+    assert (found.goal, found.goal_bits) == (None, None)
+    with pytest.raises(ValueError, match=r"information among rows of the same target\. An audit"):
+        found.check()
+    assert found.check(0.9, "information").limit == 0.9
 
 
 @pytest.mark.parametrize("cls", [InvariantRegressor, InvariantEncoder])
@@ -121,6 +151,8 @@ def test_columns_of_other_names_are_another_attribute_and_another_target():
     assert len(found.groups) == 5
     assert found.target == "pay"
     assert found.goal is None  # that was for another attribute
+    with pytest.raises(ValueError, match=r"the parity gap for another sensitive attribute\. Give"):
+        found.check()
 
 
 def test_missing_targets_are_allowed_where_they_were_in_fitting():

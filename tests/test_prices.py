@@ -11,6 +11,7 @@ from sklearn.metrics import accuracy_score, r2_score
 from bitveil import load, pricing
 from bitveil.audits import Answers, Price, audit, audit_table
 from bitveil.audits.prices import Measured, gap_of_answers
+from bitveil.cli.scores import scores_of, scores_of_table
 from bitveil.columns.bins import bin_numbers
 from bitveil.estimators import InvariantEncoder
 from bitveil.models import InvariantClassifier, InvariantRegressor
@@ -157,6 +158,20 @@ def test_a_fit_measures_on_the_rows_that_certify(certified, rows):
     assert price.protected.score == pytest.approx(np.mean(answers == y[held_out]))
     assert price.protected.gap == pytest.approx(gap_by_hand(answers, s[held_out]))
     assert price.constant == pytest.approx(np.bincount(y[held_out]).max() / len(held_out))
+
+
+def test_the_command_line_takes_the_first_score_from_the_price(rows):
+    X, y, s = rows
+    table = pd.DataFrame(X, columns=["a", "b", "c"]).assign(hired=y, paid=X[:, 1] > 0)
+    model = quick(InvariantEncoder, 2)
+    model.fit(table[["a", "b", "c"]], table[["hired", "paid"]], sensitive_features=s)
+    model.price_ = Price("accuracy", Answers(0.9, 0.2), Answers(0.123, 0), 0.1, "", "")
+    first, second = scores_of_table(model, table, ["hired", "paid"], None)
+    selected = table.iloc[model.rows_["select"]]
+
+    assert (first.target, first.value, first.constant) == ("hired", 0.123, 0.1)
+    assert second == scores_of(model, selected, ["hired", "paid"], None, "select")[1]
+    assert scores_of_table(model, table, ["hired"], None) == [first]
 
 
 def test_the_posteriors_reach_what_the_world_allows(certified):

@@ -6,7 +6,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from audit_pages import Parsed
 from bitveil.audits import audit, audit_table
+from bitveil.audits.page import html_report
 from bitveil.audits.verdicts import judge
 from bitveil.certificates import certify, lower_bound
 from bitveil.certificates.lower import Interval
@@ -114,7 +116,7 @@ def test_a_limit_out_of_range_is_refused(found, limit):
         (0.1, "equalised_odds_gap", "does not bound the equalised odds gap. It bounds"),
         (0.5, "balanced_attack_accuracy", r"above 0\.5 and up to 1, got 0\.5"),
         (0, "information", "a number of bits above 0, got 0"),
-        (None, "information", "These codes were not fitted for a gap"),
+        (None, "information", "These codes were not fitted for a goal"),
     ],
 )
 def test_a_quantity_that_is_not_there_is_refused(found, limit, quantity, message):
@@ -125,6 +127,15 @@ def test_a_quantity_that_is_not_there_is_refused(found, limit, quantity, message
 def test_a_goal_is_no_limit_of_another_quantity(with_target):
     with pytest.raises(ValueError, match="goal of the fit is about the parity gap"):
         with_target.check(None, "information")
+
+
+def test_a_page_says_a_goal_in_bits_and_a_goal_that_it_cannot_compare(found):
+    bits = Parsed(html_report(replace(found, goal_bits=0.9))).words()
+    apart = Parsed(html_report(replace(found, goal_apart="The goal is another."))).words()
+
+    assert "Goal of the fit At most 0.9 bits: information about" in bits
+    assert "No limit set The goal is another. You decide what is acceptable." in apart
+    assert "Nothing was promised" not in apart
 
 
 def test_every_quantity_can_be_judged():

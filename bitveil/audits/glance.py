@@ -93,11 +93,14 @@ def groups_with_sizes(groups: Sequence[Any], sizes: Sequence[int]) -> str:
 
 
 def _verdict_words(found: Any) -> str:
-    if found.goal is None:
+    if not found.has_goal:
         return ""
     verdict = found.check()
+    limit = f"{100 * verdict.limit:.4g} points"
+    if verdict.unit == "bits":
+        limit = f"{verdict.limit:g} bits"
 
-    return f"{verdict.outcome.capitalize()}: at most {100 * verdict.limit:.4g} points promised. "
+    return f"{verdict.outcome.capitalize()}: at most {limit} promised. "
 
 
 def _target_words(found: Any) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from bitveil.audits.uses import Use
 from bitveil.audits.verdicts import Verdict, judge
 from bitveil.audits.words import group_name, rows_with_code
 from bitveil.certificates.lower import Interval
+from bitveil.certificates.quantities import INFORMATION
 from bitveil.certificates.upper import Certificate
 from bitveil.columns.printing import printable
 
@@ -141,6 +142,9 @@ class Audit:
         schema: The version of the JSON.
         target_values: The values of the target. With two of them, fairness metrics call the second
             one positive.
+        goal_bits: The bits that the encoder may reveal, if its goal was an information.
+        goal_apart: Why this audit cannot compare the goal of the fit, in words; None if it can, or
+            if there was no goal.
     """
 
     n_rows: int
@@ -182,6 +186,14 @@ class Audit:
     price: Price | None = None
     target_values: tuple[Any, ...] = ()
     schema: str = SCHEMA
+    goal_bits: float | None = None
+    goal_apart: str | None = None
+
+    @property
+    def has_goal(self) -> bool:
+        """Whether the fit had a goal that this audit compares."""
+
+        return self.goal is not None or self.goal_bits is not None
 
     @property
     def broken(self) -> tuple[Comparison, ...]:
@@ -194,17 +206,17 @@ class Audit:
 
         Arguments:
             limit: The most that the quantity may be: a gap or an accuracy from 0 to 1, or bits.
-                None: the goal of the fit, which is a gap by the criterion.
+                None: the goal of the fit, which is a gap by the criterion, or an information.
             quantity: Which quantity of `intervals` is limited, such as `"parity_gap"` or
-                `"information"`; None: the gap of the criterion.
+                `"information"`; None: that of the goal, or for a limit the gap of the criterion.
 
         Returns:
             The verdict: `"kept"`, `"broken"` or `"not shown"`. If an attacker exceeds the
             certificate, it is never `"kept"`.
 
         Raises:
-            ValueError: If there is no limit, it is out of range, or the audit has no bounds on
-                the quantity.
+            ValueError: If there is neither a limit nor a goal that the audit compares, the limit
+                is out of range, or the audit has no bounds on the quantity.
 
         Example:
             >>> from bitveil.audits import audit_table
@@ -216,24 +228,28 @@ class Audit:
         """
 
         refuted = self._refutation() if self.broken else None
-        judged = judge(self.intervals, self._limit_or_goal(limit), quantity, refuted=refuted)
-        leading = self.certificate.quantity.name
-        if limit is None and judged.quantity != leading:
+        if limit is not None:
+            return judge(self.intervals, limit, quantity, refuted=refuted)
+        goal, own = self._goal_with_quantity()
+        judged = judge(self.intervals, goal, quantity or own, refuted=refuted)
+        if judged.quantity != own:
+            about, asked = (name.removesuffix(" (bits)") for name in (own, judged.quantity))
             raise ValueError(
-                f"The goal of the fit is about the {leading}. Give a `limit` for the "
-                f"{judged.quantity}."
+                f"The goal of the fit is about the {about}. Give a number as `limit` for the "
+                f"{asked}."
             )
 
         return judged
 
-    def _limit_or_goal(self, limit: float | None) -> float:
-        """The limit, or the goal of the fit."""
+    def _goal_with_quantity(self) -> tuple[float, str]:
+        """The goal of the fit, and the name of what it limits."""
 
-        found = self.goal if limit is None else limit
-        if found is None:
-            raise ValueError("These codes were not fitted for a gap. Give a `limit`.")
-
-        return found
+        if self.goal is not None:
+            return self.goal, self.certificate.quantity.name
+        if self.goal_bits is not None:
+            return self.goal_bits, INFORMATION.name
+        reason = self.goal_apart or "These codes were not fitted for a goal."
+        raise ValueError(f"{reason} Give a number as `limit`.")
 
     def to_dict(self) -> dict[str, Any]:
         """Plain numbers, strings, lists and dictionaries."""
@@ -286,8 +302,8 @@ class Audit:
         if self.price is not None:
             lines.append(("price of protection", str(self.price)))
         lines.append(("counted", self.counted))
-        if self.goal is not None:
-            lines.append(("goal of the fit", self._kept(self.goal)))
+        if self.has_goal:
+            lines.append(("goal of the fit", self._kept()))
         if self.broken:
             lines.insert(0, ("THE BOUND IS REFUTED", self._refutation()))
 
@@ -361,12 +377,15 @@ class Audit:
                 f"{self._doubt()}",
             )
 
-    def _kept(self, goal: float) -> str:
+    def _kept(self) -> str:
         """Whether the bound of this audit meets the goal too."""
 
-        if self.certificate.bound <= goal:
-            return f"gap ≤ {goal:g}: this audit certifies it too"
-        return f"gap ≤ {goal:g}: the rows of this audit alone do not certify it"
+        found = self.check()
+        limit = f"{found.limit:g}"
+        promised = f"information ≤ {limit} bits" if found.unit == "bits" else f"gap ≤ {limit}"
+        if found.bound <= found.limit:
+            return f"{promised}: this audit certifies it too"
+        return f"{promised}: the rows of this audit alone do not certify it"
 
     def _doubt(self) -> str:
         return " (DOES NOT HOLD: see the first line)" if self.broken else ""

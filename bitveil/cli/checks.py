@@ -15,6 +15,7 @@ __all__ = [
     "check_needed",
     "check_output",
     "check_suffix",
+    "with_options",
 ]
 
 
@@ -50,6 +51,24 @@ def check_encoders(models: Sequence[Path]) -> None:
     for model in models:
         if not (model / "encoder.json").is_file():
             raise FileNotFoundError(f"{model} is not a saved encoder: it has no encoder.json.")
+
+
+def with_options(said: str) -> str:
+    """An error that names the options which help, if it is on a sensitive column.
+
+    Example:
+        >>> with_options("`--sensitive job` has 60 different values. Join rare values.")
+        '`--sensitive job` has 60 different values. Join rare values with --join-rare.'
+    """
+
+    if "`--sensitive " not in said:
+        return said
+    said = said.replace("Join rare values", "Join rare values with --join-rare")
+    said = said.replace("cut numbers into bins", "cut numbers into bins with --bins")
+
+    return said.replace(
+        "such as 'unknown'.", "such as 'unknown', or make them a group with --missing-group."
+    )
 
 
 def check_suffix(path: Path, *suffixes: str) -> None:

@@ -1,7 +1,7 @@
 """`bitveil fit`: an encoder from a table, certified for a goal, as a folder."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.checks import check_grouping
-from bitveil.cli.messages import in_options, listed, print_table, say
+from bitveil.cli.checks import check_grouping, with_options
+from bitveil.cli.messages import heard_notes, in_options, listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
     EncodingOption,
@@ -25,9 +25,8 @@ from bitveil.cli.progress import shown_steps
 from bitveil.cli.scores import (
     Reached,
     described_scores,
-    scored_use,
-    scores_of,
     scores_of_source,
+    scores_of_table,
 )
 from bitveil.cli.tables import columns_of, ids_of, require
 from bitveil.delimited import CsvForm
@@ -154,13 +153,17 @@ def fit_command(
     check_grouping(bins, join_rare)
     wish = {"join_rare": join_rare or 0, "cut_numbers": bins is not None}
     form = CsvForm(sep, encoding)
-    if sample is not None or is_large(file):
-        model, scores = _fit_source(file, form, roles, settings, wish, sample, _try_before(after))
-    else:
-        model, scores = _fit_table(file, form, roles, settings, wish, _try_before(after))
+    with heard_notes() as heard:
+        if sample is not None or is_large(file):
+            found = _fit_source(file, form, roles, settings, wish, sample, _try_before(after))
+        else:
+            found = _fit_table(file, form, roles, settings, wish, _try_before(after))
+    model, scores = found
     model.save(output)
-    show = _print_json if json_ else _print
-    show(model, output, roles, scores)
+    if json_:
+        _print_json(model, output, roles, scores)
+    else:
+        _print(model, output, roles, scores, heard)
 
 
 class _Roles(NamedTuple):
@@ -241,19 +244,9 @@ def _fit_table(
         ids=ids,
         after=after,
     )
-    use = scored_use(model)
-    rows = model.rows_[use]
-    weights = None if roles.weight is None else table[roles.weight].to_numpy(float)[rows]
-    scores = scores_of(
-        model,
-        table.iloc[rows],
-        roles.target,
-        None if ids is None else ids.iloc[rows],
-        use,
-        None if use == "certify" else weights,  # rows that certify are thinned by weight already
-    )
+    weights = None if roles.weight is None else table[roles.weight].to_numpy(float)
 
-    return model, scores
+    return model, scores_of_table(model, table, roles.target, ids, weights)
 
 
 @shown_steps()
@@ -281,16 +274,22 @@ def _fit_source(
     source.require([*roles.apart, *roles.features])
     roles.check(source.columns)
     estimator = kind_of_encoder(first_rows(source, roles.target), roles.target)
-    model = estimator(**settings).fit_source(
-        source,
-        target=roles.target,
-        sensitive=roles.sensitive,
-        features=roles.seen(source.columns),
-        ids=roles.id,
-        most=SAMPLE if sample is None else sample,
-        **wish,
-        after=after,
-    )
+    try:
+        model = estimator(**settings).fit_source(
+            source,
+            target=roles.target,
+            sensitive=roles.sensitive,
+            features=roles.seen(source.columns),
+            ids=roles.id,
+            most=SAMPLE if sample is None else sample,
+            **wish,
+            after=after,
+        )
+    except ValueError as error:
+        said = str(error).replace(
+            "`sensitive_features`", f"`--sensitive {listed(roles.sensitive)}`"
+        )
+        raise ValueError(with_options(said)) from error
 
     return model, scores_of_source(model, source, roles.target, roles.id)
 
@@ -346,18 +345,7 @@ def _check_groups(
                 most=None if joined and len(sensitive) > 1 else MOST_VALUES,
             )
         except ValueError as error:
-            raise ValueError(_with_options(str(error))) from error
-
-
-def _with_options(said: str) -> str:
-    """An error on a sensitive column that names the options which help."""
-
-    said = said.replace("Join rare values", "Join rare values with --join-rare")
-    said = said.replace("cut numbers into bins", "cut numbers into bins with --bins")
-
-    return said.replace(
-        "such as 'unknown'.", "such as 'unknown', or make them a group with --missing-group."
-    )
+            raise ValueError(with_options(str(error))) from error
 
 
 def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -> None:
@@ -384,7 +372,11 @@ def _print_json(model: Any, output: Path, roles: _Roles, scores: Sequence[Reache
     print(json.dumps(found, default=str))
 
 
-def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -> None:
+def _print(
+    model: Any, output: Path, roles: _Roles, scores: Sequence[Reached], heard: Container[str]
+) -> None:
+    """The fit as a table, and its remarks without those that were notes already."""
+
     from bitveil.audits.words import group_name
 
     lines = {
@@ -398,9 +390,11 @@ def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -
     if model.certificate_ is not None:
         unit = "" if model.certificate_.entropy is None else " bits"
         lines["slack"] = f"{_slack(model):.4f}{unit}, which these rows add to what is measured"
-    others = scores if model.price_ is None else scores[1:]  # the price has the first
-    if others:
-        lines["predictions"] = described_scores(others)
+    price = model.price_
+    if price is not None and scores[0].value == price.protected.score:  # said already
+        scores = scores[1:]
+    if scores:
+        lines["predictions"] = described_scores(scores)
     if joined := model.schema_.grouping.joined:
         from bitveil.audits.words import group_name
 
@@ -408,7 +402,8 @@ def _print(model: Any, output: Path, roles: _Roles, scores: Sequence[Reached]) -
         lines["joined groups"] = f"{groups} are one group, 'other (joined)'"
     print_table(f"Encoder in {output}", lines)
     for remark in model.remarks_:
-        say(in_options(remark))
+        if remark not in heard:
+            say(in_options(remark))
     if _rows_are_few(model):
         say("`bitveil plan` says which gap these rows can certify, and which groups limit that.")
 

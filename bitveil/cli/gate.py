@@ -27,7 +27,7 @@ class Gate:
 
     Attributes:
         limit: The limit; None: the goal of the fit.
-        quantity: What is limited; None: the gap of the criterion.
+        quantity: What is limited; None: what the goal is about, or the gap of the criterion.
         summary: The Markdown file to write, or None.
         junit: The JUnit file to write, or None.
     """

@@ -3,6 +3,7 @@
 import re
 import shlex
 import sys
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -11,7 +12,16 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["CAVEAT", "errors_as_lines", "in_options", "listed", "note", "print_table", "say"]
+__all__ = [
+    "CAVEAT",
+    "errors_as_lines",
+    "heard_notes",
+    "in_options",
+    "listed",
+    "note",
+    "print_table",
+    "say",
+]
 
 CAVEAT = """These numbers do not cover rows that were used in fitting, another population, two
 draws for one row, or someone who knows other columns of the row besides its code."""
@@ -90,6 +100,24 @@ def note(message: str) -> None:
     """Print a note on the error stream."""
 
     say(f"bitveil: note: {in_options(message)}", file=sys.stderr)
+
+
+@contextmanager
+def heard_notes() -> Iterator[set[str]]:
+    """Collect the warnings that are shown meanwhile, so that nobody says them again."""
+
+    heard: set[str] = set()
+    show = warnings.showwarning
+
+    def hear(message: Warning | str, *args: Any, **rest: Any) -> None:
+        heard.add(str(message))
+        show(message, *args, **rest)
+
+    warnings.showwarning = hear
+    try:
+        yield heard
+    finally:
+        warnings.showwarning = show
 
 
 def say(words: str, *, file: Any = None) -> None:

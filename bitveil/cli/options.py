@@ -103,7 +103,7 @@ QuantityOption = Annotated[
     typer.Option(
         "--quantity",
         help="What --limit is about. Gaps and accuracies go from 0 to 1, information is in bits. "
-        "Default: the gap of the criterion.",
+        "Default: the gap of the criterion; with --limit goal, what the goal is about.",
     ),
 ]
 SummaryFile = Annotated[

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bitveil.checks import check_roles
-from bitveil.cli.checks import check_alone, check_grouping, check_needed
+from bitveil.cli.checks import check_alone, check_grouping, check_needed, with_options
 from bitveil.cli.messages import listed, print_table, say
 from bitveil.cli.options import (
     CriterionOption,
@@ -166,7 +166,9 @@ def _plan(
         )
     except ValueError as error:
         said = str(error).replace("`sensitive_features`", f"`--sensitive {listed(sensitive)}`")
-        raise ValueError(said) from error
+        if target is not None:
+            said = said.replace("Input y ", "`y` ").replace("`y`", f"`--target {target}`")
+        raise ValueError(with_options(said)) from error
 
 
 def _print_plan(

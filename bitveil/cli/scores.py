@@ -12,9 +12,10 @@ from bitveil.cli.messages import listed
 if TYPE_CHECKING:
     import pandas as pd
 
+    from bitveil.audits import Price
     from bitveil.sources import Source
 
-__all__ = ["Reached", "described_scores", "scored_use", "scores_of", "scores_of_source"]
+__all__ = ["Reached", "described_scores", "scores_of", "scores_of_source", "scores_of_table"]
 
 _MOST_SCORED = 100_000  # rows of very many that are scored
 
@@ -25,7 +26,8 @@ class Reached(NamedTuple):
     Attributes:
         target: The column of the target.
         measure: `"accuracy"`, or `"R²"` for numbers.
-        value: The score of the answers to the published codes; blank rows get a constant.
+        value: The score of the answers to the published codes; blank rows get a constant. Where
+            the fit has measured a price on these rows, it is that of the price.
         constant: The score of the best constant on these rows.
         use: What the rows were for: `"certify"`, or `"select"` where nothing was certified.
         n_rows: How many rows these are.
@@ -37,6 +39,50 @@ class Reached(NamedTuple):
     constant: float
     use: str
     n_rows: int
+
+
+def scores_of_table(
+    model: Any,
+    table: "pd.DataFrame",
+    targets: Sequence[str],
+    ids: "pd.Series[Any] | None",
+    weights: "NDArray[np.float64] | None" = None,
+) -> list[Reached]:
+    """The scores of a model that was fitted on a table. The price of the fit has the first.
+
+    Arguments:
+        model: The model.
+        table: All rows of its fit, with the columns of the features and of the targets.
+        targets: The columns of the targets.
+        ids: The name of each row, or None.
+        weights: How much each row counts; None: all alike.
+    """
+
+    use = _scored_use(model)
+    rows = model.rows_[use]
+    first = _priced(model.price_, targets[0], use, len(rows))
+    if first and len(targets) == 1:
+        return first
+    if use == "certify":  # these rows are thinned by weight already
+        weights = None
+    found = scores_of(
+        model,
+        table.iloc[rows],
+        targets,
+        None if ids is None else ids.iloc[rows],
+        use,
+        None if weights is None else weights[rows],
+    )
+
+    return [*first, *found[len(first) :]]
+
+
+def _priced(price: "Price | None", target: str, use: str, n_rows: int) -> list[Reached]:
+    """The score of the first target, if the fit has measured a price on these rows."""
+
+    if price is None:
+        return []
+    return [Reached(target, price.measure, price.protected.score, price.constant, use, n_rows)]
 
 
 def scores_of(
@@ -95,11 +141,14 @@ def _values(
 def scores_of_source(
     model: Any, source: "Source", targets: Sequence[str], ids: str | None
 ) -> list[Reached]:
-    """The scores of a model that was fitted on a source, on some of its rows."""
+    """The scores of a model that was fitted on a source, on some of its rows.
+
+    Its price comes from the rows to select, and these scores from those that certify.
+    """
 
     from bitveil.samples import FitRoles, read_sample
 
-    use = scored_use(model)
+    use = _scored_use(model)
     rows = model.rows_[use]
     if len(rows) > _MOST_SCORED:
         rows = np.random.default_rng(0).choice(rows, _MOST_SCORED, replace=False)
@@ -111,7 +160,7 @@ def scores_of_source(
     return scores_of(model, table, targets, None if ids is None else table[ids], use)
 
 
-def scored_use(model: Any) -> str:
+def _scored_use(model: Any) -> str:
     """The rows of a fit that its scores come from: those that certify, if there are any."""
 
     return "certify" if "certify" in model.rows_ else "select"

@@ -164,11 +164,16 @@ class Grouping:
         names.
 
         Raises:
-            ValueError: If there are other columns, or groups that were not fitted.
+            ValueError: If there are other columns, values are missing, or groups were not fitted.
         """
 
         frame = self._matched(name, as_frame(name, column, len(column)))
         cut = _cut(frame, self.edges, self.textual)
+        if lost := int(cut.isna().any(axis=1).sum()):
+            raise ValueError(
+                f"`{name}` has {lost} missing values, and the fitted rows had none. Leave those "
+                "rows out."
+            )
         if self.joined:
             cut = as_joined(cut, self.joined)
         known = set(self.values.tolist())

@@ -39,7 +39,8 @@ def promise_of(
     Arguments:
         view: The audit.
         limit: The limit; None: the goal of the fit, if there is one.
-        quantity: The name of the limited quantity; None: the gap that comes first.
+        quantity: The name of the limited quantity; None: that of the goal, or for a limit the gap
+            that comes first.
         date: The day of the audit.
 
     Raises:
@@ -47,9 +48,9 @@ def promise_of(
     """
 
     found = view.audit
-    if limit is None and found.goal is None:
-        says = "Nothing was promised, so nothing is kept or broken. You decide what is acceptable."
-        return Promise("", says, _circumstances(view, date))
+    if limit is None and not found.has_goal:
+        says = found.goal_apart or "Nothing was promised, so nothing is kept or broken."
+        return Promise("", f"{says} You decide what is acceptable.", _circumstances(view, date))
     verdict = found.check(limit, quantity)
     promised = f"At most {_amount(verdict.limit, verdict.unit)}: {_what(view, verdict)}."
     source = "Goal of the fit" if limit is None else "Limit"
