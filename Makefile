@@ -48,7 +48,7 @@ docs: $(DEV)
 	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
 
 test: check docs
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 bench: $(DEV)
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done
