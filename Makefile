@@ -42,13 +42,15 @@ check: $(WHEELS) $(DEV)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# The pages of the API are made anew: one of a module that is gone would not build.
+# The pages of the API are made anew: one of a module that is gone would not build. Two processes
+# read and write the pages; threads beside them would only wait for each other.
 docs: $(DEV)
 	rm -rf docs/api
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going docs docs/_build/html
+	OMP_NUM_THREADS=1 $(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --jobs 2 \
+		docs docs/_build/html
 
 test: check docs
-	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2
+	OMP_NUM_THREADS=1 $(BIN)/pytest --numprocesses 2 --dist worksteal
 
 bench: $(DEV)
 	for file in benchmarks/bench_*.py; do $(BIN)/python $$file || exit 1; done

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from collections import Counter
 from pathlib import Path
 
@@ -122,6 +123,39 @@ def test_no_file_is_long(folder):
     lines = {path.name: len(path.read_text().splitlines()) for path in folder.rglob("*.py")}
 
     assert not {name: n for name, n in lines.items() if n > MOST_LINES}
+
+
+def checked_modules():
+    """The modules whose shapes the tests check."""
+
+    settings = tomllib.loads((ROOT.parent / "pyproject.toml").read_text())["tool"]["pytest"]
+    (option,) = (
+        words
+        for words in settings["ini_options"]["addopts"]
+        if words.startswith("--jaxtyping-packages=")
+    )
+
+    return option.removeprefix("--jaxtyping-packages=").split(",")[:-1]
+
+
+def test_no_function_is_made_in_another_where_shapes_are_checked():
+    """The checks would wrap it anew in every call, for about a millisecond."""
+
+    functions = [
+        (name, node)
+        for name in checked_modules()
+        for node in ast.walk(MODULES[name][1])
+        if isinstance(node, ast.FunctionDef)
+    ]
+    inside = [
+        f"{name}:{each.lineno}"
+        for name, node in functions
+        for each in ast.walk(node)
+        if isinstance(each, ast.FunctionDef) and each is not node
+    ]
+
+    assert len(functions) > 100
+    assert not inside
 
 
 def test_few_names_are_defined_twice():

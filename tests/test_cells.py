@@ -22,7 +22,7 @@ from bitveil.trainers import CellTrainer
 from bitveil.training import Training
 from builders import leaning_rows
 
-N = 3000
+N = 1500
 
 
 def log_odds(p):

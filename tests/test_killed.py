@@ -23,12 +23,18 @@ JOBS = {
 }
 
 
-@pytest.fixture
-def many(place, table):
-    """The rows in 40 row groups, so that there is time to kill a job."""
+def cut(table, size):
+    """Write the rows in row groups of this size. A job makes one part of each."""
 
     people = pyarrow.Table.from_pandas(table, preserve_index=False)
-    pyarrow.parquet.write_table(people, "people.parquet", row_group_size=10)
+    pyarrow.parquet.write_table(people, "people.parquet", row_group_size=size)
+
+
+@pytest.fixture
+def many(place, table):
+    """The rows in eight row groups."""
+
+    cut(table, 50)
 
     return place
 
@@ -72,9 +78,12 @@ def content(path):
 
 
 @pytest.mark.parametrize("command", JOBS)
-def test_a_job_that_was_killed_goes_on_and_ends_as_one_that_was_not(bitveil, many, command):
+def test_a_job_that_was_killed_goes_on_and_ends_as_one_that_was_not(
+    bitveil, place, table, command
+):
+    cut(table, 20)  # 16 parts are left when four are finished: there is time to kill the job
     words = JOBS[command]
-    output = many / words[-1]
+    output = place / words[-1]
     assert bitveil(*words)[0] == 0
     uninterrupted = content(output)
     output.unlink()
@@ -87,10 +96,10 @@ def test_a_job_that_was_killed_goes_on_and_ends_as_one_that_was_not(bitveil, man
     assert code == 0, err
     found = re.search(r"note: (\d+) of these rows were finished before an interruption", err)
     n_found = int(found[1])
-    assert 10 * len(parts) <= n_found < 400
+    assert 20 * len(parts) <= n_found < 400
     assert content(output) == uninterrupted
     assert "400" in out
-    assert sorted(path.name for path in many.iterdir()) == sorted(
+    assert sorted(path.name for path in place.iterdir()) == sorted(
         ["encoder", "people.csv", "people.parquet", words[-1]]
     )
 

@@ -15,27 +15,23 @@ def fitted(X, y, s, **settings):
 
 
 @pytest.fixture(scope="module")
-def noise():
+def model():
+    """An encoder of noise. The tests only read it."""
+
     rng = np.random.default_rng(0)
+    X, y = rng.normal(size=(600, 3)), (rng.random(600) < 0.3).astype(int)
 
-    return (
-        rng.normal(size=(600, 3)),
-        (rng.random(600) < 0.3).astype(int),
-        rng.integers(2, size=600),
-    )
+    return fitted(X, y, rng.integers(2, size=600), max_gap=0.2)
 
 
-def test_columns_without_signal_are_named_as_the_reason(noise):
-    model = fitted(*noise, max_gap=0.2)
-
+def test_columns_without_signal_are_named_as_the_reason(model):
     assert any("hardly predict the target: log-loss" in said for said in model.remarks_)
     assert any("no answer from them clearly beats a constant" in said for said in model.remarks_)
     assert any("Other columns or more rows" in said for said in model.remarks_)
     assert all(f"# {said}" in repr(model) for said in model.remarks_)
 
 
-def test_an_audit_repeats_the_remarks(noise):
-    model = fitted(*noise, max_gap=0.2)
+def test_an_audit_repeats_the_remarks(model):
     rng = np.random.default_rng(1)
     found = model.audit(
         rng.normal(size=(400, 3)),
@@ -47,8 +43,7 @@ def test_an_audit_repeats_the_remarks(noise):
     assert set(model.remarks_) <= set(found.notes)
 
 
-def test_remarks_are_saved(noise, tmp_path):
-    model = fitted(*noise, max_gap=0.2)
+def test_remarks_are_saved(model, tmp_path):
     model.save(tmp_path / "encoder")
 
     assert load(tmp_path / "encoder").remarks_ == model.remarks_
