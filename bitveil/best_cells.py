@@ -71,7 +71,8 @@ _REPEATS = 4  # are above theirs; and so often
 _WARM, _COLD = 0.5, 0.01  # the temperatures of K cells, times K^2: near cells differ by 1 / K^2
 _EVALUATIONS = 100
 _PLACING = 2**14  # the most rows that place the cells,
-_CENTRED = 5_000  # and the first ones
+_LIKELIHOODS = 2**18  # the most of these times cells,
+_CENTRED = 5_000  # and the most rows that place the first cells
 _EMPTY = 1e-4  # a cell with a smaller share of the rows keeps what it stood for
 _TOO_MUCH = 1.02  # above this share of its limit the certain code is too leaky
 
@@ -249,7 +250,8 @@ def best_cells(
 
     assert isinstance(objective.measure, Measure)
     known = _Seen.of(rows, columns, objective.measure)
-    few = known.some(_sample(len(rows), _PLACING, generator))
+    most = min(_PLACING, _LIKELIHOODS // n_cells)
+    few = known.some(torch.randperm(len(rows), generator=generator)[:most])
     objective.eval()
     history, least, limit = History(), math.inf, objective.limit
     state = _Course.first(few, columns, objective, n_cells, generator)
@@ -387,9 +389,3 @@ def _clusters(
     places = clusters.cluster_centers_[:, 0].argsort().argsort()
 
     return torch.eye(len(places), dtype=torch.float64)[places[clusters.predict(points)]]
-
-
-def _sample(n: int, most: int, generator: torch.Generator) -> Tensor:
-    """The numbers of all rows, or of so many random ones."""
-
-    return torch.randperm(n, generator=generator)[:most]

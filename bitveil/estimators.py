@@ -55,7 +55,7 @@ class InvariantEncoder(AuditMixin, ExportMixin, NotebookMixin, TransformerMixin,
 
     Arguments:
         n_bits: *The code.* The number of bits. Up to 16 all codes are listed, and all is exact.
-            Cells use at most six of them; the others stay 0.
+            Cells use few of them, two for a target with two classes; the others stay 0.
         features: What the encoder sees: `"posterior"` (predictions of target and attribute),
             `"raw"` columns, or `"both"`. For a goal, posteriors are cut into cells, which are the
             best codes for one target, and of `training` they read `verbose` and `after_epoch`
