@@ -1,5 +1,6 @@
 """Cells: as good as the linear program, within their limit, certain, for every kind of target."""
 
+from dataclasses import replace
 from itertools import combinations
 
 import numpy as np
@@ -244,6 +245,27 @@ def test_there_are_no_more_cells_than_codes(two):
 
     assert len(trainer(Limit(0.1), rows, rows[:0]).encoder.bias) == 2
     assert Cells(2, 16, 64)(torch.zeros(1, 2)).shape == (1, 16)
+
+
+def test_few_cells_are_tried_too(two):
+    _, columns = two
+    many = CellTrainer(columns, 3, task_usefulness, Measure(), Training(), 0)
+    one_bit = replace(many, n_bits=1)
+
+    assert [form.n_cells for form in many.forms] == [4, 2]
+    assert one_bit.forms == [one_bit]
+
+
+def test_fewer_rows_for_certification_are_expected_to_show_a_larger_gap(two):
+    rows, columns = two
+    trainer = CellTrainer(columns, 3, task_usefulness, Measure(), Training(), 0)
+    equal, fewer = (
+        replace(trainer, held_out=share)(Limit(0.05), rows, rows[:0]).step for share in (1.0, 0.2)
+    )
+
+    assert equal.gap == pytest.approx(equal.measure)
+    assert fewer.gap > equal.gap + 0.005
+    assert fewer.usefulness == equal.usefulness
 
 
 def test_three_classes_get_more_cells_than_two():

@@ -1,9 +1,16 @@
+import numpy as np
 import pytest
 import torch
 
-from bitveil.finite_samples import bootstrap_interval, corrected_information, leave_one_out, spread
+from bitveil.finite_samples import (
+    bootstrap_interval,
+    corrected_information,
+    leave_one_out,
+    resized_variation,
+    spread,
+)
 from bitveil.information import mutual_information, total_variation
-from bitveil.tables import joint_table, squared_table
+from bitveil.tables import joint_table, observed_table, squared_table
 from worlds import random_rows
 
 
@@ -125,3 +132,32 @@ def test_the_bootstrap_interval_has_the_width_of_a_bootstrap_over_rows():
 def test_a_level_outside_0_and_1_is_refused():
     with pytest.raises(ValueError, match=r"`level` expects a number between 0 and 1, got 95"):
         bootstrap_interval(torch.zeros(4, 2), torch.arange(4) % 2, 2, level=95)
+
+
+@pytest.mark.parametrize("k", [2, 3])
+def test_a_smaller_sample_shows_the_resized_variation(k):
+    """Subsamples of the rows, each with two fifths of them, show it in the mean."""
+
+    rng = np.random.default_rng(0)
+    groups = np.repeat(np.arange(k), 400)
+    codes = rng.choice(4, len(groups), p=[0.4, 0.3, 0.2, 0.1])
+    codes[: 400 // 8] = 0  # so that one group stands out
+    table = observed_table(torch.from_numpy(codes), torch.from_numpy(groups), k, 4)
+    shown = []
+    for _ in range(500):
+        some = np.concatenate([rng.permutation(400)[:160] + 400 * g for g in range(k)])
+        part = observed_table(torch.from_numpy(codes[some]), torch.from_numpy(groups[some]), k, 4)
+        shown.append(total_variation(part).item())
+
+    found = resized_variation(table, 0.4).item()
+    assert found > total_variation(table).item() + 0.01
+    if k == 2:
+        assert found == pytest.approx(np.mean(shown), abs=0.004)
+    else:  # the largest of several pairs is larger in expectation than that of the worst one
+        assert np.mean(shown) - 0.02 < found < np.mean(shown) + 0.004
+
+
+def test_rows_cannot_tell_what_more_rows_would_show():
+    table = torch.tensor([[30.0, 10.0], [20.0, 20.0]])
+
+    torch.testing.assert_close(resized_variation(table, 3.0), total_variation(table))
