@@ -64,10 +64,10 @@ from bitveil.tables import pair_groups
 __all__ = ["STEPS", "PosteriorBatch", "best_cells"]
 
 STEPS = 20
-"""How often the two steps take turns."""
+"""How many turns the two steps take."""
 
-_LAST = 3  # so many of these steps are repeated for a smaller limit, if the certain cells
-_REPEATS = 4  # are above theirs; and so often
+_LAST = 3  # so many of the last turns are repeated for a smaller limit,
+_REPEATS = 4  # at most so often
 _WARM, _COLD = 0.5, 0.01  # the temperatures of K cells, times K^2: near cells differ by 1 / K^2
 _EVALUATIONS = 100
 _PLACING = 2**14  # the most rows that place the cells,
@@ -83,7 +83,7 @@ class PosteriorBatch(Batch):
     Arguments:
         sums: The sum over the rows of the columns and a one, for each cell, with shape (d + 1, c),
             divided by the number of rows. All tables are linear in it.
-        known: What the columns mean.
+        known: What the columns say of the rows.
     """
 
     def __init__(self, *of_rows: Tensor, sums: Tensor, known: "_Seen", **settings: Any) -> None:
@@ -228,10 +228,9 @@ def best_cells(
 ) -> tuple[Cells, History]:
     """The most useful cells within a limit.
 
-    The first cells are clusters of the targets' posteriors, where equal steps of the arcsine of
-    their roots count equally. The limit is on total variations. If
-    the certain cells are above it by what their objective measures, the last steps are repeated
-    for a smaller one, and the best cells are kept.
+    The first cells are clusters of the targets' posteriors, on the scale of the arcsine of their
+    roots. The dual limits total variations. If what the objective measures of the certain cells is
+    above the limit, the last turns are repeated for a smaller one. The best cells are kept.
 
     Arguments:
         rows: The rows, with posteriors that are out of fold as features. Their labels only say

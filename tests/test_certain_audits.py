@@ -16,7 +16,6 @@ from sklearn.linear_model import LogisticRegression
 
 import brute
 from bitveil.audits import audit
-from bitveil.cells import _STRAIGHT
 from bitveil.certificates import attackers, certify, gap_of, slack, upper
 from bitveil.coder import draw_names, shown_rows
 from bitveil.compositions import compose
@@ -61,9 +60,7 @@ def cells():
 
     rows = frame_of(700)
     settings = {"posteriors": LogisticRegression(), "random_state": 0, "key": KEY}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("bitveil.cells._STRAIGHT", replace(_STRAIGHT, epochs=5))
-        model = fitted(InvariantClassifier(2, max_gap=GOAL, **settings), rows)
+    model = fitted(InvariantClassifier(2, max_gap=GOAL, **settings), rows)
     used = model.used_
     model.used_ = replace(used, names=used.names[:0], contents=used.contents[:0])
 
