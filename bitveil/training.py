@@ -267,7 +267,7 @@ def train(
     first = team is None or team.rank == 0
     fabric = _fabric(device, precision, 0 if team is None else accelerator_number())
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
-    run = fabric.setup_module(encoder)
+    run = encoder if precision == "32-true" else fabric.setup_module(encoder)  # nothing to convert
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
     fused = fabric.device.type in ("cpu", "cuda")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
