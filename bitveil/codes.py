@@ -12,6 +12,7 @@ codes of two bits, number 2 is `10`.
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from math import isfinite
 
 import numpy as np
 import torch
@@ -44,8 +45,8 @@ def check_logits(name: str, logits: Tensor) -> None:
             f"`{name}` expects `logits` as a floating-point tensor of shape (n, m) with m >= 1, "
             f"got {logits.dtype} of shape {tuple(logits.shape)}."
         )
-    if torch.compiler.is_compiling() or logits.sum().isfinite():  # one pass over finite logits
-        return
+    if torch.compiler.is_compiling() or isfinite(logits.detach().sum().item()):
+        return  # one pass over finite logits
     if not logits.isfinite().all():
         raise ValueError(
             f"`{name}` expects finite `logits`, got NaN or infinite ones. A bit that is always 0 "

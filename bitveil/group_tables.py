@@ -381,7 +381,7 @@ def _numbered_pairs(strata: Tensor, groups: Tensor, n_strata: int, k: int) -> tu
     """A number for each pair of stratum and group, and the number of strata with the unknown."""
 
     check_groups("GroupTables", groups, len(groups), k)
-    if len(strata) and strata.amin() >= 0:
+    if len(strata) and int(strata.amin()) >= 0:
         check_groups("GroupTables", strata, len(groups), n_strata)
         return pair_groups(strata, groups, k), n_strata
     known = torch.where(strata < 0, n_strata, strata)

@@ -63,10 +63,10 @@ def check_groups(name: str, groups: Tensor, n: int, k: int) -> None:
             f"({n},), got {groups.dtype} of shape {tuple(groups.shape)}. For other labels use "
             "`numpy.unique(labels, return_inverse=True)`."
         )
-    least, most = groups.aminmax() if n else (0, 0)
+    least, most = map(int, groups.aminmax()) if n else (0, 0)
     if least < 0 or most >= max(k, 1):
         raise ValueError(
-            f"`{name}` expects groups from 0 to k - 1 = {k - 1}, got {int(least)} to {int(most)}. "
+            f"`{name}` expects groups from 0 to k - 1 = {k - 1}, got {least} to {most}. "
             "Pass a larger `k`, or number the groups from 0."
         )
 
