@@ -16,7 +16,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.batches import Batch
-from bitveil.criteria import CRITERIA, Criterion
+from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
+from bitveil.group_tables import GroupTables
 from bitveil.information import (
     Prior,
     chi_square_information,
@@ -152,14 +153,11 @@ class Measure:
 
         reading = MEASURES[self.reading]
         if reading.each_bit:
-            tables = batch.neurons.compared(self.criterion, self.positive)
-            return reading.over_strata(tables, self.prior).sum()
+            return self._of(batch.neurons).sum()
         if self.engine == "sampled" and reading.drawn is not None:
             return reading.drawn(self, batch)
 
-        return reading.over_strata(
-            batch.tables.compared(self.criterion, self.positive), self.prior
-        )
+        return self._of(batch.tables)
 
     @torch.no_grad()
     def noise(self, batch: Batch, *, times: int = 4, seed: int = 0) -> Scalar:
@@ -185,6 +183,15 @@ class Measure:
         values = [self(batch.shuffled(self.criterion, generator)) for _ in range(times)]
 
         return torch.stack(values).mean()
+
+    def _of(self, tables: GroupTables) -> Tensor:
+        """The value of these tables, or of each of several codes."""
+
+        reading = MEASURES[self.reading]
+        if not compares_within_strata(self.criterion):  # one table: nothing to combine
+            return reading.read(tables.groups, self.prior)
+
+        return reading.over_strata(tables.compared(self.criterion, self.positive), self.prior)
 
 
 def _doeblin_complement(tables: Tensor) -> Tensor:

@@ -42,7 +42,9 @@ class Objective(nn.Module, ABC):
     def measures(self, batch: Batch) -> Float[Tensor, " layers"]:
         """The measure of the code, and of every stochastic layer before it."""
 
-        return torch.stack([self.measure(code) for code in _layers(batch)])
+        values = [self.measure(code) for code in _layers(batch)]
+
+        return torch.stack(values) if batch.inner else values[0].unsqueeze(0)  # a view is cheaper
 
     def noise(self, batch: Batch) -> Float[Tensor, " layers"]:
         """How much of each measure is the noise of few rows, where the measure can tell."""
