@@ -40,7 +40,8 @@ class Step:
             really categories.
         measure: What its codes were charged for.
         gap: The total variation of the groups' codes by the criterion, or, where an information
-            is asked for, one less their overlap.
+            is asked for, one less their overlap. Of cells it is that which the rows for
+            certification will probably show.
         score: The accuracy of the best classifier of the codes for the first target, or the share
             of variance explained; None where there is neither a target nor a number to restore.
         certified: Whether it passed the rows for certification for every row; None where there
@@ -305,7 +306,7 @@ def _progress(
 
         def after_epoch(epoch: Epoch) -> None:
             progress.advance(task)
-            n = round(progress.tasks[0].completed)
+            n = min(epochs, round(progress.tasks[0].completed))  # cells may repeat the last
             say_step(f"{label}: {n} of {epochs} epochs done")
             if training.after_epoch is not None:
                 training.after_epoch(epoch)

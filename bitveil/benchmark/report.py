@@ -146,6 +146,8 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "and not of all at once.",
             "**Equal gap on the test rows.** The gap on the test rows gives λ. The choice is on "
             "the rows for selection, as before.",
+            "**The closed-form rule** takes part as a code of one bit. With two classes this bit "
+            "is its answer, so answers alone would have the same numbers.",
             "± is the standard deviation over splits, which share their test rows. The bands in "
             "the figures go from the lowest split to the highest.",
         )
