@@ -25,7 +25,7 @@ from bitveil.benchmark.document import (
 )
 from bitveil.benchmark.fronts import done
 from bitveil.benchmark.losses import losses
-from bitveil.benchmark.methods import METHODS
+from bitveil.benchmark.methods import METHODS, RULE
 from bitveil.benchmark.names import label, marks_explained, title
 from bitveil.benchmark.overview import overview, save_overview
 from bitveil.benchmark.plots import draw_all
@@ -110,6 +110,12 @@ def pages(records: Sequence[dict[str, Any]]) -> list[Page]:
     ]
 
 
+_RULE_TEXT = (
+    "**The closed-form rule** takes part as a code of one bit. With two classes this bit is its "
+    "answer, so answers alone would have the same numbers."
+)
+
+
 def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterator[Block]:
     yield Text(
         f"{len(records)} records of {len(_by_cell(records))} cells. A cell is one method on one "
@@ -146,8 +152,7 @@ def _protocol(records: Sequence[dict[str, Any]], table: pd.DataFrame) -> Iterato
             "and not of all at once.",
             "**Equal gap on the test rows.** The gap on the test rows gives λ. The choice is on "
             "the rows for selection, as before.",
-            "**The closed-form rule** takes part as a code of one bit. With two classes this bit "
-            "is its answer, so answers alone would have the same numbers.",
+            *([_RULE_TEXT] if RULE in set(table.method) else []),
             "± is the standard deviation over splits, which share their test rows. The bands in "
             "the figures go from the lowest split to the highest.",
         )
