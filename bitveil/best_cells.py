@@ -1,7 +1,7 @@
 r"""Best cells: the most useful code of so many cells within a limit, if the posteriors are right.
 
 The tables of a code are sums over the rows of posteriors times cells, and the task is a function
-of them. Two steps take turns, and each of them makes the task better:
+of them. Two steps take turns:
 
 1. Linearise the task at the tables of the cells so far. A row with posteriors :math:`p` is then
    worth :math:`v_t(p)` in cell t, which is linear in p: for an information it is the mean
@@ -173,10 +173,16 @@ class _Seen:
             self, rows=self.rows[chosen], seen=self.seen[chosen], shares=shares / shares.sum()
         )
 
+    @cached_property
+    def weighted(self) -> Float[Tensor, "d_and_1 n"]:
+        """What is seen of each row, times its share."""
+
+        return (self.seen * self.shares.unsqueeze(1)).T
+
     def sums(self, chances: Float[Tensor, "n c"]) -> Float[Tensor, "d_and_1 c"]:
         """The sum over the rows of what is seen, for each cell."""
 
-        return (self.seen * self.shares.unsqueeze(1)).T @ chances
+        return self.weighted @ chances
 
     def batch(self, sums: Tensor) -> Batch:
         """The rows in cells with these sums."""

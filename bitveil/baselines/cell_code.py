@@ -20,7 +20,7 @@ __all__ = ["CellCode"]
 class CellCode(LimitedCode):
     """Codes that are certain for each row, cut out of the space of posteriors.
 
-    It is what `InvariantEncoder` trains by default: see `bitveil.cells`. Its columns are the
+    It is what `InvariantEncoder` makes by default: see `bitveil.best_cells`. Its columns are the
     log-odds of the target's and the groups' classes, each but the first, in this order.
 
     Arguments:
