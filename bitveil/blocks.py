@@ -12,7 +12,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.codes import check_logits
-from bitveil.information import Prior, mutual_information
+from bitveil.distributions import Prior
+from bitveil.information import mutual_information
 from bitveil.shapes import Counts, Groups, Logits
 from bitveil.tables import check_cells, check_groups, joint_table
 

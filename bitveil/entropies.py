@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from bitveil.information import Prior, group_prior, positive
+from bitveil.distributions import Prior, group_prior, positive
 from bitveil.shapes import Counts, Logits
 from bitveil.tables import joint_table
 

@@ -21,7 +21,8 @@ from jaxtyping import Float
 from torch import Tensor
 
 from bitveil.codes import code_likelihood
-from bitveil.information import given_group, mutual_information
+from bitveil.distributions import given_group
+from bitveil.information import mutual_information
 from bitveil.shapes import Counts, Groups, Logits
 from bitveil.tables import joint_table, squared_table
 

@@ -11,12 +11,8 @@ Near independence an information is a small difference of large terms. Written a
 
 no term is negative and nothing cancels.
 
-A group without rows counts as equal to the whole, so that a batch may lack a rare group. Audits
-refuse such a group instead.
-
-The `prior` sets the weights of the groups: `"empirical"` weighs them by their rows, `"uniform"`
-equally, and a tensor of shape :math:`(k,)` as it says. With rare groups the empirical prior makes
-every information small, however much the codes leak about them.
+A group without rows counts as equal to the whole, and the `prior` sets the weights of the groups:
+see `bitveil.distributions`.
 """
 
 import math
@@ -27,32 +23,34 @@ from jaxtyping import Float
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-from bitveil.quotes import quoted
+from bitveil.distributions import (
+    Prior,
+    given_group,
+    group_shares,
+    group_weights,
+    joint_shares,
+    positive,
+    table_slope,
+)
 from bitveil.shapes import Counts, NeuronTables
 
 __all__ = [
     "BITS",
-    "Prior",
     "attack_accuracy",
     "chi_square_information",
     "conditional_mutual_information",
     "conditional_total_variation",
     "doeblin_coefficient",
-    "given_group",
-    "group_prior",
     "guessing_advantage",
     "maximal_correlation",
     "maximal_leakage",
     "mutual_information",
     "neuron_information",
-    "positive",
     "residual_information",
     "sibson_information",
     "squared_hellinger",
     "total_variation",
 ]
-
-Prior = Literal["empirical", "uniform"] | Tensor
 
 BITS = 1 / math.log(2)
 """Bits in a nat."""
@@ -73,7 +71,9 @@ def mutual_information(table: Counts, *, prior: Prior = "empirical") -> Float[Te
         tensor(1.)
     """
 
-    return _MutualInformation.apply(_joint(table, prior))
+    empirical = isinstance(prior, str) and prior == "empirical"
+
+    return _MutualInformation.apply(table if empirical else joint_shares(table, prior))
 
 
 def conditional_mutual_information(
@@ -139,9 +139,9 @@ def total_variation(
         tensor(0.2500)
     """
 
+    if table.shape[-2] <= 2:
+        return _PairDistance.apply(table)
     p = given_group(table)
-    if p.shape[-2] <= 2:
-        return (p[..., 0, :] - p[..., -1, :]).abs().sum(-1) / 2
     distances = torch.cdist(p, p, p=1) / 2
 
     return distances.amax((-2, -1)) if pairs == "worst" else _pair_mean(distances, table, prior)
@@ -262,7 +262,7 @@ def sibson_information(
 
     # With r = p(t|s) / p(t), the inner sum is 1 + E[r^α - 1 - α (r - 1)], whose terms vanish to
     # second order where r is 1. Where r^α would overflow, the largest r is factored out instead.
-    weight = _prior(table, prior)
+    weight = group_weights(table, prior)
     whole = (weight * given_group(table)).sum(-2)
     excess = _excess(table, prior)
     log_ratio = _log1p(excess)
@@ -301,7 +301,7 @@ def maximal_leakage(table: Counts, *, prior: Prior = "empirical") -> Float[Tenso
         tensor(4.)
     """
 
-    weight = _prior(table, prior)
+    weight = group_weights(table, prior)
     whole = (weight * given_group(table)).sum(-2)
     excess = torch.where(weight > 0, _excess(table, prior), -1)
 
@@ -348,7 +348,7 @@ def attack_accuracy(table: Counts, *, prior: Prior = "empirical") -> Float[Tenso
         tensor(0.6250)
     """
 
-    return _joint(table, prior).amax(-2).sum(-1)
+    return joint_shares(table, prior).amax(-2).sum(-1)
 
 
 def guessing_advantage(table: Counts, *, prior: Prior = "empirical") -> Float[Tensor, "*batch"]:
@@ -366,7 +366,7 @@ def guessing_advantage(table: Counts, *, prior: Prior = "empirical") -> Float[Te
         tensor(0.1250)
     """
 
-    return attack_accuracy(table, prior=prior) - _prior(table, prior).amax((-2, -1))
+    return attack_accuracy(table, prior=prior) - group_weights(table, prior).amax((-2, -1))
 
 
 def residual_information(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, "*batch"]:
@@ -387,51 +387,11 @@ def residual_information(table: Float[Tensor, "*batch y k c"]) -> Float[Tensor, 
     return conditional_mutual_information(table.movedim(-1, -3))
 
 
-def given_group(table: Tensor) -> Tensor:
-    """The distribution p(t|s) of each group's codes, with the shape of the table.
-
-    A group without rows counts as equal to the whole.
-    """
-
-    whole = table.sum(-2, keepdim=True)
-    size = table.sum(-1, keepdim=True)
-    share = whole / positive(whole.sum(-1, keepdim=True))
-
-    return torch.where(size > 0, table / positive(size), share)
-
-
-def group_prior(sizes: Float[Tensor, "*batch k"], prior: Prior) -> Float[Tensor, "*batch k"]:
-    """The weights of groups of these sizes under a prior. They sum to one."""
-
-    if isinstance(prior, Tensor):
-        return prior.to(sizes).expand_as(sizes)
-    if prior == "uniform":
-        return torch.full_like(sizes, 1 / sizes.shape[-1])
-    if prior == "empirical":
-        return sizes / positive(sizes.sum(-1, keepdim=True))
-    raise ValueError(
-        "`prior` expects 'empirical', 'uniform' or a tensor with one weight for each group, got "
-        f"{quoted(prior)}."
-    )
-
-
-def positive(x: Tensor) -> Tensor:
-    """The numbers as divisors: 0 becomes the smallest positive number of the dtype."""
-
-    return x.clamp_min(torch.finfo(x.dtype).tiny)
-
-
-def _prior(table: Tensor, prior: Prior) -> Tensor:
-    """p(s), with shape (..., k, 1)."""
-
-    return group_prior(table.sum(-1), prior).unsqueeze(-1)
-
-
 def _excess(table: Tensor, prior: Prior) -> Tensor:
     """p(t|s) / p(t) - 1."""
 
     p = given_group(table)
-    whole = (_prior(table, prior) * p).sum(-2, keepdim=True)
+    whole = (group_weights(table, prior) * p).sum(-2, keepdim=True)
 
     return (p - whole) / positive(whole)
 
@@ -439,7 +399,7 @@ def _excess(table: Tensor, prior: Prior) -> Tensor:
 def _residual(table: Tensor, prior: Prior) -> Tensor:
     """(p - q) / sqrt(q), with p = p(s, t) and q = p(s) p(t)."""
 
-    p = _joint(table, prior)
+    p = joint_shares(table, prior)
     q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
 
     return (p - q) / positive(q).sqrt()
@@ -448,7 +408,7 @@ def _residual(table: Tensor, prior: Prior) -> Tensor:
 def _pair_mean(distances: Tensor, table: Tensor, prior: Prior) -> Tensor:
     """The mean distance of two groups, weighted by how often two rows are of such groups."""
 
-    weight = _prior(table, prior)
+    weight = group_weights(table, prior)
     weight = (weight * weight.mT) * (1 - torch.eye(weight.shape[-2]).to(weight))
 
     return (weight * distances).sum((-2, -1)) / positive(weight.sum((-2, -1)))
@@ -460,34 +420,51 @@ def _log1p(excess: Tensor) -> Tensor:
     return torch.log1p(excess.clamp_min(torch.finfo(excess.dtype).eps - 1))
 
 
-def _joint(table: Tensor, prior: Prior) -> Tensor:
-    """p(s, t), under the prior."""
-
-    if isinstance(prior, str) and prior == "empirical":  # the same at half the cost
-        return table / positive(table.sum((-2, -1), keepdim=True))
-
-    return _prior(table, prior) * given_group(table)
-
-
-class _MutualInformation(torch.autograd.Function):
-    """`Σ p log(p / q) - p + q`, where q is the product of the margins of p, which sums to one.
-
-    No term is negative. The gradient is the logarithm alone. It is bounded by the spacing of the
-    dtype, and so is finite at an empty cell. It needs one stored number for each cell.
-    """
+class _PairDistance(torch.autograd.Function):
+    """The total variation of two groups, or 0 for a single one."""
 
     @staticmethod
-    def forward(ctx: Any, p: Tensor) -> Tensor:
-        q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
-        excess = (p - q).div_(positive(q))
-        log_ratio = _log1p(excess)
-        ctx.save_for_backward(log_ratio)
+    def forward(ctx: Any, table: Tensor) -> Tensor:
+        p, size = group_shares(table)
+        difference = p[..., 0, :] - p[..., -1, :]
+        ctx.save_for_backward(difference, p, size)
 
-        return torch.addcmul(-excess, excess + 1, log_ratio).mul_(q).sum((-2, -1))
+        return difference.abs().sum(-1) / 2
 
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
-        (log_ratio,) = ctx.saved_tensors
+        difference, p, size = ctx.saved_tensors
+        slope = difference.sign() * (grad.unsqueeze(-1) / 2)
+        if p.shape[-2] == 1:
+            return torch.zeros_like(p)
 
-        return grad[..., None, None] * log_ratio
+        return table_slope(torch.stack([slope, -slope], -2), p, size)
+
+
+class _MutualInformation(torch.autograd.Function):
+    """`Σ p log(p / q) - p + q`, where p is the share of each count, and q the product of margins.
+
+    No term is negative. The gradient of p is the logarithm alone. It is bounded by the spacing of
+    the dtype, and so is finite at an empty cell. It needs one stored number for each cell.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor) -> Tensor:
+        total = positive(table.sum((-2, -1), keepdim=True))
+        p = table / total
+        q = p.sum(-1, keepdim=True) * p.sum(-2, keepdim=True)
+        excess = (p - q).div_(positive(q))
+        log_ratio = _log1p(excess)
+        value = torch.addcmul(-excess, excess + 1, log_ratio).mul_(q).sum((-2, -1))
+        ctx.save_for_backward(log_ratio, value, total)
+
+        return value
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        log_ratio, value, total = ctx.saved_tensors
+        mean = value[..., None, None]  # the mean of the logarithm, which scaling does not change
+
+        return (grad[..., None, None] / total) * (log_ratio - mean)

@@ -17,12 +17,11 @@ from torch import Tensor
 
 from bitveil.batches import Batch
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
+from bitveil.distributions import Prior, group_prior
 from bitveil.group_tables import GroupTables
 from bitveil.information import (
-    Prior,
     chi_square_information,
     doeblin_coefficient,
-    group_prior,
     guessing_advantage,
     maximal_correlation,
     maximal_leakage,

@@ -10,6 +10,7 @@ little of the sensitive attribute. There are two forms:
 """
 
 from abc import ABC, abstractmethod
+from functools import reduce
 from typing import NamedTuple
 
 import torch
@@ -42,9 +43,7 @@ class Objective(nn.Module, ABC):
     def measures(self, batch: Batch) -> Float[Tensor, " layers"]:
         """The measure of the code, and of every stochastic layer before it."""
 
-        values = [self.measure(code) for code in _layers(batch)]
-
-        return torch.stack(values) if batch.inner else values[0].unsqueeze(0)  # a view is cheaper
+        return torch.stack(self._each(batch))
 
     def noise(self, batch: Batch) -> Float[Tensor, " layers"]:
         """How much of each measure is the noise of few rows, where the measure can tell."""
@@ -60,6 +59,9 @@ class Objective(nn.Module, ABC):
     @abstractmethod
     def merit(self, terms: Terms) -> float:
         """How bad an encoder with these terms is. Less is better."""
+
+    def _each(self, batch: Batch) -> list[Tensor]:
+        return [self.measure(code) for code in _layers(batch)]
 
 
 def _layers(batch: Batch) -> list[Batch]:
@@ -117,11 +119,11 @@ class Weighted(Objective):
     def forward(self, batch: Batch) -> Terms:
         """The loss of the batch and its parts."""
 
-        task, measures = self.task(batch), self.measures(batch)
-        measure, weight = measures.sum(), self.strength
+        task, measures = self.task(batch), self._each(batch)
+        measure, weight = sum(measures[1:], measures[0]), self.strength
         charged = measure
         if not self.training:
-            charged = (measures - self.noise(batch)).clamp_min(0).sum()
+            charged = (torch.stack(measures) - self.noise(batch)).clamp_min(0).sum()
         elif self.ramp:
             weight *= 10 ** min(0.0, 6 * self.progress - 3)
 
@@ -192,7 +194,7 @@ class Constrained(Objective):
     def forward(self, batch: Batch) -> Terms:
         """The loss of the batch and its parts. In training the multiplier is updated."""
 
-        task, measure = self.task(batch), self.measures(batch).amax()
+        task, measure = self.task(batch), reduce(torch.maximum, self._each(batch))
         violation = (measure - self._limit_now()) / self.scale
         excess = (violation + self.multiplier / self.penalty).clamp_min(0)
         loss = task + _worth(task) * self.penalty / 2 * excess.square()

@@ -288,7 +288,7 @@ class _JointTable(torch.autograd.Function):
             h = max(0, m - (k - 1).bit_length()) // 2  # so that both factors have few rows
             pairs = _pairs(logits)
             left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
-            left = (_member(groups, k, left, weights).unsqueeze(1) * left).flatten(0, 1)
+            left = (_member(groups, k, weights) * left).flatten(0, 1)
             ctx.save_for_backward(pairs, left, right)
             return (left @ right.T).view(k, 2**m)
 
@@ -305,7 +305,8 @@ class _JointTable(torch.autograd.Function):
         if len(ctx.saved_tensors) == 3:
             pairs, left, right = ctx.saved_tensors
             grad = grad.reshape(len(left), len(right))
-            return _slope(pairs, (left, right), (grad @ right, grad.T @ left)), None, None, None
+            slope = _slope(pairs, (left, right), (grad @ right, grad.T @ left))
+            return slope.T, None, None, None
 
         logits, groups = ctx.saved_tensors
         result = _products_back(logits, ctx.chunks or _chunks(logits, groups, len(grad)), grad)
@@ -335,7 +336,7 @@ class _MomentTable(torch.autograd.Function):
         logits, values = ctx.saved_tensors
         m = logits.shape[1]
         grad = grad.reshape(len(grad), 2 ** (m // 2), 2 ** (m - m // 2))
-        result = torch.empty_like(logits)
+        result = logits.new_empty(m, len(logits))  # rows last, where scattering is fast
         for chunk in ctx.chunks or _chunks(logits, _one_group(logits), 1):
             weight_left, weight_right = map(torch.zeros_like, (chunk.left, chunk.right))
             for of, column in zip(grad, values[chunk.rows].T.contiguous(), strict=True):
@@ -343,9 +344,9 @@ class _MomentTable(torch.autograd.Function):
                 weight_right.addmm_(of.T, chunk.left * column)
             halves = (chunk.left, chunk.right)
             slope = _slope(chunk.pairs, halves, (weight_left, weight_right))
-            result.index_copy_(0, chunk.rows, slope)
+            result.scatter_(1, chunk.rows.expand(m, -1), slope)
 
-        return result, None
+        return result.T, None
 
 
 def _one_group(logits: Tensor) -> Tensor:
@@ -381,7 +382,7 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
 
     m = logits.shape[1]
     grads = grad.reshape(-1, 2 ** (m // 2), 2 ** (m - m // 2)).unbind()
-    result = torch.empty_like(logits)
+    result = logits.new_empty(m, len(logits))  # rows last, where scattering is fast
 
     for chunk in chunks:
         halves = (chunk.left, chunk.right)
@@ -390,13 +391,13 @@ def _products_back(logits: Tensor, chunks: Iterable[_Chunk], grad: Tensor) -> Te
             torch.mm(grads[g], right, out=weight_left)
             torch.mm(grads[g].T, left, out=weight_right)
         slope = _slope(chunk.pairs, halves, weights)
-        result.index_copy_(0, chunk.rows, slope)
+        result.scatter_(1, chunk.rows.expand(m, -1), slope)
 
-    return result
+    return result.T
 
 
 def _slope(pairs: Tensor, halves: Sequence[Tensor], weights: Sequence[Tensor]) -> Tensor:
-    """The gradient of the logits, from the likelihoods of two halves and their gradients.
+    """The gradient of the logits, rows last, from likelihoods of two halves and their gradients.
 
     The left half may list its codes once for each group. The weights are multiplied in place.
     """
@@ -408,7 +409,7 @@ def _slope(pairs: Tensor, halves: Sequence[Tensor], weights: Sequence[Tensor]) -
     )
     sums = torch.cat([of_left[:-1], of_right[:-1]])
 
-    return sums.addcmul_(pairs[:, 1], of_left[-1], value=-1).T
+    return sums.addcmul_(pairs[:, 1], of_left[-1], value=-1)
 
 
 def _chunk_size(logits: Tensor) -> int:
@@ -436,12 +437,12 @@ def _chunks(logits: Tensor, groups: Tensor, k: int, power: int = 1) -> Iterator[
         yield _Chunk(order[start:stop], [*sizes], [*sizes.values()], pairs, left, right)
 
 
-def _member(groups: Tensor, k: int, like: Tensor, weights: Tensor | None) -> Tensor:
-    """How much each row counts in each group, with shape (k, n)."""
+def _member(groups: Tensor, k: int, weights: Tensor | None) -> Tensor:
+    """How much each row counts in each group, with shape (k, 1, n)."""
 
-    member = groups == torch.arange(k, device=groups.device).unsqueeze(1)
+    member = groups == torch.arange(k, device=groups.device)[:, None, None]
 
-    return member.to(like) if weights is None else member * weights
+    return member if weights is None else member * weights
 
 
 def _pairs(logits: Tensor) -> Tensor:

@@ -267,7 +267,9 @@ def train(
     first = team is None or team.rank == 0
     fabric = _fabric(device, precision, 0 if team is None else accelerator_number())
     model = nn.ModuleList([encoder, objective]).to(fabric.device)
-    run = encoder if precision == "32-true" else fabric.setup_module(encoder)  # nothing to convert
+    plain = precision == "32-true"  # then there is nothing to convert, and no need of Fabric
+    run = encoder if plain else fabric.setup_module(encoder)
+    backward = Tensor.backward if plain else fabric.backward
     rows, held_out = rows.to(fabric.device), held_out and held_out.to(fabric.device)
     fused = fabric.device.type in ("cpu", "cuda")
     optimizer = torch.optim.Adam(model.parameters(), lr=learning_rate, fused=fused)
@@ -287,9 +289,9 @@ def train(
             terms = objective(_batch(rows, run, team, chosen.to(fabric.device)))
             optimizer.zero_grad()
             if team is None:
-                fabric.backward(terms.loss)
+                backward(terms.loss)
             else:
-                fabric.backward(terms.loss / team.size)
+                backward(terms.loss / team.size)
                 team.add_gradients(model.parameters())
             optimizer.step()
             schedule.step()

@@ -31,7 +31,8 @@ from torch import Tensor
 from torch.autograd.function import once_differentiable
 
 from bitveil.codes import check_logits, draw
-from bitveil.information import Prior, group_prior, mutual_information, positive
+from bitveil.distributions import Prior, group_prior, positive
+from bitveil.information import mutual_information
 from bitveil.quotes import quoted
 from bitveil.shapes import Groups, Logits, Weights
 from bitveil.tables import MAX_CELLS, check_groups, joint_table

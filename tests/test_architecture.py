@@ -14,8 +14,8 @@ import bitveil
 ROOT = Path(bitveil.__file__).parent
 ORDER = (
     "steps workers cautions quotes checks staging delimited sources writers teams shapes codes "
-    "criteria tables "
-    "group_tables information entropies finite_samples wide_codes blocks gradients layers "
+    "criteria tables group_tables distributions information entropies finite_samples wide_codes "
+    "blocks gradients layers "
     "batches measures tasks objectives networks checkpoints shared_batches processes training "
     "cells best_cells certificates columns forests learners posteriors features specimens frozen "
     "repeats inspection folders goals trainers search rows audits schema coder spills decoders "

@@ -6,6 +6,7 @@ import torch
 
 import brute
 from bitveil import information as info
+from bitveil.distributions import given_group
 from bitveil.entropies import bit_entropy, code_entropy, group_entropy, input_information
 from bitveil.tables import joint_table, neuron_tables, pair_groups
 from worlds import blind, noisy_copy, parity_trap, random_rows
@@ -347,3 +348,35 @@ def test_a_group_without_rows_pulls_nothing():
 
     assert distance == 0
     assert (table.grad == 0).all()
+
+
+@pytest.mark.parametrize("shape", [(1, 4), (2, 8), (3, 2, 4), (4, 3)])
+@pytest.mark.parametrize("empty", [False, True])
+def test_the_gradient_of_given_group_is_that_of_finite_differences(shape, empty):
+    """Also where a group has no rows, and its codes are those of all others."""
+
+    table = torch.rand(shape, dtype=torch.float64).add(0.1)
+    if empty and shape[-2] > 1:
+        table[..., -1, :] = 0
+    weights = torch.rand(shape, dtype=torch.float64)
+
+    def moved(change):  # the empty group stays empty
+        return (given_group(table + change * (table > 0)) * weights).sum((-2, -1))
+
+    change = torch.zeros_like(table, requires_grad=True)
+    assert torch.autograd.gradcheck(moved, change)
+
+
+def test_an_empty_group_hands_its_gradient_to_all():
+    table = torch.tensor([[3.0, 1.0], [0.0, 0.0]], dtype=torch.float64, requires_grad=True)
+    given_group(table)[1, 0].backward()  # 3 of 4: the derivative of a / (a + b)
+
+    assert table.grad.tolist() == [[1 / 16, -3 / 16], [1 / 16, -3 / 16]]
+
+
+def test_tables_without_rows_have_a_gradient_of_zero():
+    for reading in (given_group, info.total_variation, info.mutual_information):
+        table = torch.zeros(2, 4, requires_grad=True)
+        reading(table).sum().backward()
+
+        assert table.grad.abs().sum() == 0

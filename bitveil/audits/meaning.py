@@ -13,7 +13,8 @@ from bitveil.audits.parts import Part, Revealing, parts_of, revealing_parts
 from bitveil.audits.patterns import Pattern, patterns_of
 from bitveil.audits.published import PublishedCodes
 from bitveil.audits.readings import Readings
-from bitveil.information import BITS, given_group
+from bitveil.distributions import given_group
+from bitveil.information import BITS
 
 __all__ = ["CodeShares", "Meaning", "meaning"]
 

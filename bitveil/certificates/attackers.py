@@ -18,7 +18,8 @@ import torch
 
 from bitveil.certificates.compared import Compared, slack
 from bitveil.certificates.slacks import hoeffding_slack
-from bitveil.information import BITS, Prior, given_group, group_prior
+from bitveil.distributions import Prior, given_group, group_prior
+from bitveil.information import BITS
 
 __all__ = ["attacker_accuracy", "classifier_bits", "classifier_gap"]
 

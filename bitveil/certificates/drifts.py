@@ -55,8 +55,8 @@ from bitveil.certificates.compared import Compared, check_delta, check_sizes
 from bitveil.certificates.quantities import PARITY_GAP, Quantity
 from bitveil.certificates.sequence import nth_delta
 from bitveil.certificates.slacks import hoeffding_slack
+from bitveil.distributions import given_group
 from bitveil.group_tables import GroupTables
-from bitveil.information import given_group
 
 __all__ = ["Drift", "certain_drift", "drift_delta", "periods_until_alarm", "windows"]
 

@@ -14,9 +14,10 @@ import torch
 from bitveil.certificates.attackers import attacker_accuracy, classifier_bits, classifier_gap
 from bitveil.certificates.compared import Compared
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
+from bitveil.distributions import Prior, given_group
 from bitveil.entropies import group_entropy
 from bitveil.group_tables import GroupTables
-from bitveil.information import BITS, Prior, attack_accuracy, doeblin_coefficient, given_group
+from bitveil.information import BITS, attack_accuracy, doeblin_coefficient
 from bitveil.quotes import quoted
 
 __all__ = [
