@@ -185,6 +185,10 @@ def _joined(devices: int, device: str) -> Team:
     """This process in the group of those that a launcher started."""
 
     if not dist.is_initialized():
+        # These functions have the group of the moment of their import as a default. Imported later,
+        # they would keep ours, and its threads, until Python has ended.
+        import torch.distributed.nn.functional  # noqa: F401
+
         dist.init_process_group("gloo" if device == "cpu" else "nccl")
         atexit.register(_leave)
     if dist.get_world_size() != devices:
@@ -197,6 +201,8 @@ def _joined(devices: int, device: str) -> Team:
 
 
 def _leave() -> None:
+    """End the group and its threads: they may still let go of a tensor, which needs Python."""
+
     if dist.is_initialized():
         dist.destroy_process_group()
 

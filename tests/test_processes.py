@@ -217,8 +217,17 @@ def test_a_plain_fit_starts_the_processes_itself(settings):
 # Launchers
 
 SCRIPT = """
-import hashlib, os, sys
+import atexit, hashlib, os, sys
 import numpy as np
+
+
+@atexit.register  # before bitveil is there, so that it runs after all that bitveil registers
+def see_what_is_left():
+    tasks = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
+    if any("gloo_runloop" in name for name in tasks):
+        os._exit(3)  # a thread of the group that needs Python when it is gone ends it with an abort
+
+
 from bitveil import InvariantClassifier, Training
 
 rng = np.random.default_rng(0)
