@@ -185,7 +185,7 @@ def _joined(devices: int, device: str) -> Team:
     """This process in the group of those that a launcher started."""
 
     if not dist.is_initialized():
-        # These functions have the group of the moment of their import as a default. Imported later,
+        # Its functions have the group of the moment of the import as a default. Imported later,
         # they would keep ours, and its threads, until Python has ended.
         import torch.distributed.nn.functional  # noqa: F401
 

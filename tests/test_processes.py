@@ -223,9 +223,10 @@ import numpy as np
 
 @atexit.register  # before bitveil is there, so that it runs after all that bitveil registers
 def see_what_is_left():
-    tasks = [open(f"/proc/self/task/{task}/comm").read() for task in os.listdir("/proc/self/task")]
-    if any("gloo_runloop" in name for name in tasks):
-        os._exit(3)  # a thread of the group that needs Python when it is gone ends it with an abort
+    folder = "/proc/self/task"
+    names = [open(f"{folder}/{task}/comm").read() for task in os.listdir(folder)]
+    if any("gloo_runloop" in name for name in names):
+        os._exit(3)  # if such a thread needs Python when it is gone, the process aborts
 
 
 from bitveil import InvariantClassifier, Training
