@@ -22,9 +22,10 @@ from bitveil.training import Epoch, History, Training
 
 __all__ = ["Candidate", "CellTrainer", "Step", "Trainer"]
 
-_PER_COLUMN = 4
-"""The cells for each number that the posteriors of the targets are free in. Six tell a tenth more,
-but look leakier on some thousand rows, which costs more than that where the goal is tight."""
+_OF_CLASSES, _OF_NUMBER = 4, 8
+"""The cells for each probability, and for each number, that is a target's posterior. Six for a
+probability tell a tenth more, but look leakier on some thousand rows, which costs more than that
+where the goal is tight. Four for a number explain a tenth less of its variance."""
 
 
 @dataclass(frozen=True)
@@ -162,7 +163,8 @@ class CellTrainer:
         seed: The seed of the first cells.
         held_out: How many rows certify for each row that judges. The fewer they are, the larger is
             the gap that they will show.
-        per_column: The cells for each column of the targets, if there are codes enough.
+        halvings: How often the number of cells is halved. There are two for each column of the
+            targets at least, if there are codes enough.
     """
 
     columns: PosteriorColumns
@@ -172,19 +174,28 @@ class CellTrainer:
     training: Training
     seed: int
     held_out: float = 1.0
-    per_column: int = _PER_COLUMN
+    halvings: int = 0
 
     @property
     def forms(self) -> "list[CellTrainer]":
-        """Few cells too: they tell less, and show a smaller gap."""
+        """Fewer cells too: they tell less, and show a smaller gap."""
 
-        return [self] if self.n_cells == 2 else [self, replace(self, per_column=2)]
+        forms: dict[int, CellTrainer] = {}
+        for halvings in range(3):
+            form = replace(self, halvings=halvings)
+            forms.setdefault(form.n_cells, form)
+
+        return [*forms.values()]
 
     @property
     def n_cells(self) -> int:
         """The most cells of a code."""
 
-        return min(2**self.n_bits, self.per_column * self.columns.n_free)
+        of_classes, of_number = (max(2, n >> self.halvings) for n in (_OF_CLASSES, _OF_NUMBER))
+        chances = int(self.columns.odds[: self.columns.n_free].sum())
+        wanted = chances * of_classes + (self.columns.n_free - chances) * of_number
+
+        return min(2**self.n_bits, wanted)
 
     def __call__(self, asked: Weight | Limit, fit: Rows, select: Rows) -> Candidate:
         """Make cells, and judge them.

@@ -256,6 +256,17 @@ def test_few_cells_are_tried_too(two):
     assert one_bit.forms == [one_bit]
 
 
+def test_a_number_has_twice_as_many_cells_as_a_probability(two):
+    _, columns = two
+    number = replace(columns, blocks=(("numbers", 1), columns.blocks[1]))
+    of_number = CellTrainer(number, 4, task_usefulness, Measure(), Training(), 0)
+    of_many = replace(of_number, columns=replace(columns, blocks=(("classes", 20),), n_targets=1))
+
+    assert [form.n_cells for form in of_number.forms] == [8, 4, 2]
+    assert [form.n_cells for form in replace(of_number, n_bits=2).forms] == [4, 2]
+    assert [form.n_cells for form in of_many.forms] == [16]  # no more than codes, and only once
+
+
 def test_fewer_rows_for_certification_are_expected_to_show_a_larger_gap(two):
     rows, columns = two
     trainer = CellTrainer(columns, 3, task_usefulness, Measure(), Training(), 0)
