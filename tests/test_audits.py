@@ -58,6 +58,15 @@ def test_drawn_bits_alone_are_audited_as_hard_codes():
     assert "of the drawn codes" in str(found)
 
 
+def test_two_ends_that_print_alike_are_one_number():
+    found = audit_named(*rows_of(noisy_copy(0.3), 500))
+    alike = replace(found, total_variation=0.40001, total_variation_left_out=0.4)
+    apart = replace(found, total_variation=0.41, total_variation_left_out=0.4)
+
+    assert "total variation       0.4000\n" in str(alike)
+    assert "total variation       0.4000 to 0.4100\n" in str(apart)
+
+
 def test_an_audit_goes_to_json_and_to_text():
     found = audit_named(*rows_of(noisy_copy(0.3), 500))
     back = json.loads(found.to_json())

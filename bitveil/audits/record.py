@@ -333,12 +333,12 @@ class Audit:
     def _information(self) -> str:
         if self.information_left_out_bits is None:
             return f"{self.information_bits:.4f} bits (of {self._counted}; too large)"
-        return f"{max(0.0, self.information_left_out_bits):.4f} to {self.information_bits:.4f}"
+        return _span(self.information_left_out_bits, self.information_bits)
 
     def _variation(self) -> str:
         if self.total_variation_left_out is None:
             return f"{self.total_variation:.4f} (of {self._counted}; too large)"
-        return f"{max(0.0, self.total_variation_left_out):.4f} to {self.total_variation:.4f}"
+        return _span(self.total_variation_left_out, self.total_variation)
 
     @property
     def _counted(self) -> str:
@@ -401,6 +401,14 @@ class Audit:
             f"with probability ≤ {worst.delta:g}. Otherwise something is wrong: rows were used in "
             "fitting, rows are copies of others, or these are not the certified codes"
         )
+
+
+def _span(least: float, most: float) -> str:
+    """From what is too small to what is too large, or one number where they agree."""
+
+    low, high = f"{max(0.0, least):.4f}", f"{most:.4f}"
+
+    return high if low == high else f"{low} to {high}"
 
 
 def _as_json(value: Any) -> Any:
