@@ -122,7 +122,7 @@ def small_groups(
 
     Example:
         >>> print(small_groups(["a", "b", "c"], [[900, 700, 6]], 0.1, 0.05, "soft"))
-        The group 'c' (6 held-out rows) is too small: no gap below 0.439 can be certified...
+        The group 'c' (6 held-out rows) is too small: if every row gets a code, no gap...
     """
 
     found = groups_in_the_way(cells, delta, draws=draws, goal=goal)
@@ -143,9 +143,9 @@ def small_groups(
         )
 
     return (
-        f"{start} {'are' if found[1:] else 'is'} too small: no gap below {least:.3f} can be "
-        f"certified with {them}{without}. Join small groups (`join_rare`), leave their rows out, "
-        "or bring more of them."
+        f"{start} {'are' if found[1:] else 'is'} too small: if every row gets a code, no gap "
+        f"below {least:.3f} can be certified with {them}{without}. Join small groups "
+        "(`join_rare`), leave their rows out, or bring more of them."
     )
 
 
