@@ -7,8 +7,8 @@ The `prior` sets the weights of the groups: `"empirical"` weighs them by their r
 equally, and a tensor of shape :math:`(k,)` as it says. With rare groups the empirical prior makes
 every information small, however much the codes leak about them.
 
-Training reads small tables in every step, where each operation with a gradient of its own costs
-more than its numbers. So the gradient of p(t|s) is one function here.
+Training reads small tables in every step. There an operation costs more than its numbers do, and
+most of all if it has a gradient of its own. So p(t|s) has its gradient in one function.
 """
 
 from typing import Any, Literal
@@ -106,7 +106,7 @@ def positive(x: Tensor) -> Tensor:
 
 
 class _GivenGroup(torch.autograd.Function):
-    """p(t|s). Its gradient takes one step here, and a dozen if each operation has its own."""
+    """p(t|s), with its gradient in one function."""
 
     @staticmethod
     def forward(ctx: Any, table: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 r"""Readings: from a table of counts to nats, or to a probability.
 
 Every exact statement about what a code reveals about a group is a function of one table `N(s, t)`.
-All readings take tables of shape :math:`(\dots, k, c)`, read each table on its own, and have
-finite gradients at empty cells.
+All readings take tables of shape :math:`(\dots, k, c)` and read each table on its own. They can be
+differentiated once, like tables, and have finite gradients at empty cells.
 
 Near independence an information is a small difference of large terms. Written as
 
@@ -435,9 +435,9 @@ class _PairDistance(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         difference, p, size = ctx.saved_tensors
-        slope = difference.sign() * (grad.unsqueeze(-1) / 2)
         if p.shape[-2] == 1:
             return torch.zeros_like(p)
+        slope = difference.sign() * (grad.unsqueeze(-1) / 2)
 
         return table_slope(torch.stack([slope, -slope], -2), p, size)
 
@@ -465,6 +465,6 @@ class _MutualInformation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         log_ratio, value, total = ctx.saved_tensors
-        mean = value[..., None, None]  # the mean of the logarithm, which scaling does not change
+        mean = value[..., None, None]  # that of the logarithm; off, because p is a share of all
 
         return (grad[..., None, None] / total) * (log_ratio - mean)
