@@ -13,6 +13,7 @@ from bitveil.cells import PosteriorColumns
 from bitveil.coder import frozen_layers
 from bitveil.decoders import Decoder, class_counts, target_tables
 from bitveil.features import Features
+from bitveil.goals import Goal
 from bitveil.measures import Measure
 from bitveil.networks import Decoding, Encoding
 from bitveil.processes import is_first
@@ -61,20 +62,26 @@ def trainer_for(
     if settings.n_jobs not in (None, 1) or not is_first():
         training.set_params(verbose=0)
     goal = settings.goal(schema.target)
-    if goal is not None and _has_cells(settings, schema, features) and goal.is_limited_by(measure):
+    if goal is not None and _has_cells(settings, schema, features, goal, measure):
         columns = _posterior_columns(schema, features)
-        certified = replace(measure, reading=goal.reading)
+        certified = replace(measure, reading=goal.reading, prior="empirical")
         term = settings.target_term
         return CellTrainer(columns, settings.n_bits, term, certified, training, seed, held_out)
 
     return _network_trainer(settings, schema, measure, training, rows, start, seed)
 
 
-def _has_cells(settings: Settings, schema: Schema, features: Features) -> bool:
-    """Whether the encoder sees nothing but posteriors, and may be of any form."""
+def _has_cells(
+    settings: Settings, schema: Schema, features: Features, goal: Goal, measure: Measure
+) -> bool:
+    """Whether the encoder sees nothing but posteriors, and may be of any form.
+
+    Cells of any number of groups are charged for what is certified, where a person asked for it
+    or for what is the same of two groups.
+    """
 
     own = settings.training.encoder is not None or settings.training.decoder is not None
-    serves = settings.serves(schema.target)
+    serves = settings.serves(schema.target) and goal.is_limited_by(measure, k=2)
 
     return features.kind == "posterior" and serves and settings.listed and not own
 

@@ -27,9 +27,10 @@ it is made: what the second step gains there, the task gains at least. The dual 
 maximum over cells is smoothed by a temperature, :math:`T \log \sum_t e^{\cdot / T}`, which
 falls. In the end the cells are certain.
 
-No label of a row is used, only the posteriors: they tell the same with less noise, because the
-label of a row is a draw from them. For the same reason a code can be worse on real rows than here,
-by as much as the posteriors are wrong. Other rows must judge it.
+No class of a row is used, only the posteriors: they tell the same with less noise, because the
+label of a row is a draw from them. Of numbers only the variance is used. For the same reason a
+code can be worse on real rows than here, by as much as the posteriors are wrong. Other rows must
+judge it.
 
 Source:
     Least squares quantization in PCM (Lloyd, 1982), https://doi.org/10.1109/TIT.1982.1056489, for
@@ -143,9 +144,12 @@ class _Seen:
     @classmethod
     def of(cls, rows: Rows, columns: PosteriorColumns, measure: Measure) -> "_Seen":
         posteriors = columns.posteriors(rows.x.double())
+        seen = torch.cat([posteriors, posteriors.new_ones(len(rows), 1)], 1)
         weights = posteriors.new_ones(len(rows)) if rows.weights is None else rows.weights.double()
         labels = [(columns.blocks[j][0], columns.label(j)) for j in range(columns.n_targets)]
-        numbers = [label for kind, label in labels if kind == "numbers"]
+        numbers = torch.cat(
+            [columns.label(0)[:0], *(label for kind, label in labels if kind == "numbers")]
+        )
         place, pairs = columns.n_targets, None
         if compares_within_strata(measure.criterion):
             pairs = _placed(
@@ -155,11 +159,11 @@ class _Seen:
             ).view(rows.n_strata, rows.n_groups, -1)
 
         return cls(
-            rows,
-            torch.cat([posteriors, posteriors.new_ones(len(rows), 1)], 1),
+            _with_guesses(rows, seen @ numbers.T),
+            seen,
             weights / weights.sum(),
             [label for kind, label in labels if kind == "classes"],
-            torch.cat([columns.label(0)[:0], *numbers]),
+            numbers,
             _placed(columns.label(place), rows.s, rows.n_groups),
             pairs,
         )
@@ -207,6 +211,19 @@ class _Seen:
         return torch.stack(pairs) if pairs else mean.new_zeros(0, len(mean))
 
 
+def _with_guesses(rows: Rows, guesses: Float[Tensor, "n r"]) -> Rows:
+    """The rows with a guess of each number that is missing.
+
+    The numbers say how much of a variance is left, and the posteriors of all rows how much a code
+    explains. So both must be of the same rows.
+    """
+
+    if rows.values is None:
+        return rows
+
+    return replace(rows, values=torch.where(rows.values.isfinite(), rows.values, guesses))
+
+
 def _placed(label: Tensor, values: Tensor, k: int) -> Tensor:
     """The posteriors of k values, with zeros for values that no row has."""
 
@@ -240,7 +257,7 @@ def best_cells(
 
     Arguments:
         rows: The rows, with posteriors that are out of fold as features. Their labels only say
-            which groups occur.
+            which groups occur, and how much a number varies.
         columns: What the features mean.
         objective: The task, the measure and its limit.
         n_cells: The most cells. There are no more than different rows.

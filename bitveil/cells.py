@@ -24,6 +24,9 @@ __all__ = ["Cells", "PosteriorColumns"]
 
 PosteriorBlock: TypeAlias = tuple[str, int]
 
+_LEAST_CHANCE = 1e-4
+"""What the first of several classes has at least, as in `bitveil.posteriors`."""
+
 _SURE_LOGIT = 50.0
 """The logit of a bit that is certain. The other value has a probability below 2^-53."""
 
@@ -63,11 +66,21 @@ class PosteriorColumns:
         return sum(map(_width, self.blocks[: self.n_targets]))
 
     def posteriors(self, x: Float[Tensor, "n d"]) -> Float[Tensor, "n d"]:
-        """Probabilities and numbers from standardised features."""
+        """Probabilities and numbers from standardised features.
+
+        Posteriors of many classes keep away from 0, and may sum to more than one. Here they do
+        not, so that the first class has its share.
+        """
 
         mean, scale = (torch.from_numpy(each).to(x) for each in (self.mean, self.scale))
+        found = _posteriors(x, mean, scale, self.odds.to(x))
+        parts = found.split([*map(_width, self.blocks)], 1)
+        for (kind, n), part in zip(self.blocks, parts, strict=True):
+            if kind == "classes" and n > 2:
+                others = part.sum(1, keepdim=True)
+                part.div_(others + (1 - others).clamp_min(_LEAST_CHANCE))
 
-        return _posteriors(x, mean, scale, self.odds.to(x))
+        return found
 
     def label(self, number: int) -> Float[Tensor, "k c"]:
         """How the posterior of a label follows from the columns and a one: a matrix.

@@ -170,6 +170,14 @@ def fit_encoder(
             spill = others(schema, features)
             sizes, held_out = spill.sizes, partial(spill.count, key=key)
             _check_possible(settings, schema, goal, sizes, draws)
+        seen = sample.by_weight(rows["select"], rng)
+        drawn = partial(
+            count_codes,
+            rows=parts["select"][torch.from_numpy(np.searchsorted(rows["select"], seen))],
+            names=sample.named[seen],
+            key=key,
+            draws="hard",
+        )
         with counting(tries):
             chosen, certificate, path = search(
                 trainer,
@@ -179,7 +187,7 @@ def fit_encoder(
                 partial(held_out, draws=draws),
                 rows=sizes,
                 draws=draws,
-                drawn=partial(count["select"], draws="hard"),
+                drawn=drawn,
                 dilute=settings.on_unmet == "dilute",
                 n_jobs=settings.n_jobs if settings.training.devices == 1 else 1,
             )

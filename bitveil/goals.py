@@ -1,6 +1,6 @@
 """Goals: what a person asks of a code, and what it leaves to train for."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from bitveil.certificates.compared import UncertifiableError
@@ -108,13 +108,18 @@ class Goal:
 
         return certify(tables, self.limited, delta=delta, draws=draws)
 
-    def is_limited_by(self, measure: Measure) -> bool:
-        """Whether a limit on this measure is a limit on what is certified."""
+    def is_limited_by(self, measure: Measure, k: int) -> bool:
+        """Whether a limit on this measure of k groups is a limit on what is certified.
 
-        own = replace(measure, reading=self.reading, prior="empirical")
-        same = MEASURES[self.reading].same_of_two == measure.reading
+        Example:
+            >>> bits, variation = Goal(0.1, "information"), Measure("total_variation")
+            >>> bits.is_limited_by(variation, k=2), bits.is_limited_by(variation, k=3)
+            (True, False)
+        """
 
-        return measure == own or same
+        twin = MEASURES[self.reading].same_of_two if k <= 2 else None
+
+        return measure.reading in (self.reading, twin)
 
     def in_gaps(self, rows: GroupTables, *, draws: str = "soft") -> tuple[float, float]:
         """The goal as a gap, and the gap that a code which reveals nothing is certified at.

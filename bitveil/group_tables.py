@@ -50,6 +50,8 @@ class GroupTables:
             without a stratum. They are whole numbers even if the counts are expected or weighted.
         codes: The code that each column counts, with shape (c, parts), in increasing order; None
             where column number t counts code number t.
+        weighted: Whether rows have weights. Training reads such tables. Certificates refuse them,
+            because they count rows.
 
     Example:
         >>> a, b = GroupTables.of([[6.0, 4.0], [5, 5]]), GroupTables.of([[1.0, 0.0], [0, 2]])
@@ -62,6 +64,7 @@ class GroupTables:
     unknown: Float[Tensor, "*b k c"] | None
     rows: Int[Tensor, "z k"]
     codes: Int[Tensor, "c parts"] | None = None
+    weighted: bool = False
 
     @classmethod
     def of(cls, counts: Any) -> Self:
@@ -117,7 +120,7 @@ class GroupTables:
         pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         cells = joint_table(logits, pairs, n * k, weights=weights).view(n, k, -1)
 
-        return cls._of_cells(cells, pairs, n_strata)
+        return cls._of_cells(cells, pairs, n_strata, weighted=weights is not None)
 
     @classmethod
     def expected_bits(
@@ -143,7 +146,9 @@ class GroupTables:
         pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         tables = neuron_tables(logits, pairs, n * k, weights=weights)
 
-        return cls._of_cells(tables.view(len(tables), n, k, 2), pairs, n_strata)
+        return cls._of_cells(
+            tables.view(len(tables), n, k, 2), pairs, n_strata, weighted=weights is not None
+        )
 
     @classmethod
     def assigned(
@@ -177,7 +182,7 @@ class GroupTables:
         pairs, n = _numbered_pairs(strata, groups, n_strata, k)
         cells = summed_table(chances, pairs, n * k, weights=weights).view(n, k, -1)
 
-        return cls._of_cells(cells, pairs, n_strata)
+        return cls._of_cells(cells, pairs, n_strata, weighted=weights is not None)
 
     @classmethod
     def observed(
@@ -209,13 +214,16 @@ class GroupTables:
         return replace(cls._of_cells(cells, pairs, n_strata), codes=codes)
 
     @classmethod
-    def _of_cells(cls, cells: Tensor, pairs: Tensor, n_strata: int) -> Self:
+    def _of_cells(
+        cls, cells: Tensor, pairs: Tensor, n_strata: int, *, weighted: bool = False
+    ) -> Self:
         n, k = cells.shape[-3:-1]
         rows = torch.bincount(pairs, minlength=(n_strata + 1) * k).view(n_strata + 1, k)
         if n == n_strata:
-            return cls(cells, None, rows)
+            return cls(cells, None, rows, weighted=weighted)
+        known, unknown = cells[..., :n_strata, :, :], cells[..., n_strata, :, :]
 
-        return cls(cells[..., :n_strata, :, :], cells[..., n_strata, :, :], rows)
+        return cls(known, unknown, rows, weighted=weighted)
 
     @cached_property
     def groups(self) -> Float[Tensor, "*b k c"]:
@@ -268,9 +276,9 @@ class GroupTables:
         """
 
         unknown = None if self.unknown is None else torch.zeros_like(self.unknown)
-        empty = {"known": torch.zeros_like(self.known), "rows": torch.zeros_like(self.rows)}
+        known, rows = torch.zeros_like(self.known), torch.zeros_like(self.rows)
 
-        return replace(self, unknown=unknown, **empty)
+        return replace(self, known=known, unknown=unknown, rows=rows)
 
     def diluted(self, share: float) -> Self:
         """The expected counts if each row's code is published with a probability.
@@ -330,11 +338,18 @@ class GroupTables:
             sum(parts[1:], parts[0]) if parts else None,
             first.rows + second.rows,
             codes,
+            self.weighted or other.weighted,
         )
 
     def save(self, file: str | os.PathLike[str]) -> None:
-        """Write the tables to a file for `load`. It holds counts, and no row."""
+        """Write the tables to a file for `load`. It holds counts, and no row.
 
+        Raises:
+            ValueError: If rows have weights: a file is for certificates, which count rows.
+        """
+
+        if self.weighted:
+            raise ValueError("`save` expects tables that count rows, got weighted ones.")
         parts = {"known": self.known, "unknown": self.unknown, "codes": self.codes}
         tensors = {name: part.detach() for name, part in parts.items() if part is not None}
         tensors = {name: part.cpu().contiguous() for name, part in tensors.items()}

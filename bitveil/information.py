@@ -184,7 +184,9 @@ def doeblin_coefficient(table: Counts) -> Float[Tensor, "*batch"]:
         tensor(0.7500)
     """
 
-    return given_group(table).amin(-2).sum(-1)
+    overlap = given_group(table).amin(-2).sum(-1)
+
+    return torch.where(table.sum((-2, -1)) > 0, overlap, 1)  # no rows reveal nothing
 
 
 def chi_square_information(

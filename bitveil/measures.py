@@ -17,7 +17,7 @@ from torch import Tensor
 
 from bitveil.batches import Batch
 from bitveil.criteria import CRITERIA, Criterion, compares_within_strata
-from bitveil.distributions import Prior, group_prior
+from bitveil.distributions import Prior, group_prior, positive
 from bitveil.group_tables import GroupTables
 from bitveil.information import (
     chi_square_information,
@@ -101,8 +101,9 @@ class Reading:
         if self.strata == "worst":
             return self.read(tables, prior).amax(-1)
         weight = tables.sum((-2, -1))
+        share = weight / positive(weight.sum(-1, keepdim=True))
 
-        return (weight / weight.sum(-1, keepdim=True) * self.read(tables, prior)).sum(-1)
+        return (share * self.read(tables, prior)).sum(-1)
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from sklearn.utils.validation import check_is_fitted
 
 from bitveil.audits import Audit, Price, audit
+from bitveil.audits.words import unseen_targets
 from bitveil.coder import Coder, draw_names
 from bitveil.columns.labels import as_frame, number_labels
 from bitveil.columns.table import Table
@@ -255,6 +256,7 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
             f"The encoder was fitted for the criterion {quoted(model.criterion)}, which needs the "
             "target. Without `y` the audit certifies the parity gap."
         )
+    notes += filter(None, [unseen_targets(*_unseen(model, target))])
     if target is not None and np.ndim(target) == 1 and len(fitted.kinds) > 1:
         notes.append(f"Only the first of {len(fitted.kinds)} targets is used here.")
     if target is not None and any(edges is not None for edges in fitted.edges):
@@ -264,6 +266,17 @@ def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
         )
 
     return notes
+
+
+def _unseen(model: Any, target: Any) -> tuple[str, list[Any]]:
+    """The name of the first target, and the fitted classes of it that no row has."""
+
+    fitted = model.schema_.target
+    if target is None or np.ndim(target) != 1 or fitted.kinds[:1] != ("classes",):
+        return "target", []
+    seen = set(pd.Series(target).tolist())
+
+    return fitted.names[0], [each for each in fitted.classes[0].tolist() if each not in seen]
 
 
 def _notes_on_price(price: Price | None, unpriced: str | None) -> Iterator[str]:

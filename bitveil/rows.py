@@ -189,6 +189,22 @@ class Sample:
             values=torch.from_numpy(values).float() if values.shape[1] else None,
         )
 
+    def by_weight(self, rows: Numbers, rng: np.random.RandomState) -> Numbers:
+        """Some of these rows, as if drawn from the weighted population.
+
+        Each stays with a probability in proportion to its weight. All stay if otherwise a group
+        or a stratum of them were gone.
+        """
+
+        if self.weights is None:
+            return rows
+        own = self.weights[rows]
+        kept = rows[rng.random_sample(len(rows)) * own.max() < own]
+        cells = self.strata * (int(self.s.max()) + 1) + self.s
+        gone = set(cells[rows].tolist()) - set(cells[kept].tolist())
+
+        return rows if gone else kept
+
     def _thinned(
         self,
         weights: NDArray[np.float64],

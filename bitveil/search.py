@@ -53,6 +53,7 @@ DILUTED = (0.25, 0.5, 1.0, 2.0, 4.0)
 START = 0.25
 """The gap from which a limit falls during a training."""
 
+_NOTHING = 1e-9  # a smaller measure is 0, but for rounding
 _ROOM = 2.0
 """A goal with less room than so many slacks is tight: some codes for it will need blanks."""
 
@@ -285,10 +286,12 @@ def _limits(
     """
 
     reading = MEASURES[trainer.measure.reading]
-    if goal.is_limited_by(trainer.measure):
+    if goal.is_limited_by(trainer.measure, fit.n_groups):
         return [Limit(gap, start=START) for gap in gaps]
 
     step = trainer(Weight(0.0), fit, select).step
+    if step.measure < _NOTHING:  # without a limit: any limit on it does nothing
+        return [Limit(gap, start=START) for gap in gaps]
     for _ in range(2):
         found = trainer(_limit(step, gaps[0], reading.order), fit, select).step
         step = found if found.gap > 0 and found.measure > 0 else step

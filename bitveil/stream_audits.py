@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from bitveil.audits import Audit, Price
+from bitveil.audits.words import unseen_targets
 from bitveil.certificates.lower import Interval
 from bitveil.certificates.quantities import EQUALISED_ODDS_GAP
 from bitveil.codes import all_codes
@@ -138,6 +139,8 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
         "the price of protection. All other numbers count all rows."
     )
 
+    unseen = unseen_targets(tally.counted.target, tally.unseen_targets)
+
     return replace(
         sample,
         n_rows=tally.n_rows,
@@ -157,7 +160,7 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
         price=_price_of_sample(sample.price, tally.n_rows),
         most_frequent_target=_frequent_target(tally),
         intervals=intervals,
-        notes=(*sample.notes, *([] if caution is None else [caution]), note),
+        notes=(*sample.notes, *filter(None, (caution, unseen)), note),
     )
 
 

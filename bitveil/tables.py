@@ -284,8 +284,8 @@ class _JointTable(torch.autograd.Function):
     ) -> Tensor:
         weights = None if weights is None else weights.to(logits)
         n, m = logits.shape
-        if m <= _FEW_BITS or n << m <= _FEW:
-            h = max(0, m - (k - 1).bit_length()) // 2  # so that both factors have few rows
+        h = max(0, m - (k - 1).bit_length()) // 2  # so that both factors have few rows
+        if (m <= _FEW_BITS or n << m <= _FEW) and n * k << h <= _MAX_LISTED:
             pairs = _pairs(logits)
             left, right = _likelihood(pairs[:h]), _likelihood(pairs[h:])
             left = (_member(groups, k, weights) * left).flatten(0, 1)

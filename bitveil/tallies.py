@@ -357,6 +357,14 @@ class Tally:
         )
 
     @property
+    def unseen_targets(self) -> list[Any]:
+        """The values of the target that no row has. No gap among such rows is bounded."""
+
+        known = self.tables.rows[:-1].sum(1) > 0
+
+        return [value for value, seen in zip(self.counted.targets, known, strict=True) if not seen]
+
+    @property
     def coin(self) -> float:
         """The share of each row that expected counts take for its code; 1 for drawn codes."""
 

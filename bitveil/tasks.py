@@ -118,7 +118,7 @@ def explained(batch: Batch) -> Float[Tensor, " d"]:
     alike = known[:, :1] if (known == known[:, :1]).all() else known  # one count serves all
     moments = batch.moments(torch.cat([alike, known * numbers], 1))
     counts, sums = moments.split([alike.shape[1], known.shape[1]])
-    total, whole = known.sum(0), (known * numbers).sum(0)
+    total, whole = known.sum(0).clamp_min(1e-12), (known * numbers).sum(0)
     spread = (known * numbers.square()).sum(0) - whole.square() / total
     between = (sums.square() / counts.clamp_min(1e-12)).sum(1) - whole.square() / total
 

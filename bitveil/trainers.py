@@ -41,8 +41,8 @@ class Step:
             really categories.
         measure: What its codes were charged for.
         gap: The total variation of the groups' codes by the criterion, or, where an information
-            is asked for, one less their overlap. Of cells it is that which the rows for
-            certification will probably show.
+            is asked for, one less their overlap. Of cells, if rows have names, it is that which
+            the rows for certification will probably show.
         score: The accuracy of the best classifier of the codes for the first target, or the share
             of variance explained; None where there is neither a target nor a number to restore.
         certified: Whether it passed the rows for certification for every row; None where there

@@ -229,7 +229,8 @@ def train(
         rows: The rows to train on.
         held_out: Rows that choose among the epochs. A certificate needs other rows.
         epochs: The most passes over the rows.
-        batch_size: The most rows of a batch. All batches of a pass have the same size.
+        batch_size: The most rows of a batch. All batches of a pass have the same size, or the last
+            is smaller.
         learning_rate: The highest learning rate of the cycle.
         patience: Stop after this many epochs without a better merit on held-out rows; None:
             never.

@@ -146,13 +146,15 @@ def next_try(
 
     if before is None:
         return Tries().then(delta), None
-    if before.used is not None and before.used.are_new(contents, names):
-        return Tries().then(delta), (
-            "The fit before used other rows, so this counts as a first try on these."
-        )
     tries = before.tries.then(delta)
+    said = [tries.remark]
+    if before.used is not None and before.used.are_new(contents, names):
+        said.append(
+            "The fit before used other rows, but fits before it may have used these. If none did, "
+            "fit without `after`: then this is a first try."
+        )
 
-    return tries, tries.remark
+    return tries, " ".join(filter(None, said))
 
 
 @contextmanager

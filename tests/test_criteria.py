@@ -476,3 +476,17 @@ def test_an_average_over_targets_weighs_them_by_their_rows():
     assert Measure("mutual_information", "equal_opportunity")(batch).item() == pytest.approx(
         each[1]
     )
+
+
+@pytest.mark.parametrize("reading", sorted(MEASURES))
+def test_a_batch_without_a_known_target_reveals_nothing_within_targets(reading):
+    """It was 0 / 0 for means over targets, and one such batch spoilt a training."""
+
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    unknown, s = torch.full((6,), -1), torch.arange(6) % 2
+    batch = Batch.of_target(logits, unknown, s, n_classes=2, n_groups=2)
+    value = Measure(reading, "separation")(batch)
+    value.backward()
+
+    assert value.item() == pytest.approx(0, abs=1e-6)
+    assert logits.grad.isfinite().all()

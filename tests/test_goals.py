@@ -12,6 +12,7 @@ from torch import nn
 
 import brute
 from bitveil.batches import Rows
+from bitveil.cells import Cells
 from bitveil.certificates import INFORMATION, UncertifiableError, certify, least_gap
 from bitveil.estimators import InvariantEncoder
 from bitveil.goals import Goal
@@ -453,3 +454,39 @@ def test_a_step_is_changed_by_its_verdict_only():
 
     assert path[0] == replace(chosen.step, certified=True)
     assert chosen.step.certified is None
+
+
+def test_a_goal_is_limited_by_its_own_measure_whatever_the_prior():
+    gap, bits = Goal(0.1), Goal(0.1, "information")
+    variation, overlap = Measure("total_variation"), Measure("doeblin_complement")
+
+    for prior in ("empirical", "uniform", torch.tensor([0.5, 0.5])):
+        assert gap.is_limited_by(replace(variation, prior=prior), k=3)
+        assert bits.is_limited_by(replace(overlap, prior=prior), k=3)
+    assert bits.is_limited_by(variation, k=2)  # the same for two groups
+    assert not bits.is_limited_by(variation, k=3)
+    assert not gap.is_limited_by(Measure("mutual_information"), k=2)
+
+
+def test_a_goal_in_bits_with_another_prior_gets_cells():
+    X, y, s = world(900)
+    settings = {"random_state": 0, "features": "posterior", "prior": "uniform"}
+    model = InvariantEncoder(3, max_information=0.3, **settings)
+    model.fit(X, y, sensitive_features=s, ids=range(900))
+
+    assert isinstance(model.coder_.encoder, Cells)
+    assert model.certificate_.bound <= 0.3
+
+
+def test_a_measure_of_nothing_still_ends_in_a_certificate():
+    """With a rare group the advantage of a guess is 0, and so was every limit on it."""
+
+    rng = np.random.default_rng(0)
+    s = (np.arange(1200) % 12 == 0).astype(int)
+    X = rng.normal(size=(1200, 2)) + s[:, None] * 0.5
+    y = (X[:, 0] > 0).astype(int)
+    model = quick(max_gap=0.9, measure="guessing_advantage")
+    model.fit(X, y, sensitive_features=s, ids=range(1200))
+
+    assert model.certificate_.bound <= 0.9
+    assert all(math.isfinite(step.usefulness) for step in model.path_)

@@ -166,6 +166,23 @@ def test_missing_targets_are_allowed_where_they_were_in_fitting():
     assert any("100 rows have no target" in note for note in found.notes)
 
 
+def test_an_audit_says_which_targets_no_row_has():
+    known, table = people(), people(seed=1)
+    for each in (known, table):
+        each["grade"] = pd.cut(each["b"], [-9, -0.5, 0.5, 9], labels=["low", "mid", "high"])
+        each["grade"] = each["grade"].astype(str)
+    model = two_bits(InvariantClassifier)
+    model.fit(known[FEATURES], known["grade"], sensitive_features=known["sex"])
+    whole, some = (
+        model.audit(each[FEATURES], each["grade"], sensitive_features=each["sex"])
+        for each in (table, table[table["grade"] != "mid"])
+    )
+
+    said = "No row has grade mid. Bounds on gaps among rows of the same grade say nothing"
+    assert any(said in note for note in some.notes)
+    assert not any("No row has" in note for note in whole.notes)
+
+
 def test_values_that_were_not_fitted_are_named():
     table = people(seed=1)
     with pytest.raises(ValueError, match=r"`y` has values that were not fitted: \['perhaps'\]"):

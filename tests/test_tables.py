@@ -161,3 +161,17 @@ def test_a_table_over_pairs_can_be_viewed_with_two_axes():
 def test_bad_input_is_named(logits, groups, k, message):
     with pytest.raises(ValueError, match=message):
         tables.joint_table(logits, groups, k)
+
+
+def test_many_groups_of_many_rows_take_the_way_of_little_memory(monkeypatch):
+    logits, groups = random_rows(n=200, m=4, k=30)
+    logits.requires_grad_()
+    weights = torch.randn(30, 16, generator=torch.Generator().manual_seed(0)).double()
+    found = []
+    for listed in (2**24, 2**8):
+        monkeypatch.setattr("bitveil.tables._MAX_LISTED", listed)
+        table = tables.joint_table(logits, groups, 30)
+        (slope,) = torch.autograd.grad((table * weights).sum(), logits)
+        found.append((table.detach(), slope))
+
+    torch.testing.assert_close(found[0], found[1])

@@ -6,7 +6,7 @@ from torch import nn
 
 from bitveil.batches import Batch
 from bitveil.tables import joint_table
-from bitveil.tasks import DecoderTask, task_information
+from bitveil.tasks import DecoderTask, explained, task_information
 from worlds import random_rows
 
 
@@ -73,3 +73,15 @@ def test_a_target_that_is_also_the_stratum_has_the_same_table(known):
     batch = Batch.of_target(logits, y, torch.arange(60) % 2, n_classes=3, n_groups=2)
 
     torch.testing.assert_close(batch.targets[0], joint_table(logits[y >= 0], y[y >= 0], 3))
+
+
+def test_a_batch_without_a_known_number_explains_nothing():
+    logits = torch.randn(6, 3, generator=torch.Generator().manual_seed(0)).requires_grad_()
+    y = torch.zeros(6, dtype=torch.long)
+    values = torch.stack([torch.full((6,), torch.nan), torch.arange(6.0)], 1)
+    batch = Batch.of_target(logits, y, y, n_classes=1, n_groups=1, values=values)
+    task_information(batch).backward()
+
+    assert explained(batch)[0].item() == 0
+    assert explained(batch)[1].item() > 0
+    assert logits.grad.isfinite().all()

@@ -7,9 +7,10 @@ import pytest
 import torch
 
 from bitveil.batches import Batch
-from bitveil.certificates import least_gap
+from bitveil.certificates import certify, least_gap
 from bitveil.criteria import CRITERIA
 from bitveil.estimators import InvariantEncoder
+from bitveil.group_tables import GroupTables
 from bitveil.measures import MEASURES, Measure
 from bitveil.models import InvariantClassifier, InvariantRegressor
 from bitveil.rows import Sample, check_weights
@@ -440,3 +441,34 @@ def test_a_target_of_one_class_in_the_rows_with_weight_is_refused():
 def test_checked_weights_are_numbers():
     assert check_weights(None, 3) is None
     assert check_weights([1, 2, 0], 3).dtype == np.float64
+
+
+def test_certificates_refuse_weighted_tables(tmp_path):
+    """Their slack would be that of rows that all count alike."""
+
+    logits, groups, weights, _ = weighted()
+    strata = torch.zeros_like(groups)
+    tables = GroupTables.expected(logits, strata, groups, 1, 3, weights=weights)
+    plain = GroupTables.expected(logits, strata, groups, 1, 3)
+
+    for each in (tables, tables + plain, tables.diluted(0.5), tables.without_codes()):
+        with pytest.raises(ValueError, match="tables that count rows, got weighted ones"):
+            certify(each)
+    with pytest.raises(ValueError, match="`save` expects tables that count rows"):
+        tables.save(tmp_path / "tables")
+    assert certify(plain).sizes == tuple(plain.rows.sum(0).tolist())
+
+
+def test_rows_by_weight_are_a_sample_of_the_weighted_population():
+    n = 4000
+    s, weights = np.arange(n) % 2, np.where(np.arange(n) < n // 2, 0.1, 1.0)
+    rows, columns = np.arange(0, n, 2), np.zeros((n, 1))
+    parts = (None, columns, columns[:, :0], s, np.arange(2), np.zeros(n, int), 1)
+    of = partial(Sample, *parts, contents=None, names=None)
+    kept = of(weights=weights).by_weight(rows, np.random.RandomState(0))
+
+    assert (kept >= n // 2).mean() == pytest.approx(10 / 11, abs=0.02)
+    assert set(rows) > set(kept)
+    assert of(weights=None).by_weight(rows, np.random.RandomState(0)) is rows
+    alone = of(weights=np.where(s == 0, 1e-9, 1.0))
+    assert len(alone.by_weight(np.arange(n), np.random.RandomState(0))) == n  # a group was gone

@@ -5,9 +5,29 @@ from typing import Any
 
 from bitveil.columns.printing import printable
 
-__all__ = ["and_listed", "group_name", "rows_with_code", "those_with"]
+__all__ = ["and_listed", "group_name", "rows_with_code", "those_with", "unseen_targets"]
 
 _LIMITS = ((">=", "of at least"), ("<=", "of at most"), (">", "above"), ("<", "below"))
+
+
+def unseen_targets(target: Any, values: Sequence[Any]) -> str | None:
+    """What gaps within targets do not say, if no row has some values of the target.
+
+    Example:
+        >>> print(unseen_targets("grade", ["c"]))
+        No row has grade c. Bounds on gaps among rows of the same grade say nothing about such...
+        >>> unseen_targets("grade", []) is None
+        True
+    """
+
+    if not len(values):
+        return None
+    name, listed = printable(target), " or ".join(map(group_name, values))
+
+    return (
+        f"No row has {name} {listed}. Bounds on gaps among rows of the same {name} say nothing "
+        "about such rows."
+    )
 
 
 def group_name(group: Any) -> str:

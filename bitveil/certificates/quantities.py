@@ -109,9 +109,15 @@ class Quantity:
         """The tables in which the quantity compares groups.
 
         Raises:
-            ValueError: If it compares groups within targets and the tables have none of them.
+            ValueError: If it compares groups within targets and the tables have none of them, or
+                if rows have weights.
         """
 
+        if tables.weighted:
+            raise ValueError(
+                "Certificates expect tables that count rows, got weighted ones. Keep each row "
+                "with a probability in proportion to its weight, and count the rows that are left."
+            )
         if compares_within_strata(self.criterion) and not len(tables.known):
             raise ValueError(
                 f"The {self.name} compares groups within targets, and these tables count no "

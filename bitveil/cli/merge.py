@@ -66,7 +66,7 @@ def merge_command(
     tally = _sum_of(files)
     _check_groups_have_rows(tally)
     intervals = tally.intervals(delta)
-    notes = [" ".join(_ONE_FILE.split())]
+    notes = [" ".join(_ONE_FILE.split()), *_unseen(tally)]
     name = listed(files)
     judged = [] if gate is None else [judged_tally(gate, name, tally, intervals, notes)]
     if output is not None:
@@ -149,6 +149,14 @@ def _compared_sizes(tally: "Tally") -> list[tuple[list[int], str]]:
     return found
 
 
+def _unseen(tally: "Tally") -> list[str]:
+    """What the bounds say nothing about, if no row has some value of the target."""
+
+    from bitveil.audits.words import unseen_targets
+
+    return [*filter(None, [unseen_targets(tally.counted.target, tally.unseen_targets)])]
+
+
 def _found(
     files: Sequence[Path], tally: "Tally", intervals: "Sequence[Interval]"
 ) -> dict[str, Any]:
@@ -178,7 +186,7 @@ def _found(
         "entropy_bits": tally.entropy_bits,
         "total_variation": tally.total_variation,
         "intervals": bounds,
-        "caveats": [" ".join(words.split()) for words in (_ONE_FILE, CAVEAT)],
+        "caveats": [" ".join(words.split()) for words in (_ONE_FILE, *_unseen(tally), CAVEAT)],
     }
 
 
@@ -197,4 +205,6 @@ def _print_certified(
     print_table(f"What the codes counted in {listed(files)} reveal about {about}", lines)
     print()
     say(_ONE_FILE)
+    for words in _unseen(tally):
+        say(words)
     print(CAVEAT)
