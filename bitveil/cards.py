@@ -36,15 +36,15 @@ _LISTED = 64  # codes of a target that are listed at most
 
 _MUST_NOT = (
     "Do not publish other columns of these rows beside the codes. Whoever combines a code with "
-    "other columns can learn more than the certificate allows.",
+    "other columns can learn more than the codes alone reveal.",
     "Do not try to find out who a row belongs to, and do not link the codes with other data about "
     "the same people.",
     "Do not give a row a second code, from another key or another fit. Several codes of one row "
     "reveal more than one.",
-    "Do not publish probabilities, logits or thresholded bits. The certificate is about the "
+    "Do not publish probabilities, logits or thresholded bits. All that is said here is about the "
     "published codes only.",
     "Do not use the codes for another population, or years later, without a new audit.",
-    "Do not call the codes anonymous for this certificate alone. In the sense of the GDPR that "
+    "Do not call the codes anonymous for what is said here alone. In the sense of the GDPR that "
     "takes more: nobody may be singled out or linked by any means that are likely to be used.",
     "Do not pass on the folder of the encoder. It holds the key of the draws.",
 )

@@ -221,7 +221,7 @@ def fit_encoder(
         n_outputs,
         (
             *said,
-            *remarks(schema, features.scores_, chosen.step, certificate, price),
+            *remarks(schema, features.scores_, chosen.step, certificate, price, draws=draws),
             *filter(None, [on_tries]),
         ),
         price,

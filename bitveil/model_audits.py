@@ -167,7 +167,11 @@ def _audit_rows(
         encode=model.logits if thorough else None,
         X=schema.again(table) if thorough else None,
         path=model.path_,
-        notes=[*_notes(model, target, caution), *_notes_on_price(price, unpriced)],
+        notes=[
+            *_notes(model, target, caution),
+            *(_notes_on_fitted_target(model, target) if as_fitted else ()),
+            *_notes_on_price(price, unpriced),
+        ],
     )
 
     bits = model.max_information if apart is None else None
@@ -249,30 +253,38 @@ def opportunity_of(model: Any) -> Any:
 def _notes(model: Any, target: Any, caution: str | None) -> list[str]:
     """What a reader of an audit must know about the fit."""
 
-    notes, fitted = [] if caution is None else [caution], model.schema_.target
-    notes += model.remarks_
+    notes = [*([] if caution is None else [caution]), *model.remarks_]
     if target is None and compares_within_strata(model.criterion):
         notes.append(
             f"The encoder was fitted for the criterion {quoted(model.criterion)}, which needs the "
             "target. Without `y` the audit certifies the parity gap."
         )
-    notes += filter(None, [unseen_targets(*_unseen(model, target))])
-    if target is not None and np.ndim(target) == 1 and len(fitted.kinds) > 1:
-        notes.append(f"Only the first of {len(fitted.kinds)} targets is used here.")
-    if target is not None and any(edges is not None for edges in fitted.edges):
-        notes.append(
+
+    return notes
+
+
+def _notes_on_fitted_target(model: Any, target: Any) -> Iterator[str]:
+    """What a reader must know about the target, if it is that of the fit."""
+
+    fitted = model.schema_.target
+    if target is None:
+        return
+    if unseen := unseen_targets(*_unseen(model, target)):
+        yield unseen
+    if np.ndim(target) == 1 and len(fitted.kinds) > 1:
+        yield f"Only the first of {len(fitted.kinds)} targets is used here."
+    if any(edges is not None for edges in fitted.edges):
+        yield (
             f"Targets of numbers were cut at quantiles of the fitted rows into {model.bins} "
             "bins: uses and gaps within targets refer to these bins."
         )
-
-    return notes
 
 
 def _unseen(model: Any, target: Any) -> tuple[str, list[Any]]:
     """The name of the first target, and the fitted classes of it that no row has."""
 
     fitted = model.schema_.target
-    if target is None or np.ndim(target) != 1 or fitted.kinds[:1] != ("classes",):
+    if np.ndim(target) != 1 or fitted.kinds[:1] != ("classes",):
         return "target", []
     seen = set(pd.Series(target).tolist())
 

@@ -11,6 +11,7 @@ from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import nn
 
+from bitveil.columns.labels import as_frame
 from bitveil.columns.targets import Kind
 from bitveil.estimators import InvariantEncoder
 from bitveil.folders import load_parts
@@ -79,6 +80,32 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
         ]
 
         return np.stack(columns, axis=1)
+
+    def score(
+        self,
+        X: ArrayLike | pd.DataFrame,
+        y: ArrayLike | pd.DataFrame,
+        sample_weight: ArrayLike | None = None,
+    ) -> float:
+        """The accuracy of the predictions; with several targets the mean of their accuracies."""
+
+        target = self.schema_.target
+        if len(target.kinds) == 1:
+            return float(super().score(X, y, sample_weight))
+        answers = self.predict_proba(X)
+        truth = as_frame("y", y, len(answers[0]))
+        if len(truth.columns) != len(target.kinds):
+            raise ValueError(
+                f"`y` expects {len(target.kinds)} columns, as fitted, got {len(truth.columns)}."
+            )
+        right = [
+            classes[p.argmax(1)] == truth.iloc[:, place].to_numpy()
+            for place, (classes, p) in enumerate(zip(target.classes, answers, strict=True))
+        ]
+
+        weights = None if sample_weight is None else np.asarray(sample_weight, dtype=float)
+
+        return float(np.average(np.mean(right, axis=0), weights=weights))
 
 
 class InvariantRegressor(RegressorMixin, InvariantEncoder):

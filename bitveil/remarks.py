@@ -39,6 +39,8 @@ def remarks(
     step: Step,
     certificate: Certificate | None,
     price: Price | None = None,
+    *,
+    draws: str = "soft",
 ) -> tuple[str, ...]:
     """What a person must know about a fit.
 
@@ -48,12 +50,13 @@ def remarks(
         step: The encoder that was chosen.
         certificate: The certificate, or None where there is none.
         price: What protection costs, or None where it was not measured.
+        draws: What was certified: `"soft"` (expected), `"hard"` (drawn) or `"certain"` codes.
     """
 
     said = [*_on_posteriors(schema, scores)]
     if certificate is not None and certificate.share < 1:
         said.append(_on_blanks(certificate))
-        said += _on_small_groups(schema, certificate)
+        said += _on_small_groups(schema, certificate, draws)
     hopeless = bool(schema.target.names and scores) and not scores[0].helps
     if step.score is None and step.usefulness < _LITTLE:
         said.append(_on_contents(certificate))
@@ -89,7 +92,8 @@ def _on_blanks(certificate: Certificate) -> str:
     if certificate.draws == "hard":  # the bound of drawn codes is not in proportion to the share
         return (
             f"{start}{rows} held-out rows certify the goal of {limit:g} for the codes that are "
-            f"drawn at this share. {help_} Names (`ids`) may help too."
+            f"drawn at this share. {help_} Expected codes are counted of rows with names (`ids`) "
+            "and up to 16 bits, which may help too."
         )
 
     return (
@@ -98,12 +102,12 @@ def _on_blanks(certificate: Certificate) -> str:
     )
 
 
-def _on_small_groups(schema: Schema, certificate: Certificate) -> Iterator[str]:
+def _on_small_groups(schema: Schema, certificate: Certificate, draws: str) -> Iterator[str]:
     """Which groups are so small that they decide what can be certified."""
 
     groups, sizes = schema.grouping.values.tolist(), certificate.sizes
     cells = [sizes[i : i + len(groups)] for i in range(0, len(sizes), len(groups))]
-    said = small_groups(groups, cells, certificate.bound, certificate.delta, certificate.draws)
+    said = small_groups(groups, cells, certificate.bound, certificate.delta, draws)
     if said is not None and certificate.entropy is None:
         yield said
 
@@ -118,7 +122,7 @@ def small_groups(
         cells: The number of held-out rows of each target and group. One target: all rows.
         goal: The gap that is to be certified.
         delta: The probability that the certificate may be wrong.
-        draws: What is counted: `"soft"` (expected) or `"hard"` (drawn) codes.
+        draws: What is counted: `"soft"` (expected), `"hard"` (drawn) or `"certain"` codes.
 
     Example:
         >>> print(small_groups(["a", "b", "c"], [[900, 700, 6]], 0.1, 0.05, "soft"))

@@ -303,7 +303,7 @@ class Tally:
             if ours != theirs:
                 said = "" if each.name == "encoder" else f": {quoted(ours)} and {quoted(theirs)}"
                 raise ValueError(
-                    f"Tallies add up if all belong to one encoder and count the same. They differ "
+                    f"Counts add up if all belong to one encoder and count the same. They differ "
                     f"in `{each.name}`{said}."
                 )
 

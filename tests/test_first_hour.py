@@ -220,7 +220,7 @@ MISTAKES = {
     "rare groups that stay rare": (
         ("plan", "wards.csv", "--sensitive", "ward", "--join-rare", "25"),
         "20 rows together, which is too few as well: 'd' (12 rows), 'e' (8 rows). Choose a "
-        "smaller number than --join-rare 25",
+        "larger number than --join-rare 25",
     ),
     "groups that are all rare": (
         ("plan", "wards.csv", "--sensitive", "ward", "--join-rare", "300"),
@@ -427,7 +427,7 @@ def test_remarks_of_a_fit_and_notes_of_an_audit_name_options(bitveil, place, tab
     audit = bitveil("audit", "new", "others.csv")[1]
     without = bitveil("audit", "new", "others.csv", "--json")[1]
 
-    assert "Names (--id) may help too" in " ".join(out.split())
+    assert "rows with names (--id) and up to 16 bits" in " ".join(out.split())
     for said in (out, err, audit, without):
         assert "`ids`" not in said
     assert "(--id)" in audit

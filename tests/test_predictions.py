@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 
 from bitveil.estimators import InvariantEncoder
+from bitveil.models import InvariantClassifier
 from builders import quick
 
 classifier = partial(quick, hidden=(16,), epochs=20, batch_size=500)
@@ -130,3 +131,21 @@ def test_rows_without_names_are_certified_as_drawn_however_few_share_a_draw(peop
     assert fitted.shared_rows(X) == 0
     assert fitted.certificate_.draws == "hard"
     assert "drawn codes" in str(fitted.certificate_)
+
+
+def test_the_score_of_several_targets_is_the_mean_of_their_accuracies():
+    rng = np.random.default_rng(0)
+    X, s = rng.normal(size=(600, 3)), rng.choice(["f", "m"], 600)
+    y = pd.DataFrame({"hired": X[:, 0] > 0, "level": np.select([X[:, 1] > 0.5], ["high"], "low")})
+    y["hired"] = np.where(y["hired"], 1, 0)
+    model = quick(InvariantClassifier, 3, strength=0.0).fit(X, y, sensitive_features=s)
+    found = model.predict_proba(X)
+    each = [
+        (classes[p.argmax(1)] == y[name]).mean()
+        for classes, p, name in zip(model.schema_.target.classes, found, y, strict=True)
+    ]
+
+    assert model.score(X, y) == pytest.approx(np.mean(each))
+    assert model.score(X, y, np.ones(600)) == pytest.approx(np.mean(each))
+    with pytest.raises(ValueError, match="`y` expects 2 columns, as fitted, got 1"):
+        model.score(X, y[["hired"]])

@@ -58,11 +58,14 @@ class Certificate:
         shown = "" if self.share == 1 else f" if {share_of_rows(self.share)} are published"
         among = self.quantity.among() if self.quantity.unit != "gap" else ""
         about = f"{self.quantity.says} {among}".strip()
+        # An information is bounded by way of a distance, and is itself far smaller than this.
+        found = f"measured {self.estimate:.4f}"
+        if self.entropy is not None:
+            found = f"{self.estimate:.4f} without slack"
 
         return (
             f"{about} ≤ {self.bound:.4f}{of_all}{shown} with probability "
-            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, {_DRAWS[self.draws]}, measured "
-            f"{self.estimate:.4f})"
+            f"≥ {1 - self.delta:g}{codes} ({rows} held-out rows, {_DRAWS[self.draws]}, {found})"
         )
 
     def to_dict(self) -> dict[str, Any]:
@@ -158,7 +161,7 @@ def certify(
         0.1400...
         >>> print(certify(GroupTables.of(table), INFORMATION))
         bits that the code reveals about the group ≤ 0.1400 of 1.0000 with probability ≥ 0.95
-        (1000 + 1000 held-out rows, expected counts, measured 0.1000)
+        (1000 + 1000 held-out rows, expected counts, 0.1000 without slack)
     """
 
     level = delta / candidates if candidates else delta

@@ -86,8 +86,8 @@ LimitOption = Annotated[
         "--limit",
         help="Make the command a gate: the exit code is 0 only if these rows show that the "
         "quantity is at most this, for example 0.05. If they show the opposite, or nothing, it "
-        "is 1. After a mistake in the call or in a file it is 2. The word goal stands for the "
-        "goal of the fit.",
+        "is 1. After a mistake in the call or in a file it is 2. In `audit` of an encoder the "
+        "word goal stands for the goal of the fit.",
         metavar="NUMBER",
     ),
 ]

@@ -53,8 +53,9 @@ def rare_values(name: str, frame: pd.DataFrame, least: int) -> tuple[Any, ...]:
     if 0 < size < least:
         raise ValueError(
             f"`{name}`: the groups of fewer than {least} rows have {size} rows together, which is "
-            f"too few as well: {named}. Choose a smaller number than `join_rare={least}`, leave "
-            "those rows out, or give them the value of another group."
+            f"too few as well: {named}. Choose a larger number than `join_rare={least}`, so that "
+            "other groups join them, leave those rows out, or give them the value of another "
+            "group."
         )
     if len(rare) == len(values):
         raise ValueError(
