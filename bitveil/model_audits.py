@@ -133,6 +133,8 @@ def _audit_rows(
 ) -> Audit:
     schema, coder = model.schema_, model.coder_
     table = schema.read(X, coder.features)
+    if not len(table):
+        raise ValueError("`X` has no rows. An audit needs rows of every group.")
     groups = schema.groups(sensitive_features, len(table), bins=model.bins)
     target = None if y is None else audit_target(model, y, len(table))
     as_fitted = not schema.is_other_target(y)

@@ -166,6 +166,12 @@ def test_missing_targets_are_allowed_where_they_were_in_fitting():
     assert any("100 rows have no target" in note for note in found.notes)
 
 
+def test_a_table_without_rows_is_refused():
+    model, none = fitted(), people()[:0]
+    with pytest.raises(ValueError, match="`X` has no rows"):
+        model.audit(none[FEATURES], none["hired"], sensitive_features=none["sex"])
+
+
 def test_an_audit_says_which_targets_no_row_has():
     known, table = people(), people(seed=1)
     for each in (known, table):
