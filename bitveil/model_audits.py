@@ -271,8 +271,10 @@ def _notes_on_fitted_target(model: Any, target: Any) -> Iterator[str]:
     fitted = model.schema_.target
     if target is None:
         return
-    if unseen := unseen_targets(*_unseen(model, target)):
-        yield unseen
+    if np.ndim(target) == 1 and fitted.kinds[:1] == ("classes",):
+        seen, classes = set(pd.Series(target).tolist()), fitted.classes[0].tolist()
+        if unseen := unseen_targets(fitted.names[0], classes, [each in seen for each in classes]):
+            yield unseen
     if np.ndim(target) == 1 and len(fitted.kinds) > 1:
         yield f"Only the first of {len(fitted.kinds)} targets is used here."
     if any(edges is not None for edges in fitted.edges):
@@ -280,17 +282,6 @@ def _notes_on_fitted_target(model: Any, target: Any) -> Iterator[str]:
             f"Targets of numbers were cut at quantiles of the fitted rows into {model.bins} "
             "bins: uses and gaps within targets refer to these bins."
         )
-
-
-def _unseen(model: Any, target: Any) -> tuple[str, list[Any]]:
-    """The name of the first target, and the fitted classes of it that no row has."""
-
-    fitted = model.schema_.target
-    if np.ndim(target) != 1 or fitted.kinds[:1] != ("classes",):
-        return "target", []
-    seen = set(pd.Series(target).tolist())
-
-    return fitted.names[0], [each for each in fitted.classes[0].tolist() if each not in seen]
 
 
 def _notes_on_price(price: Price | None, unpriced: str | None) -> Iterator[str]:

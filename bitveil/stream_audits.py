@@ -139,7 +139,8 @@ def _of_all(sample: Audit, tally: Tally, caution: str | None, delta: float) -> A
         "the price of protection. All other numbers count all rows."
     )
 
-    unseen = unseen_targets(tally.counted.target, tally.unseen_targets)
+    rows = tally.tables.rows[:-1].sum(1).tolist()
+    unseen = unseen_targets(tally.counted.target, tally.counted.targets, rows)
 
     return replace(
         sample,

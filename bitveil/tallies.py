@@ -345,24 +345,15 @@ class Tally:
 
         whole = self.tables
         halves = [each + whole.without_rows() for each in (self.fixed, self.scored)]
+        fixed, scored = halves
         if quantity.positive is None:
             known = whole.rows[:-1].sum(1) > 0
-            fixed, scored, whole = (_of_strata(tables, known) for tables in (*halves, whole))
-        else:
-            fixed, scored = halves
+            fixed, scored, whole = (_of_strata(each, known) for each in (fixed, scored, whole))
         draws, share = self.counted.certified_as, self.counted.share
 
         return interval_at_share(
             fixed, scored, whole, quantity, delta=delta, draws=draws, share=share
         )
-
-    @property
-    def unseen_targets(self) -> list[Any]:
-        """The values of the target that no row has. No gap among such rows is bounded."""
-
-        known = self.tables.rows[:-1].sum(1) > 0
-
-        return [value for value, seen in zip(self.counted.targets, known, strict=True) if not seen]
 
     @property
     def coin(self) -> float:

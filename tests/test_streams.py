@@ -152,16 +152,6 @@ def test_tallies_add_up_and_are_read_again(rows, encoder, tmp_path):
         total + parts[0]
 
 
-def test_a_tally_names_the_targets_that_no_row_has(rows, encoder):
-    whole, _ = count(pyarrow.Table.from_pandas(rows), encoder, ids="person")
-    some = rows[rows["hired"] == rows["hired"].iloc[0]]
-    tally, _ = count(pyarrow.Table.from_pandas(some), encoder, ids="person")
-    others = set(rows["hired"].dropna()) - {rows["hired"].iloc[0]}
-
-    assert whole.unseen_targets == []
-    assert set(tally.unseen_targets) == others
-
-
 def test_tallies_of_another_encoder_or_of_other_counts_do_not_add_up(rows, encoder, people):
     table = pyarrow.Table.from_pandas(rows)
     named, _ = count(table[:200], encoder, ids="person")

@@ -1,6 +1,6 @@
 """Words that an audit prints and writes on its page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from bitveil.columns.printing import printable
@@ -10,23 +10,29 @@ __all__ = ["and_listed", "group_name", "rows_with_code", "those_with", "unseen_t
 _LIMITS = ((">=", "of at least"), ("<=", "of at most"), (">", "above"), ("<", "below"))
 
 
-def unseen_targets(target: Any, values: Sequence[Any]) -> str | None:
+def unseen_targets(target: Any, values: Iterable[Any], rows: Iterable[int]) -> str | None:
     """What gaps within targets do not say, if no row has some values of the target.
 
+    Arguments:
+        target: The name of the target.
+        values: Its values.
+        rows: How many rows have each of them.
+
     Example:
-        >>> print(unseen_targets("grade", ["c"]))
+        >>> print(unseen_targets("grade", ["a", "b", "c"], [600, 400, 0]))
         No row has grade c. Bounds on gaps among rows of the same grade say nothing about such...
-        >>> unseen_targets("grade", []) is None
+        >>> unseen_targets("grade", ["a", "b"], [600, 400]) is None
         True
     """
 
-    if not len(values):
+    unseen = [group_name(value) for value, n in zip(values, rows, strict=True) if not n]
+    if not unseen:
         return None
-    name, listed = printable(target), " or ".join(map(group_name, values))
+    name = printable(target)
 
     return (
-        f"No row has {name} {listed}. Bounds on gaps among rows of the same {name} say nothing "
-        "about such rows."
+        f"No row has {name} {' or '.join(unseen)}. Bounds on gaps among rows of the same {name} "
+        "say nothing about such rows."
     )
 
 

@@ -28,8 +28,8 @@ OVERVIEW = "overview.svg"
 AT_LEVELS = (0.05, 0.10)
 """The certified gaps of the tables."""
 
-COLUMNS = 4
-SIZE_OF_PANEL = (2.3, 1.25)  # inches
+COLUMNS = 5
+SIZE_OF_PANEL = (1.84, 1.25)  # inches
 
 
 def overview(records: Sequence[dict[str, Any]]) -> Iterator[Block]:

@@ -153,8 +153,13 @@ def _unseen(tally: "Tally") -> list[str]:
     """What the bounds say nothing about, if no row has some value of the target."""
 
     from bitveil.audits.words import unseen_targets
+    from bitveil.criteria import compares_within_strata
 
-    return [*filter(None, [unseen_targets(tally.counted.target, tally.unseen_targets)])]
+    if not compares_within_strata(tally.counted.criterion):
+        return []
+    rows = tally.tables.rows[:-1].sum(1).tolist()
+
+    return [*filter(None, [unseen_targets(tally.counted.target, tally.counted.targets, rows)])]
 
 
 def _found(
