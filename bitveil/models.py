@@ -89,6 +89,7 @@ class InvariantClassifier(ClassifierMixin, InvariantEncoder):
     ) -> float:
         """The accuracy of the predictions; with several targets the mean of their accuracies."""
 
+        check_is_fitted(self, "coder_")
         target = self.schema_.target
         if len(target.kinds) == 1:
             return float(super().score(X, y, sample_weight))
