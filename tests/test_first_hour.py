@@ -431,3 +431,18 @@ def test_remarks_of_a_fit_and_notes_of_an_audit_name_options(bitveil, place, tab
     for said in (out, err, audit, without):
         assert "`ids`" not in said
     assert "(--id)" in audit
+
+
+def test_codes_by_name_are_not_those_of_a_certificate_by_content(bitveil, place, table):
+    """Rows draw other codes by their names than by their contents."""
+
+    roles = ("--target", "hired", "--sensitive", "sex", "--max-gap", "0.9", "--bits", "1")
+    unnamed = ("fit", "people.csv", *roles, "--drop", "person", "-o", "unnamed")
+    named = ("fit", "people.csv", *roles, "--id", "person", "-o", "named")
+    for words in (unnamed, named):
+        assert bitveil(*words)[0] == 0
+    said = "With --id rows draw other codes and blanks"
+
+    assert said in bitveil("encode", "unnamed", "people.csv", "--id", "person", "-o", "1.csv")[2]
+    assert said not in bitveil("encode", "unnamed", "people.csv", "-o", "2.csv")[2]
+    assert said not in bitveil("encode", "named", "people.csv", "--id", "person", "-o", "3.csv")[2]

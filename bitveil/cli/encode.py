@@ -73,7 +73,19 @@ def encode_command(
             f"The column {id_} says whose code each row is. Publish it only if nobody else knows "
             "who has which id; otherwise take it out first."
         )
+        _note_other_draws(encoder)
     _print_encoded(done, output, encoder.n_bits, blanks=encoder.share_ < 1)
+
+
+def _note_other_draws(encoder: Any) -> None:
+    """Say that a certificate of codes drawn by content is not about codes drawn by name."""
+
+    certificate = encoder.certificate_
+    if certificate is not None and certificate.draws == "hard" and encoder.used_.names is None:
+        note(
+            "The certificate counts codes as rows without ids draw them. With --id rows draw "
+            "other codes and blanks, which it is not about: leave --id out, or fit with it too."
+        )
 
 
 def _check_place(output: Path, data: str, model: Path, *, force: bool) -> None:
