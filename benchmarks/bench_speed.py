@@ -117,8 +117,19 @@ def our_epochs(rows: Rows) -> Callable[[], None]:
     return epochs
 
 
-def plain_epochs(rows: Rows) -> Callable[[], None]:
-    """As many epochs of plain torch: the same network, batches and optimiser, and any loss."""
+def mean_back(logits: Tensor, chosen: Tensor) -> None:
+    """The gradient of any loss."""
+
+    logits.mean().backward()
+
+
+def plain_epochs(
+    rows: Rows, back: Callable[[Tensor, Tensor], None] = mean_back
+) -> Callable[[], None]:
+    """As many epochs of plain torch: the same network, batches and optimiser, and any loss.
+
+    `back` gets the logits of a batch and the numbers of its rows, and pushes a gradient back.
+    """
 
     def epochs() -> None:
         generator = torch.Generator().manual_seed(0)
@@ -128,7 +139,7 @@ def plain_epochs(rows: Rows) -> Callable[[], None]:
             order = torch.randperm(len(rows), generator=generator)
             for chosen in order.chunk(-(-len(rows) // BATCH)):
                 optimizer.zero_grad()
-                encoder(rows.x.index_select(0, chosen)).mean().backward()
+                back(encoder(rows.x.index_select(0, chosen)), chosen)
                 optimizer.step()
 
     return epochs

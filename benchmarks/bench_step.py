@@ -17,13 +17,12 @@ import time
 from collections.abc import Callable
 
 import torch
-from bench_hepinfo import BITS, HIDDEN
-from bench_speed import BATCH, EPOCHS, adult_rows, our_epochs, plain_epochs, ratio
+from bench_hepinfo import BITS
+from bench_speed import adult_rows, our_epochs, plain_epochs, ratio
 from torch import Tensor
 
 from bitveil.batches import Rows
 from bitveil.information import mutual_information, total_variation
-from bitveil.layers import table_encoder
 from bitveil.tables import _likelihood, _member, _pairs, _slope, joint_table, pair_groups
 
 Step = Callable[[Tensor, Tensor], tuple[Tensor, Tensor]]
@@ -81,26 +80,15 @@ def check() -> None:
 
 
 def short_epochs(rows: Rows, step: Step) -> Callable[[], None]:
-    """Some epochs with a step that computes the gradient itself."""
+    """Some epochs of plain torch with a step that computes the gradient itself."""
 
     pairs = pair_groups(rows.strata, rows.s, 2)
 
-    def epochs() -> None:
-        generator = torch.Generator().manual_seed(0)
-        encoder = table_encoder(rows.x.shape[1], BITS, (HIDDEN,), generator=generator)
-        optimizer = torch.optim.Adam(encoder.parameters(), lr=0.01, fused=True)
-        for _ in range(EPOCHS):
-            order = torch.randperm(len(rows), generator=generator)
-            losses = torch.zeros(())
-            for chosen in order.chunk(-(-len(rows) // BATCH)):
-                optimizer.zero_grad()
-                logits = encoder(rows.x.index_select(0, chosen))
-                loss, slope = step(logits.detach(), pairs.index_select(0, chosen))
-                logits.backward(slope)
-                optimizer.step()
-                losses += loss
+    def back(logits: Tensor, chosen: Tensor) -> None:
+        _, slope = step(logits.detach(), pairs.index_select(0, chosen))
+        logits.backward(slope)
 
-    return epochs
+    return plain_epochs(rows, back)
 
 
 def main() -> None:

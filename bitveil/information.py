@@ -467,6 +467,6 @@ class _MutualInformation(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         log_ratio, value, total = ctx.saved_tensors
-        mean = value[..., None, None]  # that of the logarithm; off, because p is a share of all
+        mean = value[..., None, None]  # of the logarithm, taken off because p sums to one
 
         return (grad[..., None, None] / total) * (log_ratio - mean)

@@ -93,10 +93,12 @@ class SharedBatch(Batch):
         cells = (self.n_strata + 1) * self.n_groups
         rows = torch.bincount(pairs, minlength=cells).view(-1, self.n_groups)
         if not rows[-1].any():  # in no process is there a row without a stratum
-            return GroupTables(self.team.total(mine.known), None, rows)
+            return GroupTables(self.team.total(mine.known), None, rows, weighted=mine.weighted)
         total = self.team.total(_with_unknown(mine))
 
-        return GroupTables(total[..., :-1, :, :], total[..., -1, :, :], rows)
+        known, unknown = total[..., :-1, :, :], total[..., -1, :, :]
+
+        return GroupTables(known, unknown, rows, weighted=mine.weighted)
 
 
 def shared_batch(

@@ -345,10 +345,11 @@ class Tally:
 
         whole = self.tables
         halves = [each + whole.without_rows() for each in (self.fixed, self.scored)]
-        fixed, scored = halves
         if quantity.positive is None:
             known = whole.rows[:-1].sum(1) > 0
-            fixed, scored, whole = (_of_strata(each, known) for each in (fixed, scored, whole))
+            fixed, scored, whole = (_of_strata(tables, known) for tables in (*halves, whole))
+        else:
+            fixed, scored = halves
         draws, share = self.counted.certified_as, self.counted.share
 
         return interval_at_share(

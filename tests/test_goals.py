@@ -490,3 +490,4 @@ def test_a_measure_of_nothing_still_ends_in_a_certificate():
 
     assert model.certificate_.bound <= 0.9
     assert all(math.isfinite(step.usefulness) for step in model.path_)
+    assert min(step.limit for step in model.path_) > 1e-3
